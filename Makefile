@@ -1,0 +1,40 @@
+# make run: install into .venv and start the demo; make test: run the tests; make check: all that CI runs.
+.PHONY: run test check format clean
+.DEFAULT_GOAL := run
+
+# The newest Python >= 3.11 that starts and can make virtual environments.
+PYTHON := $(firstword $(foreach python,python3.14 python3.13 python3.12 python3.11 python3,\
+	$(shell $(python) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
+BIN := .venv/bin
+
+run: .venv/run
+	@$(BIN)/vyomo-rt serve --demo
+
+test: .venv/test
+	@$(BIN)/pytest -n auto
+
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/run: setup.cfg pyproject.toml
+	@$(if $(PYTHON),,echo "vyomo-rt needs Python 3.11 or newer with its venv module: install python3 and python3-venv (Debian, Ubuntu), or see https://www.python.org/downloads/" >&2; exit 1)
+	@test -x $(BIN)/python || { echo "Making a virtual environment with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv .venv; }
+	@echo "Installing (the first time takes about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/test: .venv/run
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,1 @@
+"""vyomo-rt: the real-time server behind a trading dashboard."""

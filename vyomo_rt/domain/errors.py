@@ -1,0 +1,88 @@
+"""Everything the server refuses or cannot do, as one tree.
+
+The code of an error is its name on the wire (``error.code`` on the streams,
+``code`` of a problem document); ``wire`` and ``web`` translate it there, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from vyomo_rt.domain.trade import Trade
+
+
+class VyomoError(Exception):
+    """A refusal with a message for the person who sent the request."""
+
+    code: ClassVar[str] = "bad_request"
+
+
+class BadJson(VyomoError):
+    """The text is not a JSON object."""
+
+    code = "bad_json"
+
+
+class BadRequest(VyomoError):
+    """A field is missing or wrong; the message names it."""
+
+    code = "bad_request"
+
+
+class UnknownType(VyomoError):
+    """A client message of a type the protocol does not have."""
+
+    code = "unknown_type"
+
+
+class NotFound(VyomoError):
+    """No such session, trade or symbol."""
+
+    code = "not_found"
+
+
+class Conflict(VyomoError):
+    """The request is well-formed but the present state forbids it."""
+
+    code = "conflict"
+
+
+class AlreadyClosed(Conflict):
+    """The trade was closed before, by whoever came first."""
+
+    def __init__(self, trade: Trade) -> None:
+        super().__init__(f"trade {trade.trade_id} is already closed")
+        self.trade = trade
+
+
+class KeyReused(Conflict):
+    """An ``Idempotency-Key`` came again with another request."""
+
+
+class LimitExceeded(VyomoError):
+    """A limit of the server or of the connection would be passed."""
+
+    code = "limit_exceeded"
+
+
+class Forbidden(VyomoError):
+    """The caller may not do this from where it is."""
+
+    code = "forbidden"
+
+
+class Unavailable(VyomoError):
+    """The store is away; the request has not been carried out."""
+
+    code = "unavailable"
+
+
+class OutcomeUnknown(Unavailable):
+    """The store did not answer a write: it may or may not have happened."""
+
+
+class NumberTaken(VyomoError):
+    """An event number is held by a record that this server did not write."""
+
+    code = "unavailable"

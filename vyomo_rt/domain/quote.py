@@ -1,0 +1,66 @@
+"""Prices: what a source says (tick) and what the server holds (quote)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vyomo_rt.domain.errors import BadRequest
+
+_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9 &._:^=-]{0,63}")
+
+
+def parse_symbol(text: str) -> str:
+    """The symbol as the server knows it: trimmed and upper-cased.
+
+    Raises BadRequest for a text that cannot be a symbol.
+    """
+    symbol = text.strip().upper()
+    if not _SYMBOL.fullmatch(symbol):
+        raise BadRequest(
+            f"symbol {text[:80]!r} is not valid: use 1 to 64 letters, digits, spaces or & . _ : ^ = -"
+        )
+    return symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One price from a source; ``as_of_ms`` is when the source says it was true."""
+
+    symbol: str
+    price_e4: int
+    as_of_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The last accepted price of a symbol.
+
+    ``stale`` says that the price is older than its source promises; a stale
+    price is shown but triggers no stop and no target.
+    """
+
+    symbol: str
+    price_e4: int
+    as_of_ms: int
+    source: str
+    stale: bool
+
+
+class FeedState(StrEnum):
+    """LIVE as promised, DEGRADED when prices are late, DOWN when the source failed."""
+
+    LIVE = "LIVE"
+    DEGRADED = "DEGRADED"
+    DOWN = "DOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How the price source is doing, since when, in words for a person."""
+
+    source: str
+    state: FeedState
+    message: str
+    since_ms: int
