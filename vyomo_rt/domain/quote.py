@@ -19,7 +19,8 @@ def parse_symbol(text: str) -> str:
     symbol = text.strip().upper()
     if not _SYMBOL.fullmatch(symbol):
         raise BadRequest(
-            f"symbol {text[:80]!r} is not valid: use 1 to 64 letters, digits, spaces or & . _ : ^ = -"
+            f"symbol {text[:80]!r} is not valid:"
+            " use 1 to 64 letters, digits, spaces or & . _ : ^ = -"
         )
     return symbol
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import win_rate_e2
-from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
 
 
 class SessionStatus(StrEnum):
@@ -80,3 +81,33 @@ class Figures:
     def on_day(self, day: date) -> Figures:
         """The figures once ``day`` has begun; today never goes back."""
         return self if day <= self.today else replace(self, today=day, today_paise=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A session as its events up to ``figures.seq`` make it; open trades by id."""
+
+    session: Session
+    figures: Figures
+    open_trades: Mapping[int, Trade]
+
+    @property
+    def seq(self) -> int:
+        """The number of the session's newest trade event."""
+        return self.figures.seq
+
+    def after(self, event: TradeEvent) -> SessionState:
+        """The state one event later; the event must be the next one."""
+        assert event.seq == self.seq + 1, (event.seq, self.seq)
+        trade = event.trade
+        open_trades = dict(self.open_trades)
+        if event.kind is EventKind.OPENED:
+            open_trades[trade.trade_id] = trade
+            return replace(self, figures=self.figures.after_opening(), open_trades=open_trades)
+        open_trades.pop(trade.trade_id, None)
+        return replace(self, figures=self.figures.after_closing(trade), open_trades=open_trades)
+
+    def on_day(self, day: date) -> SessionState:
+        """The state once ``day`` has begun; the same object if it has long begun."""
+        figures = self.figures.on_day(day)
+        return self if figures is self.figures else replace(self, figures=figures)

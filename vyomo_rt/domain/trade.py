@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.money import Side, pnl_paise, pnl_percent_e2
 
 
@@ -84,6 +85,18 @@ class Trade:
         if self.target_e4 is not None and (price_e4 - self.target_e4) * sign >= 0:
             return ExitReason.TARGET
         return None
+
+
+def check_levels(
+    side: Side, entry_price_e4: int, stop_loss_e4: int | None, target_e4: int | None
+) -> None:
+    """BUY: stopLoss < entryPrice < target; SELL mirrored. Raises BadRequest otherwise."""
+    below, above = (stop_loss_e4, target_e4) if side is Side.BUY else (target_e4, stop_loss_e4)
+    low, high = ("stopLoss", "target") if side is Side.BUY else ("target", "stopLoss")
+    if below is not None and below >= entry_price_e4:
+        raise BadRequest(f"{low} must be below entryPrice for a {side} trade")
+    if above is not None and above <= entry_price_e4:
+        raise BadRequest(f"{high} must be above entryPrice for a {side} trade")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ same arguments is safe, and once it returns the write has happened exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from vyomo_rt.domain.session import Figures, Session, SessionStatus
+from vyomo_rt.domain.session import Figures, Session
 from vyomo_rt.domain.trade import Trade, TradeEvent, TradeStatus
 
 
@@ -64,4 +64,7 @@ class Journal(Protocol):
         """Make sure that the next number given is above ``at_least``."""
 
     async def highest_trade_id(self) -> int:
-        """The highest trade id in use in any event; 0 if there is none."""
+        """The highest trade id among the readable copies; 0 if there is none."""
+
+    async def projected_seqs(self, trade_ids: Sequence[int]) -> Mapping[int, int]:
+        """For each of the trades that has a readable copy: the event number it is as of."""

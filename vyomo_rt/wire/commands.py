@@ -1,0 +1,89 @@
+"""What a client may ask of its connection, over WebSocket or in an SSE query."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from vyomo_rt.domain.errors import BadRequest, UnknownType
+from vyomo_rt.wire import decoding
+from vyomo_rt.wire.numbers import json_kind
+
+MessageId = str | int
+StreamType = Literal["session_update", "pnl_update", "trade_opened", "trade_closed"]
+ALL_TYPES: frozenset[StreamType] = frozenset(
+    ("session_update", "pnl_update", "trade_opened", "trade_closed")
+)
+
+MIN_INTERVAL_MS = 100
+MAX_INTERVAL_MS = 60_000
+
+_Id = Annotated[str, Meta(max_length=64)] | int
+
+
+def clamp_interval_ms(interval_ms: int) -> int:
+    """Into 100…60000, rounded down to a multiple of 100."""
+    return max(MIN_INTERVAL_MS, min(MAX_INTERVAL_MS, interval_ms)) // 100 * 100
+
+
+class _Command(Struct, rename="camel", kw_only=True, tag_field="type"):
+    id: _Id | None = None
+
+
+class SubscribeSession(_Command, tag="subscribe_session"):
+    session_id: Annotated[int, Meta(ge=1)]
+    since: Annotated[int, Meta(ge=0)] | None = None
+    epoch: str | None = None
+    update_interval: int | None = None
+    types: list[StreamType] | None = None
+
+    def __post_init__(self) -> None:
+        if self.update_interval is not None:
+            self.update_interval = clamp_interval_ms(self.update_interval)
+
+
+class SubscribePrices(_Command, tag="subscribe_prices"):
+    symbols: list[str]
+    price_interval: int | None = None
+    only_changes: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.price_interval is not None:
+            self.price_interval = clamp_interval_ms(self.price_interval)
+
+
+class UnsubscribeSession(_Command, tag="unsubscribe_session"):
+    pass
+
+
+class UnsubscribePrices(_Command, tag="unsubscribe_prices"):
+    symbols: list[str] | UnsetType = UNSET
+
+
+class Ping(_Command, tag="ping"):
+    pass
+
+
+Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping
+_TYPES = frozenset(command.__struct_config__.tag for command in get_args(Command))
+
+
+def message_id(fields: dict[str, Any]) -> MessageId | None:
+    """The ``id`` to echo, if it is one that the protocol allows."""
+    value = fields.get("id")
+    if isinstance(value, str) and len(value) <= 64:
+        return value
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def to_command(fields: dict[str, Any]) -> Command:
+    """The command in a client's message. Raises UnknownType or BadRequest."""
+    kind = fields.get("type")
+    if kind is None:
+        raise BadRequest("type is required")
+    if not isinstance(kind, str):
+        raise BadRequest(f"type: expected a string, got {json_kind(kind)}")
+    if kind not in _TYPES:
+        raise UnknownType(f"Unknown message type: {kind[:80]}")
+    return decoding.convert(fields, Command, lenient=True)  # type: ignore[arg-type]
