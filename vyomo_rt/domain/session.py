@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import win_rate_e2
+from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
 
 
@@ -96,6 +97,11 @@ class SessionState:
         """The number of the session's newest trade event."""
         return self.figures.seq
 
+    def unrealized_paise(self, quote: Callable[[str], Quote | None]) -> int:
+        """P&L of the open trades that have a price, at that price."""
+        quoted = ((trade, quote(trade.symbol)) for trade in self.open_trades.values())
+        return sum(trade.pnl_paise_at(at.price_e4) for trade, at in quoted if at is not None)
+
     def after(self, event: TradeEvent) -> SessionState:
         """The state one event later; the event must be the next one."""
         assert event.seq == self.seq + 1, (event.seq, self.seq)
@@ -106,6 +112,10 @@ class SessionState:
             return replace(self, figures=self.figures.after_opening(), open_trades=open_trades)
         open_trades.pop(trade.trade_id, None)
         return replace(self, figures=self.figures.after_closing(trade), open_trades=open_trades)
+
+    def with_session(self, session: Session) -> SessionState:
+        """The state after a change of the session itself, such as its status."""
+        return replace(self, session=session)
 
     def on_day(self, day: date) -> SessionState:
         """The state once ``day`` has begun; the same object if it has long begun."""

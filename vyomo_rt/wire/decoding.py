@@ -32,6 +32,7 @@ def parse_json(text: str | bytes) -> Any:
         raise BadJson("the JSON is nested too deeply") from None
     except ValueError as error:
         raise BadJson(f"not valid JSON: {error}") from None
+    return value
 
 
 def canonical(value: Any) -> bytes:

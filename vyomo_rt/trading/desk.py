@@ -1,0 +1,385 @@
+"""Opens and closes trades: by request, and by prices that reach a stop or a target."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from vyomo_rt.domain.errors import (
+    AlreadyClosed,
+    Conflict,
+    KeyReused,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
+from vyomo_rt.domain.moment import Clock, trading_day
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
+from vyomo_rt.domain.trade import (
+    EventKind,
+    Exit,
+    ExitReason,
+    Trade,
+    TradeEvent,
+    TradeStatus,
+    check_levels,
+)
+from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledger import Announce, AnnounceState, Ledger
+from vyomo_rt.wire.rest import NewSession, NewTrade
+
+log = logging.getLogger(__name__)
+
+_SETTLE_SESSION_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request that makes or closes something.
+
+    ``key`` is the client's ``Idempotency-Key``; ``request_hash`` tells a
+    repetition of the request from another request under the same key.
+    """
+
+    key: str | None
+    request_hash: str
+
+    @property
+    def operation_id(self) -> str:
+        return self.key if self.key is not None else str(uuid4())
+
+
+class Desk:
+    """All sessions in memory, rebuilt from the journal; the only writer of trade events."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        now: Clock,
+        quote: Callable[[str], Quote | None],
+        announce: Announce,
+        announce_state: AnnounceState,
+    ) -> None:
+        self._journal = journal
+        self._now = now
+        self._quote = quote
+        self._announce = announce
+        self._announce_state = announce_state
+        self._ledgers: dict[int, Ledger] = {}
+        self._open_by_symbol: dict[str, dict[int, Trade]] = {}
+        self._open_by_id: dict[int, Trade] = {}
+        self._creating = asyncio.Lock()
+        self._day = trading_day(now())
+        self._background: set[asyncio.Task[None]] = set()
+
+    # -- reading ---------------------------------------------------------------
+
+    def states(self) -> list[SessionState]:
+        """All sessions, oldest first."""
+        return [self._ledgers[session_id].state for session_id in sorted(self._ledgers)]
+
+    def find_state(self, session_id: int) -> SessionState | None:
+        """A session as it is now, or None if there is no such session."""
+        ledger = self._ledgers.get(session_id)
+        return None if ledger is None else ledger.state
+
+    def state(self, session_id: int) -> SessionState:
+        """A session as it is now. Raises NotFound."""
+        return self._ledger(session_id).state
+
+    async def trade(self, trade_id: int) -> Trade:
+        """A trade as it is now. Raises NotFound or Unavailable."""
+        if trade := self._open_by_id.get(trade_id):
+            return trade
+        stored = await self._journal.trade(trade_id)
+        if stored is None:
+            raise NotFound(f"trade {trade_id} not found")
+        if stored.status is TradeStatus.CLOSED:
+            return stored
+        # Closed a moment ago: its readable copy is being written under the lock.
+        ledger = self._ledger(stored.session_id)
+        async with ledger.lock:
+            await ledger.flush()
+        return await self._journal.trade(trade_id) or stored
+
+    async def trades(
+        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+    ) -> Sequence[Trade]:
+        """A session's trades, newest first. Raises NotFound or Unavailable."""
+        ledger = self._ledger(session_id)
+        async with ledger.lock:
+            await ledger.flush()
+            return await self._journal.trades(session_id, status, before_id, limit)
+
+    # -- commands --------------------------------------------------------------
+
+    async def create_session(
+        self, operation: Operation, read_order: Callable[[], NewSession]
+    ) -> tuple[SessionState, bool]:
+        """Make a session; the second value says that the operation had made it before.
+
+        As in the other commands, ``read_order`` is called only for a new
+        operation: a repeated key is answered before anything else is checked.
+        """
+        async with self._creating:
+            if operation.key is not None:
+                found = await self._journal.find_session(operation.key)
+                if found is not None:
+                    session, request_hash = found
+                    _require_same(operation, request_hash)
+                    return self._adopt(session).state, True
+            order = read_order()
+            session_id = await self._journal.next_id("sessions")
+            session = Session(
+                session_id=session_id,
+                name=order.name or f"Session {session_id}",
+                starting_capital_paise=order.starting_capital,
+                created_at_ms=self._now(),
+                epoch=secrets.token_hex(8),
+            )
+            await self._insert(session, operation)
+            return self._adopt(session).state, False
+
+    async def ensure_session(self, session_id: int, name: str, capital_paise: int) -> None:
+        """Make the session of a given id unless it is there: the demo has a fixed one."""
+        if session_id not in self._ledgers:
+            session = Session(session_id, name, capital_paise, self._now(), secrets.token_hex(8))
+            await self._journal.create_session(session, str(uuid4()), "")
+            await self._journal.raise_counter("sessions", session_id)
+            self._adopt(session)
+
+    async def change_status(self, session_id: int, status: SessionStatus) -> SessionState:
+        """Set a session's status. Raises Conflict where it may not change."""
+        async with self._commanding(session_id) as ledger:
+            session = ledger.state.session
+            if status is session.status:
+                return ledger.state
+            if session.status is SessionStatus.STOPPED:
+                raise Conflict(f"session {session_id} is STOPPED, which is final")
+            if status is SessionStatus.STOPPED and ledger.state.open_trades:
+                count = len(ledger.state.open_trades)
+                raise Conflict(f"session {session_id} has {count} open trades: close them first")
+            await ledger.change(session.with_status(status))
+            return ledger.state
+
+    async def open_trade(
+        self, session_id: int, operation: Operation, read_order: Callable[[], NewTrade]
+    ) -> tuple[Trade, bool]:
+        """Open a trade at its entry price or, without one, at the symbol's fresh price.
+
+        The second value says that the operation had made the trade before.
+        """
+        async with self._commanding(session_id) as ledger:
+            if made := await self._made_before(session_id, operation):
+                return await self._current(made.trade), True
+            order = read_order()
+            if ledger.state.session.status is not SessionStatus.ACTIVE:
+                status = ledger.state.session.status
+                raise Conflict(f"session {session_id} is {status}: opening needs ACTIVE")
+            entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
+            check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
+            trade = Trade(
+                trade_id=await self._journal.next_id("trades"),
+                session_id=session_id,
+                symbol=order.symbol,
+                side=order.side,
+                quantity=order.quantity,
+                entry_price_e4=entry_price_e4,
+                stop_loss_e4=order.stop_loss,
+                target_e4=order.target,
+                opened_at_ms=self._now(),
+            )
+            await ledger.record(
+                EventKind.OPENED, trade, operation.operation_id, operation.request_hash
+            )
+            return trade, False
+
+    async def close_trade(
+        self, trade_id: int, operation: Operation, read_price_e4: Callable[[], int | None]
+    ) -> tuple[Trade, bool]:
+        """Close a trade at a price or, without one, at the last known price, fresh or not."""
+        known = await self.trade(trade_id)
+        async with self._commanding(known.session_id) as ledger:
+            if made := await self._made_before(known.session_id, operation):
+                return await self._current(made.trade), True
+            price_e4 = read_price_e4()
+            trade = ledger.state.open_trades.get(trade_id)
+            if trade is None:
+                raise AlreadyClosed(await self._current(known))
+            if price_e4 is None:
+                quote = self._quote(trade.symbol)
+                if quote is None:
+                    raise Conflict(f"no price of {trade.symbol} is known: give a price")
+                price_e4 = quote.price_e4
+            closed = trade.closed(Exit(price_e4, ExitReason.MANUAL, self._now()))
+            await ledger.record(
+                EventKind.CLOSED, closed, operation.operation_id, operation.request_hash
+            )
+            return closed, False
+
+    # -- time and prices -------------------------------------------------------
+
+    def on_quote(self, quote: Quote) -> None:
+        """Latch the exits that an accepted price triggers; a stale price triggers none."""
+        trades = self._open_by_symbol.get(quote.symbol)
+        if not trades or quote.stale:
+            return
+        for trade in trades.values():
+            reason = trade.exit_due(quote.price_e4)
+            ledger = self._ledgers[trade.session_id]
+            if reason is not None and trade.trade_id not in ledger.latched:
+                ledger.latched[trade.trade_id] = Exit(quote.price_e4, reason, self._now())
+                ledger.wake()
+
+    def roll_over(self) -> None:
+        """Begin a new day's figures once the date in Asia/Kolkata has changed."""
+        day = trading_day(self._now())
+        if day > self._day:
+            self._day = day
+            log.info("a new trading day began: %s", day)
+            for ledger in self._ledgers.values():
+                ledger.begin_day(day)
+
+    # -- life ------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Rebuild every session from its newest checkpoint and the events after it."""
+        sessions = await self._journal.load_sessions()
+        for session, checkpoint in sessions:
+            await self._rebuild(session, checkpoint)
+        highest = max((session.session_id for session, _ in sessions), default=0)
+        await self._journal.raise_counter("sessions", highest)
+        await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
+        log.info("%d sessions with %d open trades", len(sessions), len(self._open_by_id))
+
+    async def stop(self) -> None:
+        """Let the writes in hand finish."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*(ledger.stop() for ledger in self._ledgers.values()))
+
+    async def _rebuild(self, session: Session, checkpoint: Figures | None) -> None:
+        session_id = session.session_id
+        figures = checkpoint or Figures(seq=0, today=trading_day(session.created_at_ms))
+        open_trades = await self._journal.open_trades(session_id) if checkpoint else ()
+        state = SessionState(session, figures, {trade.trade_id: trade for trade in open_trades})
+        while events := await self._journal.events(session_id, state.seq):
+            await self._repair_copies(events)
+            for event in events:
+                state = state.after(event)
+        ledger = self._add(state.on_day(self._day))
+        for trade in ledger.state.open_trades.values():
+            self._index(trade)
+
+    async def _repair_copies(self, events: Sequence[TradeEvent]) -> None:
+        """A crash may fall between an event and the readable copy of its trade."""
+        newest = {event.trade.trade_id: event for event in events}
+        projected = await self._journal.projected_seqs(list(newest))
+        for trade_id, event in newest.items():
+            if projected.get(trade_id, 0) < event.seq:
+                await self._journal.save_trade(event.trade, event.seq)
+
+    @asynccontextmanager
+    async def _commanding(self, session_id: int) -> AsyncIterator[Ledger]:
+        """A session's turn: exits that are due come before any command."""
+        ledger = self._ledger(session_id)
+        ledger.require_settled()
+        async with ledger.lock:
+            await ledger.prepare()
+            yield ledger
+
+    async def _made_before(self, session_id: int, operation: Operation) -> TradeEvent | None:
+        if operation.key is None:
+            return None
+        event = await self._journal.find_event(session_id, operation.key)
+        if event is not None:
+            _require_same(operation, event.request_hash)
+        return event
+
+    async def _current(self, trade: Trade) -> Trade:
+        """The present document of a trade whose session's lock is held."""
+        if found := self._open_by_id.get(trade.trade_id):
+            return found
+        await self._ledger(trade.session_id).flush()
+        return await self._journal.trade(trade.trade_id) or trade
+
+    def _fresh_price_e4(self, symbol: str) -> int:
+        quote = self._quote(symbol)
+        if quote is None or quote.stale:
+            what = "no price" if quote is None else "no fresh price"
+            raise Conflict(f"{what} of {symbol} is known: give entryPrice")
+        return quote.price_e4
+
+    async def _insert(self, session: Session, operation: Operation) -> None:
+        operation_id = operation.operation_id
+
+        async def insert() -> None:
+            await self._journal.create_session(session, operation_id, operation.request_hash)
+
+        try:
+            await insert()
+        except OutcomeUnknown:
+            task = asyncio.create_task(self._settle_session(session, insert))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+            raise
+        except Conflict:
+            # The lost insert of an earlier attempt has landed; the next attempt will find it.
+            raise Unavailable("an earlier attempt of this request is being settled") from None
+
+    async def _settle_session(
+        self, session: Session, insert: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Follow an insert whose answer was lost until the session is known to be there."""
+        while True:
+            await asyncio.sleep(_SETTLE_SESSION_S)
+            try:
+                await insert()
+            except Conflict:
+                return  # a repetition under the same key made the session anew
+            except Unavailable:
+                continue
+            self._adopt(session)
+            return
+
+    def _ledger(self, session_id: int) -> Ledger:
+        ledger = self._ledgers.get(session_id)
+        if ledger is None:
+            raise NotFound(f"session {session_id} not found")
+        return ledger
+
+    def _adopt(self, session: Session) -> Ledger:
+        """The session's ledger, made if the session is new here."""
+        if ledger := self._ledgers.get(session.session_id):
+            return ledger
+        return self._add(SessionState(session, Figures(seq=0, today=self._day), {}))
+
+    def _add(self, state: SessionState) -> Ledger:
+        ledger = Ledger(state, self._journal, self._on_event, self._announce_state)
+        self._ledgers[state.session.session_id] = ledger
+        return ledger
+
+    def _on_event(self, event: TradeEvent, state: SessionState) -> None:
+        trade = event.trade
+        if event.kind is EventKind.OPENED:
+            self._index(trade)
+        else:
+            self._open_by_id.pop(trade.trade_id, None)
+            self._open_by_symbol[trade.symbol].pop(trade.trade_id, None)
+        self._announce(event, state)
+
+    def _index(self, trade: Trade) -> None:
+        self._open_by_id[trade.trade_id] = trade
+        self._open_by_symbol.setdefault(trade.symbol, {})[trade.trade_id] = trade
+
+
+def _require_same(operation: Operation, request_hash: str) -> None:
+    if operation.request_hash != request_hash:
+        raise KeyReused("this Idempotency-Key was used for another request: use a new one")
