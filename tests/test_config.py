@@ -1,0 +1,338 @@
+"""What an operator may set, and what he is told when it is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vyomo_rt import config
+from vyomo_rt.config import FIELDS, ConfigError, Settings, load
+
+DEFAULTS = Settings()
+VARIABLES = [field.variable for field in FIELDS]
+NUMBERS = [field for field in FIELDS if type(field.default) in {int, float}]
+
+
+def settings_of(**environ: str) -> Settings:
+    """Load from variables that are named without their prefix."""
+    return load({}, {config.PREFIX + name: value for name, value in environ.items()})[0]
+
+
+def error_of(flags: dict[str, object], environ: dict[str, str]) -> str:
+    with pytest.raises(ConfigError) as problem:
+        load(flags, environ)
+    return str(problem.value)
+
+
+def test_nothing_given_means_the_defaults_without_a_warning() -> None:
+    assert load({}, {}) == (DEFAULTS, [])
+
+
+def test_a_flag_beats_the_environment_which_beats_the_default() -> None:
+    assert load({"port": "1"}, {"VYOMO_RT_PORT": "2"})[0].port == 1
+    assert load({"port": None}, {"VYOMO_RT_PORT": "2"})[0].port == 2
+    assert load({"port": None}, {})[0].port == DEFAULTS.port
+
+
+def test_a_bad_variable_does_not_matter_when_a_flag_beats_it() -> None:
+    assert load({"port": "1"}, {"VYOMO_RT_PORT": "abc"})[0].port == 1
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_variable_counts_as_not_set(variable: str, blank: str) -> None:
+    assert load({}, {variable: blank}) == (DEFAULTS, [])
+
+
+def test_blanks_and_line_ends_around_a_value_do_not_matter() -> None:
+    assert settings_of(PORT=" 80\r", FEED="sim ") == Settings(port=80, feed="sim")
+
+
+def test_values_get_the_type_of_their_setting() -> None:
+    settings = settings_of(
+        DATA_DIR="/srv/x", DEMO="TRUE", PONG_TIMEOUT_S="0.5", MAX_SYMBOLS="3", SEED="7"
+    )
+    assert settings == Settings(
+        data_dir=Path("/srv/x"), demo=True, feed="sim", pong_timeout_s=0.5, max_symbols=3, seed="7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "message"),
+    [
+        (
+            {},
+            {"VYOMO_RT_PORT": "abc"},
+            "VYOMO_RT_PORT: expected an integer from 0 to 65535, got 'abc'",
+        ),
+        ({"port": "65536"}, {}, "--port: expected an integer from 0 to 65535, got '65536'"),
+        ({"feed": "nse"}, {}, "--feed: expected one of ingest, sim, got 'nse'"),
+        ({}, {"VYOMO_RT_DEMO": "yes"}, "VYOMO_RT_DEMO: expected 1 or 0, got 'yes'"),
+        (
+            {},
+            {"VYOMO_RT_PING_INTERVAL_S": "nan"},
+            "VYOMO_RT_PING_INTERVAL_S: expected a number from 0.01 to 3600, got 'nan'",
+        ),
+        ({"data_dir": ""}, {}, "--data-dir: expected a folder, got ''"),
+        ({"host": "h:80"}, {}, "--host: expected a host name or an IP address, got 'h:80'"),
+        (
+            {},
+            {"VYOMO_RT_SEED": "a\nb"},
+            "VYOMO_RT_SEED: contains a character that cannot be printed",
+        ),
+    ],
+)
+def test_a_bad_value_is_told_in_one_line_that_names_where_it_came_from(
+    flags: dict[str, object], environ: dict[str, str], message: str
+) -> None:
+    assert error_of(flags, environ) == message
+
+
+def test_a_flag_that_is_no_setting_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(TypeError, match="prot"):
+        load({"prot": 1}, {})
+
+
+@given(
+    variable=st.sampled_from(VARIABLES), value=st.text() | st.sampled_from(["h", "1", "http://"])
+)
+def test_whatever_a_variable_holds_it_is_used_or_refused_in_one_line(
+    variable: str, value: str
+) -> None:
+    try:
+        load({}, {variable: value})
+    except ConfigError as problem:
+        message = str(problem)
+    else:
+        return
+    assert message.startswith(f"{variable}: ")
+    assert message.isprintable()
+
+
+@given(field=st.sampled_from(NUMBERS), value=st.integers(-(10**12), 10**12))
+def test_a_number_is_taken_exactly_when_it_is_within_the_stated_limits(
+    field: config.Field, value: int
+) -> None:
+    low, high = map(float, re.findall(r"[\d.]+", field.expected))
+    environ = {field.variable: str(value)}
+    if low <= value <= high:
+        assert getattr(load({}, environ)[0], field.name) == value
+    else:
+        assert error_of({}, environ).endswith(f"expected {field.expected}, got '{value}'")
+
+
+# Misspelt variables
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("VYOMO_RT_PROT", "VYOMO_RT_PORT"),
+        ("VYOMO_RT_MONGO_URL", "VYOMO_RT_MONGO_URI"),
+        ("VYOMO_RT_DATADIR", "VYOMO_RT_DATA_DIR"),
+        ("VYOMO_RT_port", "VYOMO_RT_PORT"),
+        ("VYOMO_RT_ALLOWED_ORIGIN", "VYOMO_RT_ALLOWED_ORIGINS"),
+    ],
+)
+def test_a_misspelt_variable_is_warned_of_with_the_name_that_was_meant(
+    typo: str, meant: str
+) -> None:
+    settings, warnings = load({}, {typo: "1"})
+    assert settings == DEFAULTS
+    assert warnings == [f"'{typo}' is not a setting and has no effect; did you mean {meant}?"]
+
+
+def test_an_unknown_variable_like_no_other_gets_a_pointer_to_the_list() -> None:
+    (warning,) = load({}, {"VYOMO_RT_XYZZY": "1"})[1]
+    assert warning.endswith("`vyomo-rt default-env` lists them all")
+
+
+def test_variables_of_others_and_of_the_tests_are_left_alone() -> None:
+    assert load({}, {"PORT": "1", "VYOMO_RTX": "1", "VYOMO_RT_TEST_MONGO": "1"})[1] == []
+
+
+# Feed and demo
+
+
+def test_the_demo_implies_simulated_prices() -> None:
+    assert load({"demo": True}, {})[0].feed == "sim"
+    assert load({"demo": True, "feed": "sim"}, {})[0].feed == "sim"
+    assert load({"demo": False}, {"VYOMO_RT_DEMO": "1"})[0].feed == "ingest"
+
+
+def test_the_demo_cannot_go_with_pushed_prices() -> None:
+    assert error_of({"demo": True}, {"VYOMO_RT_FEED": "ingest"}) == (
+        "VYOMO_RT_FEED: ingest cannot go with --demo, which simulates prices: leave one of them out"
+    )
+
+
+# Where to listen
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1", "127.9.8.7", "::1"])
+def test_loopback_is_always_allowed(host: str) -> None:
+    assert load({"host": host}, {})[0].host == host
+
+
+def test_an_ipv6_address_may_have_the_brackets_of_a_url() -> None:
+    assert load({"host": "[::1]"}, {})[0].host == "::1"
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.2", "2001:db8::1", "example.com", "0", "127.0.0.1.evil.de"]
+)
+def test_any_other_address_needs_allow_open_and_then_warns_at_every_start(host: str) -> None:
+    assert error_of({"host": host}, {}) == (
+        f"--host: refusing to listen on {host} without access control: add --allow-open "
+        "(VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this address may watch and trade"
+    )
+    settings, warnings = load({"host": host}, {"VYOMO_RT_ALLOW_OPEN": "1"})
+    assert settings.host == host
+    assert [host in warning and "without access control" in warning for warning in warnings] == [
+        True
+    ]
+
+
+def test_an_empty_host_flag_does_not_mean_every_address() -> None:
+    assert error_of({"host": "", "allow_open": True}, {}).startswith("--host: expected")
+
+
+def test_allow_open_on_loopback_is_nothing_to_warn_of() -> None:
+    assert load({"allow_open": True}, {})[1] == []
+
+
+# Origins and hosts
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("null", ("null",)),
+        ("http://localhost:5173, https://a.de,", ("http://localhost:5173", "https://a.de")),
+        ("HTTPS://A.de:443/", ("https://a.de",)),
+        ("http://[::1]:3000", ("http://[::1]:3000",)),
+        ("capacitor://localhost", ("capacitor://localhost",)),
+        ("https://bücher.de", ("https://xn--bcher-kva.de",)),
+    ],
+)
+def test_allowed_origins_become_what_browsers_send(text: str, origins: tuple[str, ...]) -> None:
+    assert settings_of(ALLOWED_ORIGINS=text).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*",
+        "a.de",
+        "//a.de",
+        "http://",
+        "http://*.a.de",
+        "http://a.de/x",
+        "http://a.de?x",
+        "http://a.de#x",
+        "http://u@a.de",
+        "http://a.de:99999",
+        "http://a b",
+        "file:///",
+    ],
+)
+def test_what_is_no_origin_is_refused_by_name(text: str) -> None:
+    message = error_of({}, {"VYOMO_RT_ALLOWED_ORIGINS": f"http://good.de,{text}"})
+    assert message == (
+        "VYOMO_RT_ALLOWED_ORIGINS: expected scheme://host[:port] or null "
+        f"(several separated by commas), got '{text}'"
+    )
+
+
+def test_allowed_hosts_are_lower_case_names() -> None:
+    assert settings_of(ALLOWED_HOSTS="Rt.Example.com, box").allowed_hosts == (
+        "rt.example.com",
+        "box",
+    )
+
+
+@pytest.mark.parametrize("text", ["a.de:80", "http://a.de", "a.de/x", "*", "u@a.de", "a b"])
+def test_what_is_no_host_name_is_refused_by_name(text: str) -> None:
+    assert error_of({}, {"VYOMO_RT_ALLOWED_HOSTS": text}).endswith(f"got '{text}'")
+
+
+# The password of the store
+
+
+SECRET = "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("mongodb://h:1,h:2/db?replicaSet=r", "mongodb://h:1,h:2/db?replicaSet=r"),
+        ("mongodb://user@h/db", "mongodb://user@h/db"),
+        (f"mongodb://user:{SECRET}@h:1/db?w=1", "mongodb://user:***@h:1/db?w=1"),
+        (f"mongodb+srv://user:p@{SECRET}/x@h/db", "mongodb+srv://user:***@h/db"),
+        (f"mongodb://a@b.de:{SECRET}@h", "mongodb://a@b.de:***@h"),
+        (f"mongodb://h/?proxyPassword={SECRET}&w=1", "mongodb://h/?proxyPassword=***&w=1"),
+        (
+            f"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}",
+            "mongodb://h/?authMechanismProperties=***",
+        ),
+    ],
+)
+def test_the_password_of_the_store_is_shown_nowhere(uri: str, shown: str) -> None:
+    environ = {"VYOMO_RT_MONGO_URI": uri}
+    settings, warnings = load({}, environ)
+    assert settings.mongo_uri == uri
+    assert warnings == []
+    assert config.hide_password(uri) == shown
+    for text in (repr(settings), config.describe(settings, {}, environ)):
+        assert shown in text
+        assert SECRET not in text
+
+
+@given(user=st.text(min_size=1), password=st.text())
+def test_every_escaped_password_is_hidden_and_nothing_else(user: str, password: str) -> None:
+    def uri(shown_password: str) -> str:
+        return f"mongodb://{quote(user, safe='', errors='replace')}:{shown_password}@h:1/db?w=1"
+
+    assert config.hide_password(uri(quote(password, safe="", errors="replace"))) == uri("***")
+
+
+def test_a_uri_that_is_none_is_refused_without_repeating_it() -> None:
+    message = error_of({"mongo_uri": f"postgres://user:{SECRET}@h"}, {})
+    assert message.startswith("--mongo-uri: expected mongodb://")
+    assert SECRET not in message
+
+
+# Showing the settings
+
+
+def test_describe_tells_where_each_setting_comes_from() -> None:
+    flags, environ = {"port": "80"}, {"VYOMO_RT_DEMO": "1", "VYOMO_RT_ALLOWED_HOSTS": "a,b"}
+    table = config.describe(load(flags, environ)[0], flags, environ)
+    rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()}
+    assert list(rows) == [field.name for field in FIELDS]
+    assert rows["port"] == ["80", "--port"]
+    assert rows["demo"] == ["1", "VYOMO_RT_DEMO"]
+    assert rows["feed"] == ["sim", "VYOMO_RT_DEMO"]
+    assert rows["allowed_hosts"] == ["a,b", "VYOMO_RT_ALLOWED_HOSTS"]
+    assert rows["host"] == ["(not", "set)", "default"]
+    assert rows["ping_interval_s"] == ["25", "default"]
+
+
+def test_the_default_env_file_holds_every_setting_and_changes_nothing() -> None:
+    lines = config.default_env().splitlines()
+    assert all(line == "" or line.startswith("#") for line in lines)
+    assigned = dict(line[1:].split("=", 1) for line in lines if line.startswith("#VYOMO_RT_"))
+    assert list(assigned) == VARIABLES
+    assert load({}, assigned) == (DEFAULTS, [])
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_every_setting_is_explained(field: config.Field) -> None:
+    assert field.description.endswith(".")
+    assert field.expected
+    assert f"#{field.variable}={field.text(field.default)}\n" in config.default_env()

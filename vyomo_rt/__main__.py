@@ -1,0 +1,132 @@
+"""The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
+
+Exit codes: 0 done or stopped, 1 could not start, 2 wrong flags or settings, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from vyomo_rt import config, logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+log = logging.getLogger("vyomo_rt")
+
+_FLAGS = ("host", "port", "data_dir", "mongo_uri", "feed", "demo", "allow_open", "log_level")
+_EPILOG = (
+    "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
+    "`vyomo-rt default-env` lists all settings."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (argparse itself exits for --help and misuse)."""
+    parser = _parser()
+    flags = vars(parser.parse_args(argv))
+    run: Callable[[Mapping[str, object]], int] | None = flags.pop("run")
+    if run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return run(flags)
+    except config.ConfigError as problem:
+        _complain(problem)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(flags: Mapping[str, object]) -> int:
+    settings, warnings = config.load(flags, os.environ)
+    logs.configure(settings.log_level)
+    for warning in warnings:
+        log.warning(warning)
+    # Only here, because the other commands should answer without loading a web server.
+    from vyomo_rt.app import StartError, serve  # noqa: PLC0415
+
+    try:
+        _run(serve(settings))
+    except StartError as problem:
+        _complain(problem)
+        return 1
+    return 0
+
+
+def _run(main: Coroutine[object, object, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _check_config(flags: Mapping[str, object]) -> int:
+    settings, warnings = config.load(flags, os.environ)
+    print(config.describe(settings, flags, os.environ))
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def _default_env(_: Mapping[str, object]) -> int:
+    print(config.default_env(), end="")
+    return 0
+
+
+def _version(_: Mapping[str, object]) -> int:
+    try:
+        print("vyomo-rt", importlib.metadata.version("vyomo-rt"))
+    except importlib.metadata.PackageNotFoundError:
+        print("vyomo-rt (version unknown: not installed)")
+    return 0
+
+
+def _complain(problem: Exception) -> None:
+    print(f"vyomo-rt: {problem}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vyomo-rt",
+        description="The real-time server behind a trading dashboard.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, run, about in (
+        ("serve", _serve, "run the server until it is told to stop"),
+        ("check-config", _check_config, "print the settings for serve and where each is from"),
+        ("default-env", _default_env, "print a .env file with every setting and what it means"),
+        ("version", _version, "print the version"),
+    ):
+        description = f"{about.capitalize()}."
+        command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
+        command.set_defaults(run=run)
+        if run in (_serve, _check_config):
+            command.epilog = _EPILOG
+            _add_flags(command)
+    return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the settings that have a flag; `config` checks the values, so all are text here."""
+    for field in (field for field in config.FIELDS if field.name in _FLAGS):
+        about = field.description.replace("%", "%%")
+        if isinstance(field.default, bool):
+            parser.add_argument(field.flag, action="store_const", const=True, help=about)
+        else:
+            default = f" Default: {field.text(field.default)}." if field.default is not None else ""
+            parser.add_argument(field.flag, metavar=field.name.upper(), help=about + default)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""All peers and topics: writing what is due, holding who is slow, saying goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
+from vyomo_rt.domain.session import SessionState
+from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.stream.beats import SLOT_MS, beat_from
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.prices import SLICE, Prices
+from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.wire import messages
+
+log = logging.getLogger(__name__)
+
+CLOSE_SHUTDOWN = 4001
+CLOSE_SLOW = 4008
+_DRAIN_BYTES = 64 * 1024
+_RECONNECT_FROM_MS = 500
+_RECONNECT_UPTO_MS = 5000
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the streams show, as functions of the rooms that know it."""
+
+    state: Callable[[int], SessionState | None]
+    history: Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+    quote: Callable[[str], Quote | None]
+    knows: Callable[[str], bool]
+    feed_status: Callable[[], FeedStatus]
+
+
+class Hub:
+    """Fans events, figures and prices out to the peers."""
+
+    def __init__(self, sources: Sources, *, now: Clock, max_events_behind: int) -> None:
+        self.sources = sources
+        self.now = now
+        self.peers: set[Peer] = set()
+        self.prices = Prices(now=now, quote=sources.quote)
+        self.paused: set[Peer] = set()
+        self._max_events_behind = max_events_behind
+        self._topics: dict[int, SessionTopic] = {}
+
+    # -- what happens ----------------------------------------------------------
+
+    def publish_event(self, event: TradeEvent, state: SessionState) -> None:
+        """Send a stored trade event and the figures after it."""
+        if topic := self._topics.get(event.session_id):
+            topic.publish_event(event, state)
+
+    def publish_state(self, state: SessionState) -> None:
+        """Send a session's figures after its status or the day has changed."""
+        if topic := self._topics.get(state.session.session_id):
+            topic.publish_state(state)
+
+    def on_quote(self, quote: Quote) -> None:
+        self.prices.on_quote(quote)
+
+    async def publish_feed_status(self, status: FeedStatus) -> None:
+        """Tell everybody who subscribed to anything how the feed is doing."""
+        frame = messages.feed_status(status)
+        peers = [peer for peer in self.peers if peer.subscribed]
+        for start in range(0, len(peers), SLICE):
+            for peer in peers[start : start + SLICE]:
+                if peer.ready and not peer.closed:
+                    peer.reply(frame)
+                else:
+                    peer.due_status = True
+            await asyncio.sleep(0)
+
+    async def run(self, before_beat: Callable[[], Awaitable[None]]) -> None:
+        """Send the beats, one slot of 100 ms after the other, until cancelled."""
+        last = self.slot()
+        while True:
+            await asyncio.sleep((last + 1) * SLOT_MS / 1000 - asyncio.get_running_loop().time())
+            slot = self.slot()
+            if slot == last:
+                continue
+            try:
+                await before_beat()
+                for topic in list(self._topics.values()):
+                    topic.beat(last, slot)
+                await self.prices.beat(last, slot)
+            except Exception:
+                # One bad message must not silence everybody for good.
+                log.exception("a beat failed")
+            last = slot
+
+    def slot(self) -> int:
+        """The running number of the present slot."""
+        return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
+
+    # -- the life of a peer ----------------------------------------------------
+
+    def enter(self, peer: Peer) -> None:
+        self.peers.add(peer)
+
+    def leave(self, peer: Peer) -> None:
+        """Forget a peer; nothing is written to it any more. Idempotent."""
+        peer.closed = True
+        self.drop_session(peer)
+        self.drop_prices(peer)
+        self.paused.discard(peer)
+        self.peers.discard(peer)
+
+    def pause(self, peer: Peer) -> None:
+        """The socket takes no more: the peer is owed from here on."""
+        peer.paused = True
+        peer.awaiting_pong = False
+        if not peer.closed:
+            self.paused.add(peer)
+            self._hold(peer)
+
+    def resume(self, peer: Peer) -> None:
+        """The socket takes more: pay what is due."""
+        peer.paused = False
+        self.paused.discard(peer)
+        self.drain(peer)
+
+    def drain(self, peer: Peer) -> None:
+        """Write what is due while the socket takes it: first events, then state.
+
+        In pieces, so that neither the loop nor the write buffer is taken up by
+        one long replay.
+        """
+        if peer.paused or peer.closed:
+            return
+        if peer.topic is not None and not peer.ready and not self._drain_events(peer, peer.topic):
+            return
+        if peer.topic is not None and peer.due_session:
+            peer.due_session = False
+            peer.topic.send_state(peer)
+        if peer.due_prices:
+            due, peer.due_prices = peer.due_prices, set()
+            self.prices.send(peer, sorted(due))
+        if peer.due_status:
+            peer.due_status = False
+            peer.reply(messages.feed_status(self.sources.feed_status()))
+        if not peer.paused:
+            self._admit(peer)
+
+    def _drain_events(self, peer: Peer, topic: SessionTopic) -> bool:
+        """Write events from the peer's place on; False if more must wait for the next turn."""
+        if peer.cursor < topic.log.base:
+            peer.close(CLOSE_SLOW, "too many events behind")
+            return False
+        passage = topic.log.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
+        peer.cursor = passage.cursor
+        if passage.messages:
+            peer.send(passage.data, passage.messages)
+        if peer.cursor < topic.log.end:
+            asyncio.get_running_loop().call_soon(self.drain, peer)
+            return False
+        return not peer.paused
+
+    def _hold(self, peer: Peer) -> None:
+        if not peer.ready:
+            return
+        peer.ready = False
+        if peer.topic is not None:
+            peer.cursor = peer.topic.log.end
+        for audience in (peer.session_audience, peer.price_audience):
+            if audience is not None:
+                audience.hold(peer)
+
+    def _admit(self, peer: Peer) -> None:
+        if peer.ready:
+            return
+        peer.ready = True
+        for audience in (peer.session_audience, peer.price_audience):
+            if audience is not None:
+                audience.admit(peer)
+
+    # -- subscriptions ---------------------------------------------------------
+
+    def use_topic(self, session_id: int) -> SessionTopic:
+        """The topic of a session, kept until ``release_topic``. Raises NotFound."""
+        topic = self._topics.get(session_id)
+        if topic is None:
+            state = self.sources.state(session_id)
+            if state is None:
+                raise NotFound(f"session {session_id} not found")
+            topic = self._topics[session_id] = SessionTopic(
+                state,
+                now=self.now,
+                quote=self.sources.quote,
+                history=self.sources.history,
+                log_limit=self._max_events_behind,
+            )
+        topic.users += 1
+        return topic
+
+    def release_topic(self, topic: SessionTopic) -> None:
+        topic.users -= 1
+        if not topic.users:
+            del self._topics[topic.session_id]
+
+    def take_session(self, peer: Peer, topic: SessionTopic, cursor: int) -> None:
+        """Put a peer into a topic at a place in its log; its state is due."""
+        self._hold(peer)
+        peer.cursor = cursor
+        peer.due_session = True
+        topic.join(peer, beat_from(self.slot(), peer.update_interval_ms))
+
+    def drop_session(self, peer: Peer) -> None:
+        """Leave the topic; what still waited for the peer is discarded."""
+        if topic := peer.topic:
+            topic.leave(peer)
+            self.release_topic(topic)
+        peer.due_session = False
+        peer.recovered = None
+
+    def take_prices(self, peer: Peer, symbols: tuple[str, ...], named: Sequence[str]) -> None:
+        """Set a peer's symbols; the last known prices of ``named`` are due.
+
+        The beat goes on as it was unless the interval changed: who adds symbols
+        often must not wait for the others' prices for ever.
+        """
+        due = peer.due_prices.intersection(symbols).union(named)
+        beat = peer.price_beat
+        if beat is None or beat.slots * SLOT_MS != peer.price_interval_ms:
+            beat = beat_from(self.slot(), peer.price_interval_ms)
+        self.drop_prices(peer)
+        self._hold(peer)
+        peer.symbols = symbols
+        peer.seen = (peer.seen or {}) if peer.only_changes else None
+        peer.due_prices = due
+        if symbols:
+            peer.price_beat = beat
+            self.prices.join(peer, beat)
+
+    def drop_prices(self, peer: Peer) -> None:
+        self.prices.leave(peer)
+        peer.symbols = ()
+        peer.price_beat = None
+        peer.due_prices = set()
+
+    def owe_status(self, peer: Peer) -> None:
+        """A snapshot says so while the feed is not LIVE."""
+        if self.sources.feed_status().state is not FeedState.LIVE:
+            peer.due_status = True
+
+    # -- the end ---------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Tell everybody, each with a reconnect time of its own, and close."""
+        for peer in list(self.peers):
+            after_ms = random.randint(_RECONNECT_FROM_MS, _RECONNECT_UPTO_MS)  # noqa: S311
+            if not peer.paused:
+                peer.reply(messages.server_shutdown(after_ms))
+            peer.close(CLOSE_SHUTDOWN, "server shutdown")

@@ -1,0 +1,116 @@
+"""One connection as the streams see it: what it subscribed to and what it is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vyomo_rt.wire.commands import ALL_TYPES, StreamType
+from vyomo_rt.wire.frame import Frame, Framing
+
+if TYPE_CHECKING:
+    from vyomo_rt.stream.audience import Audience
+    from vyomo_rt.stream.beats import Beat
+    from vyomo_rt.stream.sessions import SessionTopic
+
+DEFAULT_PRICE_INTERVAL_MS = 1000
+DEFAULT_UPDATE_INTERVAL_MS = 2000
+
+
+class Peer:
+    """A connection's subscriptions, its place in the session's log, and its debts.
+
+    A ready peer has been written all that was due and is written to directly.
+    Any other waits: its place in the log (``cursor``) says which events it still
+    has to get, and the ``due_*`` fields which state. What that state *is* is
+    looked up when the socket takes it, so a slow peer costs no queue.
+    """
+
+    __slots__ = (
+        "awaiting_pong",
+        "buffered_bytes",
+        "bytes",
+        "close",
+        "closed",
+        "cursor",
+        "due_prices",
+        "due_session",
+        "due_status",
+        "framing",
+        "messages",
+        "only_changes",
+        "paused",
+        "price_audience",
+        "price_beat",
+        "price_interval_ms",
+        "price_stamp",
+        "ready",
+        "recovered",
+        "seen",
+        "session_audience",
+        "symbols",
+        "topic",
+        "types",
+        "update_interval_ms",
+        "write",
+    )
+
+    def __init__(
+        self,
+        framing: Framing,
+        write: Callable[[bytes], None],
+        close: Callable[[int, str], None],
+        buffered_bytes: Callable[[], int],
+    ) -> None:
+        self.framing = framing
+        self.write = write
+        self.close = close
+        self.buffered_bytes = buffered_bytes
+        self.closed = False
+        self.paused = False
+        self.ready = True
+        self.awaiting_pong = False
+        # Totals; while it belongs to an audience, less that audience's totals when it joined.
+        self.messages = 0
+        self.bytes = 0
+
+        self.topic: SessionTopic | None = None
+        self.session_audience: Audience | None = None
+        self.types: frozenset[StreamType] = ALL_TYPES
+        self.update_interval_ms = DEFAULT_UPDATE_INTERVAL_MS
+        # The number of the last event written; holds only while the peer is not ready.
+        self.cursor = 0
+        self.recovered: bool | None = None
+        self.due_session = False
+
+        self.price_audience: Audience | None = None
+        self.price_beat: Beat | None = None
+        self.symbols: tuple[str, ...] = ()
+        self.price_interval_ms = DEFAULT_PRICE_INTERVAL_MS
+        self.only_changes = False
+        # What an onlyChanges peer was last sent: price and staleness by symbol.
+        self.seen: dict[str, tuple[int, bool]] | None = None
+        self.price_stamp = 0
+        self.due_prices: set[str] = set()
+
+        self.due_status = False
+
+    @property
+    def subscribed(self) -> bool:
+        return self.topic is not None or bool(self.symbols)
+
+    @property
+    def position(self) -> int | None:
+        """The newest event of its session that was written to it (or withheld by its types)."""
+        if self.topic is None:
+            return None
+        return self.topic.log.end if self.ready else self.cursor
+
+    def send(self, data: bytes, messages: int) -> None:
+        """Write what is for this peer alone; audiences write and count by themselves."""
+        self.write(data)
+        self.messages += messages
+        self.bytes += len(data)
+
+    def reply(self, frame: Frame) -> None:
+        self.send(frame[self.framing], 1)

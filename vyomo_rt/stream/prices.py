@@ -1,0 +1,155 @@
+"""Prices at each peer's interval: one join of frames for all who watch the same symbols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import NamedTuple
+
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.stream.audience import Audience
+from vyomo_rt.stream.beats import Beat, is_due
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.wire import messages
+from vyomo_rt.wire.frame import Frame, Framing
+
+SLICE = 32
+"""Peers written to before the loop may run: trade events do not wait behind a price beat."""
+
+
+class _AudienceKey(NamedTuple):
+    beat: Beat
+    symbols: tuple[str, ...]
+    framing: Framing
+    only_changes: bool
+
+
+class Prices:
+    """Sends the newest price of each subscribed symbol, every interval."""
+
+    def __init__(self, *, now: Clock, quote: Callable[[str], Quote | None]) -> None:
+        self._now = now
+        self._quote = quote
+        self._audiences: dict[_AudienceKey, Audience] = {}
+        self._unpriced: dict[str, set[Peer]] = {}
+        self._frames: dict[str, tuple[Quote, Frame]] = {}
+        self._stamps = count(1)
+        self._written = 0
+
+    def join(self, peer: Peer, beat: Beat) -> None:
+        """Add a peer with its symbols, of which there is at least one."""
+        key = _AudienceKey(beat, peer.symbols, peer.framing, peer.only_changes)
+        peer.price_audience = self._audiences.setdefault(key, Audience())
+        peer.price_audience.join(peer)
+        for symbol in peer.symbols:
+            if self._quote(symbol) is None:
+                self._unpriced.setdefault(symbol, set()).add(peer)
+
+    def leave(self, peer: Peer) -> None:
+        if peer.price_audience is None:
+            return
+        peer.price_audience.leave(peer)
+        if not peer.price_audience:
+            self._audiences = {key: kept for key, kept in self._audiences.items() if kept}
+        peer.price_audience = None
+        for symbol in peer.symbols:
+            if peers := self._unpriced.get(symbol):
+                peers.discard(peer)
+                if not peers:
+                    del self._unpriced[symbol]
+
+    def on_quote(self, quote: Quote) -> None:
+        """A symbol's first price goes at once to those who wait for it."""
+        for peer in self._unpriced.pop(quote.symbol, ()):
+            if peer.ready:
+                self.send(peer, (quote.symbol,))
+            else:
+                peer.due_prices.add(quote.symbol)
+
+    def send(self, peer: Peer, symbols: Iterable[str]) -> None:
+        """Send one peer the newest prices of some symbols."""
+        frames = []
+        for symbol in symbols:
+            if current := self._current(symbol):
+                quote, frame = current
+                frames.append(frame[peer.framing])
+                if peer.seen is not None:
+                    peer.seen[symbol] = (quote.price_e4, quote.stale)
+        if frames:
+            peer.send(b"".join(frames), len(frames))
+        # A beat that began before this must not follow with older prices.
+        peer.price_stamp = next(self._stamps)
+
+    async def beat(self, after_slot: int, upto_slot: int) -> None:
+        """Send prices to those whose interval has passed, a slice of peers at a time."""
+        self._frames.clear()
+        due = [
+            (key, audience)
+            for key, audience in self._audiences.items()
+            if is_due(key.beat, after_slot, upto_slot)
+        ]
+        for key, audience in due:
+            for peer in audience.waiting:
+                peer.due_prices.update(key.symbols)
+            if key.only_changes:
+                await self._beat_changes(audience)
+            else:
+                await self._beat_all(key, audience)
+
+    async def _beat_all(self, key: _AudienceKey, audience: Audience) -> None:
+        current = [self._current(symbol) for symbol in key.symbols]
+        frames = [at[1][key.framing] for at in current if at is not None]
+        if not frames:
+            return
+        data = b"".join(frames)
+        stamp = next(self._stamps)
+        audience.count(data, len(frames))
+        peers = list(audience.writes.items())
+        for start in range(0, len(peers), SLICE):
+            part = peers[start : start + SLICE]
+            for peer, write in part:
+                # While the loop ran it may have left, or got newer prices than these.
+                if peer.price_audience is audience and peer.price_stamp < stamp:
+                    if peer.ready:
+                        write(data)
+                    else:
+                        peer.due_prices.update(key.symbols)
+            await self._let_others_run(len(part))
+
+    async def _beat_changes(self, audience: Audience) -> None:
+        peers = list(audience.writes)
+        for start in range(0, len(peers), SLICE):
+            part = peers[start : start + SLICE]
+            for peer in part:
+                if peer.price_audience is audience and peer.ready:
+                    self.send(peer, self._changed(peer))
+            await self._let_others_run(len(part))
+
+    async def _let_others_run(self, written: int) -> None:
+        """Yield to the loop once a slice of writes is full, over however many audiences."""
+        self._written += written
+        if self._written >= SLICE:
+            self._written = 0
+            await asyncio.sleep(0)
+
+    def _changed(self, peer: Peer) -> list[str]:
+        """The symbols whose price or staleness differs from what the peer was last sent."""
+        seen = peer.seen if peer.seen is not None else {}
+        return [
+            symbol
+            for symbol in peer.symbols
+            if (current := self._current(symbol))
+            and seen.get(symbol) != (current[0].price_e4, current[0].stale)
+        ]
+
+    def _current(self, symbol: str) -> tuple[Quote, Frame] | None:
+        """A symbol's quote and its frame; encoded once until the price or the beat changes."""
+        quote = self._quote(symbol)
+        if quote is None:
+            return None
+        kept = self._frames.get(symbol)
+        if kept is None or kept[0] != quote:
+            kept = self._frames[symbol] = (quote, messages.price_update(quote, self._now()))
+        return kept

@@ -1,0 +1,144 @@
+"""A session's topic: its log, its state as frames, and the peers that watch it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import SessionState
+from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.stream.audience import Audience
+from vyomo_rt.stream.beats import Beat, is_due
+from vyomo_rt.stream.log import Entry, SessionLog
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.wire import messages
+from vyomo_rt.wire.commands import StreamType
+from vyomo_rt.wire.frame import Frame, Framing
+
+History = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+"""Some of a session's stored events with ``after < seq <= upto``, from the first on."""
+
+
+class _AudienceKey(NamedTuple):
+    beat: Beat
+    types: frozenset[StreamType]
+    framing: Framing
+
+
+class SessionTopic:
+    """Sends a session's events and figures; lives while somebody watches.
+
+    All of a session's messages go to all of its peers in one step without an
+    await, so that no old figure can follow a new one.
+    """
+
+    def __init__(
+        self,
+        state: SessionState,
+        *,
+        now: Clock,
+        quote: Callable[[str], Quote | None],
+        history: History,
+        log_limit: int,
+    ) -> None:
+        self.state = state
+        self.log = SessionLog(state.seq, log_limit)
+        self.users = 0
+        self._now = now
+        self._quote = quote
+        self._history = history
+        self._loading = asyncio.Lock()
+        self._audiences: dict[_AudienceKey, Audience] = {}
+
+    @property
+    def session_id(self) -> int:
+        return self.state.session.session_id
+
+    @property
+    def epoch(self) -> str:
+        return self.state.session.epoch
+
+    def join(self, peer: Peer, beat: Beat) -> None:
+        key = _AudienceKey(beat, peer.types, peer.framing)
+        peer.topic = self
+        peer.session_audience = self._audiences.setdefault(key, Audience())
+        peer.session_audience.join(peer)
+
+    def leave(self, peer: Peer) -> None:
+        assert peer.session_audience is not None
+        peer.session_audience.leave(peer)
+        peer.topic = peer.session_audience = None
+        self._audiences = {key: kept for key, kept in self._audiences.items() if kept}
+
+    def publish_event(self, event: TradeEvent, state: SessionState) -> None:
+        """Send an event, and at once the figures that contain it."""
+        self.state = state
+        entry = Entry(event.kind, messages.trade_event(event, self.epoch))
+        self.log.append(entry)
+        named = [(event.kind.value, entry.frame), ("session_update", self._update_frame())]
+        for key, audience in self._audiences.items():
+            self._send(key, audience, named)
+
+    def publish_state(self, state: SessionState) -> None:
+        """Send the figures after a change that is no trade event."""
+        self.state = state
+        named = [("session_update", self._update_frame())]
+        for key, audience in self._audiences.items():
+            self._send(key, audience, named)
+
+    def beat(self, after_slot: int, upto_slot: int) -> None:
+        """Send figures and P&L to those whose interval has passed."""
+        due = [
+            (key, audience)
+            for key, audience in self._audiences.items()
+            if is_due(key.beat, after_slot, upto_slot)
+        ]
+        if due:
+            named = list(self._state_frames(None))
+            for key, audience in due:
+                self._send(key, audience, named)
+
+    def send_state(self, peer: Peer) -> None:
+        """Send one peer the present figures and P&L; the first ones after ``since`` say so."""
+        frames = [f for name, f in self._state_frames(peer.recovered) if name in peer.types]
+        if frames:
+            peer.send(b"".join(frame[peer.framing] for frame in frames), len(frames))
+        peer.recovered = None
+
+    async def load(self, since: int) -> None:
+        """Bring the stored events after ``since`` into the log. Raises Unavailable."""
+        async with self._loading:
+            base = self.log.base
+            entries: list[Entry] = []
+            while since + len(entries) < base:
+                page = await self._history(self.session_id, since + len(entries), base)
+                if not page:
+                    raise Unavailable(f"the history of session {self.session_id} is incomplete")
+                entries += [Entry(e.kind, messages.trade_event(e, self.epoch)) for e in page]
+            # The log may have been trimmed meanwhile; then nobody may be so far behind anyway.
+            if self.log.base == base:
+                self.log.prepend(entries)
+
+    def _send(
+        self, key: _AudienceKey, audience: Audience, named: Sequence[tuple[str, Frame]]
+    ) -> None:
+        for peer in audience.waiting:
+            peer.due_session = True
+        frames = [frame[key.framing] for name, frame in named if name in key.types]
+        if frames:
+            audience.broadcast(b"".join(frames), len(frames))
+
+    def _update_frame(self, recovered: bool | None = None) -> Frame:
+        unrealized = self.state.unrealized_paise(self._quote)
+        return messages.session_update(self.state, unrealized, self._now(), recovered)
+
+    def _state_frames(self, recovered: bool | None) -> Iterator[tuple[str, Frame]]:
+        yield "session_update", self._update_frame(recovered)
+        now_ms = self._now()
+        for trade in self.state.open_trades.values():
+            if quote := self._quote(trade.symbol):
+                yield "pnl_update", messages.pnl_update(trade, quote, now_ms)
