@@ -27,11 +27,11 @@ def parse_symbol(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One price from a source; ``as_of_ms`` is when the source says it was true."""
+    """One price from a source; ``as_of_ms`` is when the source says it was true, None for now."""
 
     symbol: str
     price_e4: int
-    as_of_ms: int
+    as_of_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,3 +45,7 @@ def extended(text: bytes, addition: bytes) -> bytes:
 def position(session_id: int, seq: int, epoch: str) -> str:
     """The SSE ``id:`` of a place in a session's history."""
     return f"{session_id}-{seq}-{epoch}"
+
+
+KEEP_ALIVE = Frame(ws=b"\x89\x00", sse=b":\n")
+"""A WebSocket ping, and an SSE comment line (without a blank line: that would end a block)."""

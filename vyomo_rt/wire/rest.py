@@ -90,15 +90,15 @@ def _parse_line(line: bytes) -> Any:
         return error
 
 
-def to_tick(row: Any, now_ms: int) -> Tick:
-    """A row as a tick; without ``ts`` it is of now. Raises BadRequest or BadJson."""
+def to_tick(row: Any) -> Tick:
+    """A row as a tick. Raises BadRequest or BadJson."""
     if isinstance(row, BadJson):
         raise row
     if not isinstance(row, dict):
         raise BadRequest(f"expected an object, got {json_kind(row)}")
     present = {name: value for name, value in row.items() if value is not None}
     tick = decoding.convert(present, _TickRow)
-    as_of_ms = now_ms if tick.ts is None else _to_moment_ms(tick.ts)
+    as_of_ms = None if tick.ts is None else _to_moment_ms(tick.ts)
     return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms)
 
 

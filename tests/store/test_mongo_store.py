@@ -1,0 +1,403 @@
+"""The contract of the journal, held against every driver and implementation at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+from pymongo import WriteConcern
+
+from vyomo_rt.domain.errors import Conflict, NotFound, NumberTaken, Unavailable
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import Figures, Session, SessionStatus
+from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, TradeStatus
+from vyomo_rt.store import documents
+from vyomo_rt.store.mongo import BATCH, MongoStore, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.store.mongo import Client
+    from vyomo_rt.trading.journal import Journal
+
+    MakeOpening = Callable[..., TradeEvent]
+    OpenClient = Callable[[str], Client]
+
+BEYOND_INT64 = 10**30
+
+SESSION = Session(
+    session_id=6,
+    name="Opening range, ₹50 000 'x' \x00",
+    starting_capital_paise=5_000_000,
+    created_at_ms=1_785_200_000_999,
+    epoch="k3vq",
+)
+FIGURES = Figures(
+    seq=1000,
+    today=date(2026, 7, 28),
+    opened=600,
+    closed=400,
+    wins=250,
+    losses=149,
+    realised_paise=-(2**60) - 1,
+    today_paise=2**60 + 1,
+)
+
+
+def test_the_store_is_a_journal() -> None:
+    journal: Callable[..., Journal] = MongoStore
+    assert journal is MongoStore
+
+
+async def test_preparing_twice_changes_nothing(store: MongoStore, opening: MakeOpening) -> None:
+    await store.append(opening(1))
+    await store.prepare()
+    assert await store.events(6, 0) == [opening(1)]
+
+
+# --- sessions
+
+
+async def test_a_session_comes_back_as_it_was_made(store: MongoStore) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    assert await store.load_sessions() == [(SESSION, None)]
+    assert await store.find_session("op") == (SESSION, "hash")
+    assert await store.find_session("another op") is None
+
+
+async def test_sessions_are_loaded_by_id_however_many_there_are(store: MongoStore) -> None:
+    ids = [*range(150, 0, -1)]
+    for id_ in ids:
+        await store.create_session(replace(SESSION, session_id=id_), f"op {id_}", "hash")
+    assert [session.session_id for session, _ in await store.load_sessions()] == sorted(ids)
+
+
+async def test_making_the_same_session_again_is_one_session(store: MongoStore) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    await store.create_session(SESSION, "op", "hash")
+    assert len(await store.load_sessions()) == 1
+
+
+async def test_a_session_id_or_operation_of_another_session_is_a_conflict(
+    store: MongoStore,
+) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    with pytest.raises(Conflict):
+        await store.create_session(SESSION, "another op", "hash")
+    with pytest.raises(Conflict):
+        await store.create_session(replace(SESSION, session_id=7), "op", "hash")
+    assert await store.load_sessions() == [(SESSION, None)]
+
+
+async def test_a_status_is_written_over_the_revision_before_it(store: MongoStore) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    paused = SESSION.with_status(SessionStatus.PAUSED)
+    await store.save_status(paused)
+    await store.save_status(paused)
+    assert await store.load_sessions() == [(paused, None)]
+
+    with pytest.raises(Conflict):
+        await store.save_status(SESSION.with_status(SessionStatus.HALTED))
+    with pytest.raises(Conflict):
+        await store.save_status(replace(paused, revision=3))
+    assert await store.load_sessions() == [(paused, None)]
+
+
+async def test_a_status_needs_its_session(store: MongoStore) -> None:
+    with pytest.raises(NotFound):
+        await store.save_status(SESSION.with_status(SessionStatus.PAUSED))
+
+
+async def test_a_checkpoint_comes_back_and_leaves_the_session_alone(store: MongoStore) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    await store.save_checkpoint(6, replace(FIGURES, seq=0))
+    await store.save_checkpoint(6, FIGURES)
+    await store.save_status(SESSION.with_status(SessionStatus.HALTED))
+    assert await store.load_sessions() == [(SESSION.with_status(SessionStatus.HALTED), FIGURES)]
+
+
+async def test_a_checkpoint_beyond_what_a_database_counts_is_left_out(store: MongoStore) -> None:
+    await store.create_session(SESSION, "op", "hash")
+    await store.save_checkpoint(6, FIGURES)
+    await store.save_checkpoint(6, replace(FIGURES, seq=2000, realised_paise=BEYOND_INT64))
+    assert await store.load_sessions() == [(SESSION, FIGURES)]
+
+
+# --- events
+
+
+async def test_an_event_comes_back_to_the_last_character(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    event = opening(1)
+    closing = replace(
+        opening(2, trade_id=event.trade.trade_id),
+        kind=EventKind.CLOSED,
+        trade=event.trade.closed(Exit(0, ExitReason.TARGET, 1_785_200_009_001)),
+    )
+    await store.append(event)
+    await store.append(closing)
+    assert await store.events(6, 0) == [event, closing]
+    assert await store.find_event(6, closing.operation_id) == closing
+    assert await store.find_event(7, closing.operation_id) is None
+    assert await store.find_event(6, "another op") is None
+
+
+async def test_appending_the_same_event_again_is_one_event(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    await store.append(opening(1))
+    await store.append(opening(1))
+    assert await store.events(6, 0) == [opening(1)]
+
+
+async def test_a_number_is_taken_only_once(store: MongoStore, opening: MakeOpening) -> None:
+    await store.append(opening(1))
+    with pytest.raises(NumberTaken):
+        await store.append(opening(1, operation_id="another op"))
+    assert await store.events(6, 0) == [opening(1)]
+
+
+async def test_an_operation_makes_one_event_in_its_session(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    await store.append(opening(1, operation_id="op"))
+    await store.append(opening(1, operation_id="op", session_id=7))
+    with pytest.raises(NumberTaken):
+        await store.append(opening(2, operation_id="op"))
+    assert len(await store.events(6, 0)) == 1
+
+
+async def test_of_two_servers_that_write_one_number_one_is_told(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    outcomes = await asyncio.gather(
+        *(store.append(opening(1, operation_id=f"op {i}")) for i in range(8)),
+        return_exceptions=True,
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        "NoneType",
+        *["NumberTaken"] * 7,
+    ]
+
+
+async def test_events_are_read_in_order_a_batch_at_a_time(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    count = BATCH + 3
+    await store._events.insert_many(
+        [documents.from_event(opening(seq)) for seq in range(count, 0, -1)]
+    )
+    await store.append(opening(1, session_id=7))
+
+    first = await store.events(6, 0)
+    rest = await store.events(6, first[-1].seq)
+    assert [event.seq for event in [*first, *rest]] == [*range(1, count + 1)]
+    assert len(first) == BATCH
+    assert [event.seq for event in await store.events(6, 3, 6)] == [4, 5, 6]
+    assert await store.events(6, count) == []
+
+
+# --- readable copies
+
+
+async def test_an_older_copy_of_a_trade_never_overwrites(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    opened = opening(1).trade
+    closed = opened.closed(Exit(221_510_000, ExitReason.MANUAL, 1_785_200_001_000))
+    await store.save_trade(opened, 1)
+    assert await store.trade(opened.trade_id) == opened
+    await store.save_trade(closed, 9)
+    await store.save_trade(opened, 1)
+    await store.save_trade(closed, 9)
+    assert await store.trade(opened.trade_id) == closed
+    assert await store.projected_seqs([opened.trade_id, 12345]) == {opened.trade_id: 9}
+
+
+async def test_of_copies_saved_at_once_the_newest_stays(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    opened = opening(1).trade
+    closed = opened.closed(Exit(1, ExitReason.RISK, 1_785_200_001_000))
+    await asyncio.gather(
+        *(store.save_trade(closed if seq == 20 else opened, seq) for seq in range(1, 21))
+    )
+    assert await store.trade(opened.trade_id) == closed
+
+
+async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpening) -> None:
+    exit_ = Exit(1, ExitReason.SL, 1_785_200_001_000)
+    trades = [opening(seq).trade for seq in range(1, 8)]
+    trades = [trade.closed(exit_) if trade.trade_id % 2 else trade for trade in trades]
+    for trade in [*trades, opening(50, session_id=7).trade]:
+        await store.save_trade(trade, 1)
+
+    async def ids(status: TradeStatus | None, before: int | None, limit: int) -> list[int]:
+        return [trade.trade_id for trade in await store.trades(6, status, before, limit)]
+
+    assert await ids(None, None, 3) == [107, 106, 105]
+    assert await ids(None, 105, 3) == [104, 103, 102]
+    assert await ids(TradeStatus.CLOSED, None, 10) == [107, 105, 103, 101]
+    assert await ids(TradeStatus.OPEN, 106, 10) == [104, 102]
+    assert [trade.trade_id for trade in await store.open_trades(6)] == [106, 104, 102]
+    assert await store.highest_trade_id() == 150
+
+
+async def test_all_open_trades_are_found_however_many_there_are(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    ids = range(1, 2 * BATCH + 1)
+    await store._trades.insert_many(
+        [
+            {"_id": id_, "seq": 1, **documents.from_trade(opening(1, trade_id=id_).trade)}
+            for id_ in ids
+        ]
+    )
+    assert sorted(trade.trade_id for trade in await store.open_trades(6)) == [*ids]
+    assert await store.projected_seqs([*ids, 10**9]) == dict.fromkeys(ids, 1)
+
+
+async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
+    assert await store.load_sessions() == []
+    assert await store.trade(1) is None
+    assert await store.trades(6, None, None, 10) == []
+    assert await store.open_trades(6) == []
+    assert await store.projected_seqs([]) == {}
+    assert await store.highest_trade_id() == 0
+    assert await store.load_prices() == []
+
+
+async def test_ids_beyond_what_a_database_counts_are_not_found(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    await store.append(opening(1))
+    await store.save_trade(opening(1).trade, 1)
+    assert await store.trade(BEYOND_INT64) is None
+    assert await store.trades(BEYOND_INT64, None, None, 10) == []
+    assert await store.trades(6, None, -BEYOND_INT64, 10) == []
+    assert await store.trades(6, None, BEYOND_INT64, 10) == [opening(1).trade]
+    assert await store.find_event(BEYOND_INT64, "op") is None
+    assert await store.events(BEYOND_INT64, 0) == []
+    assert await store.events(6, BEYOND_INT64) == []
+    assert await store.events(6, 0, BEYOND_INT64) == [opening(1)]
+    assert await store.projected_seqs([BEYOND_INT64]) == {}
+
+
+# --- counters and prices
+
+
+async def test_a_number_is_never_given_twice(store: MongoStore) -> None:
+    assert [await store.next_id("trades") for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert await store.next_id("sessions") == 1
+
+
+async def test_numbers_asked_for_at_once_differ(embedded_uri: str, open_client: OpenClient) -> None:
+    # Not held against every implementation: mongo-java-server counts right, but answers with
+    # the living document, in which the next call may have counted on already.
+    store = MongoStore(open_client(embedded_uri), f"test_{uuid.uuid4().hex}")
+    given = await asyncio.gather(*(store.next_id("trades") for _ in range(20)))
+    assert sorted(given) == [*range(1, 21)]
+    await store.close()
+
+
+async def test_a_raised_counter_goes_on_above(store: MongoStore) -> None:
+    await store.raise_counter("trades", 41)
+    assert await store.next_id("trades") == 42
+    await store.raise_counter("trades", 7)
+    assert await store.next_id("trades") == 43
+
+
+async def test_saved_prices_come_back_stale(store: MongoStore) -> None:
+    quotes = [
+        Quote("NIFTY", 221_505_000, 1_785_200_000_001, "sim", stale=False),
+        Quote("^BSE.X$", 10**11, 1_785_200_000_002, "ingest", stale=True),
+    ]
+    await store.save_prices([*quotes, quotes[0]])
+    await store.save_prices(quotes)
+    assert await store.load_prices() == [replace(quote, stale=True) for quote in quotes]
+
+
+# --- availability
+
+
+async def test_a_store_that_works_is_available(store: MongoStore) -> None:
+    assert store.available
+
+
+async def test_a_store_that_is_away_says_so_in_time() -> None:
+    store = MongoStore(connect("mongodb://127.0.0.1:1/"), "vyomo")
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        await store.next_id("trades")
+    assert type(caught.value) is Unavailable  # nothing was sent: the outcome is known
+    assert time.monotonic() - began < 2.5
+    assert not store.available
+    await store.close()
+
+
+def test_a_text_that_is_no_uri_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="not a MongoDB URI"):
+        connect("http://localhost:27017")
+
+
+# --- cost
+
+
+async def test_a_lookup_costs_the_same_in_a_long_history(
+    embedded_uri: str, opening: MakeOpening
+) -> None:
+    client = connect(embedded_uri)
+    store = MongoStore(client, "cost")
+    await store.prepare()
+    last = 0
+
+    async def grow(upto: int) -> None:
+        # Without a sync for each document, which would take a minute.
+        db = client.get_database("cost", write_concern=WriteConcern(1))
+        nonlocal last
+        for start in range(last + 1, upto + 1, 1000):
+            made = [opening(seq) for seq in range(start, start + 1000)]
+            await db["events"].insert_many([documents.from_event(event) for event in made])
+            if start < 5000:
+                copies = [documents.from_trade(event.trade) for event in made]
+                await db["trades"].insert_many(
+                    [{"_id": copy["tradeId"], "seq": 1, **copy} for copy in copies]
+                )
+        last = upto
+
+    lookups: dict[str, Callable[[], Awaitable[object]]] = {
+        "tail": lambda: store.events(6, last - 5),
+        "middle": lambda: store.events(6, 500, 505),
+        "operation": lambda: store.find_event(6, "operation-6-77"),
+        "append again": lambda: store.append(opening(77)),
+        "trade": lambda: store.trade(177),
+        "page": lambda: store.trades(6, None, 600, 5),
+        "page by status": lambda: store.trades(6, TradeStatus.OPEN, 600, 5),
+        "highest": store.highest_trade_id,
+        "seqs": lambda: store.projected_seqs([101, 102]),
+        "copy again": lambda: store.save_trade(opening(77).trade, 1),
+    }
+
+    async def cost_s(lookup: Callable[[], Awaitable[object]]) -> float:
+        best = float("inf")
+        for _ in range(7):
+            began = time.perf_counter()
+            await lookup()
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    await grow(1000)
+    before = {name: await cost_s(lookup) for name, lookup in lookups.items()}
+    await grow(50_000)
+    after = {name: await cost_s(lookup) for name, lookup in lookups.items()}
+    await store.close()
+    # A scan of 50 000 events takes about 100 ms.
+    dearer = {name: after[name] - before[name] for name in lookups}
+    assert {name for name, more_s in dearer.items() if more_s > 0.010} == set(), dearer

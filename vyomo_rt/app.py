@@ -1,0 +1,349 @@
+"""Puts the rooms together, starts them in order, and stops them in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import importlib.metadata
+import logging
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+from pymongo.uri_parser import parse_uri
+
+from vyomo_rt import config
+from vyomo_rt.config import Settings
+from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
+from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import SessionState
+from vyomo_rt.market.book import PriceBook
+from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
+from vyomo_rt.market.sim import SimFeed
+from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
+from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.stream.commands import Commands
+from vyomo_rt.stream.heartbeat import Heartbeat
+from vyomo_rt.stream.hub import Hub, Sources
+from vyomo_rt.trading.desk import Desk
+from vyomo_rt.web import access
+from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.pages import PageRoutes
+from vyomo_rt.web.problems import problems
+from vyomo_rt.web.rest import RestRoutes
+from vyomo_rt.web.streams import StreamRoutes
+
+log = logging.getLogger(__name__)
+
+_SAVE_PRICES_EVERY_S = 1.0
+_RESTART_FEED_AFTER_S = 1.0
+_GOODBYE_S = 1.2
+_HANDLERS_S = 1.0
+_BACKLOG = 4096
+_FILES_KEPT_FREE = 64
+
+
+class StartError(Exception):
+    """Why the server cannot start, in one line for the person who started it."""
+
+
+def wall_clock_ms() -> int:
+    """The present as epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def serve(settings: Settings) -> None:
+    """Run the server until SIGINT or SIGTERM; a second one ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, _on_signal, stopping)
+    sockets = _bind(settings)
+    try:
+        async with running(settings, sockets):
+            _greet(settings, sockets)
+            await stopping.wait()
+            log.info("stopping")
+    finally:
+        for sock in sockets:
+            sock.close()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, sockets: list[socket.socket], now: Clock = wall_clock_ms
+) -> AsyncIterator[web.Application]:
+    """A started server on bound sockets. Raises StartError."""
+    async with _store(settings) as store:
+        server = Server(settings, store, now)
+        await server.load()
+        runner = web.AppRunner(
+            server.application(),
+            access_log=None,
+            shutdown_timeout=_HANDLERS_S,
+            handle_signals=False,
+        )
+        await runner.setup()
+        try:
+            for sock in sockets:
+                await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+            # What exists now lives as long as the process: collections need not look at it.
+            gc.collect()
+            gc.freeze()
+            yield runner.app
+        finally:
+            await runner.cleanup()
+
+
+class Server:
+    """The rooms, wired: each is handed the functions that it needs of the others."""
+
+    def __init__(self, settings: Settings, store: MongoStore, now: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._now = now
+        self._feed = _make_feed(settings, now)
+        self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
+        self._monitor = FeedMonitor(self._feed, self._book, now)
+        self._hub = Hub(
+            Sources(
+                state=self._find_state,
+                history=store.events,
+                quote=self._book.quote,
+                knows=self._feed.knows,
+                feed_status=lambda: self._monitor.status,
+            ),
+            now=now,
+            max_events_behind=settings.max_events_behind,
+        )
+        self._desk = Desk(
+            store,
+            now=now,
+            quote=self._book.quote,
+            announce=self._hub.publish_event,
+            announce_state=self._hub.publish_state,
+        )
+        heartbeat = Heartbeat(
+            self._hub,
+            ping_interval_s=settings.ping_interval_s,
+            pong_timeout_s=settings.pong_timeout_s,
+            sse_keep_alive_s=settings.sse_keep_alive_s,
+            slow_timeout_s=settings.slow_timeout_s,
+        )
+        self._heartbeat = heartbeat
+        self._streaming = Streaming(
+            self._hub,
+            Commands(self._hub, settings.max_symbols),
+            heartbeat,
+            settings.max_message_bytes,
+        )
+
+    async def load(self) -> None:
+        """Take up what the store holds."""
+        await self._store.prepare()
+        self._book.restore(await self._store.load_prices())
+        await self._desk.load()
+        if self._settings.demo:
+            await self._desk.ensure_session(SESSION_ID, "Demo", CAPITAL_PAISE)
+
+    def application(self) -> web.Application:
+        settings = self._settings
+        app = web.Application(middlewares=[problems])
+        rules = access.Access(
+            frozenset(settings.allowed_origins),
+            frozenset(settings.allowed_hosts),
+            loopback=config.is_loopback(settings.host),
+        )
+        access.install(app, rules)
+        stream_routes = StreamRoutes(self._streaming, _connection_limit(settings.max_connections))
+        rest_routes = RestRoutes(
+            self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
+        )
+        app.add_routes([*stream_routes.routes(), *rest_routes.routes()])
+        PageRoutes(
+            version=version(),
+            demo=settings.demo,
+            store_available=lambda: self._store.available,
+            feed_status=lambda: self._monitor.status,
+        ).install(app)
+        app.cleanup_ctx.append(self._background)
+        app.on_shutdown.append(self._say_goodbye)
+        return app
+
+    async def _background(self, _app: web.Application) -> AsyncIterator[None]:
+        """The tasks that run as long as the server; the last prices are saved at its end."""
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._run_feed(),
+            self._hub.run(self._before_beat),
+            self._heartbeat.run(),
+            self._save_prices(),
+        ]
+        if self._settings.demo:
+            jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
+        tasks = [asyncio.create_task(job) for job in jobs]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._desk.stop()
+        with suppress(VyomoError):
+            await self._store.save_prices(self._book.quotes())
+
+    async def _say_goodbye(self, _app: web.Application) -> None:
+        self._hub.shut_down()
+        await self._streaming.all_closed(_GOODBYE_S)
+
+    def _find_state(self, session_id: int) -> SessionState | None:
+        return self._desk.find_state(session_id)
+
+    def _on_price(self, quote: Quote) -> None:
+        self._desk.on_quote(quote)
+        self._hub.on_quote(quote)
+
+    async def _before_beat(self) -> None:
+        self._desk.roll_over()
+        if status := self._monitor.poll():
+            log.info("feed %s is %s: %s", status.source, status.state, status.message)
+            await self._hub.publish_feed_status(status)
+
+    async def _run_feed(self) -> None:
+        """Keep the feed running; a failing one shows as DOWN until it runs again."""
+        while True:
+            try:
+                await self._feed.run(self._book.accept)
+            except Exception:
+                log.exception("the price feed failed; it is started again")
+                await asyncio.sleep(_RESTART_FEED_AFTER_S)
+            else:
+                return
+
+    async def _save_prices(self) -> None:
+        """Keep the last prices for the next start."""
+        saved = self._book.version
+        while True:
+            await asyncio.sleep(_SAVE_PRICES_EVERY_S)
+            if (current := self._book.version) != saved:
+                with suppress(VyomoError):
+                    await self._store.save_prices(self._book.quotes())
+                    saved = current
+
+
+def version() -> str:
+    """The installed version of vyomo-rt."""
+    return importlib.metadata.version("vyomo-rt")
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[MongoStore]:
+    """The store: the MongoDB that is configured, else the embedded one. Raises StartError."""
+    embedded = EmbeddedServer(settings.data_dir) if settings.mongo_uri is None else None
+    try:
+        uri = settings.mongo_uri or (await embedded.start() if embedded else "")
+        store = MongoStore(connect(uri), _database(settings))
+    except (EmbeddedError, ValueError) as error:
+        raise StartError(str(error)) from error
+    try:
+        yield store
+    except VyomoError as error:
+        where = config.hide_password(uri)
+        raise StartError(f"the store at {where} cannot be used: {error}") from error
+    finally:
+        await store.close()
+        if embedded is not None:
+            await embedded.stop()
+
+
+def _database(settings: Settings) -> str:
+    """Simulated prices never value or close a trade that was opened on real ones."""
+    named = parse_uri(settings.mongo_uri)["database"] if settings.mongo_uri else None
+    base = named or "vyomo"
+    if settings.demo:
+        return f"{base}_demo"
+    return base if settings.feed == "ingest" else f"{base}_sim"
+
+
+def _make_feed(settings: Settings, now: Clock) -> Feed:
+    if settings.feed == "ingest":
+        return IngestFeed(settings.stale_after_ms)
+    return SimFeed(now, settings.seed, load_symbols())
+
+
+def _bind(settings: Settings) -> list[socket.socket]:
+    """Sockets on the host, or on both loopback addresses, whichever exist. Raises StartError."""
+    if settings.host is not None:
+        return [_bound(settings.host, settings.port)]
+    sockets = []
+    port = settings.port
+    for host in ("127.0.0.1", "::1"):
+        try:
+            sockets.append(_bound(host, port))
+        except _NoSuchAddress:
+            continue
+        port = sockets[0].getsockname()[1]
+    if not sockets:
+        raise StartError("this machine has neither 127.0.0.1 nor ::1")
+    return sockets
+
+
+class _NoSuchAddress(StartError):
+    pass
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise _NoSuchAddress(f"cannot listen on {host}: {error.strerror}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {port} on {host} is in use: stop the other program or choose a --port"
+            ) from error
+        kind_of = StartError if isinstance(error, PermissionError) else _NoSuchAddress
+        raise kind_of(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return sock
+
+
+def _connection_limit(wanted: int) -> int:
+    """The limit of connections that the process's file limit allows, raised as far as it may be."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - _FILES_KEPT_FREE)
+    if allowed < wanted:
+        log.warning("only %d connections fit into the file limit of %d", allowed, hard)
+    return allowed
+
+
+def _on_signal(stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        os._exit(130)
+    stopping.set()
+
+
+def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
+    host = "localhost" if settings.host is None else settings.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}"
+    what = "DEMO, simulated prices" if settings.demo else f"feed {settings.feed}"
+    log.info("vyomo-rt %s serves %s at %s", version(), what, url)
+    print(f"vyomo-rt {version()} listening on {url} ({what})", flush=True)
+    print(f"Open {url}/ in a browser. Stop with Ctrl-C.", flush=True)

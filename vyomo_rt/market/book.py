@@ -1,0 +1,120 @@
+"""The price book: which ticks are believed, and how fresh the believed ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from vyomo_rt.domain.moment import Clock, iso
+from vyomo_rt.domain.money import MAX_PRICE_E4
+from vyomo_rt.domain.quote import Quote
+
+MAX_AHEAD_MS = 5_000
+"""How far a source's clock may run ahead of the server's."""
+
+MAX_SYMBOLS = 10_000
+"""A source that names symbols without end must not fill the memory."""
+
+_NEVER_MS = -(2**62)
+
+
+class PriceBook:
+    """The last accepted price of each symbol, from one source.
+
+    ``on_price`` is called with the resulting quote on every accepted tick, also
+    on one that only renews freshness: a stop that a stale price was not allowed
+    to trigger must trigger once the same price is confirmed.
+    """
+
+    def __init__(
+        self, now: Clock, source: str, fresh_for_ms: int, on_price: Callable[[Quote], None]
+    ) -> None:
+        self._now = now
+        self._source = source
+        self._fresh_for_ms = fresh_for_ms
+        self._on_price = on_price
+        self._quotes: dict[str, Quote] = {}
+        self._fresh_since_ms: dict[str, int] = {}
+        self.version = 0
+        """Grows when a price or its moment changes, not when one is confirmed.
+
+        Whoever saves the quotes remembers the version it wrote, so that a failed
+        write leaves nothing to mend.
+        """
+        self.last_accepted_ms: int | None = None
+        """When the newest accepted tick came in, by the server's clock."""
+
+    def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
+        """Take a tick; returns None, or the reason for refusing it, for a person.
+
+        ``as_of_ms`` is when the source says that the price was true. Without it
+        the tick counts as of now, but never before the symbol's last one.
+        """
+        if not 0 < price_e4 <= MAX_PRICE_E4:
+            return _price_reason(price_e4)
+        now_ms = self._now()
+        latest_ms = now_ms + MAX_AHEAD_MS
+        last = self._quotes.get(symbol)
+        # A last moment beyond the limit was accepted before the server's clock was
+        # set back; obeying it would refuse everything until the clock is there again.
+        earliest_ms = last.as_of_ms if last and last.as_of_ms <= latest_ms else 0
+        if as_of_ms is None:
+            as_of_ms = max(now_ms, earliest_ms)
+        elif not earliest_ms <= as_of_ms <= latest_ms:
+            return _moment_reason(symbol, as_of_ms, earliest_ms, now_ms)
+        if last and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
+            self._fresh_since_ms[symbol] = now_ms
+            quote = self._judged(last, now_ms)
+        elif last or len(self._quotes) < MAX_SYMBOLS:
+            quote = self._hold(symbol, price_e4, as_of_ms, now_ms)
+        else:
+            return f"no room for {symbol}: the server holds {MAX_SYMBOLS} symbols already"
+        self.last_accepted_ms = now_ms
+        self._on_price(quote)
+        return None
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The last price of a symbol, stale or not as of this call."""
+        quote = self._quotes.get(symbol)
+        return quote and self._judged(quote, self._now())
+
+    def quotes(self) -> list[Quote]:
+        """The last price of every symbol, stale or not as of this call."""
+        now_ms = self._now()
+        return [self._judged(quote, now_ms) for quote in self._quotes.values()]
+
+    def restore(self, quotes: Iterable[Quote]) -> None:
+        """Put back prices kept over a restart, stale until a tick renews them.
+
+        Call it before the first tick: a symbol that has a price keeps that one.
+        """
+        for quote in quotes:
+            self._quotes.setdefault(quote.symbol, quote)
+
+    def _hold(self, symbol: str, price_e4: int, as_of_ms: int, now_ms: int) -> Quote:
+        fresh_since_ms = min(as_of_ms, now_ms)
+        stale = now_ms - fresh_since_ms > self._fresh_for_ms
+        quote = Quote(symbol, price_e4, as_of_ms, self._source, stale)
+        self._quotes[symbol] = quote
+        self._fresh_since_ms[symbol] = fresh_since_ms
+        self.version += 1
+        return quote
+
+    def _judged(self, quote: Quote, now_ms: int) -> Quote:
+        fresh_since_ms = self._fresh_since_ms.get(quote.symbol, _NEVER_MS)
+        stale = now_ms - fresh_since_ms > self._fresh_for_ms
+        return quote if quote.stale == stale else replace(quote, stale=stale)
+
+
+def _price_reason(price_e4: int) -> str:
+    if price_e4 <= 0:
+        return "price must be greater than 0"
+    return f"price must be at most {MAX_PRICE_E4 // 10_000}"
+
+
+def _moment_reason(symbol: str, as_of_ms: int, earliest_ms: int, now_ms: int) -> str:
+    if as_of_ms >= earliest_ms:
+        return f"more than {MAX_AHEAD_MS // 1000} s ahead of the server's clock ({iso(now_ms)})"
+    if as_of_ms < 0:
+        return "before 1970-01-01"
+    return f"older than the last price of {symbol} ({iso(earliest_ms)})"

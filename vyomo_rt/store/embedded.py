@@ -1,0 +1,192 @@
+"""The embedded database server, kept running as one child process.
+
+It stands in for MongoDB when none is configured: the same protocol over SQLite
+files, right for one machine and a first hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+LOCK_WAIT_S = 3.0
+READY_WAIT_S = 15.0
+STOP_WAIT_S = 1.0
+BACK_OFF_S = (0.1, 10.0)
+"""The pause before a new start: doubled from the first to the second with every death."""
+STEADY_S = 30.0
+"""A child that lived this long has earned the shortest pause again."""
+
+_CHILD = Path(__file__).with_name("embedded_child.py")
+
+
+class EmbeddedError(Exception):
+    """Why the embedded server cannot run, in one line for the person who started it."""
+
+
+class EmbeddedServer:
+    """A MongoDB in a folder, there from ``start`` to ``stop``.
+
+    If its process dies, it is started again on the same port, so that the URI stays
+    good and the driver reconnects by itself.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir.absolute()
+        self._lock: int | None = None
+        self._port: socket.socket | None = None
+        self._child: Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the server, if it has been started."""
+        return None if self._child is None else self._child.pid
+
+    async def start(self) -> str:
+        """Run the server and return its URI; raises EmbeddedError if it cannot."""
+        try:
+            self._lock = _open_lock_file(self._folder)
+            await _lock(self._lock, self._folder)
+            self._port = _bound_socket()
+            await self._spawn(self._lock, self._port)
+            self._keeper = asyncio.create_task(self._keep(self._lock, self._port))
+        except BaseException:
+            await self.stop()
+            raise
+        return f"mongodb://127.0.0.1:{self._port.getsockname()[1]}/"
+
+    async def stop(self) -> None:
+        """End the server: politely, then for good. May be called again."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        if self._child is not None:
+            await _end(self._child)
+            self._child = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _keep(self, lock: int, port: socket.socket) -> None:
+        now = asyncio.get_running_loop().time
+        pause_s = BACK_OFF_S[0]
+        why = ""
+        while True:
+            if not why:
+                assert self._child is not None
+                began = now()
+                why = f"the embedded database ended ({_reason(await self._child.wait())})"
+                if now() - began > STEADY_S:
+                    pause_s = BACK_OFF_S[0]
+            logger.warning("%s; it is started again in %s s", why, pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, BACK_OFF_S[1])
+            try:
+                await self._spawn(lock, port)
+                why = ""
+            except EmbeddedError as error:
+                why = str(error)
+
+    async def _spawn(self, lock: int, port: socket.socket) -> None:
+        """Start a child and wait until it listens."""
+        try:
+            self._child = child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # nothing in the current folder may stand in for a library
+                str(_CHILD),
+                str(self._folder),
+                str(port.getsockname()[1]),
+                stdin=PIPE,  # its end, at the latest with this process, tells the child to end
+                stdout=PIPE,
+                start_new_session=True,  # Ctrl-C must not end the child before the last write
+                pass_fds=(lock,),  # the folder stays locked until the child, too, is gone
+            )
+        except OSError as error:
+            raise EmbeddedError(f"the embedded database did not start: {error}") from error
+        assert child.stdout is not None
+        line = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_WAIT_S):
+                line = await child.stdout.readline()
+        if line != b"ready\n":
+            await _end(child)
+            reason = line.decode(errors="replace").strip() or _reason(child.returncode)
+            raise EmbeddedError(f"the embedded database in {self._folder} did not start: {reason}")
+
+
+def _open_lock_file(folder: Path) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot write to the data folder {folder}: {error.strerror}"
+        ) from error
+
+
+async def _lock(lock: int, folder: Path) -> None:
+    now = asyncio.get_running_loop().time
+    # Right after a kill -9 the child of the killed server still needs a moment to end.
+    deadline = now() + LOCK_WAIT_S
+    while True:
+        if _try_lock(lock):
+            return
+        if now() > deadline:
+            raise EmbeddedError(f"another server is using the data folder {folder}")
+        await asyncio.sleep(0.05)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _bound_socket() -> socket.socket:
+    """A free port of loopback, kept by never listening on it.
+
+    The child shares it (SO_REUSEPORT); between two children a connection is refused
+    at once, and no other program can get the port.
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+async def _end(child: Process) -> None:
+    # Not by a signal: a Popen that signals a dead child reaps it behind asyncio's back.
+    assert child.stdin is not None
+    child.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_WAIT_S):
+            await child.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+def _reason(status: int | None) -> str:
+    if status is None:
+        return "no answer"
+    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name

@@ -1,0 +1,85 @@
+"""The process of the embedded database server: ``python embedded_child.py FOLDER PORT``.
+
+It serves the MongoDB protocol on loopback from SQLite files in ``FOLDER/db``, one
+a database. Once it listens, it prints ``ready``, or else why it cannot. It ends when
+its standard input closes: the parent holds the other end, so a parent that was
+killed leaves no orphan.
+
+It imports nothing of ``vyomo_rt``: it is started by its path, from anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sqlite3
+import sys
+from functools import partial
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
+from nx_27017.server import handle_client  # type: ignore[import-untyped]
+
+LOG_BYTES = 1_000_000
+
+
+def main() -> None:
+    """Serve until told to end."""
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    try:
+        _log_to(folder / "embedded.log")
+        asyncio.run(_serve(folder / "db", port))
+    except (OSError, sqlite3.Error) as error:
+        _tell_parent(str(error))
+        sys.exit(1)
+
+
+def _log_to(path: Path) -> None:
+    # nx-27017 writes a line at INFO for every command that it hands through.
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        handlers=[RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)],
+    )
+
+
+async def _serve(folder: Path, port: int) -> None:
+    # systemd sends SIGTERM to parent and child at once, and the parent has a last write to do.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(partial(_EndWithParent, end), sys.stdin)
+
+    # The package's own main() is passed by: it insists on a pid file, which a crash
+    # leaves behind to stop the next start, and on a log file that grows for ever.
+    handler = NeoSQLiteHandler(data_dir=str(folder))
+    # The parent keeps the port bound, so that nobody takes it between two children.
+    await asyncio.start_server(
+        lambda reader, writer: handle_client(reader, writer, handler),
+        "127.0.0.1",
+        port,
+        reuse_port=True,
+    )
+    _tell_parent("ready")
+    await end.wait()
+
+
+def _tell_parent(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class _EndWithParent(asyncio.Protocol):
+    """Standard input: nothing is ever written to it, its end is the parent's end."""
+
+    def __init__(self, end: asyncio.Event) -> None:
+        self._end = end
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._end.set()
+
+
+if __name__ == "__main__":
+    main()

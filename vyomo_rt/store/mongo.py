@@ -1,0 +1,423 @@
+"""The trading journal and the last prices in MongoDB.
+
+Only what every implementation of the protocol does alike is used: insert, unique
+index, find by equality or range and order, replace or upsert by ``_id``, ``$set``,
+``$inc``, ``$max``, ``find_one_and_update``.
+
+Motor no longer gets fixes. Its calls are those of ``pymongo.AsyncMongoClient``,
+so ``connect`` is all that changes when it goes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ASCENDING, DESCENDING, ReadPreference, ReturnDocument, WriteConcern
+from pymongo.errors import (
+    ConfigurationError,
+    DuplicateKeyError,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+from vyomo_rt.domain.errors import Conflict, NotFound, NumberTaken, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.trade import Trade, TradeEvent, TradeStatus
+from vyomo_rt.store import documents
+from vyomo_rt.store.documents import Document
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection
+    from pymongo import AsyncMongoClient
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    from vyomo_rt.domain.quote import Quote
+    from vyomo_rt.domain.session import Figures, Session
+
+    Client = AsyncIOMotorClient[Document] | AsyncMongoClient[Document]
+    Collection = AsyncIOMotorCollection[Document] | AsyncCollection[Document]
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_MS = 2000
+"""How long the driver tries an operation; a limit around it would leave it writing."""
+
+BATCH = 500
+"""Documents in one read: ten thousand would hold the embedded server for half a second."""
+
+DOUBT_S = 5.0
+"""How long a failed write speaks against the store if no other one follows."""
+
+_INT64_MAX = 2**63 - 1
+_PRICES_ID = "latest"
+
+
+def connect(uri: str) -> AsyncIOMotorClient[Document]:
+    """A client with the server's limits on time; it connects at its first operation.
+
+    Raises ValueError for a text that is not a MongoDB URI. ``uri`` cannot loosen
+    the limits: the arguments win over it.
+    """
+    try:
+        return AsyncIOMotorClient(
+            uri,
+            appname="vyomo-rt",
+            timeoutMS=TIMEOUT_MS,
+            serverSelectionTimeoutMS=TIMEOUT_MS,
+            connectTimeoutMS=1000,
+            heartbeatFrequencyMS=1000,
+            # A replica set knows a repeated write by its number and does it once, so that a
+            # step-down or a cut connection goes unnoticed; elsewhere the driver does not repeat.
+            retryWrites=True,
+        )
+    except (ConfigurationError, ValueError) as error:
+        raise ValueError(f"this is not a MongoDB URI that can be used: {error}") from error
+
+
+class MongoStore:
+    """The journal of the desk, and the last prices for the next start.
+
+    What it promises does not depend on how ``client`` was made, apart from the
+    limits on time, which are the client's.
+    """
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        db = client.get_database(
+            database,
+            codec_options=CodecOptions(tz_aware=True),
+            read_preference=ReadPreference.PRIMARY,
+            # What a majority does not have yet can still vanish: it settles no lost answer.
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True),
+        )
+        self._events: Collection = db["events"]
+        self._trades: Collection = db["trades"]
+        self._sessions: Collection = db["sessions"]
+        self._counters: Collection = db["counters"]
+        self._prices: Collection = db["prices"]
+        self._write_failed_at: float | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether a write would probably succeed now.
+
+        It asks nobody, so it answers at once also while the database hangs. A failed
+        write stops counting after a while: in a quiet server no other one follows to
+        clear it, but the driver goes on watching.
+        """
+        failed_at = self._write_failed_at
+        if failed_at is not None and time.monotonic() - failed_at < DOUBT_S:
+            return False
+        topology: Any = self._client.topology_description  # a method, say the stubs of motor
+        return bool(topology.has_writable_server())
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        closing: object = self._client.close()
+        if inspect.isawaitable(closing):
+            await closing
+
+    async def prepare(self) -> None:
+        """Create the indexes; changes nothing where they are."""
+        indexes = [
+            (self._events, [("sessionId", ASCENDING), ("seq", ASCENDING)], True),
+            (self._events, [("sessionId", ASCENDING), ("opId", ASCENDING)], True),
+            (self._sessions, [("opId", ASCENDING)], True),
+            (self._trades, [("tradeId", ASCENDING)], False),
+            (self._trades, [("sessionId", ASCENDING), ("tradeId", DESCENDING)], False),
+            (
+                self._trades,
+                [("sessionId", ASCENDING), ("status", ASCENDING), ("tradeId", DESCENDING)],
+                False,
+            ),
+        ]
+        try:
+            for collection, keys, unique in indexes:
+                await collection.create_index(keys, unique=unique)
+        except PyMongoError as error:
+            raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
+
+    # --- sessions
+
+    async def load_sessions(self) -> list[tuple[Session, Figures | None]]:
+        with _reading():
+            found = await self._sessions.find({}).to_list(None)
+        found.sort(key=lambda document: document["_id"])
+        return [
+            (
+                documents.to_session(document),
+                documents.to_figures(document["checkpoint"]) if "checkpoint" in document else None,
+            )
+            for document in found
+        ]
+
+    async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
+        document = documents.from_session(session, operation_id, request_hash)
+        if await self._insert(self._sessions, document):
+            return
+        with self._settling():
+            made = await self._sessions.find_one(_where(opId=operation_id))
+            holder = await self._sessions.find_one(_where(_id=session.session_id))
+        if made is None and holder is None:
+            raise OutcomeUnknown(_NOT_CONFIRMED)
+        if made is None or made["_id"] != session.session_id:
+            raise Conflict(f"session {session.session_id} or its operation exists already")
+
+    async def find_session(self, operation_id: str) -> tuple[Session, str] | None:
+        with _reading():
+            found = await self._sessions.find_one(_where(opId=operation_id))
+        if found is None:
+            return None
+        return documents.to_session(found), found["requestHash"]
+
+    async def save_status(self, session: Session) -> None:
+        before = session.revision - 1
+        with self._writing():
+            result = await self._sessions.update_one(
+                _where(_id=session.session_id, revision=before),
+                {"$set": {"status": session.status.value, "revision": session.revision}},
+            )
+        if result.matched_count:
+            return
+        with self._settling():
+            found = await self._sessions.find_one(_where(_id=session.session_id))
+        if found is None:
+            raise NotFound(f"there is no session {session.session_id}")
+        if found["revision"] == before:
+            raise OutcomeUnknown(_NOT_CONFIRMED)
+        if (found["revision"], found["status"]) != (session.revision, session.status.value):
+            raise Conflict(f"the status of session {session.session_id} was changed by another")
+
+    async def save_checkpoint(self, session_id: int, figures: Figures) -> None:
+        if max(abs(figures.realised_paise), abs(figures.today_paise)) > _INT64_MAX:
+            return  # more money than BSON counts; the events still tell
+        with self._writing():
+            await self._sessions.update_one(
+                _where(_id=session_id), {"$set": {"checkpoint": documents.from_figures(figures)}}
+            )
+
+    # --- events
+
+    async def append(self, event: TradeEvent) -> None:
+        if await self._insert(self._events, documents.from_event(event)):
+            return
+        with self._settling():
+            made = await self._events.find_one(
+                _where(sessionId=event.session_id, opId=event.operation_id)
+            )
+            holder = await self._events.find_one(
+                _where(_id=documents.event_id(event.session_id, event.seq))
+            )
+        if made is None and holder is None:
+            raise OutcomeUnknown(_NOT_CONFIRMED)
+        if made is None or made["seq"] != event.seq:
+            raise NumberTaken(
+                f"event {event.seq} of session {event.session_id} was written by another server"
+            )
+
+    async def events(
+        self, session_id: int, after: int, upto: int | None = None
+    ) -> list[TradeEvent]:
+        seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
+        with _reading():
+            found = (
+                await self._events.find(_where(sessionId=session_id, seq=seq), batch_size=BATCH)
+                .sort("seq", ASCENDING)
+                .limit(BATCH)
+                .to_list(BATCH)
+            )
+        return [documents.to_event(document) for document in found]
+
+    async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
+        with _reading():
+            found = await self._events.find_one(_where(sessionId=session_id, opId=operation_id))
+        return None if found is None else documents.to_event(found)
+
+    # --- readable copies of the trades
+
+    async def save_trade(self, trade: Trade, seq: int) -> None:
+        document = {"_id": trade.trade_id, "seq": seq, **documents.from_trade(trade)}
+        # If the copy there is as new or newer, the filter misses it and the insert of the upsert
+        # meets its _id. It also does when an older copy arrives in between: hence once more.
+        for _ in range(2):
+            with self._writing(), suppress(DuplicateKeyError):
+                await self._trades.replace_one(
+                    _where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
+                )
+                return
+
+    async def trade(self, trade_id: int) -> Trade | None:
+        with _reading():
+            found = await self._trades.find_one(_where(_id=trade_id))
+        return None if found is None else documents.to_trade(found)
+
+    async def trades(
+        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+    ) -> list[Trade]:
+        filter_ = _where(sessionId=session_id)
+        if status is not None:
+            filter_ |= _where(status=status.value)
+        if before_id is not None:
+            filter_ |= _where(tradeId={"$lt": before_id})
+        with _reading():
+            found = (
+                await self._trades.find(filter_, batch_size=BATCH)
+                .sort("tradeId", DESCENDING)
+                .limit(limit)
+                .to_list(limit)
+            )
+        return [documents.to_trade(document) for document in found]
+
+    async def open_trades(self, session_id: int) -> list[Trade]:
+        found: list[Trade] = []
+        before_id: int | None = None
+        while True:
+            page = await self.trades(session_id, TradeStatus.OPEN, before_id, BATCH)
+            found += page
+            if len(page) < BATCH:
+                return found
+            before_id = page[-1].trade_id
+
+    async def highest_trade_id(self) -> int:
+        with _reading():
+            found = (
+                await self._trades.find({}, {"tradeId": 1})
+                .sort("tradeId", DESCENDING)
+                .limit(1)
+                .to_list(1)
+            )
+        return int(found[0]["tradeId"]) if found else 0
+
+    async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
+        seqs: dict[int, int] = {}
+        for start in range(0, len(trade_ids), BATCH):
+            ids = list(trade_ids[start : start + BATCH])
+            with _reading():
+                found = await self._trades.find(
+                    _where(_id={"$in": ids}), {"seq": 1}, batch_size=BATCH
+                ).to_list(BATCH)
+            seqs |= {document["_id"]: document["seq"] for document in found}
+        return seqs
+
+    # --- counters
+
+    async def next_id(self, counter: str) -> int:
+        with self._writing():
+            document = await self._counters.find_one_and_update(
+                _where(_id=counter),
+                {"$inc": {"value": 1}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        if document is None:  # how the embedded server reports that it failed
+            raise OutcomeUnknown(_NOT_CONFIRMED)
+        return int(document["value"])
+
+    async def raise_counter(self, counter: str, at_least: int) -> None:
+        with self._writing():
+            await self._counters.update_one(
+                _where(_id=counter), {"$max": {"value": at_least}}, upsert=True
+            )
+
+    # --- prices
+
+    async def load_prices(self) -> list[Quote]:
+        """The prices of the last save, all of them stale by now."""
+        with _reading():
+            document = await self._prices.find_one(_where(_id=_PRICES_ID))
+        return [documents.to_stale_quote(row) for row in document["rows"]] if document else []
+
+    async def save_prices(self, quotes: Sequence[Quote]) -> None:
+        """Keep these prices in place of those saved before, in one write."""
+        rows = [documents.from_quote(quote) for quote in quotes]
+        with self._writing():
+            await self._prices.replace_one(
+                _where(_id=_PRICES_ID), {"_id": _PRICES_ID, "rows": rows}, upsert=True
+            )
+
+    # --- what can go wrong
+
+    async def _insert(self, collection: Collection, document: Document) -> bool:
+        """Insert; False if a unique key of the document is taken."""
+        with self._writing():
+            try:
+                await collection.insert_one(document)
+            except DuplicateKeyError:
+                return False
+        return True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._settling():
+                yield
+        except OutcomeUnknown as error:
+            # After a repeated attempt the driver reports the first one's error, not this. A
+            # wait for a free connection it does not tell apart so: that stays unknown.
+            if isinstance(error.__cause__, ServerSelectionTimeoutError):
+                raise Unavailable(_AWAY) from error.__cause__
+            raise
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        """For a write, and for the reads that decide how an earlier one ended."""
+        try:
+            yield
+        except PyMongoError as error:
+            if self._write_failed_at is None:
+                logger.warning("a write to the database failed: %s", _in_short(error))
+            self._write_failed_at = time.monotonic()
+            raise OutcomeUnknown(_NO_ANSWER) from error
+        if self._write_failed_at is not None:
+            logger.info("the database takes writes again")
+            self._write_failed_at = None
+
+
+_NO_READ = "the database does not answer; try again later"
+_AWAY = "the database is away; nothing was changed, try again later"
+_NO_ANSWER = "the database did not answer in time; the change may or may not have happened"
+_NOT_CONFIRMED = "the database has not confirmed the change yet; it may or may not have happened"
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable(_NO_READ) from error
+
+
+def _in_short(error: PyMongoError) -> str:
+    # The driver's text goes on about its timeouts and every host it knows.
+    return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"
+
+
+def _where(**fields: Any) -> Document:
+    """A filter by values or, given as a mapping, by operators.
+
+    Values become ``$eq``: the embedded server uses no index for the plain form, which
+    there also looks into arrays. MongoDB treats both forms alike.
+    """
+    return {
+        name: _within_int64(value if isinstance(value, Mapping) else {"$eq": value})
+        for name, value in fields.items()
+    }
+
+
+def _within_int64(value: Any) -> Any:
+    """The same value with its ints cut to what BSON can carry; no id is that high."""
+    if isinstance(value, Mapping):
+        return {name: _within_int64(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_within_int64(inner) for inner in value]
+    if isinstance(value, int):
+        return max(-_INT64_MAX, min(value, _INT64_MAX))
+    return value

@@ -1,0 +1,96 @@
+"""One sweep for all connections: pings, keep-alives, and those who stopped reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from vyomo_rt.stream.hub import CLOSE_SLOW, Hub
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
+
+CLOSE_NO_PONG = 4012
+_SWEEP_S = 1.0
+
+
+class Heartbeat:
+    """Keeps connections alive and finds the dead and the stuck, without a timer for each."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        ping_interval_s: float,
+        pong_timeout_s: float,
+        sse_keep_alive_s: float,
+        slow_timeout_s: float,
+    ) -> None:
+        self._hub = hub
+        self._interval_s = {Framing.WS: ping_interval_s, Framing.SSE: sse_keep_alive_s}
+        self._pong_timeout_s = pong_timeout_s
+        self._slow_timeout_s = slow_timeout_s
+        self._sweep_s = min(
+            _SWEEP_S,
+            ping_interval_s / 4,
+            pong_timeout_s / 4,
+            sse_keep_alive_s / 4,
+            slow_timeout_s / 4,
+        )
+        # Equal intervals keep each queue in the order of its times.
+        self._due: dict[Framing, deque[tuple[float, Peer]]] = {f: deque() for f in Framing}
+        self._pongs_due: deque[tuple[float, Peer]] = deque()
+        self._stalls: dict[Peer, tuple[float, int, int]] = {}
+
+    def add(self, peer: Peer) -> None:
+        """Begin with a new peer; one that has left is dropped when its turn comes."""
+        interval_s = self._interval_s[peer.framing]
+        self._due[peer.framing].append((_time_s() + interval_s, peer))
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            now_s = _time_s()
+            self._close_unanswered(now_s)
+            for queue in self._due.values():
+                self._send_due(queue, now_s)
+            self._close_slow(now_s)
+
+    def _send_due(self, queue: deque[tuple[float, Peer]], now_s: float) -> None:
+        while queue and queue[0][0] <= now_s:
+            _, peer = queue.popleft()
+            if peer.closed:
+                continue
+            if not peer.paused:
+                peer.send(KEEP_ALIVE[peer.framing], 0)
+                if peer.framing is Framing.WS:
+                    peer.awaiting_pong = True
+                    self._pongs_due.append((now_s + self._pong_timeout_s, peer))
+            self.add(peer)
+
+    def _close_unanswered(self, now_s: float) -> None:
+        while self._pongs_due and self._pongs_due[0][0] <= now_s:
+            _, peer = self._pongs_due.popleft()
+            if peer.awaiting_pong and not peer.closed:
+                peer.close(CLOSE_NO_PONG, "no pong")
+
+    def _close_slow(self, now_s: float) -> None:
+        """Close whose socket has taken nothing for too long, or who is too far behind."""
+        stalls = {}
+        for peer in list(self._hub.paused):
+            progress = (peer.buffered_bytes(), peer.bytes)
+            before = self._stalls.get(peer)
+            stall = before if before is not None and before[1:] == progress else (now_s, *progress)
+            if now_s - stall[0] >= self._slow_timeout_s or _is_far_behind(peer):
+                peer.close(CLOSE_SLOW, "too slow")
+            else:
+                stalls[peer] = stall
+        self._stalls = stalls
+
+
+def _is_far_behind(peer: Peer) -> bool:
+    return peer.topic is not None and not peer.topic.log.within_reach(peer.cursor)
+
+
+def _time_s() -> float:
+    return asyncio.get_running_loop().time()

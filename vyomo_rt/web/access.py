@@ -1,0 +1,112 @@
+"""Who may ask from where: Host (against DNS rebinding), Origin, and CORS for those allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_address
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+from yarl import URL
+
+from vyomo_rt.domain.errors import Forbidden
+from vyomo_rt.web import problems
+
+OPEN_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
+_ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+_ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
+_LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+@dataclass(frozen=True)
+class Access:
+    """The rules for Host and Origin.
+
+    ``loopback`` says that the server is bound to loopback only; then pages from
+    any port of this machine may use it, as a dashboard in development does.
+    """
+
+    allowed_origins: frozenset[str]
+    allowed_hosts: frozenset[str]
+    loopback: bool
+
+    def host_refusal(self, host: str) -> str | None:
+        """Why a ``Host`` is not served: names that anybody can point here are refused."""
+        name = _host_name(host)
+        if name == "localhost" or name in self.allowed_hosts or _is_ip(name):
+            return None
+        return f"host {name!r} is not served here: add it to VYOMO_RT_ALLOWED_HOSTS to allow it"
+
+    def origin_refusal(self, origin: str | None, host: str) -> str | None:
+        """Why a page of this origin may not use the server."""
+        if origin is None or self._is_own(origin, host) or origin.lower() in self.allowed_origins:
+            return None
+        if self.loopback and origin != "null" and _authority(origin)[0] in _LOOPBACK_NAMES:
+            return None
+        return f"origin {origin!r} is not allowed: add it to VYOMO_RT_ALLOWED_ORIGINS to allow it"
+
+    def foreign_origin(self, request: web.Request) -> str | None:
+        """The origin to name in CORS headers, if the request has an allowed foreign one."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or self._is_own(origin, request.host):
+            return None
+        return None if self.origin_refusal(origin, request.host) else origin
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        return origin != "null" and _authority(origin) == _authority(
+            f"{URL(origin).scheme}://{host}"
+        )
+
+
+def install(app: web.Application, access: Access) -> None:
+    """Hold every request of the application to the rules."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in OPEN_PATHS and (why := access.host_refusal(request.host)):
+            return problems.answer(Forbidden(why), HTTPStatus.MISDIRECTED_REQUEST)
+        if why := access.origin_refusal(request.headers.get(hdrs.ORIGIN), request.host):
+            return problems.answer(Forbidden(why))
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=HTTPStatus.NO_CONTENT)
+        return await handler(request)
+
+    async def add_cors(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        if (origin := access.foreign_origin(request)) is None:
+            return
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Idempotency-Replayed, Retry-After"
+        if request.method == hdrs.METH_OPTIONS:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _ALLOWED_HEADERS
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _ALLOWED_METHODS
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
+
+    app.middlewares.append(guard)
+    app.on_response_prepare.append(add_cors)
+
+
+def _authority(origin: str) -> tuple[str | None, int | None]:
+    """Host and port of an origin; both None if it is no URL."""
+    try:
+        url = URL(origin)
+    except ValueError:
+        return None, None
+    return url.host, url.port
+
+
+def _host_name(host: str) -> str:
+    """The name in a ``Host`` header, without port and brackets."""
+    try:
+        return (URL(f"http://{host}").host or "").lower()
+    except ValueError:
+        return host
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

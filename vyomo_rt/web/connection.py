@@ -1,0 +1,220 @@
+"""A streaming connection after the handshake: bytes in, bytes out, and its audit lines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from secrets import token_hex
+
+from wsproto.events import CloseConnection, Ping, Pong
+
+from vyomo_rt.stream.commands import Commands
+from vyomo_rt.stream.heartbeat import Heartbeat
+from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.web.inbound import Inbound, Violation
+from vyomo_rt.wire.frame import Framing
+
+log = logging.getLogger(__name__)
+
+CLOSE_ERRORS = 4509
+_MAX_ERRORS = 100
+_ERROR_WINDOW_S = 60.0
+_CLOSE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """What connections need of the server, and which of them are open."""
+
+    hub: Hub
+    commands: Commands
+    heartbeat: Heartbeat
+    max_message_bytes: int
+    connections: set[Connection] = field(default_factory=set)
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def all_closed(self, timeout_s: float) -> None:
+        """Wait until every connection has ended, or the time is up."""
+        self.emptied.clear()
+        if self.connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.emptied.wait(), timeout_s)
+
+
+class Connection(asyncio.Protocol):
+    """The socket's protocol; writing is done by the hub through the peer."""
+
+    __slots__ = ("_address", "_ended", "_id", "_opened_s", "_streaming", "_transport", "peer")
+
+    def __init__(
+        self, transport: asyncio.Transport, framing: Framing, address: str, streaming: Streaming
+    ) -> None:
+        self._transport = transport
+        self._streaming = streaming
+        self._address = address
+        self._id = token_hex(6)
+        self._opened_s = asyncio.get_running_loop().time()
+        self._ended = ""
+        self.peer = Peer(framing, transport.write, self.close, transport.get_write_buffer_size)
+
+    def start(self) -> None:
+        """Begin to stream; the socket must be this protocol's by now."""
+        self._streaming.connections.add(self)
+        self._streaming.hub.enter(self.peer)
+        self._streaming.heartbeat.add(self.peer)
+        log.info("%s %s opened from %s", self._name, self._id, self._address)
+
+    @property
+    def _name(self) -> str:
+        return self.peer.framing.name.lower()
+
+    def pause_writing(self) -> None:
+        self._streaming.hub.pause(self.peer)
+
+    def resume_writing(self) -> None:
+        self._streaming.hub.resume(self.peer)
+
+    def close(self, code: int, reason: str) -> None:
+        """End the stream from this side; nothing more is sent to the peer."""
+        if self._ended:
+            return
+        self._ended = f"{code} {reason}" if code else reason
+        self._streaming.hub.leave(self.peer)
+        self._say_goodbye(code, reason)
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self._transport.abort)
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        raise NotImplementedError
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._streaming.hub.leave(self.peer)
+        self._streaming.connections.discard(self)
+        if not self._streaming.connections:
+            self._streaming.emptied.set()
+        why = self._ended or (f"lost: {exc}" if exc else "client left")
+        log.info(
+            "%s %s closed from %s: %s; %.1f s, %d messages, %d bytes sent",
+            self._name,
+            self._id,
+            self._address,
+            why,
+            asyncio.get_running_loop().time() - self._opened_s,
+            self.peer.messages,
+            self.peer.bytes,
+        )
+
+
+class EventStreamConnection(Connection):
+    """Server-Sent Events: one way, and the end of the connection is the end of the stream."""
+
+    __slots__ = ()
+
+    def _say_goodbye(self, _code: int, _reason: str) -> None:
+        self._transport.close()
+
+
+class WebSocketConnection(Connection):
+    """A WebSocket: texts are commands, carried out strictly in order.
+
+    While a command waits for the store, or the client does not read what it
+    gets, its further texts stay in the socket.
+    """
+
+    __slots__ = ("_errors", "_errors_since_s", "_inbound", "_inbox", "_pending")
+
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+        super().__init__(transport, Framing.WS, address, streaming)
+        # Parser and inbox exist only while something is half received or waits.
+        self._inbound: Inbound | None = None
+        self._inbox: deque[str] | None = None
+        self._pending: asyncio.Future[bool] | None = None
+        self._errors = 0
+        self._errors_since_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
+        self._inbound = inbound
+        try:
+            for event in inbound.receive(data):
+                self._handle(inbound, event)
+        except Violation as violation:
+            self.close(violation.code, violation.reason)
+        if inbound.idle and not self._ended:
+            self._inbound = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._run_inbox()
+
+    def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
+        if isinstance(event, CloseConnection):
+            self._finish(inbound, event)
+        elif self._ended:
+            return
+        elif isinstance(event, str):
+            if self._inbox is None:
+                self._inbox = deque()
+            self._inbox.append(event)
+            self._run_inbox()
+        elif isinstance(event, Ping):
+            self._transport.write(inbound.answer(event))
+        else:
+            self.peer.awaiting_pong = False
+
+    def _run_inbox(self) -> None:
+        """Carry out what was received, as far as the client's own pace allows."""
+        while self._inbox and self._pending is None and not self.peer.paused and not self._ended:
+            outcome = self._streaming.commands.receive(self.peer, self._inbox.popleft())
+            if isinstance(outcome, bool):
+                self._count_error(outcome)
+            else:
+                self._pending = asyncio.ensure_future(outcome)
+                self._pending.add_done_callback(self._pending_done)
+        if self._inbox or self._pending is not None or self.peer.paused:
+            self._pause_reading()
+        else:
+            self._inbox = None
+            if not self._transport.is_closing() and not self._transport.is_reading():
+                self._transport.resume_reading()
+
+    def _pending_done(self, pending: asyncio.Future[bool]) -> None:
+        self._pending = None
+        self._count_error(pending.result())
+        self._run_inbox()
+
+    def _count_error(self, succeeded: bool) -> None:
+        if succeeded:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._errors_since_s > _ERROR_WINDOW_S:
+            self._errors, self._errors_since_s = 0, now_s
+        self._errors += 1
+        if self._errors >= _MAX_ERRORS:
+            self.close(CLOSE_ERRORS, f"{_MAX_ERRORS} errors in a minute")
+
+    def _pause_reading(self) -> None:
+        if not self._ended and not self._transport.is_closing() and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def _finish(self, inbound: Inbound, event: CloseConnection) -> None:
+        """The client closes, or answers our close."""
+        if not self._ended:
+            self._ended = f"client closed with {event.code}"
+            self._streaming.hub.leave(self.peer)
+            self._transport.write(inbound.answer(event))
+        self._transport.close()
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        """Send the close frame; the client's answer, or the timeout, ends the connection."""
+        inbound = self._inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
+        self._transport.write(inbound.close(code, reason))
+        if not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()

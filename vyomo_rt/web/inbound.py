@@ -1,0 +1,71 @@
+"""WebSocket frames of a client, parsed by wsproto, with the protocol's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
+CLOSE_UNSUPPORTED = 1003
+CLOSE_TOO_BIG = 1009
+
+
+class Violation(Exception):
+    """The client broke a rule for which the connection is closed with ``code``."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Inbound:
+    """Turns bytes into whole text messages and control events."""
+
+    __slots__ = ("_max_bytes", "_parser", "_parts", "_size")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._parser = Connection(ConnectionType.SERVER)
+        self._max_bytes = max_bytes
+        self._parts: list[str] = []
+        self._size = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is half received, so that the parser may be dropped."""
+        frames = self._parser._proto._frame_decoder  # noqa: SLF001
+        return not self._parts and frames.header is None and not frames.buffer.buffer
+
+    def receive(self, data: bytes) -> Iterator[str | Ping | Pong | CloseConnection]:
+        """What the bytes complete. Raises Violation."""
+        self._parser.receive_data(data)
+        for event in self._parser.events():
+            if isinstance(event, TextMessage):
+                yield from self._text(event)
+            elif isinstance(event, BytesMessage):
+                raise Violation(CLOSE_UNSUPPORTED, "binary frames are not supported")
+            elif isinstance(event, CloseConnection) and self._parser.state is ConnectionState.OPEN:
+                # wsproto's way to report bytes that break the protocol.
+                raise Violation(event.code, (event.reason or "protocol error")[:100])
+            elif isinstance(event, Ping | Pong | CloseConnection):
+                yield event
+
+    def close(self, code: int, reason: str) -> bytes:
+        """The close frame that begins the closing handshake."""
+        return self._parser.send(CloseConnection(code=code, reason=reason))
+
+    def answer(self, event: Ping | CloseConnection) -> bytes:
+        """The pong to a ping, or the close frame that ends the closing handshake."""
+        return self._parser.send(event.response())
+
+    def _text(self, event: TextMessage) -> Iterator[str]:
+        self._size += len(event.data.encode())
+        if self._size > self._max_bytes:
+            raise Violation(CLOSE_TOO_BIG, f"a message may have at most {self._max_bytes} bytes")
+        self._parts.append(event.data)
+        if event.message_finished:
+            text = "".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            yield text

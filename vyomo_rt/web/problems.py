@@ -1,0 +1,85 @@
+"""Errors to HTTP answers, in one place: RFC 9457 problem documents with the protocol's codes."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vyomo_rt.domain.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KeyReused,
+    LimitExceeded,
+    NotFound,
+    NumberTaken,
+    Unavailable,
+    VyomoError,
+)
+from vyomo_rt.wire import rest
+
+log = logging.getLogger(__name__)
+
+_STATUS: dict[type[VyomoError], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    LimitExceeded: HTTPStatus.BAD_REQUEST,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NumberTaken: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_RETRY_AFTER_S = "1"
+
+
+def status_of(error: VyomoError) -> HTTPStatus:
+    """The HTTP status of the nearest class in the tree; 400 for all the rest."""
+    return next((_STATUS[c] for c in type(error).__mro__ if c in _STATUS), HTTPStatus.BAD_REQUEST)
+
+
+def answer(error: VyomoError, status: HTTPStatus | None = None) -> web.Response:
+    """A problem document."""
+    status = status or status_of(error)
+    response = web.Response(
+        status=status,
+        body=rest.encode(rest.problem(status.value, status.phrase, error)),
+        content_type="application/problem+json",
+    )
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER_S
+    return response
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every refusal, aiohttp's own included, with a problem document."""
+    try:
+        return await handler(request)
+    except VyomoError as error:
+        return answer(error)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        response = answer(_from_http(request, error), HTTPStatus(error.status))
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return answer(VyomoError("the server failed: its log says why"), HTTPStatus(500))
+
+
+def _from_http(request: web.Request, error: web.HTTPException) -> VyomoError:
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound(f"there is nothing at {request.path}")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return BadRequest(f"{request.method} is not possible at {request.path}: use {allowed}")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return LimitExceeded("the body is too large")
+    return BadRequest(error.text or error.reason)

@@ -1,0 +1,170 @@
+"""The WebSocket and the SSE endpoints: one handshake each, then the hub writes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from vyomo_rt.domain.errors import BadRequest, LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.web.connection import EventStreamConnection, Streaming, WebSocketConnection
+from vyomo_rt.web.handover import (
+    accept_event_stream,
+    accept_websocket,
+    hand_over,
+    open_transport,
+)
+from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
+from vyomo_rt.wire.frame import Framing
+
+CLOSE_TOO_MANY = 4504
+_RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
+_NEVER_RECOVERED = "unknown"
+
+
+class StreamRoutes:
+    """Handlers of the streaming endpoints."""
+
+    def __init__(self, streaming: Streaming, max_connections: int) -> None:
+        self._streaming = streaming
+        self._max_connections = max_connections
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/ws/auto-trader", self.websocket),
+            web.get("/sse/auto-trader", self.everything),
+            web.get("/sse/sessions/{sessionId}", self.session),
+            web.get("/sse/prices", self.prices),
+        ]
+
+    @property
+    def _full(self) -> bool:
+        return len(self._streaming.hub.peers) >= self._max_connections
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        early = await accept_websocket(request)
+        connection = WebSocketConnection(
+            open_transport(request), _address(request), self._streaming
+        )
+        response = hand_over(request, connection)
+        full = self._full
+        connection.start()
+        if full:
+            connection.close(CLOSE_TOO_MANY, "too many connections")
+        elif early:
+            connection.data_received(early)
+        return response
+
+    async def everything(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, dict(request.query))
+
+    async def session(self, request: web.Request) -> web.StreamResponse:
+        query = _without_symbols(request)
+        return await self._stream(request, query | {"sessionId": request.match_info["sessionId"]})
+
+    async def prices(self, request: web.Request) -> web.StreamResponse:
+        query = {name: value for name, value in request.query.items() if name != "sessionId"}
+        if not query.get("symbols"):
+            raise BadRequest("symbols is required: name at least one, separated by commas")
+        return await self._stream(request, query)
+
+    async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
+        """Check all of the query first: a status is the last word that EventSource accepts."""
+        commands, hub = self._streaming.commands, self._streaming.hub
+        last_event_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
+        session_command, prices_command = _commands(query, last_event_id)
+        if prices_command is not None:
+            commands.check_prices(None, prices_command)
+        session: tuple[SubscribeSession, SessionTopic] | None = None
+        if session_command is not None:
+            session = (session_command, hub.use_topic(session_command.session_id))
+        handed_over = False
+        try:
+            if request.method == hdrs.METH_HEAD:
+                return _head()
+            trouble = await self._prepare(session)
+            await accept_event_stream(request, {})
+            connection = EventStreamConnection(
+                open_transport(request), Framing.SSE, _address(request), self._streaming
+            )
+            response = hand_over(request, connection)
+            connection.start()
+            if trouble is not None:
+                connection.peer.reply(messages.error(trouble, None))
+                connection.close(0, str(trouble))
+            else:
+                handed_over = True
+                retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311
+                commands.open_stream(connection.peer, session, prices_command, retry_ms)
+            return response
+        finally:
+            if session is not None and not handed_over:
+                hub.release_topic(session[1])
+
+    async def _prepare(
+        self, session: tuple[SubscribeSession, SessionTopic] | None
+    ) -> VyomoError | None:
+        """What keeps the stream from starting now, but may not on the next try."""
+        if self._full:
+            return LimitExceeded("too many connections: try again later")
+        try:
+            if session is not None:
+                await self._streaming.commands.load(*session)
+        except Unavailable as error:
+            return error
+        return None
+
+
+def _commands(
+    query: dict[str, str], last_event_id: str | None
+) -> tuple[SubscribeSession | None, SubscribePrices | None]:
+    """The subscribe commands that a query spells. Raises BadRequest."""
+    fields: dict[str, Any] = {name: value for name, value in query.items() if value}
+    for name in ("symbols", "types"):
+        if name in fields:
+            fields[name] = [part for part in fields[name].split(",") if part.strip()]
+    for name in ("id", "type"):
+        fields.pop(name, None)
+    session = prices = None
+    if "sessionId" in fields:
+        session = decoding.convert(fields, SubscribeSession, lenient=True)
+        if last_event_id:
+            _resume(session, last_event_id)
+    if "symbols" in fields:
+        prices = decoding.convert(fields, SubscribePrices, lenient=True)
+    if session is None and prices is None:
+        raise BadRequest("sessionId or symbols is required")
+    return session, prices
+
+
+def _resume(command: SubscribeSession, last_event_id: str) -> None:
+    """Take the position of an SSE id; one of no use is a position that can't be recovered."""
+    session_id, _, rest = last_event_id.strip().partition("-")
+    seq, _, epoch = rest.partition("-")
+    is_number = all(part.isascii() and part.isdigit() for part in (session_id, seq))
+    if is_number and len(seq) < 19 and int(session_id) == command.session_id:
+        command.since, command.epoch = int(seq), epoch or None
+    else:
+        command.since, command.epoch = 0, _NEVER_RECOVERED
+
+
+def _without_symbols(request: web.Request) -> dict[str, str]:
+    return {name: value for name, value in request.query.items() if name != "symbols"}
+
+
+def _head() -> web.Response:
+    return web.Response(
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
+    )
+
+
+def _address(request: web.Request) -> str:
+    peername = request.transport.get_extra_info("peername") if request.transport else None
+    if not peername:
+        return "unknown"
+    host, port = peername[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
