@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, _on_signal, stopping)
-    sockets = _bind(settings)
+    sockets = bind_sockets(settings)
     try:
         async with running(settings, sockets):
             _greet(settings, sockets)
@@ -279,7 +279,7 @@ def _make_feed(settings: Settings, now: Clock) -> Feed:
     return SimFeed(now, settings.seed, load_symbols())
 
 
-def _bind(settings: Settings) -> list[socket.socket]:
+def bind_sockets(settings: Settings) -> list[socket.socket]:
     """Sockets on the host, or on both loopback addresses, whichever exist. Raises StartError."""
     if settings.host is not None:
         return [_bound(settings.host, settings.port)]
