@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
-from pymongo.uri_parser import parse_uri
 
 from vyomo_rt import config
 from vyomo_rt.config import Settings
@@ -31,7 +30,7 @@ from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.mongo import MongoStore, connect, database_of
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub, Sources
@@ -45,6 +44,7 @@ from vyomo_rt.web.streams import StreamRoutes
 
 log = logging.getLogger(__name__)
 
+_DATABASE = "vyomo"
 _SAVE_PRICES_EVERY_S = 1.0
 _RESTART_FEED_AFTER_S = 1.0
 _GOODBYE_S = 1.2
@@ -131,6 +131,7 @@ class Server:
             store,
             now=now,
             quote=self._book.quote,
+            knows=self._feed.knows,
             announce=self._hub.publish_event,
             announce_state=self._hub.publish_state,
         )
@@ -250,7 +251,8 @@ async def _store(settings: Settings) -> AsyncIterator[MongoStore]:
     embedded = EmbeddedServer(settings.data_dir) if settings.mongo_uri is None else None
     try:
         uri = settings.mongo_uri or (await embedded.start() if embedded else "")
-        store = MongoStore(connect(uri), _database(settings))
+        client = connect(uri)
+        store = MongoStore(client, _database(settings, database_of(client, _DATABASE)))
     except (EmbeddedError, ValueError) as error:
         raise StartError(str(error)) from error
     try:
@@ -264,10 +266,8 @@ async def _store(settings: Settings) -> AsyncIterator[MongoStore]:
             await embedded.stop()
 
 
-def _database(settings: Settings) -> str:
+def _database(settings: Settings, base: str) -> str:
     """Simulated prices never value or close a trade that was opened on real ones."""
-    named = parse_uri(settings.mongo_uri)["database"] if settings.mongo_uri else None
-    base = named or "vyomo"
     if settings.demo:
         return f"{base}_demo"
     return base if settings.feed == "ingest" else f"{base}_sim"

@@ -81,6 +81,11 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
         raise ValueError(f"this is not a MongoDB URI that can be used: {error}") from error
 
 
+def database_of(client: Client, default: str) -> str:
+    """The database that the client's URI names, else the default."""
+    return client.get_default_database(default).name
+
+
 class MongoStore:
     """The journal of the desk, and the last prices for the next start.
 

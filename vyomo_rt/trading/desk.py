@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from vyomo_rt.domain.errors import (
     AlreadyClosed,
+    BadRequest,
     Conflict,
     KeyReused,
     NotFound,
@@ -64,12 +65,14 @@ class Desk:
         *,
         now: Clock,
         quote: Callable[[str], Quote | None],
+        knows: Callable[[str], bool],
         announce: Announce,
         announce_state: AnnounceState,
     ) -> None:
         self._journal = journal
         self._now = now
         self._quote = quote
+        self._knows = knows
         self._announce = announce
         self._announce_state = announce_state
         self._ledgers: dict[int, Ledger] = {}
@@ -180,6 +183,8 @@ class Desk:
             if made := await self._made_before(session_id, operation):
                 return await self._current(made.trade), True
             order = read_order()
+            if not self._knows(order.symbol):
+                raise BadRequest(f"symbol: the price feed does not know {order.symbol}")
             if ledger.state.session.status is not SessionStatus.ACTIVE:
                 status = ledger.state.session.status
                 raise Conflict(f"session {session_id} is {status}: opening needs ACTIVE")

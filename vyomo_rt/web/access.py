@@ -16,6 +16,7 @@ from vyomo_rt.web import problems
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
+_NOWHERE = (None, None)
 _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -31,14 +32,19 @@ class Access:
     allowed_hosts: frozenset[str]
     loopback: bool
 
-    def host_refusal(self, host: str) -> str | None:
-        """Why a ``Host`` is not served: names that anybody can point here are refused."""
+    def host_refusal(self, host: str | None) -> str | None:
+        """Why a ``Host`` is not served: names that anybody can point here are refused.
+
+        Only browsers can be led here by such a name, and they always send it.
+        """
+        if host is None:
+            return None
         name = _host_name(host)
         if name == "localhost" or name in self.allowed_hosts or _is_ip(name):
             return None
         return f"host {name!r} is not served here: add it to VYOMO_RT_ALLOWED_HOSTS to allow it"
 
-    def origin_refusal(self, origin: str | None, host: str) -> str | None:
+    def origin_refusal(self, origin: str | None, host: str | None) -> str | None:
         """Why a page of this origin may not use the server."""
         if origin is None or self._is_own(origin, host) or origin.lower() in self.allowed_origins:
             return None
@@ -49,11 +55,11 @@ class Access:
     def foreign_origin(self, request: web.Request) -> str | None:
         """The origin to name in CORS headers, if the request has an allowed foreign one."""
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or self._is_own(origin, request.host):
+        if origin is None or self._is_own(origin, _host(request)):
             return None
-        return None if self.origin_refusal(origin, request.host) else origin
+        return None if self.origin_refusal(origin, _host(request)) else origin
 
-    def _is_own(self, origin: str, host: str) -> bool:
+    def _is_own(self, origin: str, host: str | None) -> bool:
         return origin != "null" and _authority(origin) == _authority(
             f"{URL(origin).scheme}://{host}"
         )
@@ -64,9 +70,9 @@ def install(app: web.Application, access: Access) -> None:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_PATHS and (why := access.host_refusal(request.host)):
+        if request.path not in OPEN_PATHS and (why := access.host_refusal(_host(request))):
             return problems.answer(Forbidden(why), HTTPStatus.MISDIRECTED_REQUEST)
-        if why := access.origin_refusal(request.headers.get(hdrs.ORIGIN), request.host):
+        if why := access.origin_refusal(request.headers.get(hdrs.ORIGIN), _host(request)):
             return problems.answer(Forbidden(why))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -87,12 +93,16 @@ def install(app: web.Application, access: Access) -> None:
     app.on_response_prepare.append(add_cors)
 
 
+def _host(request: web.Request) -> str | None:
+    return request.headers.get(hdrs.HOST)
+
+
 def _authority(origin: str) -> tuple[str | None, int | None]:
-    """Host and port of an origin; both None if it is no URL."""
+    """Host and port of an origin, by default the scheme's port."""
     try:
         url = URL(origin)
     except ValueError:
-        return None, None
+        return _NOWHERE
     return url.host, url.port
 
 
