@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,12 @@ def running_server(data_dir: Path, *options: str) -> Iterator[str]:
         if reader.ident:
             reader.join()
         process.stdout.close()
+
+
+@pytest.fixture
+def start_server() -> Callable[..., AbstractContextManager[str]]:
+    """`running_server`, for tests that start and stop a server of their own."""
+    return running_server
 
 
 @pytest.fixture(scope="session")

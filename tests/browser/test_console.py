@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from playwright.async_api import Locator, Page, expect
 pytestmark = pytest.mark.browser
 
 expect.set_options(timeout=15_000)
+ServerStarter = Callable[..., AbstractContextManager[str]]
 both_transports = pytest.mark.parametrize("transport", ["WebSocket", "SSE"])
 
 
@@ -209,6 +211,28 @@ async def test_a_cut_line_is_resumed_without_a_gap(
     after = await desk.open()
     await expect(row(page, "positions", after)).to_be_visible()
     assert await logged_events(page) == await desk.events()
+
+
+@both_transports
+async def test_a_restarted_server_is_found_again_with_the_same_history(
+    page: Page, tmp_path: Path, start_server: ServerStarter, transport: str
+) -> None:
+    with start_server(tmp_path, "--feed", "sim") as url:
+        async with aiohttp.ClientSession(url) as client:
+            desk = await Desk.make(client)
+            before = await desk.open()
+        await page.goto(url)
+        await page.get_by_label("Without prices and P&L").check()
+        await connect(page, transport)
+        await subscribe_session(page, desk.session_id)
+        await expect(row(page, "positions", before)).to_be_visible()
+    await expect(connection(page)).to_contain_text("trying again")
+    with start_server(tmp_path, "--feed", "sim", "--port", str(urlsplit(url).port)):
+        await expect(connection(page)).to_have_text(f"connected over {transport}", timeout=30_000)
+        async with aiohttp.ClientSession(url) as client:
+            after = await Desk(client, desk.session_id).open()
+        await expect(row(page, "positions", after)).to_be_visible()
+        assert await logged_events(page) == [("trade_opened", 2)]
 
 
 async def test_a_position_is_taken_along_to_another_transport(
