@@ -15,8 +15,9 @@ from typing import Any
 
 import aiohttp
 
-from vyomo_rt.app import bind_sockets, running
+from vyomo_rt.app import running
 from vyomo_rt.config import Settings
+from vyomo_rt.web.listening import bind_sockets
 
 API = "/api/auto-trader"
 _LISTENING = re.compile(r"listening on (http://\S+)")
@@ -67,7 +68,7 @@ class Rest:
 @asynccontextmanager
 async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
     """A server in this process and loop."""
-    sockets = bind_sockets(settings)
+    sockets = bind_sockets(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
         yield Rest(f"http://127.0.0.1:{port}", http)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import importlib.metadata
 import logging
 import os
-import resource
 import signal
 import socket
 import time
@@ -37,6 +35,7 @@ from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.listening import ListenError, bind_sockets, connection_limit
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
@@ -50,7 +49,6 @@ _RESTART_FEED_AFTER_S = 1.0
 _GOODBYE_S = 1.2
 _HANDLERS_S = 1.0
 _BACKLOG = 4096
-_FILES_KEPT_FREE = 64
 
 
 class StartError(Exception):
@@ -68,7 +66,10 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, _on_signal, stopping)
-    sockets = bind_sockets(settings)
+    try:
+        sockets = bind_sockets(settings.host, settings.port)
+    except ListenError as error:
+        raise StartError(str(error)) from error
     try:
         async with running(settings, sockets):
             _greet(settings, sockets)
@@ -167,7 +168,7 @@ class Server:
             loopback=config.is_loopback(settings.host),
         )
         access.install(app, rules)
-        stream_routes = StreamRoutes(self._streaming, _connection_limit(settings.max_connections))
+        stream_routes = StreamRoutes(self._streaming, connection_limit(settings.max_connections))
         rest_routes = RestRoutes(
             self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
@@ -193,6 +194,8 @@ class Server:
         if self._settings.demo:
             jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
         tasks = [asyncio.create_task(job) for job in jobs]
+        for task in tasks:
+            task.add_done_callback(_tell_failure)
         yield
         for task in tasks:
             task.cancel()
@@ -279,59 +282,10 @@ def _make_feed(settings: Settings, now: Clock) -> Feed:
     return SimFeed(now, settings.seed, load_symbols())
 
 
-def bind_sockets(settings: Settings) -> list[socket.socket]:
-    """Sockets on the host, or on both loopback addresses, whichever exist. Raises StartError."""
-    if settings.host is not None:
-        return [_bound(settings.host, settings.port)]
-    sockets = []
-    port = settings.port
-    for host in ("127.0.0.1", "::1"):
-        try:
-            sockets.append(_bound(host, port))
-        except _NoSuchAddress:
-            continue
-        port = sockets[0].getsockname()[1]
-    if not sockets:
-        raise StartError("this machine has neither 127.0.0.1 nor ::1")
-    return sockets
-
-
-class _NoSuchAddress(StartError):
-    pass
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise _NoSuchAddress(f"cannot listen on {host}: {error.strerror}") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise StartError(
-                f"port {port} on {host} is in use: stop the other program or choose a --port"
-            ) from error
-        kind_of = StartError if isinstance(error, PermissionError) else _NoSuchAddress
-        raise kind_of(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return sock
-
-
-def _connection_limit(wanted: int) -> int:
-    """The limit of connections that the process's file limit allows, raised as far as it may be."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - _FILES_KEPT_FREE)
-    if allowed < wanted:
-        log.warning("only %d connections fit into the file limit of %d", allowed, hard)
-    return allowed
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """None of the tasks may end by an error; one that does must not do so unseen."""
+    if not task.cancelled() and (error := task.exception()):
+        log.critical("%s ended: restart the server", task.get_coro(), exc_info=error)
 
 
 def _on_signal(stopping: asyncio.Event) -> None:

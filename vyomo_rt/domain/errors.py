@@ -6,10 +6,7 @@ The code of an error is its name on the wire (``error.code`` on the streams,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from vyomo_rt.domain.trade import Trade
+from typing import ClassVar
 
 
 class VyomoError(Exception):
@@ -46,14 +43,6 @@ class Conflict(VyomoError):
     """The request is well-formed but the present state forbids it."""
 
     code = "conflict"
-
-
-class AlreadyClosed(Conflict):
-    """The trade was closed before, by whoever came first."""
-
-    def __init__(self, trade: Trade) -> None:
-        super().__init__(f"trade {trade.trade_id} is already closed")
-        self.trade = trade
 
 
 class KeyReused(Conflict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.domain.errors import BadRequest, Conflict
 from vyomo_rt.domain.money import Side, pnl_paise, pnl_percent_e2
 
 
@@ -85,6 +85,14 @@ class Trade:
         if self.target_e4 is not None and (price_e4 - self.target_e4) * sign >= 0:
             return ExitReason.TARGET
         return None
+
+
+class AlreadyClosed(Conflict):
+    """The trade was closed before, by whoever came first."""
+
+    def __init__(self, trade: Trade) -> None:
+        super().__init__(f"trade {trade.trade_id} is already closed")
+        self.trade = trade
 
 
 def check_levels(

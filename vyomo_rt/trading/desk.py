@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from vyomo_rt.domain.errors import (
-    AlreadyClosed,
     BadRequest,
     Conflict,
     KeyReused,
@@ -23,6 +22,7 @@ from vyomo_rt.domain.moment import Clock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
 from vyomo_rt.domain.trade import (
+    AlreadyClosed,
     EventKind,
     Exit,
     ExitReason,
@@ -33,6 +33,7 @@ from vyomo_rt.domain.trade import (
 )
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Announce, AnnounceState, Ledger
+from vyomo_rt.trading.rebuilding import rebuild
 from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
@@ -258,7 +259,10 @@ class Desk:
         """Rebuild every session from its newest checkpoint and the events after it."""
         sessions = await self._journal.load_sessions()
         for session, checkpoint in sessions:
-            await self._rebuild(session, checkpoint)
+            state = await rebuild(self._journal, session, checkpoint)
+            self._add(state.on_day(self._day))
+            for trade in state.open_trades.values():
+                self._index(trade)
         highest = max((session.session_id for session, _ in sessions), default=0)
         await self._journal.raise_counter("sessions", highest)
         await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
@@ -269,27 +273,6 @@ class Desk:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*(ledger.stop() for ledger in self._ledgers.values()))
-
-    async def _rebuild(self, session: Session, checkpoint: Figures | None) -> None:
-        session_id = session.session_id
-        figures = checkpoint or Figures(seq=0, today=trading_day(session.created_at_ms))
-        open_trades = await self._journal.open_trades(session_id) if checkpoint else ()
-        state = SessionState(session, figures, {trade.trade_id: trade for trade in open_trades})
-        while events := await self._journal.events(session_id, state.seq):
-            await self._repair_copies(events)
-            for event in events:
-                state = state.after(event)
-        ledger = self._add(state.on_day(self._day))
-        for trade in ledger.state.open_trades.values():
-            self._index(trade)
-
-    async def _repair_copies(self, events: Sequence[TradeEvent]) -> None:
-        """A crash may fall between an event and the readable copy of its trade."""
-        newest = {event.trade.trade_id: event for event in events}
-        projected = await self._journal.projected_seqs(list(newest))
-        for trade_id, event in newest.items():
-            if projected.get(trade_id, 0) < event.seq:
-                await self._journal.save_trade(event.trade, event.seq)
 
     @asynccontextmanager
     async def _commanding(self, session_id: int) -> AsyncIterator[Ledger]:

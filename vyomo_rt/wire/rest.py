@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from vyomo_rt.domain.errors import AlreadyClosed, BadJson, BadRequest, VyomoError
+from vyomo_rt.domain.errors import BadJson, BadRequest, VyomoError
 from vyomo_rt.domain.moment import iso, to_ms
 from vyomo_rt.domain.money import MAX_QUANTITY, Side
 from vyomo_rt.domain.quote import Quote, Tick, parse_symbol
 from vyomo_rt.domain.session import SessionState, SessionStatus
-from vyomo_rt.domain.trade import Trade, TradeEvent
+from vyomo_rt.domain.trade import AlreadyClosed, Trade, TradeEvent
 from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.numbers import CapitalPaise, ClosePriceE4, PriceE4, from_paise, json_kind
 

@@ -1,0 +1,70 @@
+"""Where the server listens, and how many connections the system lets it have."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import socket
+
+log = logging.getLogger(__name__)
+
+_FILES_KEPT_FREE = 64
+
+
+class ListenError(Exception):
+    """Why the address cannot be used, in one line for the person who chose it."""
+
+
+def bind_sockets(host: str | None, port: int) -> list[socket.socket]:
+    """Sockets on the host, or on both loopback addresses, whichever exist. Raises ListenError."""
+    if host is not None:
+        return [_bound(host, port)]
+    sockets = []
+    for loopback in ("127.0.0.1", "::1"):
+        try:
+            sockets.append(_bound(loopback, port))
+        except _NoSuchAddress:
+            continue
+        port = sockets[0].getsockname()[1]
+    if not sockets:
+        raise ListenError("this machine has neither 127.0.0.1 nor ::1")
+    return sockets
+
+
+class _NoSuchAddress(ListenError):
+    pass
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise _NoSuchAddress(f"cannot listen on {host}: {error.strerror}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError(
+                f"port {port} on {host} is in use: stop the other program or choose a --port"
+            ) from error
+        kind_of = ListenError if isinstance(error, PermissionError) else _NoSuchAddress
+        raise kind_of(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return sock
+
+
+def connection_limit(wanted: int) -> int:
+    """The limit of connections that the process's file limit allows, raised as far as it may be."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - _FILES_KEPT_FREE)
+    if allowed < wanted:
+        log.warning("only %d connections fit into the file limit of %d", allowed, hard)
+    return allowed
