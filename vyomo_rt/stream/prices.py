@@ -19,11 +19,23 @@ SLICE = 32
 """Peers written to before the loop may run: trade events do not wait behind a price beat."""
 
 
+_FRAME_MS = 10
+"""A frame's timestamp may be this much older than its sending."""
+
+
 class _AudienceKey(NamedTuple):
     beat: Beat
     symbols: tuple[str, ...]
     framing: Framing
     only_changes: bool
+
+
+class _Kept(NamedTuple):
+    """A frame for all who get this price within a few milliseconds."""
+
+    quote: Quote
+    built_ms: int
+    frame: Frame
 
 
 class Prices:
@@ -34,7 +46,7 @@ class Prices:
         self._quote = quote
         self._audiences: dict[_AudienceKey, Audience] = {}
         self._unpriced: dict[str, set[Peer]] = {}
-        self._frames: dict[str, tuple[Quote, Frame]] = {}
+        self._frames: dict[str, _Kept] = {}
         self._stamps = count(1)
         self._written = 0
 
@@ -84,7 +96,6 @@ class Prices:
 
     async def beat(self, after_slot: int, upto_slot: int) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""
-        self._frames.clear()
         due = [
             (key, audience)
             for key, audience in self._audiences.items()
@@ -92,7 +103,8 @@ class Prices:
         ]
         for key, audience in due:
             for peer in audience.waiting:
-                peer.due_prices.update(key.symbols)
+                due_symbols = self._changed(peer) if key.only_changes else key.symbols
+                peer.due_prices.update(due_symbols)
             if key.only_changes:
                 await self._beat_changes(audience)
             else:
@@ -145,11 +157,13 @@ class Prices:
         ]
 
     def _current(self, symbol: str) -> tuple[Quote, Frame] | None:
-        """A symbol's quote and its frame; encoded once until the price or the beat changes."""
+        """A symbol's quote and its frame, which is encoded anew only after a few milliseconds."""
         quote = self._quote(symbol)
         if quote is None:
             return None
+        now_ms = self._now()
         kept = self._frames.get(symbol)
-        if kept is None or kept[0] != quote:
-            kept = self._frames[symbol] = (quote, messages.price_update(quote, self._now()))
-        return kept
+        if kept is None or kept.quote != quote or not 0 <= now_ms - kept.built_ms < _FRAME_MS:
+            kept = _Kept(quote, now_ms, messages.price_update(quote, now_ms))
+            self._frames[symbol] = kept
+        return kept.quote, kept.frame

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from uuid import uuid4
 
-from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.session import Session, SessionState
 from vyomo_rt.domain.trade import EventKind, Exit, Trade, TradeEvent
 from vyomo_rt.trading.journal import Journal
@@ -166,7 +166,7 @@ class Ledger:
                     await self._settle()
                     await self._close_latched()
                     await self.flush()
-            except (Unavailable, NumberTaken) as error:
+            except VyomoError as error:
                 if retry_s == _FIRST_RETRY_S:
                     session_id = self.state.session.session_id
                     log.warning("session %d: a write waits for the store: %s", session_id, error)
