@@ -46,8 +46,9 @@ log = logging.getLogger(__name__)
 _DATABASE = "vyomo"
 _SAVE_PRICES_EVERY_S = 1.0
 _RESTART_FEED_AFTER_S = 1.0
-_GOODBYE_S = 1.2
-_HANDLERS_S = 1.0
+_GOODBYE_S = 0.8
+_HANDLERS_S = 0.4
+"""Waited for twice by aiohttp: before and after a handler is told to stop."""
 _BACKLOG = 4096
 
 
@@ -123,7 +124,7 @@ class Server:
                 history=store.events,
                 quote=self._book.quote,
                 knows=self._feed.knows,
-                feed_status=lambda: self._monitor.status,
+                feed_status=self._monitor.status,
             ),
             now=now,
             max_events_behind=settings.max_events_behind,
@@ -177,7 +178,7 @@ class Server:
             version=version(),
             demo=settings.demo,
             store_available=lambda: self._store.available,
-            feed_status=lambda: self._monitor.status,
+            feed_status=self._monitor.status,
         ).install(app)
         app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
@@ -206,7 +207,7 @@ class Server:
 
     async def _say_goodbye(self, _app: web.Application) -> None:
         self._hub.shut_down()
-        await self._streaming.all_closed(_GOODBYE_S)
+        await self._streaming.close_all(_GOODBYE_S)
 
     def _find_state(self, session_id: int) -> SessionState | None:
         return self._desk.find_state(session_id)

@@ -200,6 +200,12 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
     }
     _let_demo_imply_sim(values, given)
     settings = Settings(**values)
+    if settings.pong_timeout_s >= settings.ping_interval_s:
+        name = "pong_timeout_s" if "pong_timeout_s" in given else "ping_interval_s"
+        raise ConfigError(
+            f"{given[name].source}: the time for a pong must be shorter than the time between "
+            f"pings, got {settings.pong_timeout_s:g} and {settings.ping_interval_s:g} seconds"
+        )
     if not is_loopback(settings.host) and not settings.allow_open:
         raise ConfigError(
             f"{given['host'].source}: refusing to listen on {settings.host} without access "

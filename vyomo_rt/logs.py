@@ -6,6 +6,8 @@ import logging
 import sys
 import time
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 
 class OneLine(logging.Formatter):
     """``2026-11-22T10:00:00.123Z INFO  vyomo_rt.web.connection  message``.
@@ -26,6 +28,16 @@ class OneLine(logging.Formatter):
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
 
+def _shorten_client_faults(record: logging.LogRecord) -> bool:
+    """What is no HTTP at all says nothing about this server: a line will do."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.exc_info = None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "refused what is no HTTP request: %s", (error.message,)
+    return True
+
+
 def configure(level: str) -> None:
     """Log this package from `level` up, and libraries from warnings up."""
     handler = logging.StreamHandler(sys.stderr)
@@ -37,4 +49,5 @@ def configure(level: str) -> None:
         force=True,
     )
     logging.getLogger("vyomo_rt").setLevel(own_level)
+    logging.getLogger("aiohttp.server").addFilter(_shorten_client_faults)
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL + 1)

@@ -71,6 +71,12 @@ class OutcomeUnknown(Unavailable):
     """The store did not answer a write: it may or may not have happened."""
 
 
+class Failed(VyomoError):
+    """The server has a fault; its log says which."""
+
+    code = "internal"
+
+
 class NumberTaken(VyomoError):
     """An event number is held by a record that this server did not write."""
 

@@ -17,7 +17,7 @@ def parse_symbol(text: str) -> str:
     Raises BadRequest for a text that cannot be a symbol.
     """
     symbol = text.strip().upper()
-    if not _SYMBOL.fullmatch(symbol):
+    if not text.isascii() or not _SYMBOL.fullmatch(symbol):
         raise BadRequest(
             f"symbol {text[:80]!r} is not valid:"
             " use 1 to 64 letters, digits, spaces or & . _ : ^ = -"

@@ -71,20 +71,22 @@ class FeedMonitor:
         self._feed = feed
         self._book = book
         self._now = now
-        self.status = self._status()
-        """As of the last poll."""
+        self._told = FeedStatus(feed.source, *self._judge(now()), since_ms=now())
 
     def poll(self) -> FeedStatus | None:
         """The status if it changed since the last poll, else None."""
-        status = self._status()
-        if (status.state, status.message) == (self.status.state, self.status.message):
+        status = self.status()
+        if status is self._told:
             return None
-        self.status = status
+        self._told = status
         return status
 
-    def _status(self) -> FeedStatus:
+    def status(self) -> FeedStatus:
+        """How the feed is doing at this moment, which may be newer than the last poll."""
         now_ms = self._now()
         state, message = self._judge(now_ms)
+        if (state, message) == (self._told.state, self._told.message):
+            return self._told
         return FeedStatus(self._feed.source, state, message, since_ms=now_ms)
 
     def _judge(self, now_ms: int) -> tuple[FeedState, str]:

@@ -168,7 +168,7 @@ class Commands:
         named = list(dict.fromkeys(_parse_symbols(command.symbols)))
         known = {symbol for symbol in named if self._hub.sources.knows(symbol)}
         present = peer.symbols if peer is not None else ()
-        if len({*present, *known}) > self._max_symbols:
+        if max(len(named), len({*present, *known})) > self._max_symbols:
             raise LimitExceeded(
                 f"symbols: at most {self._max_symbols} symbols a connection,"
                 f" and it has {len(present)}"

@@ -247,15 +247,17 @@ class Hub:
 
     def owe_status(self, peer: Peer) -> None:
         """A snapshot says so while the feed is not LIVE."""
-        if self.sources.feed_status().state is not FeedState.LIVE:
+        if peer.subscribed and self.sources.feed_status().state is not FeedState.LIVE:
             peer.due_status = True
 
     # -- the end ---------------------------------------------------------------
 
     def shut_down(self) -> None:
         """Tell everybody, each with a reconnect time of its own, and close."""
-        for peer in list(self.peers):
-            after_ms = random.randint(_RECONNECT_FROM_MS, _RECONNECT_UPTO_MS)  # noqa: S311
+        peers = list(self.peers)
+        upto_ms = max(_RECONNECT_UPTO_MS, _RECONNECT_FROM_MS + len(peers))
+        times_ms = random.sample(range(_RECONNECT_FROM_MS, upto_ms), len(peers))
+        for peer, after_ms in zip(peers, times_ms, strict=True):
             if not peer.paused:
                 peer.reply(messages.server_shutdown(after_ms))
             peer.close(CLOSE_SHUTDOWN, "server shutdown")

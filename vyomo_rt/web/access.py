@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from yarl import URL
 
 from vyomo_rt.domain.errors import Forbidden
 from vyomo_rt.web import problems
@@ -16,7 +16,10 @@ from vyomo_rt.web import problems
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
-_NOWHERE = (None, None)
+_HOST = r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?"
+_ORIGIN = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://" + _HOST, re.ASCII)
+_HOST_HEADER = re.compile(_HOST, re.ASCII)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -39,16 +42,18 @@ class Access:
         """
         if host is None:
             return None
-        name = _host_name(host)
+        match = _HOST_HEADER.fullmatch(host)
+        name = _name(match["host"]) if match else ""
         if name == "localhost" or name in self.allowed_hosts or _is_ip(name):
             return None
-        return f"host {name!r} is not served here: add it to VYOMO_RT_ALLOWED_HOSTS to allow it"
+        return f"host {host!r} is not served here: add it to VYOMO_RT_ALLOWED_HOSTS to allow it"
 
     def origin_refusal(self, origin: str | None, host: str | None) -> str | None:
         """Why a page of this origin may not use the server."""
         if origin is None or self._is_own(origin, host) or origin.lower() in self.allowed_origins:
             return None
-        if self.loopback and origin != "null" and _authority(origin)[0] in _LOOPBACK_NAMES:
+        authority = _authority(origin)
+        if self.loopback and authority is not None and authority[0] in _LOOPBACK_NAMES:
             return None
         return f"origin {origin!r} is not allowed: add it to VYOMO_RT_ALLOWED_ORIGINS to allow it"
 
@@ -60,9 +65,10 @@ class Access:
         return None if self.origin_refusal(origin, _host(request)) else origin
 
     def _is_own(self, origin: str, host: str | None) -> bool:
-        return origin != "null" and _authority(origin) == _authority(
-            f"{URL(origin).scheme}://{host}"
-        )
+        scheme, _, _ = origin.partition("://")
+        authority = _authority(origin)
+        own = None if host is None else _authority(f"{scheme}://{host}")
+        return authority is not None and authority == own
 
 
 def install(app: web.Application, access: Access) -> None:
@@ -97,21 +103,18 @@ def _host(request: web.Request) -> str | None:
     return request.headers.get(hdrs.HOST)
 
 
-def _authority(origin: str) -> tuple[str | None, int | None]:
-    """Host and port of an origin, by default the scheme's port."""
-    try:
-        url = URL(origin)
-    except ValueError:
-        return _NOWHERE
-    return url.host, url.port
+def _authority(origin: str) -> tuple[str, int | None] | None:
+    """Host and port (by default the scheme's) of an origin; None if it is none."""
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS.get(match["scheme"].lower())
+    return _name(match["host"]), port
 
 
-def _host_name(host: str) -> str:
-    """The name in a ``Host`` header, without port and brackets."""
-    try:
-        return (URL(f"http://{host}").host or "").lower()
-    except ValueError:
-        return host
+def _name(host: str) -> str:
+    """A host name without brackets, in lower case, without the root's dot."""
+    return host.strip("[]").lower().removesuffix(".")
 
 
 def _is_ip(name: str) -> bool:

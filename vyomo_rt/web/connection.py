@@ -37,12 +37,14 @@ class Streaming:
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def all_closed(self, timeout_s: float) -> None:
-        """Wait until every connection has ended, or the time is up."""
+    async def close_all(self, timeout_s: float) -> None:
+        """Wait until every connection has ended; drop those that have not when the time is up."""
         self.emptied.clear()
         if self.connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.emptied.wait(), timeout_s)
+        for connection in self.connections:
+            connection.abort()
 
 
 class Connection(asyncio.Protocol):
@@ -86,6 +88,10 @@ class Connection(asyncio.Protocol):
         self._streaming.hub.leave(self.peer)
         self._say_goodbye(code, reason)
         asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self._transport.abort)
+
+    def abort(self) -> None:
+        """Drop the socket."""
+        self._transport.abort()
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         raise NotImplementedError

@@ -50,7 +50,8 @@ async def accept_websocket(request: web.Request) -> bytes:
 
 
 async def accept_event_stream(request: web.Request, headers: dict[str, str]) -> None:
-    """Send the headers of an SSE response."""
+    """Send the headers of an SSE response. Raises ConnectionResetError if the client has left."""
+    open_transport(request)
     response = RawEventStream(headers)
     await response.prepare(request)
     response.stop_streaming()

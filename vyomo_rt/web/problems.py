@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from vyomo_rt.domain.errors import (
     BadRequest,
     Conflict,
+    Failed,
     Forbidden,
     KeyReused,
     LimitExceeded,
@@ -24,6 +25,7 @@ from vyomo_rt.wire import rest
 log = logging.getLogger(__name__)
 
 _STATUS: dict[type[VyomoError], HTTPStatus] = {
+    Failed: HTTPStatus.INTERNAL_SERVER_ERROR,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -71,7 +73,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return answer(VyomoError("the server failed: its log says why"), HTTPStatus(500))
+        return answer(Failed("the server failed: its log says why"))
 
 
 def _from_http(request: web.Request, error: web.HTTPException) -> VyomoError:

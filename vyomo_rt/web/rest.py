@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
@@ -88,7 +89,7 @@ class RestRoutes:
     async def list_trades(self, request: web.Request) -> web.Response:
         session_id = _path_id(request, "sessionId")
         status = request.query.get("status")
-        if status is not None and status.upper() not in TradeStatus.__members__:
+        if status and status.upper() not in TradeStatus.__members__:
             raise BadRequest(f"status: expected OPEN or CLOSED, got {status[:40]!r}")
         limit = _query_int(request, "limit", _DEFAULT_PAGE, lowest=1, highest=_MAX_PAGE)
         after = _query_int(request, "after", None, lowest=1)
@@ -171,10 +172,10 @@ class RestRoutes:
 def _operation(request: web.Request, body: bytes) -> Operation:
     """The request's identity; the same JSON hashes alike however it is written."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= _MAX_KEY_LENGTH:
-        raise BadRequest(f"Idempotency-Key: expected 1 to {_MAX_KEY_LENGTH} characters")
+    if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isprintable()):
+        raise BadRequest(f"Idempotency-Key: expected 1 to {_MAX_KEY_LENGTH} printable characters")
     try:
-        content = decoding.canonical(decoding.parse_json(body))
+        content = decoding.canonical(decoding.parse_object(body))
     except BadJson:
         content = body
     return Operation(key, sha256(request.path.encode() + b"\n" + content).hexdigest())
@@ -186,7 +187,7 @@ def _decode(body: bytes, type_: type[T]) -> T:
 
 def _path_id(request: web.Request, name: str) -> int:
     text = request.match_info[name]
-    if text.isascii() and text.isdigit() and len(text) < 19:
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
     raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}")
 
@@ -197,7 +198,7 @@ def _query_int(
     text = request.query.get(name)
     if not text:
         return default
-    if text.isascii() and text.isdigit() and lowest <= int(text[:20]) <= highest:
+    if re.fullmatch(r"[0-9]{1,18}", text) and lowest <= int(text) <= highest:
         return int(text)
     upto = f" to {highest}" if highest < 2**62 else " on"
     raise BadRequest(f"{name}: expected an integer from {lowest}{upto}, got {text[:40]!r}")

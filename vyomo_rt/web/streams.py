@@ -17,12 +17,13 @@ from vyomo_rt.web.handover import (
     open_transport,
 )
 from vyomo_rt.wire import decoding, messages
-from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
+from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
 from vyomo_rt.wire.frame import Framing
 
 CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
 _NEVER_RECOVERED = "unknown"
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class StreamRoutes:
@@ -59,15 +60,15 @@ class StreamRoutes:
         return response
 
     async def everything(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, dict(request.query))
+        return await self._stream(request, _query(request))
 
     async def session(self, request: web.Request) -> web.StreamResponse:
-        query = _without_symbols(request)
-        return await self._stream(request, query | {"sessionId": request.match_info["sessionId"]})
+        query = _query(request) | {"symbols": "", "sessionId": request.match_info["sessionId"]}
+        return await self._stream(request, query)
 
     async def prices(self, request: web.Request) -> web.StreamResponse:
-        query = {name: value for name, value in request.query.items() if name != "sessionId"}
-        if not query.get("symbols"):
+        query = _query(request) | {"sessionId": ""}
+        if not query.get("symbols", "").strip(", "):
             raise BadRequest("symbols is required: name at least one, separated by commas")
         return await self._stream(request, query)
 
@@ -124,17 +125,20 @@ def _commands(
     """The subscribe commands that a query spells. Raises BadRequest."""
     fields: dict[str, Any] = {name: value for name, value in query.items() if value}
     for name in ("symbols", "types"):
-        if name in fields:
-            fields[name] = [part for part in fields[name].split(",") if part.strip()]
+        parts = [part for part in fields.pop(name, "").split(",") if part.strip()]
+        if parts:
+            fields[name] = parts
+    if flag := fields.get("onlyChanges"):
+        fields["onlyChanges"] = _BOOLEANS.get(flag.lower(), flag)
     for name in ("id", "type"):
         fields.pop(name, None)
     session = prices = None
     if "sessionId" in fields:
-        session = decoding.convert(fields, SubscribeSession, lenient=True)
+        session = decoding.convert(with_integers(fields), SubscribeSession)
         if last_event_id:
             _resume(session, last_event_id)
     if "symbols" in fields:
-        prices = decoding.convert(fields, SubscribePrices, lenient=True)
+        prices = decoding.convert(with_integers(fields), SubscribePrices)
     if session is None and prices is None:
         raise BadRequest("sessionId or symbols is required")
     return session, prices
@@ -151,8 +155,11 @@ def _resume(command: SubscribeSession, last_event_id: str) -> None:
         command.since, command.epoch = 0, _NEVER_RECOVERED
 
 
-def _without_symbols(request: web.Request) -> dict[str, str]:
-    return {name: value for name, value in request.query.items() if name != "symbols"}
+def _query(request: web.Request) -> dict[str, str]:
+    """The query; a list may be written with commas or by repeating its name."""
+    query = request.query
+    lists = {name: ",".join(query.getall(name)) for name in ("symbols", "types") if name in query}
+    return dict(query) | lists
 
 
 def _head() -> web.Response:

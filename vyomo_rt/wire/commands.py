@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -15,6 +16,9 @@ StreamType = Literal["session_update", "pnl_update", "trade_opened", "trade_clos
 ALL_TYPES: frozenset[StreamType] = frozenset(
     ("session_update", "pnl_update", "trade_opened", "trade_closed")
 )
+
+_INTEGERS = ("sessionId", "since", "updateInterval", "priceInterval")
+_DIGITS = re.compile(r"-?[0-9]{1,100}")
 
 MIN_INTERVAL_MS = 100
 MAX_INTERVAL_MS = 60_000
@@ -86,4 +90,14 @@ def to_command(fields: dict[str, Any]) -> Command:
         raise BadRequest(f"type: expected a string, got {json_kind(kind)}")
     if kind not in _TYPES:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
-    return decoding.convert(fields, Command, lenient=True)  # type: ignore[arg-type]
+    return decoding.convert(with_integers(fields), Command)  # type: ignore[arg-type]
+
+
+def with_integers(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same fields with the integers that came as digit strings."""
+    digits = {
+        name: int(text)
+        for name in _INTEGERS
+        if isinstance(text := fields.get(name), str) and _DIGITS.fullmatch(text)
+    }
+    return fields | digits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,17 +15,29 @@ from vyomo_rt.wire.numbers import decode_number
 T = TypeVar("T")
 
 _PATH = re.compile(r"(?P<what>.*) - at `\$\.?(?P<field>[^`]*)`", re.DOTALL)
+_WORDS = {
+    "int": "an integer",
+    "str": "a string",
+    "bool": "a boolean",
+    "float": "a number",
+    "decimal": "a number with decimals",
+    "array": "an array",
+    "object": "an object",
+}
+_IN_WORDS = re.compile(rf"`?\b({'|'.join(_WORDS)})\b`?")
+_MAX_DIGITS = 1000
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
 
 def parse_json(text: str | bytes) -> Any:
     """Any JSON value; decimals stay exact. Raises BadJson.
 
-    NaN and Infinity, which are not JSON but which some clients write, become
-    Decimals that no field accepts, so that the refusal can name the field.
+    NaN and Infinity, which are not JSON but which some clients write, and numbers
+    beyond all measure become Decimals that no field accepts, so that the refusal
+    can name the field.
     """
     try:
-        value = json.loads(text, parse_float=Decimal, parse_constant=Decimal)
+        value = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
         # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
         canonical(value)
     except RecursionError:
@@ -35,9 +47,20 @@ def parse_json(text: str | bytes) -> Any:
     return value
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _MAX_DIGITS else _decimal(text)
+
+
 def canonical(value: Any) -> bytes:
     """The same bytes for the same JSON value, whatever its spacing and order of members."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr).encode()
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -48,10 +71,10 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return {name: member for name, member in value.items() if member is not None}
 
 
-def convert(value: Any, type_: type[T], *, lenient: bool = False) -> T:
-    """A parsed value as ``type_``; ``lenient`` takes digit strings for ints. Raises BadRequest."""
+def convert(value: Any, type_: type[T]) -> T:
+    """A parsed value as ``type_``. Raises BadRequest, naming the field."""
     try:
-        return msgspec.convert(value, type_, strict=not lenient, dec_hook=decode_number)
+        return msgspec.convert(value, type_, dec_hook=decode_number)
     except msgspec.ValidationError as error:
         raise BadRequest(explain(error)) from None
 
@@ -64,5 +87,6 @@ def explain(error: msgspec.ValidationError) -> str:
         what, field = match["what"], match["field"]
     if match := _MISSING.fullmatch(what):
         return f"{match['field']} is required"
+    what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what.replace(" | null", ""))
     what = what.replace("`", "")
     return f"{field}: {what[0].lower()}{what[1:]}" if field else what

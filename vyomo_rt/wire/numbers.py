@@ -72,7 +72,8 @@ def decode_number(type_: type[Any], value: object) -> Any:
         lowest = "at least 0" if type_.zero_allowed else "greater than 0"
         raise ValueError(f"expected a number {lowest} and at most {largest}")
     step = Decimal(1).scaleb(-type_.places)
-    if number % step:
+    # A modulus of something tiny underflows to 0.
+    if number % step or 0 < number < step:
         raise ValueError(f"expected at most {type_.places} decimals, got {value}")
     return type_(number.scaleb(type_.places))
 

@@ -68,7 +68,7 @@ class RejectedTick(_Body):
 
 def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
     """The rows of a ``POST /ticks``: one object, a list, or one object a line."""
-    if newline_delimited:
+    if newline_delimited or _looks_newline_delimited(body):
         rows = [_parse_line(line) for line in body.splitlines() if line.strip()]
     else:
         value = decoding.parse_json(body)
@@ -80,6 +80,12 @@ def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
             f"at most {MAX_TICKS} ticks a request, got {len(rows)}: send them in parts"
         )
     return rows
+
+
+def _looks_newline_delimited(body: bytes) -> bool:
+    """Several lines of which the first is an object by itself: no JSON text looks so."""
+    first, _, rest = body.strip().partition(b"\n")
+    return bool(rest) and isinstance(_parse_line(first), dict)
 
 
 def _parse_line(line: bytes) -> Any:
@@ -113,7 +119,7 @@ def _to_moment_ms(ts: int | str) -> int:
     if isinstance(ts, int):
         return ts
     try:
-        moment = datetime.fromisoformat(ts)
+        moment = datetime.fromisoformat(ts) if ts.isprintable() else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
