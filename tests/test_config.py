@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vyomo_rt import config
@@ -120,10 +120,22 @@ def test_a_number_is_taken_exactly_when_it_is_within_the_stated_limits(
 ) -> None:
     low, high = map(float, re.findall(r"[\d.]+", field.expected))
     environ = {field.variable: str(value)}
+    # A pong has to come before the next ping.
+    other = {"ping_interval_s": "PONG_TIMEOUT_S", "pong_timeout_s": "PING_INTERVAL_S"}
+    if field.name in other:
+        assume(value != 3600)
+        environ[f"VYOMO_RT_{other[field.name]}"] = "0.01" if field.name[1] == "i" else "3600"
     if low <= value <= high:
         assert getattr(load({}, environ)[0], field.name) == value
     else:
         assert error_of({}, environ).endswith(f"expected {field.expected}, got '{value}'")
+
+
+def test_a_pong_must_be_due_before_the_next_ping() -> None:
+    message = error_of({}, {"VYOMO_RT_PING_INTERVAL_S": "5", "VYOMO_RT_PONG_TIMEOUT_S": "5"})
+    assert message.startswith("VYOMO_RT_PONG_TIMEOUT_S: ")
+    assert "shorter" in message
+    assert error_of({}, {"VYOMO_RT_PING_INTERVAL_S": "3"}).startswith("VYOMO_RT_PING_INTERVAL_S: ")
 
 
 # Misspelt variables

@@ -100,18 +100,15 @@ class Desk:
 
     async def trade(self, trade_id: int) -> Trade:
         """A trade as it is now. Raises NotFound or Unavailable."""
-        if trade := self._open_by_id.get(trade_id):
-            return trade
+        if found := self._open_by_id.get(trade_id):
+            return found
+        for ledger in self._ledgers.values():
+            if waiting := ledger.find_unprojected(trade_id):
+                return waiting
         stored = await self._journal.trade(trade_id)
         if stored is None:
             raise NotFound(f"trade {trade_id} not found")
-        if stored.status is TradeStatus.CLOSED:
-            return stored
-        # Closed a moment ago: its readable copy is being written under the lock.
-        ledger = self._ledger(stored.session_id)
-        async with ledger.lock:
-            await ledger.flush()
-        return await self._journal.trade(trade_id) or stored
+        return stored
 
     async def trades(
         self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
@@ -182,7 +179,7 @@ class Desk:
         """
         async with self._commanding(session_id) as ledger:
             if made := await self._made_before(session_id, operation):
-                return await self._current(made.trade), True
+                return await self.trade(made.trade.trade_id), True
             order = read_order()
             if not self._knows(order.symbol):
                 raise BadRequest(f"symbol: the price feed does not know {order.symbol}")
@@ -214,11 +211,11 @@ class Desk:
         known = await self.trade(trade_id)
         async with self._commanding(known.session_id) as ledger:
             if made := await self._made_before(known.session_id, operation):
-                return await self._current(made.trade), True
+                return await self.trade(made.trade.trade_id), True
             price_e4 = read_price_e4()
             trade = ledger.state.open_trades.get(trade_id)
             if trade is None:
-                raise AlreadyClosed(await self._current(known))
+                raise AlreadyClosed(await self.trade(trade_id))
             if price_e4 is None:
                 quote = self._quote(trade.symbol)
                 if quote is None:
@@ -290,13 +287,6 @@ class Desk:
         if event is not None:
             _require_same(operation, event.request_hash)
         return event
-
-    async def _current(self, trade: Trade) -> Trade:
-        """The present document of a trade whose session's lock is held."""
-        if found := self._open_by_id.get(trade.trade_id):
-            return found
-        await self._ledger(trade.session_id).flush()
-        return await self._journal.trade(trade.trade_id) or trade
 
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)

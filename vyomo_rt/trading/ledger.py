@@ -99,6 +99,11 @@ class Ledger:
             await self._journal.save_trade(event.trade, event.seq)
             del self._unprojected[event.seq]
 
+    def find_unprojected(self, trade_id: int) -> Trade | None:
+        """A trade whose newest readable copy is still to be written."""
+        events = reversed(self._unprojected.values())
+        return next((event.trade for event in events if event.trade.trade_id == trade_id), None)
+
     def wake(self) -> None:
         """Work off, in the background, what a price or a store that was away left to do."""
         if self._worker is None or self._worker.done():
