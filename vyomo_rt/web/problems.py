@@ -21,6 +21,7 @@ from vyomo_rt.domain.errors import (
     VyomoError,
 )
 from vyomo_rt.wire import rest
+from vyomo_rt.wire.messages import RETRY_AFTER_S
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NumberTaken: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_RETRY_AFTER_S = "1"
 
 
 def status_of(error: VyomoError) -> HTTPStatus:
@@ -51,7 +51,7 @@ def answer(error: VyomoError, status: HTTPStatus | None = None) -> web.Response:
         content_type="application/problem+json",
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = _RETRY_AFTER_S
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 

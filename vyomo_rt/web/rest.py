@@ -175,7 +175,7 @@ def _operation(request: web.Request, body: bytes) -> Operation:
     if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isprintable()):
         raise BadRequest(f"Idempotency-Key: expected 1 to {_MAX_KEY_LENGTH} printable characters")
     try:
-        content = decoding.canonical(decoding.parse_object(body))
+        content = decoding.canonical(decoding.parse_object(body or b"{}"))
     except BadJson:
         content = body
     return Operation(key, sha256(request.path.encode() + b"\n" + content).hexdigest())

@@ -137,8 +137,10 @@ def _commands(
         session = decoding.convert(with_integers(fields), SubscribeSession)
         if last_event_id:
             _resume(session, last_event_id)
+    # Checked also where there is no symbol to use it for.
+    settings = decoding.convert(with_integers({"symbols": []} | fields), SubscribePrices)
     if "symbols" in fields:
-        prices = decoding.convert(with_integers(fields), SubscribePrices)
+        prices = settings
     if session is None and prices is None:
         raise BadRequest("sessionId or symbols is required")
     return session, prices

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from vyomo_rt.domain.errors import BadJson, VyomoError
+from vyomo_rt.domain.errors import BadJson, Unavailable, VyomoError
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState
@@ -16,6 +16,9 @@ from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
 from vyomo_rt.wire.commands import MessageId
 from vyomo_rt.wire.frame import Frame, extended, make_frame, position
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise
+
+RETRY_AFTER_S = 1
+"""When to try again what the store, while away, could not do."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -174,6 +177,7 @@ class ErrorMessage(_Message, tag="error"):
     code: str
     detail: str | None = None
     id: MessageId | None = None
+    retry_after_ms: int | None = None
 
 
 def price_data(quote: Quote, now_ms: int) -> PriceData:
@@ -319,7 +323,15 @@ def error(error_: VyomoError, id_: MessageId | None) -> Frame:
     message, detail = str(error_), None
     if isinstance(error_, BadJson):
         message, detail = "Invalid message format", message
-    text = _encode(ErrorMessage(message=message, code=error_.code, detail=detail, id=id_))
+    text = _encode(
+        ErrorMessage(
+            message=message,
+            code=error_.code,
+            detail=detail,
+            id=id_,
+            retry_after_ms=RETRY_AFTER_S * 1000 if isinstance(error_, Unavailable) else None,
+        )
+    )
     return make_frame("server_error", text)
 
 

@@ -1,0 +1,330 @@
+"""The documentation tells the truth: commands run, links lead somewhere, lists are whole."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import aiohttp
+import msgspec
+import pytest
+
+import vyomo_rt
+from tests.support import ServerProcess
+from vyomo_rt import config
+from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire.commands import Command, to_command
+from vyomo_rt.wire.frame import extended
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PROTOCOL = ROOT / "docs" / "protocol.md"
+README = ROOT / "README.md"
+_SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
+_SERVED = [(README, "demo"), (README, "ingest"), (PROTOCOL, "ingest")]
+_ADDRESS = "localhost:4025"
+_WITHIN_S = 8.0
+
+MakeServer = Callable[..., ServerProcess]
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the mark after it, its text."""
+
+    language: str
+    mark: str
+    text: str
+
+
+class Step(NamedTuple):
+    """A command, and lines that it prints, in this order."""
+
+    command: str
+    printed: list[str]
+
+
+def blocks(document: Path, language: str | None = None, mark: str | None = None) -> list[Block]:
+    found = re.findall(r"^```(\w*) *(\S*)\n(.*?)^```$", document.read_text(), re.M | re.S)
+    return [
+        block
+        for block in (Block(*parts) for parts in found)
+        if language in (None, block.language) and mark in (None, block.mark)
+    ]
+
+
+def steps(document: Path, mark: str) -> list[Step]:
+    """The commands of all blocks with a mark, in order."""
+    found: list[Step] = []
+    for block in blocks(document, "console", mark):
+        for line in filter(None, block.text.splitlines()):
+            if line.startswith("$ "):
+                found.append(Step(line.removeprefix("$ "), []))
+            else:
+                found[-1].printed.append(line)
+    return found
+
+
+class Shell:
+    """Runs steps against a server that has another port, and other ids, than the document."""
+
+    def __init__(self, folder: Path, url: str = f"http://{_ADDRESS}") -> None:
+        self._folder = folder
+        self._address = url.removeprefix("http://")
+        self._ids: dict[str, str] = {}
+        self._environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(config.PREFIX)
+        }
+        self._environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    async def run(self, step: Step) -> None:
+        """Run a command; it must succeed, or be one that never ends, and print its lines."""
+        command = step.command.replace(_ADDRESS, self._address)
+        for written, actual in self._ids.items():
+            command = command.replace(written, actual)
+        endless = re.search(r"\bcurl -\w*N", command) is not None
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-o", "pipefail", "-c", command.replace("curl ", "curl -sS ")),
+            cwd=self._folder,
+            env=self._environ,
+            start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output = await self._read(process, step.printed, endless=endless)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = await process.wait()
+        assert endless or code == 0, f"{step.command}: exit code {code}\n{output}"
+        missing = next(iter(_missing(step.printed, output)), None)
+        assert missing is None, f"{step.command}: no line {missing!r} (in this order) in\n{output}"
+
+    async def _read(
+        self, process: asyncio.subprocess.Process, printed: list[str], *, endless: bool
+    ) -> str:
+        """What it prints until its end or, if it has none, until all that is expected is there."""
+        assert process.stdout is not None
+        output = ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WITHIN_S):
+                while data := await process.stdout.read(65_536):
+                    output += data.decode()
+                    if endless and not _missing(printed, output):
+                        break
+                else:
+                    await process.wait()
+        self._learn_id(printed, output)
+        return output.replace(self._address, _ADDRESS)
+
+    def _learn_id(self, printed: list[str], output: str) -> None:
+        """A document names a trade that it opens; here that may have another id."""
+        pattern = re.compile(r'"tradeId":(\d+)')
+        written, actual = (pattern.search(text) for text in ("\n".join(printed), output))
+        if written and actual:
+            self._ids[f"/trades/{written[1]}"] = f"/trades/{actual[1]}"
+
+
+def _missing(printed: list[str], output: str) -> list[str]:
+    """The expected lines that are not there; `…` is anything, and others may lie between."""
+    lines = iter(output.replace("\r\n", "\n").splitlines())
+    ids = re.compile(r'"tradeId":\d+')
+    patterns = [
+        ".*".join(re.escape(part) for part in ids.sub('"tradeId":…', line).split("…"))
+        for line in printed
+    ]
+    return [
+        line
+        for line, pattern in zip(printed, patterns, strict=True)
+        if not any(re.fullmatch(pattern, actual) for actual in lines)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "mark"),
+    _SERVED,
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+async def test_commands_against_a_server_print_what_the_document_says(
+    document: Path, mark: str, server_process: MakeServer, tmp_path: Path
+) -> None:
+    shell = Shell(tmp_path, await server_process(*_SERVER_FLAGS[mark]).start())
+    found = steps(document, mark)
+    assert found
+    for step in found:
+        await shell.run(step)
+
+
+async def test_commands_without_a_server_print_what_the_readme_says(tmp_path: Path) -> None:
+    for step in steps(README, "cli"):
+        await Shell(tmp_path).run(step)
+
+
+async def test_the_messages_to_paste_into_a_websocket_are_answered(
+    server_process: MakeServer,
+) -> None:
+    url = await server_process(*_SERVER_FLAGS["demo"]).start()
+    (block,) = blocks(README, "json", "ws")
+    wanted = {"session_update", "price_update", "pong"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/ws/auto-trader") as ws,
+        asyncio.timeout(_WITHIN_S),
+    ):
+        for line in block.text.splitlines():
+            await ws.send_str(line)
+        while wanted:
+            message = await ws.receive_json()
+            assert message["type"] != "error", message
+            wanted.discard(message["type"])
+
+
+def test_no_block_of_commands_is_left_out() -> None:
+    """A console block is run by one of these tests; a sh block says that it is not."""
+    run = {(d, block.mark) for d in DOCUMENTS for block in blocks(d, "console")}
+    assert run == {*_SERVED, (README, "cli")}
+    assert {block.mark for d in DOCUMENTS for block in blocks(d, "sh")} == {"by-hand"}
+
+
+def test_what_is_left_to_do_by_hand_is_at_least_spelled_right() -> None:
+    """The targets of make exist, and serve accepts its flags."""
+    texts = [block.text for d in DOCUMENTS for block in blocks(d, "sh", "by-hand")]
+    commands = [line.partition("#")[0] for text in texts for line in text.splitlines()]
+    for command in commands:
+        if command.startswith("make "):
+            subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
+        elif served := re.search(r"vyomo-rt serve([^2&]*)", command):
+            arguments = ["-m", "vyomo_rt", "check-config", *served[1].split()]
+            subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
+
+
+def test_the_javascript_uses_what_the_module_offers() -> None:
+    (block,) = blocks(README, "js", "module")
+    name, path = re.findall(r'import \{ (\w+) \} from "http://localhost:4025/(\S+)"', block.text)[0]
+    module = (ROOT / path).read_text()
+    assert f"export class {name} " in module
+    for method in re.findall(r"client\.(\w+)\(", block.text):
+        assert re.search(rf"^  {method}\(", module, re.M), method
+    for event in re.findall(r'client\.on\("(\w+)"', block.text):
+        assert f"}}}} {event}\n" in module, event
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file), target
+
+
+def _anchors(document: Path) -> Iterator[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    for heading in re.findall(r"^#+ (.*)$", document.read_text(), re.M):
+        yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_decision_is_listed() -> None:
+    listed = (ROOT / "ARCHITECTURE.md").read_text()
+    for record in (ROOT / "docs" / "adr").glob("*.md"):
+        assert f"docs/adr/{record.name}" in listed
+        number = int(record.name[:4])
+        assert record.read_text().startswith(f"# {number}. ")
+
+
+def test_the_code_map_names_every_file_and_no_other() -> None:
+    package = ROOT / "vyomo_rt"
+    mapped = re.findall(r"`([\w/]+\.(?:py|json))`", (ROOT / "ARCHITECTURE.md").read_text())
+    existing = {str(path.relative_to(package)) for path in package.rglob("*.py")}
+    assert {path for path in existing if not path.endswith("/__init__.py")} <= set(mapped)
+    for path in mapped:
+        assert (package / path).exists(), path
+
+
+def test_the_protocol_page_lists_every_message_type_error_code_and_close_code() -> None:
+    page = PROTOCOL.read_text()
+    commands = {_tag(command) for command in get_args(Command)}
+    for tag in {_tag(message) for message in _server_messages()} | commands:
+        assert f'{{"type":"{tag}"' in page, tag
+    for code in {error.code for error in _subclasses(VyomoError)}:
+        assert f"| `{code}` |" in page, code
+    codes = {name: value for name, value in _constants() if name.startswith("CLOSE_")}
+    assert len(codes) >= 6
+    for name, value in codes.items():
+        assert f"| {value} |" in page, name
+
+
+def test_every_example_of_a_server_message_is_one_that_the_server_could_send() -> None:
+    any_message = reduce(or_, _server_messages())
+    lines = [line for b in blocks(PROTOCOL, "json", "server") for line in b.text.splitlines()]
+    assert lines
+    for line in lines:
+        message = msgspec.json.decode(line, type=any_message)
+        text = messages.encode(message)
+        if '"recovered":true}' in line and _tag(type(message)) == "session_update":
+            text = extended(text, b'"recovered":true')
+        assert text.decode() == line
+
+
+def test_every_example_of_a_client_message_is_understood() -> None:
+    lines = [line for b in blocks(PROTOCOL, "json", "client") for line in b.text.splitlines()]
+    assert lines
+    for line in lines:
+        fields = decoding.parse_object(line)
+        command = to_command(fields)
+        known = {field.encode_name for field in msgspec.structs.fields(command)}
+        assert fields.keys() - {"type"} <= known, line
+
+
+def test_every_setting_that_is_named_exists_with_the_default_that_is_named() -> None:
+    fields = {field.variable: field for field in config.FIELDS}
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for name in re.findall(r"VYOMO_RT_[A-Z_]*[A-Z]", text):
+            assert name in fields or name == "VYOMO_RT_TEST_MONGO_URI", f"{document.name}: {name}"
+        for name, default in re.findall(r"^\| `(VYOMO_RT_\w+)` \| (\S+) \|", text, re.M):
+            assert fields[name].text(fields[name].default) == default, name
+        for flag in re.findall(r"`--([a-z-]+)", text):
+            assert flag in {field.flag[2:] for field in config.FIELDS} | {"env-file"}, flag
+
+
+def test_the_changelog_knows_the_version() -> None:
+    version = re.findall(r"^version = (\S+)$", (ROOT / "setup.cfg").read_text(), re.M)[0]
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def _server_messages() -> list[Any]:
+    return list(_subclasses(messages._Message))
+
+
+def _subclasses(root: Any) -> Iterator[Any]:
+    for child in root.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def _tag(struct: Any) -> str:
+    return str(struct.__struct_config__.tag)
+
+
+def _constants() -> Iterator[tuple[str, Any]]:
+    for info in pkgutil.walk_packages(vyomo_rt.__path__, "vyomo_rt."):
+        if not info.name.endswith(("__main__", "embedded_child")):
+            yield from vars(importlib.import_module(info.name)).items()
