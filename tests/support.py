@@ -110,7 +110,8 @@ class ServerProcess:
         if self.process.returncode is None:
             self.process.send_signal(signal_)
         code = await self.process.wait()
-        await self._reader
+        if self.url:
+            await self._reader
         return code
 
     async def kill(self) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -28,6 +28,7 @@ from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
+from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, connect, database_of
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
@@ -71,8 +72,14 @@ async def serve(settings: Settings) -> None:
         sockets = bind_sockets(settings.host, settings.port)
     except ListenError as error:
         raise StartError(str(error)) from error
+    failures: list[str] = []
+
+    def fail(why: str) -> None:
+        failures.append(why)
+        stopping.set()
+
     try:
-        async with running(settings, sockets):
+        async with running(settings, sockets, on_failure=fail):
             _greet(settings, sockets)
             await stopping.wait()
             log.info("stopping")
@@ -80,15 +87,24 @@ async def serve(settings: Settings) -> None:
         for sock in sockets:
             sock.close()
     log.info("stopped")
+    if failures:
+        raise StartError(failures[0])
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, sockets: list[socket.socket], now: Clock = wall_clock_ms
+    settings: Settings,
+    sockets: list[socket.socket],
+    *,
+    now: Clock = wall_clock_ms,
+    on_failure: Callable[[str], None] = log.critical,
 ) -> AsyncIterator[web.Application]:
-    """A started server on bound sockets. Raises StartError."""
-    async with _store(settings) as store:
-        server = Server(settings, store, now)
+    """A started server on bound sockets. Raises StartError.
+
+    ``on_failure`` is told if it can no longer do its work, and why.
+    """
+    async with _store(settings) as (store, lease):
+        server = Server(settings, store, lease, now=now, on_failure=on_failure)
         await server.load()
         runner = web.AppRunner(
             server.application(),
@@ -99,7 +115,7 @@ async def running(
         await runner.setup()
         try:
             for sock in sockets:
-                await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+                await _listen(runner, sock)
             # What exists now lives as long as the process: collections need not look at it.
             gc.collect()
             gc.freeze()
@@ -108,12 +124,31 @@ async def running(
             await runner.cleanup()
 
 
+async def _listen(runner: web.AppRunner, sock: socket.socket) -> None:
+    try:
+        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+    except OSError as error:
+        # Another may have bound the same port in the same moment, and listened first.
+        host, port = sock.getsockname()[:2]
+        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
 class Server:
     """The rooms, wired: each is handed the functions that it needs of the others."""
 
-    def __init__(self, settings: Settings, store: MongoStore, now: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: MongoStore,
+        lease: Lease,
+        *,
+        now: Clock,
+        on_failure: Callable[[str], None],
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._lease = lease
+        self._on_failure = on_failure
         self._now = now
         self._feed = _make_feed(settings, now)
         self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
@@ -154,7 +189,6 @@ class Server:
 
     async def load(self) -> None:
         """Take up what the store holds."""
-        await self._store.prepare()
         self._book.restore(await self._store.load_prices())
         await self._desk.load()
         if self._settings.demo:
@@ -191,12 +225,13 @@ class Server:
             self._hub.run(self._before_beat),
             self._heartbeat.run(),
             self._save_prices(),
+            self._lease.keep(),
         ]
         if self._settings.demo:
             jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
         tasks = [asyncio.create_task(job) for job in jobs]
         for task in tasks:
-            task.add_done_callback(_tell_failure)
+            task.add_done_callback(self._tell_failure)
         yield
         for task in tasks:
             task.cancel()
@@ -204,6 +239,13 @@ class Server:
         await self._desk.stop()
         with suppress(VyomoError):
             await self._store.save_prices(self._book.quotes())
+
+    def _tell_failure(self, task: asyncio.Task[None]) -> None:
+        """Without one of its tasks a server would only look well: better it stops and says why."""
+        if not task.cancelled() and (error := task.exception()):
+            if not isinstance(error, LeaseError):
+                log.error("a background task failed", exc_info=error)
+            self._on_failure(str(error) or type(error).__name__)
 
     async def _say_goodbye(self, _app: web.Application) -> None:
         self._hub.shut_down()
@@ -250,8 +292,11 @@ def version() -> str:
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[MongoStore]:
-    """The store: the MongoDB that is configured, else the embedded one. Raises StartError."""
+async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
+    """The MongoDB that is configured, else the embedded one, for this server alone.
+
+    Raises StartError.
+    """
     embedded = EmbeddedServer(settings.data_dir) if settings.mongo_uri is None else None
     try:
         uri = settings.mongo_uri or (await embedded.start() if embedded else "")
@@ -259,11 +304,19 @@ async def _store(settings: Settings) -> AsyncIterator[MongoStore]:
         store = MongoStore(client, _database(settings, database_of(client, _DATABASE)))
     except (EmbeddedError, ValueError) as error:
         raise StartError(str(error)) from error
+    lease = Lease(store)
+    where = config.hide_password(uri)
     try:
-        yield store
+        await store.prepare()
+        await lease.acquire()
+        try:
+            yield store, lease
+        finally:
+            await lease.release()
     except VyomoError as error:
-        where = config.hide_password(uri)
         raise StartError(f"the store at {where} cannot be used: {error}") from error
+    except LeaseError as error:
+        raise StartError(f"{where}: {error}") from error
     finally:
         await store.close()
         if embedded is not None:
@@ -281,12 +334,6 @@ def _make_feed(settings: Settings, now: Clock) -> Feed:
     if settings.feed == "ingest":
         return IngestFeed(settings.stale_after_ms)
     return SimFeed(now, settings.seed, load_symbols())
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    """None of the tasks may end by an error; one that does must not do so unseen."""
-    if not task.cancelled() and (error := task.exception()):
-        log.critical("%s ended: restart the server", task.get_coro(), exc_info=error)
 
 
 def _on_signal(stopping: asyncio.Event) -> None:

@@ -254,12 +254,13 @@ async def test_all_open_trades_are_found_however_many_there_are(
     store: MongoStore, opening: MakeOpening
 ) -> None:
     ids = range(1, 2 * BATCH + 1)
-    await store._trades.insert_many(
-        [
-            {"_id": id_, "seq": 1, **documents.from_trade(opening(1, trade_id=id_).trade)}
-            for id_ in ids
-        ]
-    )
+    for start in range(0, len(ids), 100):  # in one piece it would take a busy machine too long
+        await store._trades.insert_many(
+            [
+                {"_id": id_, "seq": 1, **documents.from_trade(opening(1, trade_id=id_).trade)}
+                for id_ in ids[start : start + 100]
+            ]
+        )
     assert sorted(trade.trade_id for trade in await store.open_trades(6)) == [*ids]
     assert await store.projected_seqs([*ids, 10**9]) == dict.fromkeys(ids, 1)
 

@@ -108,6 +108,7 @@ class MongoStore:
         self._sessions: Collection = db["sessions"]
         self._counters: Collection = db["counters"]
         self._prices: Collection = db["prices"]
+        self.leases: Collection = db["leases"]
         self._write_failed_at: float | None = None
 
     @property
@@ -169,8 +170,8 @@ class MongoStore:
         if await self._insert(self._sessions, document):
             return
         with self._settling():
-            made = await self._sessions.find_one(_where(opId=operation_id))
-            holder = await self._sessions.find_one(_where(_id=session.session_id))
+            made = await self._sessions.find_one(where(opId=operation_id))
+            holder = await self._sessions.find_one(where(_id=session.session_id))
         if made is None and holder is None:
             raise OutcomeUnknown(_NOT_CONFIRMED)
         if made is None or made["_id"] != session.session_id:
@@ -178,7 +179,7 @@ class MongoStore:
 
     async def find_session(self, operation_id: str) -> tuple[Session, str] | None:
         with _reading():
-            found = await self._sessions.find_one(_where(opId=operation_id))
+            found = await self._sessions.find_one(where(opId=operation_id))
         if found is None:
             return None
         return documents.to_session(found), found["requestHash"]
@@ -187,13 +188,13 @@ class MongoStore:
         before = session.revision - 1
         with self._writing():
             result = await self._sessions.update_one(
-                _where(_id=session.session_id, revision=before),
+                where(_id=session.session_id, revision=before),
                 {"$set": {"status": session.status.value, "revision": session.revision}},
             )
         if result.matched_count:
             return
         with self._settling():
-            found = await self._sessions.find_one(_where(_id=session.session_id))
+            found = await self._sessions.find_one(where(_id=session.session_id))
         if found is None:
             raise NotFound(f"there is no session {session.session_id}")
         if found["revision"] == before:
@@ -206,7 +207,7 @@ class MongoStore:
             return  # more money than BSON counts; the events still tell
         with self._writing():
             await self._sessions.update_one(
-                _where(_id=session_id), {"$set": {"checkpoint": documents.from_figures(figures)}}
+                where(_id=session_id), {"$set": {"checkpoint": documents.from_figures(figures)}}
             )
 
     # --- events
@@ -216,10 +217,10 @@ class MongoStore:
             return
         with self._settling():
             made = await self._events.find_one(
-                _where(sessionId=event.session_id, opId=event.operation_id)
+                where(sessionId=event.session_id, opId=event.operation_id)
             )
             holder = await self._events.find_one(
-                _where(_id=documents.event_id(event.session_id, event.seq))
+                where(_id=documents.event_id(event.session_id, event.seq))
             )
         if made is None and holder is None:
             raise OutcomeUnknown(_NOT_CONFIRMED)
@@ -234,7 +235,7 @@ class MongoStore:
         seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
         with _reading():
             found = (
-                await self._events.find(_where(sessionId=session_id, seq=seq), batch_size=BATCH)
+                await self._events.find(where(sessionId=session_id, seq=seq), batch_size=BATCH)
                 .sort("seq", ASCENDING)
                 .limit(BATCH)
                 .to_list(BATCH)
@@ -243,7 +244,7 @@ class MongoStore:
 
     async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
         with _reading():
-            found = await self._events.find_one(_where(sessionId=session_id, opId=operation_id))
+            found = await self._events.find_one(where(sessionId=session_id, opId=operation_id))
         return None if found is None else documents.to_event(found)
 
     # --- readable copies of the trades
@@ -255,23 +256,23 @@ class MongoStore:
         for _ in range(2):
             with self._writing(), suppress(DuplicateKeyError):
                 await self._trades.replace_one(
-                    _where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
+                    where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
                 )
                 return
 
     async def trade(self, trade_id: int) -> Trade | None:
         with _reading():
-            found = await self._trades.find_one(_where(_id=trade_id))
+            found = await self._trades.find_one(where(_id=trade_id))
         return None if found is None else documents.to_trade(found)
 
     async def trades(
         self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
     ) -> list[Trade]:
-        filter_ = _where(sessionId=session_id)
+        filter_ = where(sessionId=session_id)
         if status is not None:
-            filter_ |= _where(status=status.value)
+            filter_ |= where(status=status.value)
         if before_id is not None:
-            filter_ |= _where(tradeId={"$lt": before_id})
+            filter_ |= where(tradeId={"$lt": before_id})
         with _reading():
             found = (
                 await self._trades.find(filter_, batch_size=BATCH)
@@ -307,7 +308,7 @@ class MongoStore:
             ids = list(trade_ids[start : start + BATCH])
             with _reading():
                 found = await self._trades.find(
-                    _where(_id={"$in": ids}), {"seq": 1}, batch_size=BATCH
+                    where(_id={"$in": ids}), {"seq": 1}, batch_size=BATCH
                 ).to_list(BATCH)
             seqs |= {document["_id"]: document["seq"] for document in found}
         return seqs
@@ -317,7 +318,7 @@ class MongoStore:
     async def next_id(self, counter: str) -> int:
         with self._writing():
             document = await self._counters.find_one_and_update(
-                _where(_id=counter),
+                where(_id=counter),
                 {"$inc": {"value": 1}},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
@@ -329,7 +330,7 @@ class MongoStore:
     async def raise_counter(self, counter: str, at_least: int) -> None:
         with self._writing():
             await self._counters.update_one(
-                _where(_id=counter), {"$max": {"value": at_least}}, upsert=True
+                where(_id=counter), {"$max": {"value": at_least}}, upsert=True
             )
 
     # --- prices
@@ -337,7 +338,7 @@ class MongoStore:
     async def load_prices(self) -> list[Quote]:
         """The prices of the last save, all of them stale by now."""
         with _reading():
-            document = await self._prices.find_one(_where(_id=_PRICES_ID))
+            document = await self._prices.find_one(where(_id=_PRICES_ID))
         return [documents.to_stale_quote(row) for row in document["rows"]] if document else []
 
     async def save_prices(self, quotes: Sequence[Quote]) -> None:
@@ -345,7 +346,7 @@ class MongoStore:
         rows = [documents.from_quote(quote) for quote in quotes]
         with self._writing():
             await self._prices.replace_one(
-                _where(_id=_PRICES_ID), {"_id": _PRICES_ID, "rows": rows}, upsert=True
+                where(_id=_PRICES_ID), {"_id": _PRICES_ID, "rows": rows}, upsert=True
             )
 
     # --- what can go wrong
@@ -405,7 +406,7 @@ def _in_short(error: PyMongoError) -> str:
     return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"
 
 
-def _where(**fields: Any) -> Document:
+def where(**fields: Any) -> Document:
     """A filter by values or, given as a mapping, by operators.
 
     Values become ``$eq``: the embedded server uses no index for the plain form, which

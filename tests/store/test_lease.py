@@ -1,0 +1,95 @@
+"""The lease that keeps a second server off the same database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import ServerProcess
+from vyomo_rt.store import lease as lease_module
+from vyomo_rt.store.lease import Lease, LeaseError
+from vyomo_rt.store.mongo import MongoStore, where
+
+
+async def test_a_second_server_is_kept_out_and_told_by_whom(store: MongoStore) -> None:
+    await Lease(store).acquire()
+    with pytest.raises(LeaseError, match=r"another server writes .* \(process \d+ on .*\)"):
+        await Lease(store).acquire()
+
+
+async def test_a_released_lease_is_free_at_once(store: MongoStore) -> None:
+    first = Lease(store)
+    await first.acquire()
+    await first.release()
+    await Lease(store).acquire()
+
+
+async def test_a_lease_that_ran_out_is_free_whoever_had_it(store: MongoStore) -> None:
+    await Lease(store).acquire()
+    elsewhere = {"$set": {"host": "elsewhere", "untilMs": time.time_ns() // 1_000_000 - 1}}
+    await store.leases.update_one(where(_id="writer"), elsewhere)
+    await Lease(store).acquire()
+
+
+async def test_a_lease_of_another_machine_is_respected_while_it_lasts(store: MongoStore) -> None:
+    await Lease(store).acquire()
+    await store.leases.update_one(where(_id="writer"), {"$set": {"host": "elsewhere"}})
+    with pytest.raises(LeaseError, match="on elsewhere"):
+        await Lease(store).acquire()
+
+
+async def test_the_lease_of_a_process_of_this_machine_that_is_dead_is_taken_at_once(
+    store: MongoStore,
+) -> None:
+    await Lease(store).acquire()
+    dead = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await dead.wait()
+    await store.leases.update_one(where(_id="writer"), {"$set": {"pid": dead.pid}})
+    await Lease(store).acquire()
+
+
+async def test_who_lost_the_lease_stops(store: MongoStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_S", 0.01)
+    lease = Lease(store)
+    await lease.acquire()
+    keeping = asyncio.create_task(lease.keep())
+    await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
+    with pytest.raises(LeaseError, match="only one may write"):
+        await asyncio.wait_for(keeping, 5)
+
+
+async def test_a_lease_is_renewed_while_it_is_kept(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_S", 0.01)
+    lease = Lease(store)
+    await lease.acquire()
+    soon_ms = time.time_ns() // 1_000_000 + 1000
+    await store.leases.update_one(where(_id="writer"), {"$set": {"untilMs": soon_ms}})
+    keeping = asyncio.create_task(lease.keep())
+    async with asyncio.timeout(5):
+        while True:
+            held = await store.leases.find_one(where(_id="writer"))
+            assert held is not None
+            if held["untilMs"] > soon_ms + 1000:
+                break
+    keeping.cancel()
+
+
+async def test_two_servers_on_one_mongodb_are_refused_but_a_killed_ones_place_is_free(
+    embedded_uri: str, server_process: Callable[..., ServerProcess]
+) -> None:
+    uri = f"{embedded_uri}lease_test"
+    first = server_process("--mongo-uri", uri)
+    await first.start()
+    second = server_process("--mongo-uri", uri)
+    with pytest.raises(AssertionError, match="another server writes to this database"):
+        await second.start()
+    assert await second.process.wait() == 1
+    await first.kill()
+    third = server_process("--mongo-uri", uri)
+    await third.start()

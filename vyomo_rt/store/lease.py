@@ -1,0 +1,133 @@
+"""Only one server writes to a database: a document says which, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.store.documents import Document
+from vyomo_rt.store.mongo import where
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.mongo import Collection, MongoStore
+
+_ID = "writer"
+LEASE_MS = 15_000
+RENEW_S = 3.0
+_DYING_S = 1.0
+
+
+class LeaseError(Exception):
+    """Another server has the database; one line for the person who started this one."""
+
+
+class Lease:
+    """This server's right to write to a database, renewed while it runs.
+
+    It keeps out a second server by mistake. What holds if both clocks and the
+    network lie is the unique number of each event.
+    """
+
+    def __init__(self, store: MongoStore) -> None:
+        self._leases: Collection = store.leases
+        self._owner = token_hex(8)
+
+    async def acquire(self) -> None:
+        """Take the lease if it is free. Raises LeaseError, or Unavailable.
+
+        It is free if nobody has it, if its time is over, or if its owner was a
+        process of this machine that no longer runs: after a crash nobody waits.
+        """
+        deadline_s = asyncio.get_running_loop().time() + _DYING_S
+        while holder := await self._try():
+            if not _is_here(holder) or asyncio.get_running_loop().time() > deadline_s:
+                raise LeaseError(_held_by(holder))
+            await asyncio.sleep(_DYING_S / 10)  # it may be dying: killed, and not yet gone
+
+    async def keep(self) -> None:
+        """Renew the lease until cancelled. Raises LeaseError once another server has it."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                result = await self._leases.update_one(
+                    where(_id=_ID, owner=self._owner), {"$set": {"untilMs": _later_ms()}}
+                )
+            except PyMongoError:
+                continue
+            if not result.matched_count:
+                raise LeaseError("another server has taken this database: only one may write to it")
+
+    async def release(self) -> None:
+        """Let the next server have it at once; without an answer it simply runs out."""
+        try:
+            await self._leases.update_one(
+                where(_id=_ID, owner=self._owner), {"$set": {"untilMs": _now_ms()}}
+            )
+        except PyMongoError:
+            return
+
+    async def _try(self) -> Document | None:
+        """Take the lease; returns who has it if that fails."""
+        try:
+            if await self._take(where(_id=_ID, untilMs={"$lt": _now_ms()}), upsert=True):
+                return None
+            holder = await self._leases.find_one(where(_id=_ID))
+            if holder and _is_dead(holder):
+                await self._take(where(_id=_ID, owner=holder["owner"]))
+                holder = await self._leases.find_one(where(_id=_ID))
+        except PyMongoError as error:
+            raise Unavailable(f"the database cannot be used: {error}") from error
+        return None if holder and holder["owner"] == self._owner else holder
+
+    async def _take(self, filter_: Document, *, upsert: bool = False) -> bool:
+        mine = {
+            "owner": self._owner,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "untilMs": _later_ms(),
+        }
+        try:
+            result = await self._leases.update_one(filter_, {"$set": mine}, upsert=upsert)
+        except DuplicateKeyError:  # it is there, and the filter does not fit
+            return False
+        return bool(result.matched_count or result.upserted_id)
+
+
+def _is_here(holder: Document) -> bool:
+    return bool(holder["host"] == socket.gethostname())
+
+
+def _is_dead(holder: Document) -> bool:
+    if not _is_here(holder):
+        return False
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _held_by(holder: Document) -> str:
+    left_s = max(0, holder["untilMs"] - _now_ms()) // 1000
+    return (
+        f"another server writes to this database (process {holder['pid']} on {holder['host']}): "
+        f"stop it; if it is gone already, try again in {left_s} s"
+    )
+
+
+def _now_ms() -> int:
+    # An int, because the embedded server turns a date that is $set into a string.
+    return time.time_ns() // 1_000_000
+
+
+def _later_ms() -> int:
+    return _now_ms() + LEASE_MS
