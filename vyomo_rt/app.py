@@ -36,7 +36,7 @@ from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.connection import Streaming
-from vyomo_rt.web.listening import ListenError, bind_sockets, connection_limit
+from vyomo_rt.web.listening import BACKLOG, ListenError, bind_sockets, connection_limit
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
@@ -50,7 +50,6 @@ _RESTART_FEED_AFTER_S = 1.0
 _GOODBYE_S = 0.8
 _HANDLERS_S = 0.4
 """Waited for twice by aiohttp: before and after a handler is told to stop."""
-_BACKLOG = 4096
 
 
 class StartError(Exception):
@@ -115,22 +114,13 @@ async def running(
         await runner.setup()
         try:
             for sock in sockets:
-                await _listen(runner, sock)
+                await web.SockSite(runner, sock, backlog=BACKLOG).start()
             # What exists now lives as long as the process: collections need not look at it.
             gc.collect()
             gc.freeze()
             yield runner.app
         finally:
             await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, sock: socket.socket) -> None:
-    try:
-        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
-    except OSError as error:
-        # Another may have bound the same port in the same moment, and listened first.
-        host, port = sock.getsockname()[:2]
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
 class Server:

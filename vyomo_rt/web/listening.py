@@ -9,6 +9,7 @@ import socket
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 4096
 _FILES_KEPT_FREE = 64
 
 
@@ -49,6 +50,9 @@ def _bound(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
+        # At once, because two servers that start together may both bind, and the loop
+        # would not tell that only one can listen. Clients wait until the server is up.
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
