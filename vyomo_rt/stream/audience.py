@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 from vyomo_rt.stream.peer import Peer
 
+K = TypeVar("K", bound=Hashable)
 
-class Audience:
+
+class Audience(Generic[K]):
     """The ready peers' write functions, the peers that wait, and totals per broadcast."""
 
-    __slots__ = ("bytes", "messages", "waiting", "writes")
+    __slots__ = ("bytes", "key", "messages", "waiting", "writes")
 
-    def __init__(self) -> None:
+    def __init__(self, key: K) -> None:
+        self.key = key
         self.writes: dict[Peer, Callable[[bytes], None]] = {}
         self.waiting: set[Peer] = set()
         self.messages = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.wire.commands import ALL_TYPES, StreamType
 from vyomo_rt.wire.frame import Frame, Framing
@@ -75,7 +75,7 @@ class Peer:
         self.bytes = 0
 
         self.topic: SessionTopic | None = None
-        self.session_audience: Audience | None = None
+        self.session_audience: Audience[Any] | None = None
         self.types: frozenset[StreamType] = ALL_TYPES
         self.update_interval_ms = DEFAULT_UPDATE_INTERVAL_MS
         # The number of the last event written; holds only while the peer is not ready.
@@ -83,7 +83,7 @@ class Peer:
         self.recovered: bool | None = None
         self.due_session = False
 
-        self.price_audience: Audience | None = None
+        self.price_audience: Audience[Any] | None = None
         self.price_beat: Beat | None = None
         self.symbols: tuple[str, ...] = ()
         self.price_interval_ms = DEFAULT_PRICE_INTERVAL_MS

@@ -44,7 +44,7 @@ class Prices:
     def __init__(self, *, now: Clock, quote: Callable[[str], Quote | None]) -> None:
         self._now = now
         self._quote = quote
-        self._audiences: dict[_AudienceKey, Audience] = {}
+        self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
         self._frames: dict[str, _Kept] = {}
         self._stamps = count(1)
@@ -53,7 +53,9 @@ class Prices:
     def join(self, peer: Peer, beat: Beat) -> None:
         """Add a peer with its symbols, of which there is at least one."""
         key = _AudienceKey(beat, peer.symbols, peer.framing, peer.only_changes)
-        peer.price_audience = self._audiences.setdefault(key, Audience())
+        peer.price_audience = self._audiences.get(key)
+        if peer.price_audience is None:
+            peer.price_audience = self._audiences[key] = Audience(key)
         peer.price_audience.join(peer)
         for symbol in peer.symbols:
             if self._quote(symbol) is None:
@@ -64,7 +66,7 @@ class Prices:
             return
         peer.price_audience.leave(peer)
         if not peer.price_audience:
-            self._audiences = {key: kept for key, kept in self._audiences.items() if kept}
+            del self._audiences[peer.price_audience.key]
         peer.price_audience = None
         for symbol in peer.symbols:
             if peers := self._unpriced.get(symbol):
@@ -110,7 +112,7 @@ class Prices:
             else:
                 await self._beat_all(key, audience)
 
-    async def _beat_all(self, key: _AudienceKey, audience: Audience) -> None:
+    async def _beat_all(self, key: _AudienceKey, audience: Audience[_AudienceKey]) -> None:
         current = [self._current(symbol) for symbol in key.symbols]
         frames = [at[1][key.framing] for at in current if at is not None]
         if not frames:
@@ -122,15 +124,24 @@ class Prices:
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
             for peer, write in part:
-                # While the loop ran it may have left, or got newer prices than these.
-                if peer.price_audience is audience and peer.price_stamp < stamp:
-                    if peer.ready:
-                        write(data)
-                    else:
-                        peer.due_prices.update(key.symbols)
+                # While the loop ran it may have got newer prices than these, or moved.
+                if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
+                    write(data)
+                else:
+                    self._send_to_changed(peer, key)
             await self._let_others_run(len(part))
 
-    async def _beat_changes(self, audience: Audience) -> None:
+    def _send_to_changed(self, peer: Peer, key: _AudienceKey) -> None:
+        """Give a peer that is not as it was when its beat began what it still wants of it."""
+        if peer.price_beat != key.beat or peer.only_changes:
+            return
+        wanted = set(key.symbols).intersection(peer.symbols)
+        if peer.ready:
+            self.send(peer, sorted(wanted))
+        else:
+            peer.due_prices |= wanted
+
+    async def _beat_changes(self, audience: Audience[_AudienceKey]) -> None:
         peers = list(audience.writes)
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]

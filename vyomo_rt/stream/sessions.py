@@ -52,7 +52,7 @@ class SessionTopic:
         self._quote = quote
         self._history = history
         self._loading = asyncio.Lock()
-        self._audiences: dict[_AudienceKey, Audience] = {}
+        self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
 
     @property
     def session_id(self) -> int:
@@ -65,14 +65,17 @@ class SessionTopic:
     def join(self, peer: Peer, beat: Beat) -> None:
         key = _AudienceKey(beat, peer.types, peer.framing)
         peer.topic = self
-        peer.session_audience = self._audiences.setdefault(key, Audience())
+        peer.session_audience = self._audiences.get(key)
+        if peer.session_audience is None:
+            peer.session_audience = self._audiences[key] = Audience(key)
         peer.session_audience.join(peer)
 
     def leave(self, peer: Peer) -> None:
         assert peer.session_audience is not None
         peer.session_audience.leave(peer)
+        if not peer.session_audience:
+            del self._audiences[peer.session_audience.key]
         peer.topic = peer.session_audience = None
-        self._audiences = {key: kept for key, kept in self._audiences.items() if kept}
 
     def publish_event(self, event: TradeEvent, state: SessionState) -> None:
         """Send an event, and at once the figures that contain it."""
@@ -124,7 +127,10 @@ class SessionTopic:
                 self.log.prepend(entries)
 
     def _send(
-        self, key: _AudienceKey, audience: Audience, named: Sequence[tuple[str, Frame]]
+        self,
+        key: _AudienceKey,
+        audience: Audience[_AudienceKey],
+        named: Sequence[tuple[str, Frame]],
     ) -> None:
         for peer in audience.waiting:
             peer.due_session = True
