@@ -1,6 +1,7 @@
 """The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
 
-Exit codes: 0 done or stopped, 1 could not start, 2 wrong flags or settings, 130 Ctrl-C.
+Exit codes: 0 done or stopped, 1 could not start, 2 wrong flags or settings, 130 ended
+at once by a second Ctrl-C.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ CAPITAL_PAISE = 50_000 * 100
 _STEP_S = 5.0
 _MAX_OPEN = 3
 _MAX_AGE_MS = 25_000
-_LEVEL_PARTS = 8_000
-"""Stop and target stand 1/8000 (0.0125 %) away: reached within seconds to a minute."""
+_LEVEL_PARTS = 16_000
+"""Stop and target stand 1/16000 (0.006 %) away: reached within seconds."""
 
 
 class _Order(NamedTuple):

@@ -52,6 +52,15 @@ async def test_the_lease_of_a_process_of_this_machine_that_is_dead_is_taken_at_o
     await Lease(store).acquire()
 
 
+async def test_the_lease_of_a_former_process_of_the_same_number_is_taken_at_once(
+    store: MongoStore,
+) -> None:
+    """So it is in a container that was started again."""
+    await Lease(store).acquire()
+    await store.leases.update_one(where(_id="writer"), {"$set": {"process": "the one before"}})
+    await Lease(store).acquire()
+
+
 async def test_who_lost_the_lease_stops(store: MongoStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEW_S", 0.01)
     lease = Lease(store)

@@ -191,9 +191,9 @@ async def test_events_are_read_in_order_a_batch_at_a_time(
     store: MongoStore, opening: MakeOpening
 ) -> None:
     count = BATCH + 3
-    await store._events.insert_many(
-        [documents.from_event(opening(seq)) for seq in range(count, 0, -1)]
-    )
+    for start in range(count, 0, -100):
+        seqs = range(start, max(start - 100, 0), -1)
+        await store._events.insert_many([documents.from_event(opening(seq)) for seq in seqs])
     await store.append(opening(1, session_id=7))
 
     first = await store.events(6, 0)

@@ -22,6 +22,7 @@ _ID = "writer"
 LEASE_MS = 15_000
 RENEW_S = 3.0
 _DYING_S = 1.0
+_PROCESS = token_hex(8)
 
 
 class LeaseError(Exception):
@@ -68,7 +69,7 @@ class Lease:
         """Let the next server have it at once; without an answer it simply runs out."""
         try:
             await self._leases.update_one(
-                where(_id=_ID, owner=self._owner), {"$set": {"untilMs": _now_ms()}}
+                where(_id=_ID, owner=self._owner), {"$set": {"untilMs": 0}}
             )
         except PyMongoError:
             return
@@ -91,6 +92,7 @@ class Lease:
             "owner": self._owner,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "process": _PROCESS,
             "untilMs": _later_ms(),
         }
         try:
@@ -107,6 +109,9 @@ def _is_here(holder: Document) -> bool:
 def _is_dead(holder: Document) -> bool:
     if not _is_here(holder):
         return False
+    if holder["pid"] == os.getpid():
+        # A container that was started again has its old name and process number.
+        return bool(holder["process"] != _PROCESS)
     try:
         os.kill(holder["pid"], 0)
     except ProcessLookupError:

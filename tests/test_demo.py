@@ -1,0 +1,226 @@
+"""``serve --demo``: everything that a dashboard shows moves within a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.support import Rest, serve_here
+from vyomo_rt import demo
+from vyomo_rt.config import Settings
+from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import Figures, Session
+from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent, TradeStatus
+from vyomo_rt.market.book import PriceBook
+from vyomo_rt.market.sim import SimFeed
+from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.trading.desk import Desk
+
+KINDS = {"price_update", "trade_opened", "trade_closed", "session_update", "pnl_update"}
+NOW_MS = 1_795_341_600_000
+
+
+# --- the real strategy and prices, in a time of its own
+
+
+class _Leaping(selectors.DefaultSelector):
+    """Waits for nothing: time leaps to the next thing to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leapt_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.leapt_s += timeout
+        return ready
+
+
+class _LeapingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._leaping = _Leaping()
+        super().__init__(self._leaping)
+
+    def time(self) -> float:
+        return self._leaping.leapt_s
+
+
+def run_leaping(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
+        runner.run(main())
+
+
+# ruff: noqa: ARG002 - it need not look at all that it is given
+@dataclass
+class Memory:
+    """A journal that forgets: what the demo's desk needs, in memory."""
+
+    copies: dict[int, Trade] = field(default_factory=dict)
+    given: int = 0
+
+    async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
+        return ()
+
+    async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
+        pass
+
+    async def find_session(self, operation_id: str) -> tuple[Session, str] | None:
+        return None
+
+    async def save_status(self, session: Session) -> None:
+        pass
+
+    async def save_checkpoint(self, session_id: int, figures: Figures) -> None:
+        pass
+
+    async def append(self, event: TradeEvent) -> None:
+        pass
+
+    async def events(
+        self, session_id: int, after: int, upto: int | None = None
+    ) -> Sequence[TradeEvent]:
+        return ()
+
+    async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
+        return None
+
+    async def save_trade(self, trade: Trade, seq: int) -> None:
+        self.copies[trade.trade_id] = trade
+
+    async def trade(self, trade_id: int) -> Trade | None:
+        return self.copies.get(trade_id)
+
+    async def trades(
+        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+    ) -> Sequence[Trade]:
+        return ()
+
+    async def open_trades(self, session_id: int) -> Sequence[Trade]:
+        return ()
+
+    async def next_id(self, counter: str) -> int:
+        self.given += 1
+        return self.given
+
+    async def raise_counter(self, counter: str, at_least: int) -> None:
+        pass
+
+    async def highest_trade_id(self) -> int:
+        return 0
+
+    async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
+        return {}
+
+
+def demo_from(begin_ms: int) -> list[TradeEvent]:
+    """What the demo trades in the minute after a moment."""
+    told: list[TradeEvent] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def now() -> int:
+            return begin_ms + int(loop.time() * 1000)
+
+        def on_price(quote: Quote) -> None:
+            desk.on_quote(quote)
+
+        feed = SimFeed(now, Settings().seed, load_symbols())
+        book = PriceBook(now, "sim", feed.fresh_for_ms, on_price)
+        desk = Desk(
+            Memory(),
+            now=now,
+            quote=book.quote,
+            knows=feed.knows,
+            announce=lambda event, _: told.append(event),
+            announce_state=lambda _: None,
+        )
+        await desk.ensure_session(SESSION_ID, "Demo", CAPITAL_PAISE)
+        trader = DemoTrader(desk, quote=book.quote, now=now)
+        tasks = [asyncio.create_task(job) for job in (feed.run(book.accept), trader.run())]
+        await asyncio.sleep(60)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await desk.stop()
+
+    run_leaping(main)
+    return told
+
+
+def test_whenever_it_is_started_trades_open_and_close_within_a_minute() -> None:
+    reasons: set[str] = set()
+    for hour in range(0, 24, 2):
+        told = demo_from(NOW_MS + hour * 3_600_000)
+        assert {event.kind for event in told} == set(EventKind)
+        assert {event.trade.side for event in told} == set(Side)
+        reasons |= {event.trade.exit.reason for event in told if event.trade.exit}
+    assert reasons == {"SL", "TARGET", "MANUAL"}
+
+
+# --- the real server
+
+
+@pytest.fixture
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strategy acts all the time, and does not wait for prices to go far."""
+    monkeypatch.setattr(demo, "_STEP_S", 0.05)
+    monkeypatch.setattr(demo, "_MAX_AGE_MS", 1500)
+
+
+@pytest.fixture
+async def demo_server(tmp_path: Path, _hurried: None) -> AsyncIterator[Rest]:
+    settings = Settings(port=0, data_dir=tmp_path / "data", demo=True, feed="sim")
+    async with serve_here(settings) as rest:
+        yield rest
+
+
+async def test_every_kind_of_stream_message_appears(demo_server: Rest) -> None:
+    seen: set[str] = set()
+    async with connect(f"ws{demo_server.url[4:]}/ws/auto-trader") as websocket:
+        for command in (
+            {"type": "subscribe_session", "sessionId": SESSION_ID, "updateInterval": 100},
+            {"type": "subscribe_prices", "symbols": ["NIFTY", "BANKNIFTY"], "priceInterval": 100},
+        ):
+            await websocket.send(json.dumps(command))
+        async with asyncio.timeout(15):
+            while not seen >= KINDS:
+                seen.add(json.loads(await websocket.recv())["type"])
+    assert "error" not in seen
+
+
+async def test_the_demo_has_session_6_with_50000_and_says_what_it_is(demo_server: Rest) -> None:
+    status, session = await demo_server.call("GET", "/sessions/6")
+    assert (status, session["name"], session["startingCapital"]) == (200, "Demo", 50_000)
+    async with demo_server.http.get(f"{demo_server.url}/") as response:
+        assert "demo" in (await response.text()).lower()
+    assert await demo_server.new_session() == 7
+
+
+async def test_the_data_of_the_demo_are_invisible_without_it(tmp_path: Path) -> None:
+    def settings(*, is_demo: bool) -> Settings:
+        feed: Any = "sim" if is_demo else "ingest"
+        return Settings(port=0, data_dir=tmp_path / "data", demo=is_demo, feed=feed)
+
+    async with serve_here(settings(is_demo=True)) as rest:
+        await rest.open_trade(6, symbol="NIFTY", entryPrice=100)
+    async with serve_here(settings(is_demo=False)) as rest:
+        assert await rest.call("GET", "/sessions") == (200, {"sessions": []})
+        assert (await rest.call("GET", "/trades/1"))[0] == 404
+        assert await rest.call("GET", "/prices") == (200, {"prices": []})
+        session_id = await rest.new_session(123)
+    async with serve_here(settings(is_demo=True)) as rest:
+        _, listed = await rest.call("GET", "/sessions")
+        assert [each["sessionId"] for each in listed["sessions"]] == [6]
+        assert session_id == 1

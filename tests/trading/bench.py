@@ -1,0 +1,189 @@
+"""A desk over a real store, with a clock, prices and faults in the hands of the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
+from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import Figures, Session, SessionState
+from vyomo_rt.domain.trade import Trade, TradeEvent
+from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.trading.desk import Desk, Operation
+from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
+from vyomo_rt.wire.rest import NewSession, NewTrade
+
+ROLL_OVER_MS = 1_795_372_200_000  # 2026-11-22T18:30:00Z
+BEGIN_MS = ROLL_OVER_MS - 3_600_000
+WRITTEN, NOT_WRITTEN = True, False
+
+
+class FaultyStore(MongoStore):
+    """A real store that loses answers when told to."""
+
+    def __init__(self, client: Any, database: str) -> None:
+        super().__init__(client, database)
+        self.lost: deque[bool] = deque()
+        """For each of the next writes whose answer is lost: whether it happens all the same."""
+        self.away = False
+        """Whether further writes get no answer and do not happen."""
+        self.answers_after_s = 0.0
+        """How long it takes, while it is away, until that is known."""
+        self.refuses_copies = False
+        self.journal: list[str] = []
+        """What was stored, and what the desk announced, as it happened."""
+        self.read_after: list[int] = []
+        self.before_append: Callable[[TradeEvent], None] = lambda _: None
+
+    async def append(self, event: TradeEvent) -> None:
+        async def write() -> None:
+            self.before_append(event)
+            await super(FaultyStore, self).append(event)
+            self.journal.append(f"stored {event.session_id}-{event.seq}")
+
+        await self._lossy(write)
+
+    async def save_status(self, session: Session) -> None:
+        await self._lossy(lambda: super(FaultyStore, self).save_status(session))
+
+    async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
+        await self._lossy(
+            lambda: super(FaultyStore, self).create_session(session, operation_id, request_hash)
+        )
+
+    async def save_trade(self, trade: Trade, seq: int) -> None:
+        if self.refuses_copies:
+            raise Unavailable("no copies now")
+        await super().save_trade(trade, seq)
+
+    async def events(
+        self, session_id: int, after: int, upto: int | None = None
+    ) -> list[TradeEvent]:
+        self.read_after.append(after)
+        return await super().events(session_id, after, upto)
+
+    async def _lossy(self, write: Callable[[], Awaitable[None]]) -> None:
+        if self.lost:
+            if self.lost.popleft():
+                await write()
+        elif not self.away:
+            return await write()
+        else:
+            await asyncio.sleep(self.answers_after_s)
+        raise OutcomeUnknown("the answer was lost")
+
+
+class Bench:
+    """Drives a desk, and holds what it stored against what it says."""
+
+    def __init__(self, store: FaultyStore) -> None:
+        self.store = store
+        self.now_ms = BEGIN_MS
+        self.quotes: dict[str, Quote] = {}
+        self.announced: list[TradeEvent] = []
+        self.states: list[SessionState] = []
+        self.desk = self._make_desk()
+
+    def _make_desk(self) -> Desk:
+        return Desk(
+            self.store,
+            now=lambda: self.now_ms,
+            quote=self.quotes.get,
+            knows=lambda symbol: symbol != "UNKNOWN",
+            announce=self._announce,
+            announce_state=self.states.append,
+        )
+
+    def _announce(self, event: TradeEvent, state: SessionState) -> None:
+        assert state.seq == event.seq
+        self.store.journal.append(f"announced {event.session_id}-{event.seq}")
+        self.announced.append(event)
+
+    async def restart(self) -> None:
+        """A new desk over the same store, as after a crash."""
+        await self.desk.stop()
+        self.desk = self._make_desk()
+        await self.desk.load()
+
+    def tick(self, price_e4: int, symbol: str = "NIFTY", *, stale: bool = False) -> None:
+        """A price comes in."""
+        self.quotes[symbol] = quote = Quote(symbol, price_e4, self.now_ms, "test", stale)
+        self.desk.on_quote(quote)
+
+    async def new_session(self, key: str | None = None, request_hash: str = "h") -> int:
+        def order() -> NewSession:
+            return NewSession(starting_capital=CapitalPaise(50_000_00))
+
+        state, _ = await self.desk.create_session(Operation(key, request_hash), order)
+        return state.session.session_id
+
+    async def open(
+        self,
+        session_id: int,
+        entry_e4: int | None = 100_0000,
+        *,
+        key: str | None = None,
+        request_hash: str = "h",
+        stop_e4: int | None = None,
+        target_e4: int | None = None,
+        side: Side = Side.BUY,
+        symbol: str = "NIFTY",
+    ) -> Trade:
+        """Open a trade, by default a BUY of 10 NIFTY at 100."""
+        new_trade = NewTrade(symbol=symbol, quantity=10, side=side)
+        new_trade.entry_price = None if entry_e4 is None else PriceE4(entry_e4)
+        new_trade.stop_loss = None if stop_e4 is None else PriceE4(stop_e4)
+        new_trade.target = None if target_e4 is None else PriceE4(target_e4)
+        operation = Operation(key, request_hash)
+        trade, _ = await self.desk.open_trade(session_id, operation, lambda: new_trade)
+        return trade
+
+    async def close(
+        self, trade_id: int, price_e4: int | None = 101_0000, *, key: str | None = None
+    ) -> Trade:
+        operation = Operation(key, "h")
+        trade, _ = await self.desk.close_trade(trade_id, operation, lambda: price_e4)
+        return trade
+
+    def seq(self, session_id: int) -> int:
+        return self.desk.state(session_id).seq
+
+    async def reached(self, session_id: int, seq: int, within_s: float = 5.0) -> None:
+        """Wait until the session's history has come to a number."""
+        async with asyncio.timeout(within_s):
+            while self.seq(session_id) < seq:  # noqa: ASYNC110 - only the state tells
+                await asyncio.sleep(0.005)
+
+    async def history(self, session_id: int) -> list[TradeEvent]:
+        """All stored events of a session."""
+        events: list[TradeEvent] = []
+        while page := await MongoStore.events(self.store, session_id, len(events)):
+            events += page
+        return events
+
+    async def assert_sound(self, session_id: int, *, all_announced: bool = True) -> None:
+        """The stored events are numbered without gaps, told once, and say what the desk says."""
+        events = await self.history(session_id)
+        assert [event.seq for event in events] == [*range(1, len(events) + 1)]
+        if all_announced:
+            told = [event for event in self.announced if event.session_id == session_id]
+            assert told == events
+        state = self.desk.state(session_id)
+        assert state == folded(state, events)
+        trades = {event.trade.trade_id: event.trade for event in events}
+        listed = await self.desk.trades(session_id, None, None, len(trades) + 1)
+        assert {trade.trade_id: trade for trade in listed} == trades
+
+
+def folded(state: SessionState, events: list[TradeEvent]) -> SessionState:
+    """What a session's events make of it by themselves, as of the day of ``state``."""
+    session = state.session
+    fresh = SessionState(session, Figures(0, trading_day(session.created_at_ms)), {})
+    for event in events:
+        fresh = fresh.after(event)
+    return fresh.on_day(state.figures.today)

@@ -1,0 +1,42 @@
+"""A bench for each test, all on one embedded server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.trading.bench import Bench, FaultyStore
+from vyomo_rt.store.embedded import EmbeddedServer
+from vyomo_rt.store.mongo import connect
+from vyomo_rt.trading import desk, ledger
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """An embedded server for all tests that leave it running."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
+    yield await server.start()
+    await server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once what the store has not answered."""
+    monkeypatch.setattr(ledger, "_FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(ledger, "_LAST_RETRY_S", 0.05)
+    monkeypatch.setattr(desk, "_SETTLE_SESSION_S", 0.02)
+
+
+@pytest.fixture
+async def bench(embedded_uri: str) -> AsyncIterator[Bench]:
+    """A desk on an empty database."""
+    store = FaultyStore(connect(embedded_uri), f"test_{uuid.uuid4().hex}")
+    await store.prepare()
+    bench = Bench(store)
+    yield bench
+    store.away = False
+    await bench.desk.stop()
+    await store.close()

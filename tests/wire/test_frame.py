@@ -1,0 +1,102 @@
+"""One JSON text, framed for both transports, read back by parsers of their own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import Ping, TextMessage
+
+from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.wire import messages
+from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, extended, make_frame, position, ws_text
+
+
+def read_ws(data: bytes) -> str:
+    """The one text message in the bytes, as a client reads it."""
+    client = Connection(ConnectionType.CLIENT)
+    client.receive_data(data)
+    texts = [event for event in client.events() if isinstance(event, TextMessage)]
+    assert texts[-1].message_finished
+    return "".join(event.data for event in texts)
+
+
+def read_sse(block: bytes) -> tuple[str, str, str | None]:
+    """Event, data and id of the one block in the bytes, read as the HTML standard says."""
+    text = block.decode()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    assert lines[-2:] == ["", ""], "a block ends with one blank line"
+    fields: dict[str, str] = {}
+    for line in lines[:-2]:
+        assert line, "a blank line inside would end the block"
+        name, _, value = line.partition(":")
+        assert name not in fields, "each field stands once"
+        fields[name] = value.removeprefix(" ")
+    assert fields.keys() <= {"event", "data", "id"}
+    return fields["event"], fields["data"], fields.get("id")
+
+
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65535, b"\x81\x7e\xff\xff"),
+        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_the_header_is_the_shortest_for_the_size(size: int, header: bytes) -> None:
+    payload = b"x" * size
+    assert ws_text(payload) == header + payload
+
+
+@given(st.integers(0, 70_000))
+@example(125)
+@example(126)
+@example(65535)
+@example(65536)
+def test_a_client_reads_a_text_of_any_size(size: int) -> None:
+    assert read_ws(ws_text(b"y" * size)) == "y" * size
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@example("\r\n\n\rdata: x\n\n")
+@example('\u2028\u2029\x85\x00 ₹ 😀 " \\ ')
+def test_both_transports_carry_the_very_same_text(words: str) -> None:
+    frames = [
+        messages.error(BadRequest(words), "id"),
+        messages.feed_status(FeedStatus("sim", FeedState.DOWN, words, since_ms=0)),
+    ]
+    for frame in frames:
+        _, data, event_id = read_sse(frame.sse)
+        assert data == read_ws(frame.ws)
+        assert event_id is None
+
+
+def test_an_event_id_stands_inside_the_block_with_the_data() -> None:
+    frame = make_frame("trade_opened", b'{"a":1}', position(6, 42, "k3vq"))
+    assert frame.sse == b'event: trade_opened\nid: 6-42-k3vq\ndata: {"a":1}\n\n'
+    assert read_sse(frame.sse) == ("trade_opened", '{"a":1}', "6-42-k3vq")
+
+
+def test_without_an_event_id_there_is_no_id_line() -> None:
+    assert make_frame("pong", b"{}").sse == b"event: pong\ndata: {}\n\n"
+
+
+def test_the_sse_keep_alive_is_one_comment_line_and_the_ws_one_an_empty_ping() -> None:
+    assert KEEP_ALIVE.sse == b":\n"
+    client = Connection(ConnectionType.CLIENT)
+    client.receive_data(KEEP_ALIVE.ws)
+    assert list(client.events()) == [Ping(payload=b"")]
+
+
+def test_a_frame_is_indexed_by_its_framing() -> None:
+    frame = Frame(ws=b"w", sse=b"s")
+    assert (frame[0], frame[1]) == (b"w", b"s")
+
+
+def test_a_member_is_added_at_the_end_of_an_object() -> None:
+    assert extended(b'{"a":1}', b'"b":true') == b'{"a":1,"b":true}'

@@ -1,0 +1,304 @@
+"""Every message that the server sends: its exact members, and their values."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from vyomo_rt.domain.errors import (
+    BadJson,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    KeyReused,
+    LimitExceeded,
+    NotFound,
+    NumberTaken,
+    OutcomeUnknown,
+    Unavailable,
+    UnknownType,
+    VyomoError,
+)
+from vyomo_rt.domain.moment import iso, trading_day
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
+from vyomo_rt.domain.session import Figures, Session, SessionState
+from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.wire import messages, rest
+from vyomo_rt.wire.frame import Frame
+
+NOW_MS = 1_795_341_600_123
+NOW = "2026-11-22T10:00:00.123Z"
+TRADE = Trade(2, 6, "BANKNIFTY", Side.BUY, 50, 195_2500, 190_0000, None, NOW_MS)
+CLOSED = TRADE.closed(Exit(196_3000, ExitReason.TARGET, NOW_MS + 1000))
+QUOTE = Quote("BANKNIFTY", 196_3000, NOW_MS - 1500, "sim", stale=False)
+SESSION = Session(6, "Six", 50_000_00, NOW_MS, "k3vq")
+FIGURES = Figures(3, trading_day(NOW_MS), 2, 1, 1, 0, 1_245_75, 1_245_75)
+STATE = SessionState(SESSION, FIGURES, {2: TRADE})
+
+
+def parsed(frame: Frame) -> dict[str, Any]:
+    """The message of a frame, with exact numbers."""
+    assert iso(NOW_MS) == NOW
+    text = next(line for line in frame.sse.decode().split("\n") if line.startswith("data: "))
+    message: dict[str, Any] = json.loads(text.removeprefix("data: "), parse_float=Decimal)
+    assert frame.ws.endswith(text.removeprefix("data: ").encode())
+    return message
+
+
+def head(frame: Frame) -> list[str]:
+    """The lines of the SSE block before its data."""
+    return frame.sse.decode().split("\ndata: ")[0].split("\n")
+
+
+def event(kind: EventKind, trade: Trade, seq: int) -> Frame:
+    text = messages.trade_event_message(kind, trade, seq)
+    return messages.trade_event(TradeEvent(6, seq, kind, text, trade, "op", ""), "k3vq")
+
+
+def test_price_update() -> None:
+    frame = messages.price_update(QUOTE, NOW_MS)
+    assert parsed(frame) == {
+        "type": "price_update",
+        "data": {
+            "symbol": "BANKNIFTY",
+            "price": Decimal("196.3"),
+            "timestamp": NOW,
+            "asOf": "2026-11-22T09:59:58.623Z",
+            "source": "sim",
+            "stale": False,
+        },
+    }
+    assert head(frame) == ["event: price_update"]
+
+
+def test_trade_opened() -> None:
+    frame = event(EventKind.OPENED, TRADE, 3)
+    assert parsed(frame) == {
+        "type": "trade_opened",
+        "data": {
+            "tradeId": 2,
+            "sessionId": 6,
+            "symbol": "BANKNIFTY",
+            "side": "BUY",
+            "quantity": 50,
+            "entryPrice": Decimal("195.25"),
+            "stopLoss": 190,
+            "target": None,
+            "status": "OPEN",
+            "timestamp": NOW,
+        },
+        "seq": 3,
+    }
+    assert head(frame) == ["event: trade_opened", "id: 6-3-k3vq"]
+
+
+def test_trade_closed() -> None:
+    frame = event(EventKind.CLOSED, CLOSED, 4)
+    assert parsed(frame) == {
+        "type": "trade_closed",
+        "data": {
+            "tradeId": 2,
+            "sessionId": 6,
+            "symbol": "BANKNIFTY",
+            "side": "BUY",
+            "quantity": 50,
+            "entryPrice": Decimal("195.25"),
+            "exitPrice": Decimal("196.3"),
+            "pnl": Decimal("52.5"),
+            "pnlPercent": Decimal("0.54"),
+            "exitReason": "TARGET",
+            "status": "CLOSED",
+            "timestamp": "2026-11-22T10:00:01.123Z",
+        },
+        "seq": 4,
+    }
+    assert head(frame) == ["event: trade_closed", "id: 6-4-k3vq"]
+
+
+@pytest.mark.parametrize("recovered", [None, True, False])
+def test_session_update(recovered: bool | None) -> None:
+    frame = messages.session_update(STATE, 52_50, NOW_MS, recovered)
+    assert parsed(frame) == {
+        "type": "session_update",
+        "data": {
+            "sessionId": 6,
+            "currentCapital": Decimal("51245.75"),
+            "totalPnL": Decimal("1245.75"),
+            "todayPnL": Decimal("1245.75"),
+            "totalTrades": 2,
+            "winRate": 100,
+            "status": "ACTIVE",
+            "timestamp": NOW,
+            "winningTrades": 1,
+            "losingTrades": 0,
+            "openTrades": 1,
+            "unrealizedPnL": Decimal("52.5"),
+        },
+        "seq": 3,
+    } | ({} if recovered is None else {"recovered": recovered})
+    assert head(frame) == ["event: session_update", "id: 6-3-k3vq"]
+
+
+def test_the_first_session_update_has_seq_0() -> None:
+    state = SessionState(SESSION, Figures(0, FIGURES.today), {})
+    message = parsed(messages.session_update(state, 0, NOW_MS))
+    assert message["seq"] == 0
+    assert (message["data"]["winRate"], message["data"]["unrealizedPnL"]) == (0, 0)
+
+
+def test_pnl_update() -> None:
+    frame = messages.pnl_update(TRADE, QUOTE, NOW_MS)
+    assert parsed(frame) == {
+        "type": "pnl_update",
+        "data": {
+            "sessionId": 6,
+            "tradeId": 2,
+            "symbol": "BANKNIFTY",
+            "side": "BUY",
+            "quantity": 50,
+            "currentPrice": Decimal("196.3"),
+            "entryPrice": Decimal("195.25"),
+            "stopLoss": 190,
+            "target": None,
+            "unrealizedPnL": Decimal("52.5"),
+            "pnlPercent": Decimal("0.54"),
+            "stale": False,
+            "timestamp": NOW,
+        },
+    }
+    assert head(frame) == ["event: pnl_update"]
+
+
+def test_feed_status() -> None:
+    status = FeedStatus("sim", FeedState.DEGRADED, "no tick", since_ms=NOW_MS)
+    assert parsed(messages.feed_status(status)) == {
+        "type": "feed_status",
+        "data": {"source": "sim", "state": "DEGRADED", "message": "no tick", "timestamp": NOW},
+    }
+
+
+def test_server_shutdown() -> None:
+    frame = messages.server_shutdown(1234)
+    assert parsed(frame) == {"type": "server_shutdown", "data": {"reconnectAfterMs": 1234}}
+
+
+IDS = ["a", "", "5", 5, 0, -1, 2**63, 10**30]
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
+    assert parsed(messages.pong(NOW_MS, id_)) == {"type": "pong", "timestamp": NOW, "id": id_}
+    error = parsed(messages.error(BadRequest("no"), id_))
+    assert error == {"type": "error", "message": "no", "code": "bad_request", "id": id_}
+    ack = json.loads(messages.ack(subscription(), id_))
+    assert ack["id"] == id_
+    assert type(ack["id"]) is type(id_)
+
+
+def test_without_an_id_there_is_no_id_member() -> None:
+    assert parsed(messages.pong(NOW_MS, None)) == {"type": "pong", "timestamp": NOW}
+    assert "id" not in parsed(messages.error(BadRequest("no"), None))
+    assert "id" not in json.loads(messages.ack(subscription(), None))
+
+
+def subscription() -> messages.Subscription:
+    return messages.Subscription(6, 3, "k3vq", ["pnl_update"], 2000, ["NIFTY"], 1000, False, ["X"])
+
+
+def test_an_ack_holds_the_whole_subscription() -> None:
+    result = {
+        "sessionId": 6,
+        "seq": 3,
+        "epoch": "k3vq",
+        "types": ["pnl_update"],
+        "updateInterval": 2000,
+        "symbols": ["NIFTY"],
+        "priceInterval": 1000,
+        "onlyChanges": False,
+        "unknown": ["X"],
+    }
+    assert json.loads(messages.ack(subscription(), 1)) == {"type": "ack", "result": result, "id": 1}
+    for recovered in (True, False):
+        resumed = subscription()
+        resumed.recovered = recovered
+        answer = json.loads(messages.ack(resumed, 1))
+        assert answer["result"] == result | {"recovered": recovered}
+
+
+def test_an_ack_without_a_session_says_so() -> None:
+    nothing = messages.Subscription(None, None, None, [], 2000, [], 1000, False, [])
+    result = json.loads(messages.ack(nothing, 1))["result"]
+    assert (result["sessionId"], result["seq"], result["epoch"]) == (None, None, None)
+
+
+def test_text_that_is_no_json_object_is_an_invalid_message_format() -> None:
+    frame = messages.error(BadJson("expected a JSON object"), None)
+    assert parsed(frame) == {
+        "type": "error",
+        "message": "Invalid message format",
+        "code": "bad_json",
+        "detail": "expected a JSON object",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadJson("x"), "bad_json"),
+        (BadRequest("x"), "bad_request"),
+        (UnknownType("x"), "unknown_type"),
+        (NotFound("x"), "not_found"),
+        (Conflict("x"), "conflict"),
+        (KeyReused("x"), "conflict"),
+        (LimitExceeded("x"), "limit_exceeded"),
+        (Forbidden("x"), "forbidden"),
+        (Unavailable("x"), "unavailable"),
+        (OutcomeUnknown("x"), "unavailable"),
+        (NumberTaken("x"), "unavailable"),
+    ],
+)
+def test_every_error_has_its_code_and_on_sse_a_name_that_is_not_error(
+    error: VyomoError, code: str
+) -> None:
+    frame = messages.error(error, None)
+    assert parsed(frame)["code"] == code
+    assert head(frame) == ["event: server_error"]
+
+
+# --- documents of the REST calls
+
+
+def test_a_trade_is_the_union_of_its_two_events() -> None:
+    opened = parsed(event(EventKind.OPENED, CLOSED, 3))["data"]
+    closed = parsed(event(EventKind.CLOSED, CLOSED, 4))["data"]
+    document = json.loads(rest.encode(rest.trade_document(CLOSED)), parse_float=Decimal)
+    times = {"openedAt": NOW, "closedAt": "2026-11-22T10:00:01.123Z"}
+    assert document == opened | closed | times
+
+
+def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows() -> None:
+    document = rest.trade_document(TRADE)
+    assert document.keys() == rest.trade_document(CLOSED).keys()
+    unknown = {name for name, value in document.items() if value is None}
+    assert unknown == {"target", "exitPrice", "pnl", "pnlPercent", "exitReason", "closedAt"}
+    assert (document["status"], document["openedAt"]) == ("OPEN", NOW)
+
+
+def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
+    data = parsed(messages.session_update(STATE, 52_50, NOW_MS))["data"]
+    document = json.loads(
+        rest.encode(rest.session_document(STATE, 52_50, NOW_MS)), parse_float=Decimal
+    )
+    fixed = {"name": "Six", "startingCapital": 50000, "epoch": "k3vq", "seq": 3, "createdAt": NOW}
+    assert document == data | fixed
+
+
+def test_events_over_rest_are_the_stored_texts() -> None:
+    text = messages.trade_event_message(EventKind.OPENED, TRADE, 3)
+    stored = TradeEvent(6, 3, EventKind.OPENED, text, TRADE, "op", "")
+    encoded = rest.encode(rest.events_document([stored], 3, "k3vq")).decode()
+    assert encoded == f'{{"events":[{text}],"seq":3,"epoch":"k3vq"}}'
