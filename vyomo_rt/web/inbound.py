@@ -23,19 +23,20 @@ class Violation(Exception):
 class Inbound:
     """Turns bytes into whole text messages and control events."""
 
-    __slots__ = ("_max_bytes", "_parser", "_parts", "_size")
+    __slots__ = ("_max_bytes", "_parser", "_parts", "_size", "_unfinished")
 
     def __init__(self, max_bytes: int) -> None:
         self._parser = Connection(ConnectionType.SERVER)
         self._max_bytes = max_bytes
         self._parts: list[str] = []
         self._size = 0
+        self._unfinished = False
 
     @property
     def idle(self) -> bool:
         """Whether nothing is half received, so that the parser may be dropped."""
         frames = self._parser._proto._frame_decoder  # noqa: SLF001
-        return not self._parts and frames.header is None and not frames.buffer.buffer
+        return not self._unfinished and frames.header is None and not frames.buffer.buffer
 
     def receive(self, data: bytes) -> Iterator[str | Ping | Pong | CloseConnection]:
         """What the bytes complete. Raises Violation."""
@@ -63,7 +64,9 @@ class Inbound:
         self._size += len(event.data.encode())
         if self._size > self._max_bytes:
             raise Violation(CLOSE_TOO_BIG, f"a message may have at most {self._max_bytes} bytes")
-        self._parts.append(event.data)
+        if event.data:  # endless fragments without content would fill the list
+            self._parts.append(event.data)
+        self._unfinished = not event.message_finished
         if event.message_finished:
             text = "".join(self._parts)
             self._parts.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -23,6 +24,7 @@ from vyomo_rt.wire.frame import Framing
 CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
 _NEVER_RECOVERED = "unknown"
+_POSITION = re.compile(r"(?P<session_id>[0-9]{1,18})-(?P<seq>[0-9]{1,18})(-(?P<epoch>.*))?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -148,11 +150,9 @@ def _commands(
 
 def _resume(command: SubscribeSession, last_event_id: str) -> None:
     """Take the position of an SSE id; one of no use is a position that can't be recovered."""
-    session_id, _, rest = last_event_id.strip().partition("-")
-    seq, _, epoch = rest.partition("-")
-    is_number = all(part.isascii() and part.isdigit() for part in (session_id, seq))
-    if is_number and len(seq) < 19 and int(session_id) == command.session_id:
-        command.since, command.epoch = int(seq), epoch or None
+    match = _POSITION.fullmatch(last_event_id.strip())
+    if match and int(match["session_id"]) == command.session_id:
+        command.since, command.epoch = int(match["seq"]), match["epoch"] or None
     else:
         command.since, command.epoch = 0, _NEVER_RECOVERED
 

@@ -1,0 +1,90 @@
+"""The session's log: what a reader at a place gets, and how it is kept short."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vyomo_rt.domain.trade import EventKind
+from vyomo_rt.stream import log as log_module
+from vyomo_rt.stream.log import Entry, SessionLog
+from vyomo_rt.wire.commands import ALL_TYPES
+from vyomo_rt.wire.frame import Frame, Framing
+
+kinds = st.sampled_from(EventKind)
+
+
+def entry(number: int, kind: EventKind = EventKind.OPENED) -> Entry:
+    return Entry(kind, Frame(ws=b"w%d;" % number, sse=b"s%d;" % number))
+
+
+def texts(*numbers: int) -> bytes:
+    return b"".join(b"w%d;" % number for number in numbers)
+
+
+@given(
+    base=st.integers(0, 50),
+    history=st.lists(kinds, max_size=30),
+    wanted=st.sets(kinds),
+    behind=st.integers(0, 30),
+    max_bytes=st.integers(1, 40),
+    framing=st.sampled_from(Framing),
+)
+def test_reading_in_pieces_gives_every_wanted_event_once_in_order(
+    *,
+    base: int,
+    history: list[EventKind],
+    wanted: set[EventKind],
+    behind: int,
+    max_bytes: int,
+    framing: Framing,
+) -> None:
+    log = SessionLog(base, 10_000)
+    for number, kind in enumerate(history, base + 1):
+        log.append(entry(number, kind))
+    start = cursor = max(base, log.end - behind)
+    pieces, messages = [], 0
+    while cursor < log.end:
+        passage = log.read(cursor, wanted, framing, max_bytes)
+        assert cursor < passage.cursor <= log.end
+        assert len(passage.data) < max_bytes + 5, "a piece is about as long as asked for"
+        pieces.append(passage.data)
+        messages += passage.messages
+        cursor = passage.cursor
+    expected = [
+        entry(number, kind).frame[framing]
+        for number, kind in enumerate(history, base + 1)
+        if number > start and kind in wanted
+    ]
+    assert b"".join(pieces) == b"".join(expected)
+    assert messages == len(expected)
+
+
+def test_a_log_is_cut_in_steps_and_never_below_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "_TRIM_AT_ONCE", 4)
+    log = SessionLog(base=0, limit=10)
+    for number in range(1, 101):
+        log.append(entry(number))
+        assert log.end == number
+        held = log.end - log.base
+        assert held == number or 10 <= held < 14
+        passage = log.read(log.base, ALL_TYPES, Framing.WS, 10**6)
+        assert passage.data == texts(*range(log.base + 1, number + 1))
+
+
+@given(st.integers(0, 30), st.integers(0, 60))
+def test_a_reader_is_within_reach_up_to_the_limit_and_not_ahead_of_the_log(
+    end: int, cursor: int
+) -> None:
+    log = SessionLog(base=end, limit=10)
+    assert log.within_reach(cursor) == (end - 10 <= cursor <= end)
+
+
+def test_older_events_go_before_those_that_are_there() -> None:
+    log = SessionLog(base=5, limit=10)
+    log.append(entry(6))
+    log.prepend([entry(3), entry(4), entry(5)])
+    assert (log.base, log.end) == (2, 6)
+    assert log.read(2, ALL_TYPES, Framing.WS, 10**6).data == texts(3, 4, 5, 6)
+    assert log.read(4, ALL_TYPES, Framing.WS, 10**6).data == texts(5, 6)

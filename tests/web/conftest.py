@@ -1,0 +1,59 @@
+"""Where the main test of the streams runs: here on asyncio's own loop, and as users start it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support import Rest, ServerProcess, serve_here
+from vyomo_rt.config import Settings
+
+SLOW_TIMEOUT_S = 0.4
+
+on_both_loops = pytest.fixture(params=["asyncio", "uvloop"])
+"""asyncio's own event loop in this process, and a process of its own, which runs uvloop."""
+
+
+@on_both_loops
+async def any_server(
+    request: pytest.FixtureRequest, tmp_path: Path, server_process: Callable[..., ServerProcess]
+) -> AsyncIterator[Rest]:
+    """A server with the default settings."""
+    settings = Settings(port=0, data_dir=tmp_path / "here")
+    async with _serve(request.param, settings, server_process) as (rest, _):
+        yield rest
+
+
+@on_both_loops
+async def any_slow_server(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    server_process: Callable[..., ServerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> AsyncIterator[tuple[Rest, Callable[[], str]]]:
+    """A server that has little patience with who does not read, and its log so far."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("VYOMO_RT_SLOW_TIMEOUT_S", str(SLOW_TIMEOUT_S))
+    settings = Settings(port=0, data_dir=tmp_path / "here", slow_timeout_s=SLOW_TIMEOUT_S)
+    async with _serve(request.param, settings, server_process) as (rest, process):
+        yield rest, lambda: "".join(process.output) if process else caplog.text
+
+
+@asynccontextmanager
+async def _serve(
+    loop: str, settings: Settings, server_process: Callable[..., ServerProcess]
+) -> AsyncIterator[tuple[Rest, ServerProcess | None]]:
+    if loop == "asyncio":
+        async with serve_here(settings) as rest:
+            yield rest, None
+    else:
+        pytest.importorskip("uvloop")
+        process = server_process()
+        async with aiohttp.ClientSession() as http:
+            yield Rest(await process.start(), http), process

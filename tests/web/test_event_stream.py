@@ -1,0 +1,229 @@
+"""What is particular to Server-Sent Events: their bytes, their headers, their errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import Rest, serve_here
+from tests.web.streams import EventStream, event_stream, web_socket
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.store.mongo import MongoStore
+
+
+@pytest.mark.parametrize("http", ["1.0", "1.1"])
+async def test_the_answer_is_an_event_stream_that_no_proxy_holds_back(
+    server: Rest, http: str
+) -> None:
+    session_id = await server.new_session()
+    async with event_stream(server.url, f"/sse/sessions/{session_id}", http=http) as sse:
+        assert sse.status == 200
+        assert sse.headers["content-type"] == "text/event-stream"
+        assert sse.headers["cache-control"] == "no-cache, no-transform"
+        assert sse.headers["x-accel-buffering"] == "no"
+        assert sse.headers["connection"] == "close"
+        assert "transfer-encoding" not in sse.headers
+        assert "content-length" not in sse.headers
+        assert (await sse.next("session_update"))["seq"] == 0
+
+
+async def test_every_block_is_an_event_with_data_and_positions_stand_only_where_they_may(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", sse_keep_alive_s=0.05)
+    async with serve_here(settings) as server:
+        session_id = await server.new_session()
+        await server.tick("BANKNIFTY", 196.3)
+        trade = await server.open_trade(session_id)
+        path = (
+            f"/sse/auto-trader?sessionId={session_id}&symbols=BANKNIFTY,SBIN"
+            "&priceInterval=100&updateInterval=100"
+        )
+        async with event_stream(server.url, path) as sse:
+            await sse.next("pnl_update")
+            await server.open_trade(session_id)
+            await server.close_trade(trade["tradeId"])
+            await sse.until_seq(3)
+            for _ in range(10):
+                await sse.next()
+        epoch = (await server.call("GET", f"/sessions/{session_id}"))[1]["epoch"]
+        first = sse.blocks[0]
+        assert (first.event, first.id) == ("ack", f"{session_id}-1-{epoch}")
+        assert 2000 <= int(first.retry or 0) <= 5000
+        with_id = {"ack", "trade_opened", "trade_closed", "session_update"}
+        for block in sse.blocks:
+            assert len(block.data) == 1, "one line of JSON"
+            assert f'{{"type":"{block.event}"' in block.data[0]
+            assert (block.id is not None) == (block.event in with_id)
+            assert (block.retry is not None) == (block is first)
+        assert {b.event for b in sse.blocks} >= with_id | {"pnl_update", "price_update"}
+        text = "\n".join(sse.lines)
+        assert ":" in sse.lines, "a keep-alive came"
+        assert ":\n\n" not in text, "and did not end a block"
+        assert "\n\n\n" not in text
+
+
+async def test_a_keep_alive_comes_every_interval_to_a_stream_that_is_otherwise_silent(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", sse_keep_alive_s=0.05)
+    async with (
+        serve_here(settings) as server,
+        event_stream(server.url, "/sse/prices?symbols=SBIN") as sse,
+    ):
+        await sse.next("ack")
+        await sse.next("feed_status")
+        for _ in range(3):
+            await sse.keep_alive()
+
+
+async def test_retry_times_differ_so_that_not_all_come_back_at_once(server: Rest) -> None:
+    retries = set()
+    for _ in range(8):
+        async with event_stream(server.url, "/sse/prices?symbols=SBIN") as sse:
+            await sse.next("ack")
+            retries.add(sse.blocks[0].retry)
+    assert len(retries) > 1
+
+
+async def test_the_halves_leave_out_what_belongs_to_the_other(server: Rest) -> None:
+    session_id = await server.new_session()
+    path = f"/sse/sessions/{session_id}?symbols=SBIN"
+    async with event_stream(server.url, path) as sse:
+        result = (await sse.next("ack"))["result"]
+        assert (result["sessionId"], result["symbols"]) == (session_id, [])
+    path = f"/sse/prices?symbols=sbin,%20tcs&sessionId={session_id}"
+    async with event_stream(server.url, path) as sse:
+        result = (await sse.next("ack"))["result"]
+        assert (result["sessionId"], result["symbols"]) == (None, ["SBIN", "TCS"])
+        assert sse.blocks[0].id is None
+
+
+async def test_every_field_of_the_commands_can_stand_in_the_query(server: Rest) -> None:
+    session_id = await server.new_session()
+    await server.open_trade(session_id)
+    epoch = (await server.call("GET", f"/sessions/{session_id}"))[1]["epoch"]
+    path = (
+        f"/sse/auto-trader?sessionId={session_id}&since=0&epoch={epoch}&types=trade_closed"
+        "&updateInterval=250&symbols=TCS&priceInterval=70000&onlyChanges=true"
+    )
+    async with event_stream(server.url, path) as sse:
+        assert (await sse.next("ack"))["result"] == {
+            "sessionId": session_id,
+            "seq": 0,
+            "epoch": epoch,
+            "recovered": True,
+            "types": ["trade_closed"],
+            "updateInterval": 200,
+            "symbols": ["TCS"],
+            "priceInterval": 60_000,
+            "onlyChanges": True,
+            "unknown": [],
+        }
+
+
+async def test_what_a_retry_cannot_mend_is_answered_with_a_status(server: Rest) -> None:
+    session_id = await server.new_session()
+    many = ",".join(f"S{number}" for number in range(501))
+    for path, status, code, names in (
+        ("/sse/auto-trader", 400, "bad_request", "sessionId"),
+        ("/sse/auto-trader?symbols=", 400, "bad_request", "symbols"),
+        ("/sse/auto-trader?symbols=,", 400, "bad_request", "symbols"),
+        ("/sse/auto-trader?sessionId=six", 400, "bad_request", "sessionId"),
+        ("/sse/auto-trader?sessionId=0", 400, "bad_request", "sessionId"),
+        (f"/sse/auto-trader?sessionId={session_id}&since=-1", 400, "bad_request", "since"),
+        (f"/sse/auto-trader?sessionId={session_id}&types=all", 400, "bad_request", "types"),
+        ("/sse/auto-trader?symbols=A&priceInterval=x", 400, "bad_request", "priceInterval"),
+        ("/sse/auto-trader?symbols=A&onlyChanges=x", 400, "bad_request", "onlyChanges"),
+        ("/sse/auto-trader?symbols=A,*", 400, "bad_request", "symbols"),
+        ("/sse/prices", 400, "bad_request", "symbols"),
+        (f"/sse/prices?symbols={many}", 400, "limit_exceeded", "symbols"),
+        ("/sse/auto-trader?sessionId=999", 404, "not_found", "999"),
+        (f"/sse/sessions/{session_id}99", 404, "not_found", f"{session_id}99"),
+        ("/sse/nothing", 404, "not_found", "/sse/nothing"),
+    ):
+        async with event_stream(server.url, path) as sse:
+            assert sse.status == status, path
+            assert sse.headers["content-type"].startswith("application/problem+json")
+            problem = await sse.body()
+            assert (problem["code"], names in problem["detail"]) == (code, True), problem
+
+
+async def test_other_methods_than_get_and_head_are_refused(server: Rest) -> None:
+    async with event_stream(server.url, "/sse/prices?symbols=A", method="POST") as sse:
+        assert sse.status == 405
+        assert set(sse.headers["allow"].split(",")) == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize("path", ["/sse/auto-trader", "/sse/prices"])
+async def test_head_is_answered_like_get_without_a_stream(server: Rest, path: str) -> None:
+    good = f"{path}?symbols=SBIN"
+    async with event_stream(server.url, good, method="HEAD", Connection="close") as sse:
+        assert sse.status == 200
+        assert sse.headers["content-type"] == "text/event-stream"
+        assert sse.headers["cache-control"] == "no-cache, no-transform"
+        await sse.ended()
+        assert sse.lines == []
+    async with event_stream(server.url, path, method="HEAD") as sse:
+        assert sse.status == 400
+
+
+async def passing_trouble(sse: EventStream) -> dict[str, Any]:
+    """The only event of a stream that could not start, which then ends."""
+    assert sse.status == 200
+    assert sse.headers["content-type"] == "text/event-stream"
+    error = await sse.next("error")
+    assert sse.blocks[0].event == "server_error"
+    await sse.ended()
+    assert len(sse.blocks) == 1
+    return error
+
+
+async def test_too_many_connections_are_told_so_in_the_stream(tmp_path: Path) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+    async with serve_here(settings) as server:
+        path = "/sse/prices?symbols=SBIN"
+        async with event_stream(server.url, path) as first:
+            await first.next("ack")
+            async with event_stream(server.url, path) as sse:
+                assert (await passing_trouble(sse))["code"] == "limit_exceeded"
+        async with asyncio.timeout(5):
+            while True:
+                async with event_stream(server.url, path) as sse:
+                    if (await sse.next())["type"] == "ack":
+                        break
+
+
+async def test_a_store_that_is_away_is_told_in_the_stream_and_costs_only_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = False
+    events = MongoStore.events
+
+    async def events_or_not(self: MongoStore, *range_: int) -> Sequence[TradeEvent]:
+        if away:
+            raise Unavailable("the store is away")
+        return await events(self, *range_)
+
+    monkeypatch.setattr(MongoStore, "events", events_or_not)
+    async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as server:
+        session_id = await server.new_session()
+        await server.open_trade(session_id)
+        away = True
+        path = f"/sse/sessions/{session_id}?since=0"
+        async with event_stream(server.url, path) as sse:
+            error = await passing_trouble(sse)
+            assert (error["code"], error["retryAfterMs"]) == ("unavailable", 1000)
+        async with web_socket(server.url) as ws:
+            answer = await ws.ask("subscribe_session", sessionId=session_id, since=0)
+            assert answer["code"] == "unavailable"
+            assert (await ws.ask("subscribe_session", sessionId=session_id))["type"] == "ack"
+        away = False
+        async with event_stream(server.url, path) as sse:
+            assert len(await sse.until_seq(1)) == 1

@@ -1,0 +1,113 @@
+"""The server stops: everybody is told, each to come back at a time of its own, and it is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from tests.support import Rest, ServerProcess
+from tests.web.streams import EventStream, Stream, WebSocket, raw_websocket, watching
+from tests.web.test_websocket import stall
+
+EACH = 100
+"""Open streams of each transport."""
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["all read", "one does not read"])
+async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_two_seconds(
+    server_process: Callable[..., ServerProcess], stuck: bool
+) -> None:
+    process = server_process()
+    url = await process.start()
+    async with AsyncExitStack() as stack:
+        rest = Rest(url, await stack.enter_async_context(aiohttp.ClientSession()))
+        session_id = await rest.new_session()
+        streams: list[Stream] = await asyncio.gather(
+            *(
+                stack.enter_async_context(
+                    watching(transport, url, sessionId=session_id, symbols=["A", f"S{number}"])
+                )
+                for transport in ("ws", "sse")
+                for number in range(EACH)
+            )
+        )
+        if stuck:
+            symbols = [f"S{number}" for number in range(300)]
+            for symbol in symbols:
+                await rest.tick(symbol, 1)
+            raw = await stack.enter_async_context(raw_websocket(url, receive_buffer=4096))
+            await stall(raw, session_id, symbols)
+            for stream in streams:
+                await stream.next("price_update")
+        await rest.open_trade(session_id)
+        for stream in streams:
+            await stream.until_seq(1)
+        started = time.monotonic()
+        stopping = asyncio.create_task(process.stop())
+        told = await asyncio.gather(*(stream.next("server_shutdown") for stream in streams))
+        times = [message["data"]["reconnectAfterMs"] for message in told]
+        assert len(set(times)) == len(times)
+        assert all(500 <= at_ms <= 5500 for at_ms in times)
+        for stream in streams:
+            if isinstance(stream, WebSocket):
+                assert await stream.closed() == 4001
+            elif isinstance(stream, EventStream):
+                await stream.ended()
+            assert json.loads(stream.texts[-1])["type"] == "server_shutdown", "the last word"
+        assert await stopping == 0
+        assert time.monotonic() - started < 2
+    assert not [line for line in process.output if "Traceback" in line]
+
+
+async def test_a_second_signal_ends_the_process_at_once(
+    server_process: Callable[..., ServerProcess],
+) -> None:
+    process = server_process()
+    url = await process.start()
+    async with AsyncExitStack() as stack:
+        rest = Rest(url, await stack.enter_async_context(aiohttp.ClientSession()))
+        session_id = await rest.new_session()
+        symbols = [f"S{number}" for number in range(300)]
+        for symbol in symbols:
+            await rest.tick(symbol, 1)
+        # Its goodbye takes until it is dropped, so that the first signal alone is slow.
+        raw = await stack.enter_async_context(raw_websocket(url, receive_buffer=4096))
+        await stall(raw, session_id, symbols)
+        stream = await stack.enter_async_context(watching("sse", url, sessionId=session_id))
+        stopping = asyncio.create_task(process.stop(signal.SIGINT))
+        await stream.next("server_shutdown")
+        assert not stopping.done()
+        started = time.monotonic()
+        process.process.send_signal(signal.SIGINT)
+        assert await stopping == 130
+        assert time.monotonic() - started < 0.5
+
+
+async def test_a_client_that_was_told_finds_the_next_server_and_loses_nothing(
+    server_process: Callable[..., ServerProcess],
+) -> None:
+    process = server_process()
+    url = await process.start()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(url, http)
+        session_id = await rest.new_session()
+        async with watching("ws", url, sessionId=session_id) as ws:
+            await rest.open_trade(session_id)
+            await ws.until_seq(1)
+            stopping = asyncio.create_task(process.stop())
+            await ws.next("server_shutdown")
+            assert await stopping == 0
+        again = server_process()
+        rest = Rest(await again.start(), http)
+        await rest.open_trade(session_id)
+        async with watching("ws", rest.url, sessionId=session_id, since=1) as ws:
+            assert json.loads(ws.texts[0])["result"]["recovered"] is True
+            [event] = await ws.until_seq(2)
+            assert json.loads(event)["seq"] == 2

@@ -1,0 +1,398 @@
+"""What is particular to the WebSocket: frames, pings, closing, and clients that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support import Rest, serve_here, until
+from tests.web.streams import (
+    HANDSHAKE,
+    WITHIN_S,
+    RawWebSocket,
+    event_stream,
+    frame,
+    raw_socket,
+    raw_websocket,
+    watching,
+    web_socket,
+)
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.web.inbound import Inbound, Violation
+
+PING = b'{"type":"ping","id":1}'
+
+
+async def test_a_frame_glued_to_the_handshake_is_carried_out(server: Rest) -> None:
+    async with raw_socket(server.url) as raw:
+        await raw.send(HANDSHAKE.encode() + frame(PING) + frame(PING.replace(b"1", b"2")))
+        assert "101" in await raw.head()
+        assert (await raw.next("pong"))["id"] == 1
+        assert (await raw.next("pong"))["id"] == 2
+
+
+async def test_more_frames_than_fit_into_a_buffer_may_be_glued_to_the_handshake(
+    server: Rest,
+) -> None:
+    count = 5000
+    async with raw_socket(server.url) as raw:
+        sending = asyncio.create_task(raw.send(HANDSHAKE.encode() + frame(PING) * count))
+        assert "101" in await raw.head()
+        for _ in range(count):
+            await raw.next("pong")
+        await sending
+        await raw.send(frame(PING.replace(b"1", b"2")))
+        assert (await raw.next("pong"))["id"] == 2
+
+
+async def test_half_a_frame_glued_to_the_handshake_waits_for_its_rest(server: Rest) -> None:
+    async with raw_socket(server.url) as raw:
+        whole = frame(PING)
+        await raw.send(HANDSHAKE.encode() + whole[:7])
+        assert "101" in await raw.head()
+        await raw.send(whole[7:])
+        assert (await raw.next("pong"))["id"] == 1
+
+
+async def test_bytes_may_come_one_by_one(server: Rest) -> None:
+    async with raw_websocket(server.url) as raw:
+        for byte in frame(PING) + frame(b"x", opcode=9) + frame(PING):
+            await raw.send(bytes([byte]))
+            await asyncio.sleep(0)
+        frames = [await raw.next_frame() for _ in range(3)]
+        assert [opcode for opcode, _ in frames] == [1, 10, 1]
+
+
+async def test_a_text_in_fragments_is_one_message_with_pings_in_between(server: Rest) -> None:
+    text = '{"type":"ping","id":"über – ₹"}'.encode()
+    async with raw_websocket(server.url) as raw:
+        # Cut within characters, and with an empty fragment.
+        parts = [text[:1], text[1:22], b"", text[22:30], text[30:]]
+        for number, part in enumerate(parts):
+            await raw.send(
+                frame(part, opcode=1 if number == 0 else 0, final=number == len(parts) - 1)
+            )
+            await raw.send(frame(b"alive", opcode=9))
+        pongs = [await raw.next_frame() for _ in parts]
+        answer = await raw.next_frame()
+        replies = [payload for opcode, payload in [*pongs, answer] if opcode == 10]
+        assert replies == [b"alive"] * len(parts)
+        [message] = [json.loads(p) for opcode, p in [*pongs, answer] if opcode == 1]
+        assert message["id"] == "über – ₹"
+
+
+BREACHES = {
+    "binary": (frame(b"{}", opcode=2), 1003),
+    "bad UTF-8": (frame(b"\xff\xfe"), 1007),
+    "half a character": (frame("ü".encode()[:1]), 1007),
+    "too long": (frame(b"{" + b" " * 70_000), 1009),
+    "too long in fragments": (
+        frame(b" " * 40_000, final=False) + frame(b" " * 40_000, opcode=0),
+        1009,
+    ),
+    "unmasked": (frame(PING, masked=False), 1002),
+    "reserved opcode": (frame(PING, opcode=3), 1002),
+    "continuation of nothing": (frame(b"", opcode=0), 1002),
+    "text within a text": (frame(PING, final=False) + frame(PING), 1002),
+    "fragmented ping": (frame(b"", opcode=9, final=False), 1002),
+    "long ping": (frame(b"x" * 126, opcode=9), 1002),
+}
+
+
+async def test_a_frame_that_breaks_the_rules_closes_the_connection(server: Rest) -> None:
+    async def breach(data: bytes) -> int:
+        async with raw_websocket(server.url) as raw:
+            await raw.send(data)
+            return await raw.close_code()
+
+    codes = await asyncio.gather(*(breach(data) for data, _ in BREACHES.values()))
+    assert dict(zip(BREACHES, codes, strict=True)) == {n: code for n, (_, code) in BREACHES.items()}
+
+
+def test_fragments_without_content_and_without_end_do_not_fill_the_memory() -> None:
+    inbound = Inbound(65_536)
+    list(inbound.receive(frame(b"{", final=False)))
+    empty = frame(b"", opcode=0, final=False)
+    tracemalloc.start()
+    try:
+        with suppress(Violation):
+            for _ in range(20_000):
+                list(inbound.receive(empty))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 80_000, "20 000 fragments: some bytes are kept of each"
+
+
+async def test_the_longest_message_allowed_is_taken(server: Rest) -> None:
+    async with raw_websocket(server.url) as raw:
+        await raw.send(frame(PING + b" " * (65_536 - len(PING))))
+        assert (await raw.next("pong"))["id"] == 1
+
+
+async def test_a_frame_that_only_announces_gigabytes_is_not_waited_for(server: Rest) -> None:
+    async with raw_websocket(server.url) as raw:
+        await raw.send(b"\x81\xff" + (2**40).to_bytes(8) + b"\0\0\0\0")
+        await raw.send(b"x" * 70_000)
+        assert await raw.close_code() == 1009
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", (1000).to_bytes(2), (1001).to_bytes(2) + b"bye", (4999).to_bytes(2)],
+    ids=["none", "1000", "1001", "4999"],
+)
+async def test_a_clients_close_is_answered_and_the_socket_ends(
+    server: Rest, payload: bytes
+) -> None:
+    async with raw_websocket(server.url) as raw:
+        await raw.send(frame(payload, opcode=8))
+        opcode, answer = await raw.next_frame()
+        assert (opcode, answer[:2]) == (8, payload[:2])
+        with pytest.raises(EOFError):
+            await raw.next_frame()
+
+
+async def test_nothing_is_carried_out_after_a_close(server: Rest) -> None:
+    async with raw_websocket(server.url) as raw:
+        await raw.send(frame((1000).to_bytes(2), opcode=8) + frame(PING))
+        opcode, _ = await raw.next_frame()
+        assert opcode == 8
+        with pytest.raises((EOFError, ConnectionError)):
+            await raw.next_frame()
+
+
+async def test_a_client_that_vanishes_without_a_word_is_forgotten_at_once(tmp_path: Path) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+    async with serve_here(settings) as server:
+        async with raw_websocket(server.url) as raw:
+            await raw.send_text('{"type":"subscribe_prices","symbols":["A"],"id":1}')
+            await raw.next("ack")
+
+        assert await until(lambda: takes_a_ping(server.url))
+
+
+async def takes_a_ping(url: str) -> bool:
+    """Whether a new connection is served, or closed because there are too many."""
+    async with raw_websocket(url) as raw:
+        await raw.send(frame(PING))
+        opcode, _ = await raw.next_frame()
+        return opcode == 1
+
+
+async def test_the_hundredth_error_within_a_minute_closes_the_connection(server: Rest) -> None:
+    async with web_socket(server.url) as ws:
+        for _ in range(99):
+            await ws.ws.send_str("nonsense")
+        for _ in range(99):
+            assert (await ws.next())["code"] == "bad_json"
+        assert (await ws.ask("ping"))["type"] == "pong", "99 are forgiven"
+        await ws.ws.send_str("nonsense")
+        assert await ws.closed() == 4509
+        assert json.loads(ws.texts[-1])["code"] == "bad_json", "and the hundredth is answered too"
+
+
+async def test_frames_behind_the_end_are_ignored(
+    server: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with raw_websocket(server.url) as raw:
+        behind = frame(b"", opcode=9) + frame(PING) + frame(b"", opcode=2)
+        await raw.send(frame(b"nonsense") * 100 + behind)
+        for _ in range(100):
+            assert (await raw.next())["code"] == "bad_json"
+        assert await raw.next_frame() == (8, (4509).to_bytes(2) + b"100 errors in a minute")
+        await raw.send(behind)
+        await raw.send(frame((4509).to_bytes(2), opcode=8))
+        assert await raw.rest() == b""
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", ping_interval_s=0.2, pong_timeout_s=0.2)
+    async with serve_here(settings) as server, web_socket(server.url) as polite:
+        reading = asyncio.ensure_future(polite.closed(within_s=60))
+        async with raw_websocket(server.url) as rude:
+            opcode, _ = await rude.next_frame()
+            assert opcode == 9
+            assert await rude.close_code() == 4012
+        async with raw_websocket(server.url) as raw:
+            for _ in range(4):
+                opcode, payload = await raw.next_frame()
+                assert opcode == 9
+                await raw.send(frame(payload, opcode=10))
+        assert not reading.done()
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+async def test_too_many_connections_are_closed_with_4504(tmp_path: Path) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=2)
+    async with serve_here(settings) as server:
+        async with watching("ws", server.url, symbols=["A"]) as first:
+            async with event_stream(server.url, "/sse/prices?symbols=A") as sse:
+                await sse.next("ack")
+                async with web_socket(server.url) as third:
+                    assert await third.closed() == 4504
+            await server.tick("A", 1)
+            assert (await first.next("price_update"))["data"]["price"] == 1
+
+        assert await until(lambda: takes_a_ping(server.url))
+
+
+async def test_a_plain_get_is_told_that_this_is_a_websocket(server: Rest) -> None:
+    async with server.http.get(f"{server.url}/ws/auto-trader") as response:
+        assert response.status == 400
+        assert (await response.json(content_type=None))["code"] == "bad_request"
+
+
+async def test_compression_is_not_agreed_on(server: Rest) -> None:
+    async with raw_socket(server.url) as raw:
+        offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        await raw.send((HANDSHAKE.removesuffix("\r\n") + offer).encode())
+        head = await raw.head()
+        assert "101" in head
+        assert "permessage-deflate" not in head
+
+
+# -- clients that do not read ----------------------------------------------------------
+
+
+async def stall(raw: RawWebSocket, session_id: int, symbols: list[str]) -> None:
+    """Ask for a lot, and then read nothing."""
+    about = {"type": "subscribe_prices", "symbols": symbols, "priceInterval": 100}
+    await raw.send_text(json.dumps(about))
+    about = {"type": "subscribe_session", "sessionId": session_id, "updateInterval": 100}
+    await raw.send_text(json.dumps(about | {"id": "start"}))
+    while (await raw.next("ack")).get("id") != "start":
+        pass
+
+
+async def read_out(raw: RawWebSocket) -> tuple[list[int], int | None]:
+    """What a client finds when it reads at last: events, and the close code or None for 1006."""
+    seqs: list[int] = []
+    try:
+        while True:
+            opcode, payload = await raw.next_frame()
+            if opcode == 8:
+                return seqs, int.from_bytes(payload[:2])
+            if opcode == 1 and (message := json.loads(payload))["type"] == "trade_opened":
+                seqs.append(message["seq"])
+    except (EOFError, ConnectionError):
+        return seqs, None
+
+
+async def test_a_client_that_stops_reading_is_closed_alone_and_resumes_without_a_gap(
+    any_slow_server: tuple[Rest, Callable[[], str]],
+) -> None:
+    """Others get everything at once meanwhile."""
+    server, log = any_slow_server
+    session_id = await server.new_session()
+    symbols = [f"S{number}" for number in range(300)]
+    for symbol in symbols:
+        await server.tick(symbol, 1)
+    async with (
+        watching("ws", server.url, sessionId=session_id) as ws,
+        watching("sse", server.url, sessionId=session_id) as sse,
+        raw_websocket(server.url, receive_buffer=4096) as stuck,
+    ):
+        await stall(stuck, session_id, symbols)
+        started = time.monotonic()
+        for seq in range(1, 21):
+            await server.open_trade(session_id)
+            await ws.until_seq(seq)
+            await sse.until_seq(seq)
+            await asyncio.sleep(0.05)
+        assert time.monotonic() - started < WITHIN_S, "nobody waits for who does not read"
+        await until(lambda: ": 4008 too slow; " in log())
+        seqs, code = await read_out(stuck)
+        assert code in {4008, None}
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert len(seqs) < 20
+        last = len(seqs)
+    async with watching("sse", server.url, sessionId=session_id, since=last) as again:
+        events = await again.until_seq(20)
+        assert [json.loads(text)["seq"] for text in events] == list(range(last + 1, 21))
+
+
+async def test_a_client_that_reads_again_in_time_gets_all_events_and_the_newest_price(
+    server: Rest,
+) -> None:
+    session_id = await server.new_session()
+    symbols = [f"S{number}" for number in range(300)]
+    for symbol in symbols:
+        await server.tick(symbol, 1)
+    async with raw_websocket(server.url, receive_buffer=4096) as slow:
+        await stall(slow, session_id, symbols)
+        for _ in range(20):
+            await server.open_trade(session_id)
+            await asyncio.sleep(0.02)
+        for number, symbol in enumerate(symbols):
+            await server.tick(symbol, number + 2)
+        seqs: list[int] = []
+        prices: dict[str, float] = {}
+        received = 0
+        wanted = {symbol: number + 2 for number, symbol in enumerate(symbols)}
+        while len(seqs) < 20 or prices != wanted:
+            message = await slow.next("trade_opened", "price_update")
+            received += 1
+            if message["type"] == "trade_opened":
+                seqs.append(message["seq"])
+            else:
+                prices[message["data"]["symbol"]] = message["data"]["price"]
+        assert seqs == list(range(1, 21))
+
+
+async def test_commands_behind_one_that_waits_for_the_store_stay_in_their_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, answered = MongoStore.events, asyncio.Event()
+    answered.set()
+
+    async def events_late(self: MongoStore, *range_: int) -> Sequence[TradeEvent]:
+        await answered.wait()
+        return await events(self, *range_)
+
+    monkeypatch.setattr(MongoStore, "events", events_late)
+    settings = Settings(port=0, data_dir=tmp_path / "data")
+    async with serve_here(settings) as server, raw_websocket(server.url) as raw:
+        session_id = await server.new_session()
+        await server.open_trade(session_id)
+        answered.clear()
+        about = {"type": "subscribe_session", "sessionId": session_id, "since": 0, "id": 0}
+        await raw.send_text(json.dumps(about))
+        batches = await flood(raw)
+        assert batches < 200, "the server went on to read 20 MB"
+        answered.set()
+        assert (await raw.next())["id"] == 0
+        assert (await raw.next("trade_opened"))["seq"] == 1
+        assert (await raw.next("pong"))["type"] == "pong"
+
+
+async def flood(raw: RawWebSocket) -> int:
+    """Send commands until the server takes no more; returns how many times 100 KB it took."""
+    batch = frame(b'{"type":"ping","id":"' + b"x" * 60 + b'"}') * 1000
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < 200:
+            async with asyncio.timeout(0.5):
+                await raw.send(batch)
+            sent += 1
+    return sent
+
+
+async def test_commands_of_a_client_that_does_not_read_stay_in_its_socket(server: Rest) -> None:
+    """Its answers would have to wait in the server's memory."""
+    async with raw_websocket(server.url, receive_buffer=4096) as raw:
+        assert await flood(raw) < 200, "the server went on to read 20 MB"
