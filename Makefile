@@ -26,7 +26,7 @@ format: .venv/test
 
 .venv/run: setup.cfg pyproject.toml
 	@$(if $(PYTHON),,echo "vyomo-rt needs Python 3.11 or newer with its venv module: install python3 and python3-venv (Debian, Ubuntu), or see https://www.python.org/downloads/" >&2; exit 1)
-	@test -x $(BIN)/python || { echo "Making a virtual environment with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; echo "Making a virtual environment with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv .venv; }
 	@echo "Installing (the first time takes about a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

@@ -82,8 +82,9 @@ function addCloseButton(row, tradeId) {
 
 function paint() {
   painting = 0;
+  const live = client.status.state === "open" ? "live" : ["no connection", "loss"];
   paintTable("prices", prices, "No prices subscribed.", (quote, symbol) => quote
-    ? [symbol, price(quote.price), age(quote), quote.stale ? ["stale", "loss"] : "live"]
+    ? [symbol, price(quote.price), age(quote), quote.stale ? ["stale", "loss"] : live]
     : [symbol, "–", "–", "no price yet"]);
   paintTable("positions", positions, "No open positions.", (trade, tradeId) => [
     String(tradeId), trade.symbol,

@@ -48,6 +48,7 @@ _DATABASE = "vyomo"
 _SAVE_PRICES_EVERY_S = 1.0
 _RESTART_FEED_AFTER_S = 1.0
 _GOODBYE_S = 0.8
+_LAST_WRITE_S = 0.3
 _HANDLERS_S = 0.4
 """Waited for twice by aiohttp: before and after a handler is told to stop."""
 
@@ -227,8 +228,10 @@ class Server:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._desk.stop()
-        with suppress(VyomoError):
-            await self._store.save_prices(self._book.quotes())
+        # A store that hangs must not hold up the end: these prices are only a convenience.
+        with suppress(VyomoError, TimeoutError):
+            async with asyncio.timeout(_LAST_WRITE_S):
+                await self._store.save_prices(self._book.quotes())
 
     def _tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look well: better it stops and says why."""
@@ -302,7 +305,9 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
         try:
             yield store, lease
         finally:
-            await lease.release()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WRITE_S):
+                    await lease.release()
     except VyomoError as error:
         raise StartError(f"the store at {where} cannot be used: {error}") from error
     except LeaseError as error:

@@ -63,6 +63,31 @@ def test_a_price_comes_every_interval_changed_or_not() -> None:
     virtually(story())
 
 
+def test_a_snapshot_is_not_followed_by_a_beat_at_once_because_the_beats_are_late() -> None:
+    """A busy loop takes up a subscription before the beat that was due earlier."""
+
+    async def story() -> None:
+        world = World()
+        world.add_session(6)
+        async with world.running():
+            world.tick("A", 10)
+            await world.wait(250)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.now_s += 0.1
+            client = await watching(world, "A", priceInterval=1000)
+            await client.ask("subscribe_session", sessionId=6, updateInterval=1000)
+            client.take_all()
+            await world.wait(500)
+            assert client.types() == []
+            await world.wait(500)
+            await turns(3)
+            assert sorted(client.types()) == ["price_update", "session_update"]
+        assert world.wrongs == []
+
+    virtually(story())
+
+
 def test_after_the_whole_machine_stood_still_one_price_comes_and_no_burst() -> None:
     async def story() -> None:
         world = World()

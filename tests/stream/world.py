@@ -628,10 +628,11 @@ class View:
                 wrong(f"the last P&L of {trade.trade_id} has not arrived: {got}")
 
     def _knows_price(self, symbol: str) -> bool:
-        got = self.prices.get(symbol)
-        if got is None or self._number(got) == len(self._world.told[symbol]) - 1:
-            return got is not None
-        return self.only_changes and self._looks_current(got)
+        got, quote = self.prices.get(symbol), self._world.quotes[symbol]
+        return got is not None and (got["price"], got["stale"]) == (
+            quote.price_e4 / 10_000,
+            quote.stale,
+        )
 
     @property
     def _book(self) -> Book:
@@ -644,10 +645,6 @@ class View:
 
     def _withheld(self) -> frozenset[str]:
         return EVENT_TYPES - self.types
-
-    def _looks_current(self, got: dict[str, Any]) -> bool:
-        quote = self._world.quotes[got["symbol"]]
-        return bool((got["price"], got["stale"]) == (quote.price_e4 / 10_000, quote.stale))
 
     def _number(self, data: dict[str, Any]) -> int:
         """Which tick of its symbol a price is: their ``asOf`` count up."""

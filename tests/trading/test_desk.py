@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.trading.bench import BEGIN_MS, ROLL_OVER_MS, Bench
-from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound
+from vyomo_rt.domain.errors import (
+    BadRequest,
+    Conflict,
+    KeyReused,
+    NotFound,
+    NumberTaken,
+    Unavailable,
+)
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
+from vyomo_rt.domain.trade import (
+    AlreadyClosed,
+    EventKind,
+    Exit,
+    ExitReason,
+    Trade,
+    TradeEvent,
+    TradeStatus,
+)
 from vyomo_rt.trading.desk import Operation
+from vyomo_rt.wire.messages import trade_event_message
 
 ONCE_MORE = Operation("key", "h")
 
@@ -472,3 +489,61 @@ async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
     trade = await bench.open(session_id)
     await bench.close(trade.trade_id)
     assert bench.desk.state(session_id).figures.today_paise == 10_00
+
+
+async def test_a_price_that_reaches_the_stop_while_the_opening_is_stored_closes_the_trade(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices count from the moment of the opening, not from the answer of the store."""
+    session_id = await bench.new_session()
+    append = bench.store.append
+
+    async def meanwhile(event: TradeEvent) -> None:
+        if event.kind is EventKind.OPENED:
+            bench.tick(94_0000)
+        await append(event)
+
+    monkeypatch.setattr(bench.store, "append", meanwhile)
+    await bench.open(session_id, stop_e4=95_0000)
+    bench.tick(99_0000)
+    await bench.reached(session_id, 2)
+    await bench.assert_sound(session_id)
+    [trade] = await bench.desk.trades(session_id, None, None, 10)
+    assert trade.exit is not None
+    assert (trade.exit.price_e4, trade.exit.reason) == (94_0000, ExitReason.SL)
+
+
+async def test_commands_behind_one_that_found_the_store_away_do_not_each_wait_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await bench.new_session()
+    waited = 0
+
+    async def hang(_counter: str) -> int:
+        nonlocal waited
+        waited += 1
+        await asyncio.sleep(0.05)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(bench.store, "next_id", hang)
+    results = await asyncio.gather(
+        *(bench.open(session_id) for _ in range(10)), return_exceptions=True
+    )
+    assert all(isinstance(result, Unavailable) for result in results)
+    assert waited == 1
+
+
+async def test_an_event_that_landed_late_from_an_earlier_life_is_taken_over(bench: Bench) -> None:
+    """It holds the next number; the journal is the truth, and the session goes on behind it."""
+    session_id = await bench.new_session()
+    await bench.open(session_id)
+    [first] = await bench.store.events(session_id, 0)
+    trade = replace(first.trade, trade_id=first.trade.trade_id + 1000)
+    message = trade_event_message(EventKind.OPENED, trade, 2)
+    late = replace(first, seq=2, trade=trade, message=message, operation_id="late")
+    await bench.store.append(late)
+    with pytest.raises(NumberTaken):
+        await bench.open(session_id)
+    assert (await bench.open(session_id)).session_id == session_id
+    assert bench.seq(session_id) == 3
+    await bench.assert_sound(session_id)

@@ -78,11 +78,9 @@ async def test_only_names_that_cannot_be_pointed_here_by_others_are_served(
         assert "VYOMO_RT_ALLOWED_HOSTS" in detail, "a refusal names what would allow it"
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_the_host_is_checked_on_every_path_but_those_of_operations(
-    guarded: Rest, path: str
-) -> None:
-    assert (await status(guarded, path, Host="evil.example"))[0] == 421
+async def test_the_host_is_checked_on_every_path_but_those_of_operations(guarded: Rest) -> None:
+    for path in PATHS:
+        assert (await status(guarded, path, Host="evil.example"))[0] == 421, path
     for open_path in ("/livez", "/readyz"):
         assert (await status(guarded, open_path, Host="evil.example"))[0] == 200
 

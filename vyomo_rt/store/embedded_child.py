@@ -11,6 +11,7 @@ It imports nothing of ``vyomo_rt``: it is started by its path, from anywhere.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import signal
 import sqlite3
@@ -23,17 +24,25 @@ from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from nx_27017.server import handle_client  # type: ignore[import-untyped]
 
 LOG_BYTES = 1_000_000
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serve until told to end."""
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    _die_with_parent()
     try:
         _log_to(folder / "embedded.log")
         asyncio.run(_serve(folder / "db", port))
     except (OSError, sqlite3.Error) as error:
         _tell_parent(str(error))
         sys.exit(1)
+
+
+def _die_with_parent() -> None:
+    """The end of standard input is enough, but a process that is stopped does not see it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _log_to(path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
+from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 _ID = "writer"
 LEASE_MS = 15_000
 RENEW_S = 3.0
-_DYING_S = 1.0
-_PROCESS = token_hex(8)
+_LOOK_S = 0.2
+
+
+log = logging.getLogger(__name__)
 
 
 class LeaseError(Exception):
@@ -41,16 +45,23 @@ class Lease:
         self._owner = token_hex(8)
 
     async def acquire(self) -> None:
-        """Take the lease if it is free. Raises LeaseError, or Unavailable.
+        """Take the lease as soon as it is free. Raises LeaseError, or Unavailable.
 
         It is free if nobody has it, if its time is over, or if its owner was a
         process of this machine that no longer runs: after a crash nobody waits.
+        Of any other owner nothing is known but that a living one renews its
+        lease: so this waits until the lease is renewed, or runs out.
         """
-        deadline_s = asyncio.get_running_loop().time() + _DYING_S
-        while holder := await self._try():
-            if not _is_here(holder) or asyncio.get_running_loop().time() > deadline_s:
-                raise LeaseError(_held_by(holder))
-            await asyncio.sleep(_DYING_S / 10)  # it may be dying: killed, and not yet gone
+        holder = seen = await self._try()
+        if holder:
+            log.info("%s: waiting whether it is still there", _describe(holder))
+        while holder and seen:
+            if (holder["owner"], holder["untilMs"]) != (seen["owner"], seen["untilMs"]):
+                raise LeaseError(
+                    f"another server writes to this database ({_describe(holder)}): stop it first"
+                )
+            await asyncio.sleep(_LOOK_S)
+            holder = await self._try()
 
     async def keep(self) -> None:
         """Renew the lease until cancelled. Raises LeaseError once another server has it."""
@@ -91,6 +102,7 @@ class Lease:
         mine = {
             "owner": self._owner,
             "host": socket.gethostname(),
+            "machine": _MACHINE,
             "pid": os.getpid(),
             "process": _PROCESS,
             "untilMs": _later_ms(),
@@ -102,15 +114,11 @@ class Lease:
         return bool(result.matched_count or result.upserted_id)
 
 
-def _is_here(holder: Document) -> bool:
-    return bool(holder["host"] == socket.gethostname())
-
-
 def _is_dead(holder: Document) -> bool:
-    if not _is_here(holder):
+    """Whether the owner was a process that could be seen from here, and cannot be."""
+    if holder["machine"] != _MACHINE:
         return False
     if holder["pid"] == os.getpid():
-        # A container that was started again has its old name and process number.
         return bool(holder["process"] != _PROCESS)
     try:
         os.kill(holder["pid"], 0)
@@ -121,12 +129,21 @@ def _is_dead(holder: Document) -> bool:
     return False
 
 
-def _held_by(holder: Document) -> str:
-    left_s = max(0, holder["untilMs"] - _now_ms()) // 1000
-    return (
-        f"another server writes to this database (process {holder['pid']} on {holder['host']}): "
-        f"stop it; if it is gone already, try again in {left_s} s"
-    )
+def _describe(holder: Document) -> str:
+    return f"process {holder['pid']} on {holder['host']}"
+
+
+def _machine() -> str:
+    """Names this boot of this machine and, as containers have their own, its process numbers."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+_MACHINE = _machine()
+_PROCESS = token_hex(8)
 
 
 def _now_ms() -> int:

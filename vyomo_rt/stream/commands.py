@@ -65,18 +65,20 @@ class Commands:
     async def _load_then_subscribe(
         self, peer: Peer, command: SubscribeSession, topic: SessionTopic
     ) -> bool:
+        taken = False
         try:
             await self.load(command, topic)
+            if not peer.closed:
+                taken = True
+                self.subscribe_session(peer, command, topic)
+                self._acknowledge(peer, command.id)
         except VyomoError as error:
-            self._hub.release_topic(topic)
             if not peer.closed:
                 peer.reply(messages.error(error, command.id))
             return False
-        if peer.closed:
-            self._hub.release_topic(topic)
-        else:
-            self.subscribe_session(peer, command, topic)
-            self._acknowledge(peer, command.id)
+        finally:
+            if not taken:
+                self._hub.release_topic(topic)
         return True
 
     def _carry_out(self, peer: Peer, command: Command) -> None:

@@ -62,10 +62,11 @@ class Heartbeat:
             if peer.closed:
                 continue
             if not peer.paused:
-                peer.send(KEEP_ALIVE[peer.framing], 0)
                 if peer.framing is Framing.WS:
+                    # Before the write: it may pause the peer, which takes the ping back.
                     peer.awaiting_pong = True
                     self._pongs_due.append((now_s + self._pong_timeout_s, peer))
+                peer.send(KEEP_ALIVE[peer.framing], 0)
             self.add(peer)
 
     def _close_unanswered(self, now_s: float) -> None:

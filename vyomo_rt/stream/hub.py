@@ -48,6 +48,8 @@ class Hub:
         self.peers: set[Peer] = set()
         self.prices = Prices(now=now, quote=sources.quote)
         self.paused: set[Peer] = set()
+        self.closing = False
+        self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
         self._topics: dict[int, SessionTopic] = {}
 
@@ -254,10 +256,17 @@ class Hub:
 
     def shut_down(self) -> None:
         """Tell everybody, each with a reconnect time of its own, and close."""
-        peers = list(self.peers)
-        upto_ms = max(_RECONNECT_UPTO_MS, _RECONNECT_FROM_MS + len(peers))
-        times_ms = random.sample(range(_RECONNECT_FROM_MS, upto_ms), len(peers))
-        for peer, after_ms in zip(peers, times_ms, strict=True):
-            if not peer.paused:
-                peer.reply(messages.server_shutdown(after_ms))
-            peer.close(CLOSE_SHUTDOWN, "server shutdown")
+        self.closing = True
+        upto_ms = max(_RECONNECT_UPTO_MS, _RECONNECT_FROM_MS + 2 * len(self.peers))
+        self._reconnect_ms = random.sample(range(_RECONNECT_FROM_MS, upto_ms), len(self.peers) + 1)
+        for peer in list(self.peers):
+            self.dismiss(peer)
+
+    def dismiss(self, peer: Peer) -> None:
+        """Tell one peer that the server shuts down, and close."""
+        # Who still comes in after all were told shares the last time that is left.
+        times_ms = self._reconnect_ms
+        after_ms = times_ms.pop() if len(times_ms) > 1 else times_ms[0]
+        if not peer.paused:
+            peer.reply(messages.server_shutdown(after_ms))
+        peer.close(CLOSE_SHUTDOWN, "server shutdown")

@@ -38,6 +38,14 @@ class _Kept(NamedTuple):
     frame: Frame
 
 
+class _Difference(NamedTuple):
+    """What peers that have seen the same are sent now."""
+
+    seen: dict[str, tuple[int, bool]]
+    data: bytes
+    messages: int
+
+
 class Prices:
     """Sends the newest price of each subscribed symbol, every interval."""
 
@@ -85,14 +93,17 @@ class Prices:
     def send(self, peer: Peer, symbols: Iterable[str]) -> None:
         """Send one peer the newest prices of some symbols."""
         frames = []
+        sent = {}
         for symbol in symbols:
             if current := self._current(symbol):
                 quote, frame = current
                 frames.append(frame[peer.framing])
-                if peer.seen is not None:
-                    peer.seen[symbol] = (quote.price_e4, quote.stale)
+                sent[symbol] = (quote.price_e4, quote.stale)
         if frames:
             peer.send(b"".join(frames), len(frames))
+        if peer.seen is not None:
+            # A new dict, because others may share the old one.
+            peer.seen = peer.seen | sent
         # A beat that began before this must not follow with older prices.
         peer.price_stamp = next(self._stamps)
 
@@ -108,7 +119,7 @@ class Prices:
                 due_symbols = self._changed(peer) if key.only_changes else key.symbols
                 peer.due_prices.update(due_symbols)
             if key.only_changes:
-                await self._beat_changes(audience)
+                await self._beat_changes(key, audience)
             else:
                 await self._beat_all(key, audience)
 
@@ -141,13 +152,38 @@ class Prices:
         else:
             peer.due_prices |= wanted
 
-    async def _beat_changes(self, audience: Audience[_AudienceKey]) -> None:
+    async def _beat_changes(self, key: _AudienceKey, audience: Audience[_AudienceKey]) -> None:
+        """Like ``_beat_all``, but each peer gets what differs from what it has seen.
+
+        Peers that were served together have seen the same, and share the dict
+        that says so; what differs from it is joined once for all of them.
+        """
+        current = {s: at for s in key.symbols if (at := self._current(s)) is not None}
+        view = {symbol: (quote.price_e4, quote.stale) for symbol, (quote, _) in current.items()}
+        stamp = next(self._stamps)
+        joins: dict[int, _Difference] = {}
         peers = list(audience.writes)
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
             for peer in part:
-                if peer.price_audience is audience and peer.ready:
+                if peer.price_audience is not audience or not peer.ready:
+                    continue
+                if peer.price_stamp > stamp:
                     self.send(peer, self._changed(peer))
+                    continue
+                seen = peer.seen or {}
+                difference = joins.get(id(seen))
+                if difference is None or difference.seen is not seen:
+                    frames = [
+                        frame[key.framing]
+                        for symbol, (_, frame) in current.items()
+                        if seen.get(symbol) != view[symbol]
+                    ]
+                    difference = _Difference(seen, b"".join(frames), len(frames))
+                    joins[id(seen)] = difference
+                peer.seen = view
+                if difference.messages:
+                    peer.send(difference.data, difference.messages)
             await self._let_others_run(len(part))
 
     async def _let_others_run(self, written: int) -> None:

@@ -34,6 +34,7 @@ from vyomo_rt.domain.trade import (
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Announce, AnnounceState, Ledger
 from vyomo_rt.trading.rebuilding import rebuild
+from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ class Desk:
         self._ledgers: dict[int, Ledger] = {}
         self._open_by_symbol: dict[str, dict[int, Trade]] = {}
         self._open_by_id: dict[int, Trade] = {}
-        self._creating = asyncio.Lock()
+        self._creating = Turns()
+        self._opening: set[Ledger] = set()
         self._day = trading_day(now())
         self._background: set[asyncio.Task[None]] = set()
 
@@ -115,9 +117,10 @@ class Desk:
     ) -> Sequence[Trade]:
         """A session's trades, newest first. Raises NotFound or Unavailable."""
         ledger = self._ledger(session_id)
-        async with ledger.lock:
-            await ledger.flush()
-            return await self._journal.trades(session_id, status, before_id, limit)
+        if ledger.behind:
+            async with ledger.turns.turn():
+                await ledger.flush()
+        return await self._journal.trades(session_id, status, before_id, limit)
 
     # -- commands --------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Desk:
         As in the other commands, ``read_order`` is called only for a new
         operation: a repeated key is answered before anything else is checked.
         """
-        async with self._creating:
+        async with self._creating.turn():
             if operation.key is not None:
                 found = await self._journal.find_session(operation.key)
                 if found is not None:
@@ -199,6 +202,7 @@ class Desk:
                 target_e4=order.target,
                 opened_at_ms=self._now(),
             )
+            self._opening.add(ledger)
             await ledger.record(
                 EventKind.OPENED, trade, operation.operation_id, operation.request_hash
             )
@@ -212,6 +216,7 @@ class Desk:
         async with self._commanding(known.session_id) as ledger:
             if made := await self._made_before(known.session_id, operation):
                 return await self.trade(made.trade.trade_id), True
+            await ledger.prepare()  # an exit may have become due during the look-up
             price_e4 = read_price_e4()
             trade = ledger.state.open_trades.get(trade_id)
             if trade is None:
@@ -231,15 +236,15 @@ class Desk:
 
     def on_quote(self, quote: Quote) -> None:
         """Latch the exits that an accepted price triggers; a stale price triggers none."""
-        trades = self._open_by_symbol.get(quote.symbol)
-        if not trades or quote.stale:
+        if quote.stale:
             return
-        for trade in trades.values():
-            reason = trade.exit_due(quote.price_e4)
-            ledger = self._ledgers[trade.session_id]
-            if reason is not None and trade.trade_id not in ledger.latched:
-                ledger.latched[trade.trade_id] = Exit(quote.price_e4, reason, self._now())
-                ledger.wake()
+        for trade in self._open_by_symbol.get(quote.symbol, {}).values():
+            self._latch_if_due(self._ledgers[trade.session_id], trade, quote.price_e4)
+        for ledger in list(self._opening):
+            if ledger.opening is None:
+                self._opening.discard(ledger)
+            elif ledger.opening.symbol == quote.symbol:
+                self._latch_if_due(ledger, ledger.opening, quote.price_e4)
 
     def roll_over(self) -> None:
         """Begin a new day's figures once the date in Asia/Kolkata has changed."""
@@ -276,7 +281,7 @@ class Desk:
         """A session's turn: exits that are due come before any command."""
         ledger = self._ledger(session_id)
         ledger.require_settled()
-        async with ledger.lock:
+        async with ledger.turns.turn():
             await ledger.prepare()
             yield ledger
 
@@ -287,6 +292,12 @@ class Desk:
         if event is not None:
             _require_same(operation, event.request_hash)
         return event
+
+    def _latch_if_due(self, ledger: Ledger, trade: Trade, price_e4: int) -> None:
+        reason = trade.exit_due(price_e4)
+        if reason is not None and trade.trade_id not in ledger.latched:
+            ledger.latched[trade.trade_id] = Exit(price_e4, reason, self._now())
+            ledger.wake()
 
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)

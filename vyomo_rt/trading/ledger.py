@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from uuid import uuid4
 
-from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable, VyomoError
+from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.session import Session, SessionState
 from vyomo_rt.domain.trade import EventKind, Exit, Trade, TradeEvent
 from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.messages import trade_event_message
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ AnnounceState = Callable[[SessionState], None]
 class Ledger:
     """Writes a session's events one at a time: save, then apply, then announce.
 
-    Hold ``lock`` around every command. A write whose answer was lost keeps its
+    Every command takes its turn in ``turns``. A write whose answer was lost keeps its
     event number: it is repeated as it was until the store says that it is there,
     and until then no other write of the session may begin. Exits that prices
     have triggered are latched here with their price, reason and time, and come
@@ -42,8 +43,10 @@ class Ledger:
         announce_state: AnnounceState,
     ) -> None:
         self.state = state
-        self.lock = asyncio.Lock()
+        self.turns = Turns()
         self.latched: dict[int, Exit] = {}
+        self.opening: Trade | None = None
+        """A trade that is being stored: prices count for it from its opening on."""
         self._journal = journal
         self._announce = announce
         self._announce_state = announce_state
@@ -77,7 +80,16 @@ class Ledger:
             operation_id=operation_id,
             request_hash=request_hash,
         )
-        await self._write(lambda: self._journal.append(event), lambda: self._apply(event))
+        if kind is EventKind.OPENED:
+            self.opening = trade
+        try:
+            await self._write(lambda: self._journal.append(event), lambda: self._apply(event))
+        except NumberTaken:
+            await self._read_on()
+            raise
+        finally:
+            if self._unsettled is None:
+                self._forget_opening()
         await self._project()
 
     async def change(self, session: Session) -> None:
@@ -98,6 +110,11 @@ class Ledger:
         for event in list(self._unprojected.values()):
             await self._journal.save_trade(event.trade, event.seq)
             del self._unprojected[event.seq]
+
+    @property
+    def behind(self) -> bool:
+        """Whether a readable copy is still to be written."""
+        return bool(self._unprojected)
 
     def find_unprojected(self, trade_id: int) -> Trade | None:
         """A trade whose newest readable copy is still to be written."""
@@ -129,16 +146,47 @@ class Ledger:
         """Repeat the write whose answer was lost: it can exist only once."""
         if self._unsettled is not None:
             write, apply = self._unsettled
-            await write()
+            try:
+                await write()
+            except NumberTaken:
+                # Another event has its number, so this one can never be. An exit comes again.
+                self._unsettled = None
+                self._forget_opening()
+                await self._read_on()
+                return
             self._unsettled = None
             apply()
+            self._forget_opening()
+
+    def _forget_opening(self) -> None:
+        """The opening is decided; an exit that waited for a trade that never came goes too."""
+        if self.opening is not None:
+            if self.opening.trade_id not in self.state.open_trades:
+                self.latched.pop(self.opening.trade_id, None)
+            self.opening = None
+
+    async def _read_on(self) -> None:
+        """Take over events that are in the journal but not from here: the journal is the truth.
+
+        Such a one is a write of a server that was killed, landing late.
+        """
+        session_id = self.state.session.session_id
+        for event in await self._journal.events(session_id, self.state.seq):
+            log.warning(
+                "session %d: event %d was not written by this server", session_id, event.seq
+            )
+            self._apply(event)
 
     def _apply(self, event: TradeEvent) -> None:
         self.state = self.state.after(event)
         self._unprojected[event.seq] = event
         if event.kind is EventKind.CLOSED:
             self.latched.pop(event.trade.trade_id, None)
-        self._announce(event, self.state)
+        try:
+            self._announce(event, self.state)
+        except Exception:
+            # It is stored, so it has happened, whatever became of telling it.
+            log.exception("event %d-%d could not be told", event.session_id, event.seq)
 
     def _apply_session(self, session: Session) -> None:
         self.state = self.state.with_session(session)
@@ -167,14 +215,17 @@ class Ledger:
         retry_s = _FIRST_RETRY_S
         while self._unsettled is not None or self.latched or self._unprojected:
             try:
-                async with self.lock:
+                async with self.turns.turn():
                     await self._settle()
                     await self._close_latched()
                     await self.flush()
-            except VyomoError as error:
+            except Exception as error:
+                # Also what nobody expected: this work must be done in the end.
                 if retry_s == _FIRST_RETRY_S:
+                    known = isinstance(error, VyomoError)
                     session_id = self.state.session.session_id
-                    log.warning("session %d: a write waits for the store: %s", session_id, error)
+                    what = "waits for the store" if known else "failed and is repeated"
+                    log.warning("session %d: a write %s", session_id, what, exc_info=not known)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
             else:

@@ -20,6 +20,7 @@ from vyomo_rt.wire.frame import Framing
 
 log = logging.getLogger(__name__)
 
+CLOSE_FAILED = 1011
 CLOSE_ERRORS = 4509
 _MAX_ERRORS = 100
 _ERROR_WINDOW_S = 60.0
@@ -163,7 +164,7 @@ class WebSocketConnection(Connection):
     def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
         if isinstance(event, CloseConnection):
             self._finish(inbound, event)
-        elif self._ended:
+        elif self.peer.closed:
             return
         elif isinstance(event, str):
             if self._inbox is None:
@@ -177,7 +178,8 @@ class WebSocketConnection(Connection):
 
     def _run_inbox(self) -> None:
         """Carry out what was received, as far as the client's own pace allows."""
-        while self._inbox and self._pending is None and not self.peer.paused and not self._ended:
+        peer = self.peer
+        while self._inbox and self._pending is None and not (peer.paused or peer.closed):
             outcome = self._streaming.commands.receive(self.peer, self._inbox.popleft())
             if isinstance(outcome, bool):
                 self._count_error(outcome)
@@ -193,6 +195,10 @@ class WebSocketConnection(Connection):
 
     def _pending_done(self, pending: asyncio.Future[bool]) -> None:
         self._pending = None
+        if error := pending.exception():
+            log.error("%s %s: a command failed", self._name, self._id, exc_info=error)
+            self.close(CLOSE_FAILED, "the server failed: its log says why")
+            return
         self._count_error(pending.result())
         self._run_inbox()
 

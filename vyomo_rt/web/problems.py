@@ -70,7 +70,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except ConnectionError:
-        raise
+        # The client has left: there is nobody to tell, and aiohttp would log a fault.
+        return web.Response()
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return answer(Failed("the server failed: its log says why"))

@@ -37,7 +37,7 @@ class StreamRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/ws/auto-trader", self.websocket),
+            web.get("/ws/auto-trader", self.websocket, allow_head=False),
             web.get("/sse/auto-trader", self.everything),
             web.get("/sse/sessions/{sessionId}", self.session),
             web.get("/sse/prices", self.prices),
@@ -55,7 +55,9 @@ class StreamRoutes:
         response = hand_over(request, connection)
         full = self._full
         connection.start()
-        if full:
+        if self._streaming.hub.closing:
+            self._streaming.hub.dismiss(connection.peer)
+        elif full:
             connection.close(CLOSE_TOO_MANY, "too many connections")
         elif early:
             connection.data_received(early)
@@ -95,7 +97,9 @@ class StreamRoutes:
             )
             response = hand_over(request, connection)
             connection.start()
-            if trouble is not None:
+            if hub.closing:
+                hub.dismiss(connection.peer)
+            elif trouble is not None:
                 connection.peer.reply(messages.error(trouble, None))
                 connection.close(0, str(trouble))
             else:
@@ -111,14 +115,13 @@ class StreamRoutes:
         self, session: tuple[SubscribeSession, SessionTopic] | None
     ) -> VyomoError | None:
         """What keeps the stream from starting now, but may not on the next try."""
-        if self._full:
-            return LimitExceeded("too many connections: try again later")
         try:
             if session is not None:
                 await self._streaming.commands.load(*session)
         except Unavailable as error:
             return error
-        return None
+        # Asked last: while the store was read others may have come.
+        return LimitExceeded("too many connections: try again later") if self._full else None
 
 
 def _commands(

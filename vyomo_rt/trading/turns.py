@@ -1,0 +1,33 @@
+"""Whose turn it is to write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vyomo_rt.domain.errors import Unavailable
+
+
+class Turns:
+    """A queue for writes; who waits behind one that found the store away gives up with it.
+
+    Otherwise each would wait for the store as long again, one behind the other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._failures = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn and have it. Raises Unavailable."""
+        failures = self._failures
+        async with self._lock:
+            if failures != self._failures:
+                raise Unavailable("the database does not answer; nothing was changed, try again")
+            try:
+                yield
+            except Unavailable:
+                self._failures += 1
+                raise
