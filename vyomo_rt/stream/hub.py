@@ -49,6 +49,9 @@ class Hub:
         self.prices = Prices(now=now, quote=sources.quote)
         self.paused: set[Peer] = set()
         self.closing = False
+        # The newest slot whose beats have begun: one that is late is still to come, and
+        # who subscribed meanwhile must not get it right behind the snapshot.
+        self._begun = 0
         self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
         self._topics: dict[int, SessionTopic] = {}
@@ -82,12 +85,13 @@ class Hub:
 
     async def run(self, before_beat: Callable[[], Awaitable[None]]) -> None:
         """Send the beats, one slot of 100 ms after the other, until cancelled."""
-        last = self.slot()
+        last = self._begun = _slot()
         while True:
             await asyncio.sleep((last + 1) * SLOT_MS / 1000 - asyncio.get_running_loop().time())
-            slot = self.slot()
+            slot = _slot()
             if slot == last:
                 continue
+            self._begun = slot
             try:
                 await before_beat()
                 for topic in list(self._topics.values()):
@@ -97,10 +101,6 @@ class Hub:
                 # One bad message must not silence everybody for good.
                 log.exception("a beat failed")
             last = slot
-
-    def slot(self) -> int:
-        """The running number of the present slot."""
-        return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
 
     # -- the life of a peer ----------------------------------------------------
 
@@ -212,7 +212,7 @@ class Hub:
         self._hold(peer)
         peer.cursor = cursor
         peer.due_session = True
-        topic.join(peer, beat_from(self.slot(), peer.update_interval_ms))
+        topic.join(peer, beat_from(self._begun, peer.update_interval_ms))
 
     def drop_session(self, peer: Peer) -> None:
         """Leave the topic; what still waited for the peer is discarded."""
@@ -231,7 +231,7 @@ class Hub:
         due = peer.due_prices.intersection(symbols).union(named)
         beat = peer.price_beat
         if beat is None or beat.slots * SLOT_MS != peer.price_interval_ms:
-            beat = beat_from(self.slot(), peer.price_interval_ms)
+            beat = beat_from(self._begun, peer.price_interval_ms)
         self.drop_prices(peer)
         self._hold(peer)
         peer.symbols = symbols
@@ -270,3 +270,8 @@ class Hub:
         if not peer.paused:
             peer.reply(messages.server_shutdown(after_ms))
         peer.close(CLOSE_SHUTDOWN, "server shutdown")
+
+
+def _slot() -> int:
+    """The running number of the present slot."""
+    return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
