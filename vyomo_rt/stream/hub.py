@@ -13,7 +13,7 @@ from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.domain.trade import TradeEvent
-from vyomo_rt.stream.beats import SLOT_MS, beat_from
+from vyomo_rt.stream.beats import SLOT_MS, Beat, beat_from
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import SLICE, Prices
 from vyomo_rt.stream.sessions import SessionTopic
@@ -51,7 +51,7 @@ class Hub:
         self.closing = False
         # The newest slot whose beats have begun: one that is late is still to come, and
         # who subscribed meanwhile must not get it right behind the snapshot.
-        self._begun = 0
+        self._begun: int | None = None
         self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
         self._topics: dict[int, SessionTopic] = {}
@@ -207,12 +207,15 @@ class Hub:
         if not topic.users:
             del self._topics[topic.session_id]
 
+    def _beat(self, interval_ms: int) -> Beat:
+        return beat_from(_slot() if self._begun is None else self._begun, interval_ms)
+
     def take_session(self, peer: Peer, topic: SessionTopic, cursor: int) -> None:
         """Put a peer into a topic at a place in its log; its state is due."""
         self._hold(peer)
         peer.cursor = cursor
         peer.due_session = True
-        topic.join(peer, beat_from(self._begun, peer.update_interval_ms))
+        topic.join(peer, self._beat(peer.update_interval_ms))
 
     def drop_session(self, peer: Peer) -> None:
         """Leave the topic; what still waited for the peer is discarded."""
@@ -231,7 +234,7 @@ class Hub:
         due = peer.due_prices.intersection(symbols).union(named)
         beat = peer.price_beat
         if beat is None or beat.slots * SLOT_MS != peer.price_interval_ms:
-            beat = beat_from(self._begun, peer.price_interval_ms)
+            beat = self._beat(peer.price_interval_ms)
         self.drop_prices(peer)
         self._hold(peer)
         peer.symbols = symbols
