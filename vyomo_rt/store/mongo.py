@@ -402,6 +402,8 @@ def _reading() -> Iterator[None]:
 
 
 def _in_short(error: PyMongoError) -> str:
+    if type(error).__name__.startswith("_"):
+        return "the driver gave it up when the database stopped answering"
     # The driver's text goes on about its timeouts and every host it knows.
     return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"
 
