@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import ServerProcess, until
+from tests.support import Rest, ServerProcess, until
 from vyomo_rt.store.embedded import EmbeddedServer
 
 MakeServer = Callable[..., ServerProcess]
@@ -232,3 +232,18 @@ async def test_it_is_not_ready_while_its_store_is_frozen_but_alive_all_the_same(
         finally:
             os.kill(child, signal.SIGCONT)
         await until(ready, within_s=10)
+
+
+async def test_simulated_prices_are_fresh_from_the_first_request_on(
+    server_process: MakeServer,
+) -> None:
+    """Also after a restart, when the prices that were kept are stale."""
+    for _ in range(2):
+        server = server_process("--feed", "sim")
+        url = await server.start()
+        async with aiohttp.ClientSession() as http:
+            rest = Rest(url, http)
+            _, answer = await rest.call("GET", "/prices")
+            assert len(answer["prices"]) > 10
+            assert not any(price["stale"] for price in answer["prices"])
+        await server.stop()

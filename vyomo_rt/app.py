@@ -114,6 +114,9 @@ async def running(
         )
         await runner.setup()
         try:
+            # Lets the tasks take their first step: simulated prices are there from the first
+            # request on.
+            await asyncio.sleep(0)
             for sock in sockets:
                 await web.SockSite(runner, sock, backlog=BACKLOG).start()
             # What exists now lives as long as the process: collections need not look at it.

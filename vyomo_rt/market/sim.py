@@ -63,12 +63,14 @@ class SimFeed:
             step_ms = now_ms - now_ms % STEP_MS
             # A sleep may end a moment early by this clock.
             if step_ms != last_ms:
-                await self._tick(step_ms, accept)
+                await self._tick(step_ms, accept, at_once=last_ms is None)
                 last_ms = step_ms
             await self._sleep((STEP_MS - self._now() % STEP_MS) / 1000)
 
-    async def _tick(self, step_ms: int, accept: Accept) -> None:
+    async def _tick(self, step_ms: int, accept: Accept, *, at_once: bool) -> None:
+        """Send every symbol's price; ``at_once`` for the first: there is nobody yet to hold up."""
         for symbol, path in self._paths.items():
             accept(symbol, path.price_e4(step_ms), step_ms)
-            # At midnight each path draws a new day, which takes about a millisecond.
-            await self._sleep(0)
+            if not at_once:
+                # At midnight each path draws a new day, which takes about a millisecond.
+                await self._sleep(0)
