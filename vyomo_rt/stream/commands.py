@@ -155,27 +155,33 @@ class Commands:
 
     def subscribe_prices(self, peer: Peer, command: SubscribePrices) -> list[str]:
         """Add symbols to the peer's set; returns those that the feed does not know."""
-        named = self.check_prices(peer, command)
+        known, unknown = self.check_prices(peer, command)
         if command.price_interval is not None:
             peer.price_interval_ms = command.price_interval
         if command.only_changes is not None:
             peer.only_changes = command.only_changes
-        known = [symbol for symbol in named if self._hub.sources.knows(symbol)]
         self._hub.take_prices(peer, tuple(sorted({*peer.symbols, *known})), known)
         self._hub.owe_status(peer)
-        return [symbol for symbol in named if symbol not in known]
+        return unknown
 
-    def check_prices(self, peer: Peer | None, command: SubscribePrices) -> list[str]:
-        """The symbols of a command, each once. Raises BadRequest or LimitExceeded."""
+    def check_prices(
+        self, peer: Peer | None, command: SubscribePrices
+    ) -> tuple[list[str], list[str]]:
+        """The symbols of a command that the feed knows, and the others, each once.
+
+        Raises BadRequest or LimitExceeded.
+        """
         named = list(dict.fromkeys(_parse_symbols(command.symbols)))
-        known = {symbol for symbol in named if self._hub.sources.knows(symbol)}
+        knows = self._hub.sources.knows
+        known = [symbol for symbol in named if knows(symbol)]
+        unknown = [symbol for symbol in named if not knows(symbol)]
         present = peer.symbols if peer is not None else ()
         if max(len(named), len({*present, *known})) > self._max_symbols:
             raise LimitExceeded(
                 f"symbols: at most {self._max_symbols} symbols a connection,"
                 f" and it has {len(present)}"
             )
-        return named
+        return known, unknown
 
     def subscription(self, peer: Peer, unknown: Sequence[str]) -> messages.Subscription:
         """The peer's whole subscription, as an ack shows it."""

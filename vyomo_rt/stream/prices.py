@@ -110,20 +110,22 @@ class Prices:
     async def beat(self, after_slot: int, upto_slot: int) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""
         due = [
-            (key, audience)
-            for key, audience in self._audiences.items()
-            if is_due(key.beat, after_slot, upto_slot)
+            audience
+            for audience in self._audiences.values()
+            if is_due(audience.key.beat, after_slot, upto_slot)
         ]
-        for key, audience in due:
+        for audience in due:
+            key = audience.key
             for peer in audience.waiting:
                 due_symbols = self._changed(peer) if key.only_changes else key.symbols
                 peer.due_prices.update(due_symbols)
             if key.only_changes:
-                await self._beat_changes(key, audience)
+                await self._beat_changes(audience)
             else:
-                await self._beat_all(key, audience)
+                await self._beat_all(audience)
 
-    async def _beat_all(self, key: _AudienceKey, audience: Audience[_AudienceKey]) -> None:
+    async def _beat_all(self, audience: Audience[_AudienceKey]) -> None:
+        key = audience.key
         current = [self._current(symbol) for symbol in key.symbols]
         frames = [at[1][key.framing] for at in current if at is not None]
         if not frames:
@@ -152,12 +154,13 @@ class Prices:
         else:
             peer.due_prices |= wanted
 
-    async def _beat_changes(self, key: _AudienceKey, audience: Audience[_AudienceKey]) -> None:
+    async def _beat_changes(self, audience: Audience[_AudienceKey]) -> None:
         """Like ``_beat_all``, but each peer gets what differs from what it has seen.
 
         Peers that were served together have seen the same, and share the dict
         that says so; what differs from it is joined once for all of them.
         """
+        key = audience.key
         current = {s: at for s in key.symbols if (at := self._current(s)) is not None}
         view = {symbol: (quote.price_e4, quote.stale) for symbol, (quote, _) in current.items()}
         stamp = next(self._stamps)

@@ -83,27 +83,27 @@ class SessionTopic:
         entry = Entry(event.kind, messages.trade_event(event, self.epoch))
         self.log.append(entry)
         named = [(event.kind.value, entry.frame), ("session_update", self._update_frame())]
-        for key, audience in self._audiences.items():
-            self._send(key, audience, named)
+        for audience in self._audiences.values():
+            self._send(audience, named)
 
     def publish_state(self, state: SessionState) -> None:
         """Send the figures after a change that is no trade event."""
         self.state = state
         named = [("session_update", self._update_frame())]
-        for key, audience in self._audiences.items():
-            self._send(key, audience, named)
+        for audience in self._audiences.values():
+            self._send(audience, named)
 
     def beat(self, after_slot: int, upto_slot: int) -> None:
         """Send figures and P&L to those whose interval has passed."""
         due = [
-            (key, audience)
-            for key, audience in self._audiences.items()
-            if is_due(key.beat, after_slot, upto_slot)
+            audience
+            for audience in self._audiences.values()
+            if is_due(audience.key.beat, after_slot, upto_slot)
         ]
         if due:
             named = list(self._state_frames(None))
-            for key, audience in due:
-                self._send(key, audience, named)
+            for audience in due:
+                self._send(audience, named)
 
     def send_state(self, peer: Peer) -> None:
         """Send one peer the present figures and P&L; the first ones after ``since`` say so."""
@@ -126,12 +126,8 @@ class SessionTopic:
             if self.log.base == base:
                 self.log.prepend(entries)
 
-    def _send(
-        self,
-        key: _AudienceKey,
-        audience: Audience[_AudienceKey],
-        named: Sequence[tuple[str, Frame]],
-    ) -> None:
+    def _send(self, audience: Audience[_AudienceKey], named: Sequence[tuple[str, Frame]]) -> None:
+        key = audience.key
         for peer in audience.waiting:
             peer.due_session = True
         frames = [frame[key.framing] for name, frame in named if name in key.types]
