@@ -39,6 +39,16 @@ async def test_all_well_is_exit_code_0_and_a_terminal_without_utf_8_gets_ascii(
     assert {line[:3] for line in lines[:-1]} == {"ok "}
 
 
+async def test_it_ends_quietly_when_nobody_reads_on(server: Rest) -> None:
+    process = await start(server.url)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 1
+
+
 async def test_ctrl_c_ends_it_quietly_with_130(server: Rest) -> None:
     process = await start(server.url, "--idle", "60")
     assert process.stdout is not None
@@ -77,6 +87,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
 def test_addresses_are_taken_as_people_write_them() -> None:
     for text in ("my.app:4025", "ws://my.app:4025/", "http://my.app:4025"):
         assert str(options(text).url).rstrip("/") == "http://my.app:4025"
+    assert str(options("ws://my.app:4025/ws/auto-trader").url).rstrip("/") == "http://my.app:4025"
     assert str(options("wss://my.app/rt/").url) == "https://my.app/rt"
     assert options("my.app", origin="HTTPS://My.App/").origin == "https://my.app"
     assert options("my.app", symbol=" nifty ").symbol == "NIFTY"

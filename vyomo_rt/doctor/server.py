@@ -23,6 +23,7 @@ API = "/api/auto-trader"
 ANSWER_WITHIN_S = 3.0
 Query = Mapping[str, str | int]
 _S = TypeVar("_S", bound=Stream)
+_ENDPOINT = re.compile(r"(/(ws|sse|api)/auto-trader)?/*$")
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/?#]+")
 
 
@@ -71,7 +72,8 @@ def _url(text: str) -> URL:
     scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
     if scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
         raise UsageError(f"URL: expected something like http://localhost:4025, got {text!r}")
-    return url.with_scheme(scheme).with_path(url.path.rstrip("/"))
+    # Who pastes the address of a stream means the server that has it.
+    return url.with_scheme(scheme).with_path(_ENDPOINT.sub("", url.path))
 
 
 class Refused(Problem):

@@ -29,7 +29,8 @@ async def opening(server: Server) -> list[Finding]:
     except Problem as problem:
         return [*findings, wrong(str(problem))]
     server.events = stream
-    return findings or [well(f"first event after {first_ms:.0f} ms, nothing holds events back")]
+    watched = "nothing holds events back" if server.beats else "no beats to watch yet"
+    return findings or [well(f"first event after {first_ms:.0f} ms, {watched}")]
 
 
 async def head(server: Server) -> list[Finding]:
