@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from vyomo_rt.app import running
 from vyomo_rt.config import Settings
@@ -72,6 +75,21 @@ async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
     port = sockets[0].getsockname()[1]
     async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
         yield Rest(f"http://127.0.0.1:{port}", http)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a server started: the one of its embedded store."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def program(*names: str) -> str:
+    """The path of the first program that is installed; without one a test skips, in CI it fails."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI"):
+        pytest.fail(f"{names[0]} is not installed")
+    pytest.skip(f"{names[0]} is not installed")
 
 
 class ServerProcess:
