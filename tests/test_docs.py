@@ -212,6 +212,24 @@ def test_what_is_left_to_do_by_hand_is_at_least_spelled_right() -> None:
             subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
 
 
+async def test_the_python_program_prints_prices(server_process: MakeServer, tmp_path: Path) -> None:
+    url = await server_process(*_SERVER_FLAGS["demo"]).start()
+    (block,) = blocks(README, "python", "client")
+    program = tmp_path / "program.py"
+    program.write_text(block.text.replace(f"http://{_ADDRESS}", url))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", program), stdout=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            assert process.stdout is not None
+            printed = (await process.stdout.readline()).decode()
+    finally:
+        process.kill()
+        await process.wait()
+    assert re.fullmatch(r"NIFTY \d+(\.\d+)?\n", printed)
+
+
 def test_the_javascript_uses_what_the_module_offers() -> None:
     (block,) = blocks(README, "js", "module")
     name, path = re.findall(r'import \{ (\w+) \} from "http://localhost:4025/(\S+)"', block.text)[0]
