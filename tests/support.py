@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from vyomo_rt.app import running
 from vyomo_rt.config import Settings
@@ -116,6 +119,16 @@ class ServerProcess:
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
+
+
+def program(*names: str) -> str:
+    """The path of the first program that is installed; without one a test skips, in CI it fails."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI"):
+        pytest.fail(f"{names[0]} is not installed")
+    pytest.skip(f"{names[0]} is not installed")
 
 
 async def until(condition: Callable[[], Any | Awaitable[Any]], within_s: float = 5.0) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright
+
+from tests.support import program
 
 START_WITHIN_S = 30
 CHROMIUM_FLAGS = [
@@ -25,16 +26,6 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def program(*names: str) -> str:
-    """The path of the first program that is installed; without one a test skips, in CI it fails."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is not installed")
-    pytest.skip(f"{names[0]} is not installed")
 
 
 @contextmanager
