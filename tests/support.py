@@ -136,6 +136,16 @@ class ServerProcess:
         await self.stop(signal.SIGKILL)
 
 
+def program(*names: str) -> str:
+    """The path of the first program that is installed; without one a test skips, in CI it fails."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI"):
+        pytest.fail(f"{names[0]} is not installed")
+    pytest.skip(f"{names[0]} is not installed")
+
+
 async def until(condition: Callable[[], Any | Awaitable[Any]], within_s: float = 5.0) -> Any:
     """Wait until a condition holds, and return what it returned."""
     async with asyncio.timeout(within_s):
