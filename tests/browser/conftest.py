@@ -11,9 +11,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from playwright.async_api import Page, async_playwright
+
+from tests.browser.cable import Cable, laid_cable
 
 START_WITHIN_S = 30
 CHROMIUM_FLAGS = [
@@ -32,9 +35,11 @@ def program(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is not installed")
-    pytest.skip(f"{names[0]} is not installed")
+    return missing(f"{names[0]} is not installed")
+
+
+def missing(reason: str) -> NoReturn:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 @contextmanager
@@ -97,6 +102,12 @@ def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+async def cable(server: str) -> AsyncIterator[Cable]:
+    async with laid_cable(server) as cable:
+        yield cable
+
+
+@pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw."""
     chromium = program("chromium", "chromium-browser", "google-chrome")
@@ -113,4 +124,17 @@ async def page() -> AsyncIterator[Page]:
 
 @pytest.fixture
 def node() -> str:
-    return program("node")
+    path = program("node")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip().removeprefix("v").split(".")[0]) < 20:
+        missing(f"Node.js {version.strip()} is too old: 20 or newer is needed")
+    return path
+
+
+@pytest.fixture
+def node_modules() -> Path:
+    """What tests/js/package.json names; without it a test skips, in CI it fails."""
+    folder = Path(__file__).parents[1] / "js" / "node_modules"
+    if not folder.exists():
+        missing("tests/js/node_modules is missing: run `make tests/js/node_modules`")
+    return folder
