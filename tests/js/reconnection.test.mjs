@@ -108,6 +108,10 @@ describe("reconnection", () => {
     assert.equal(states.at(-1).state, "open");
     t.mock.timers.tick(15_000);
     assert.equal(states.at(-1).detail, "the server fell silent");
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    t.mock.timers.tick(30_000);
+    assert.equal(states.at(-1).state, "open");
   });
 });
 
@@ -222,7 +226,7 @@ describe("SSE", () => {
     const { heard, states } = following(t, { transport: "sse" });
     streams[0].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 4000 });
     streams[0].drop();
-    assert.equal(heard.at(-1).type, "error");
+    assert.deepEqual([heard.at(-1).type, heard.at(-1).command], ["error", undefined]);
     assert.deepEqual([states.at(-1).detail, states.at(-1).retryInMs], ["the store is away", 4000]);
   });
 
@@ -257,6 +261,14 @@ describe("SSE", () => {
     assert.equal(client.status.detail, "nothing is subscribed yet");
   });
 
+  it("says which half of the subscription has to wait", async (t) => {
+    const { client, heard } = following(t, { transport: "sse" });
+    client.subscribePrices(["NIFTY"]);
+    await turn();
+    streams[1].say({ type: "error", code: "unavailable", message: "the store is away" });
+    assert.equal(heard.at(-1).command, "subscribe_prices");
+  });
+
   it("says which half of the subscription was refused", async (t) => {
     t.mock.method(globalThis, "fetch", problem(400));
     const { client, heard } = following(t, { transport: "sse" });
@@ -278,12 +290,33 @@ describe("SSE", () => {
     assert.deepEqual([client.status.state, states.at(-1).detail], ["closed", "no session 99"]);
   });
 
-  it("backs off when a proxy answers for a server that restarts", async (t) => {
-    t.mock.method(globalThis, "fetch", async () => new Response("Bad gateway", { status: 502 }));
-    const { states } = following(t, { transport: "sse" });
+  for (const status of [404, 502]) {
+    it(`backs off when a proxy answers ${status} for a server that restarts`, async (t) => {
+      t.mock.method(globalThis, "fetch", async () => new Response("Oops", { status }));
+      const { states } = following(t, { transport: "sse" });
+      streams[0].refuse();
+      await turn();
+      assert.deepEqual([states.at(-1).state, states.at(-1).detail], ["waiting", `HTTP ${status}`]);
+    });
+  }
+
+  it("backs off from a refusal that may pass, and tells of it", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(503));
+    const { heard, states } = following(t, { transport: "sse" });
     streams[0].refuse();
     await turn();
-    assert.deepEqual([states.at(-1).state, states.at(-1).detail], ["waiting", "HTTP 502"]);
+    assert.deepEqual([states.at(-1).state, heard.at(-1).message], ["waiting", "no session 99"]);
+  });
+
+  it("does not come back from asking why when the page has closed it", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(404));
+    const { client, heard, states } = following(t, { transport: "sse" });
+    client.subscribeSession(99);
+    await turn();
+    streams[1].refuse();
+    client.close();
+    await turn();
+    assert.deepEqual([streams.length, states.at(-1).state, heard.length], [2, "closed", 1]);
   });
 
   it("has no ping", (t) => {

@@ -83,6 +83,18 @@ describe("subscriptions", () => {
       [[6, 11], ["NIFTY"]]);
   });
 
+  it("that a new connection refuses are forgotten", (t) => {
+    const { client } = following(t);
+    client.cut();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    sockets[1].say({ type: "error", id: sockets[1].sent[0].id, code: "not_found", message: "no session 6" });
+    client.cut();
+    t.mock.timers.tick(1000);
+    sockets[2].open();
+    assert.deepEqual(sockets[2].sent, []);
+  });
+
   it("made while the line is closing are sent over the next one", (t) => {
     const { client } = following(t);
     sockets[0].readyState = 2;
@@ -160,11 +172,12 @@ describe("listeners", () => {
   }
 
   it("hear messages of types that came later", (t) => {
-    const { heard } = following(t);
+    const { client, heard } = following(t);
     for (const message of [{ type: "margin_call" }, { type: "risk", seq: 12 }]) {
       sockets[0].say(message);
       assert.deepEqual(heard.at(-1), message);
     }
+    assert.equal(client.position.seq, 10);
   });
 
   it("hear their type, and all messages as `message`, until they end", (t) => {
