@@ -1,62 +1,75 @@
 // @ts-check
+// Client of a vyomo-rt server. Made for browsers; other places pass in what they lack. The types
+// below are what vyomo-rt.d.ts is made of (`make types`).
+
+/** @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed"} SessionType */
+/** @typedef {"ws" | "sse"} Transport */
+/** @typedef {"subscribe_session" | "unsubscribe_session" | "subscribe_prices"
+ *   | "unsubscribe_prices"} Command */
 /**
- * Client of a vyomo-rt server: prices, trades and P&L over WebSocket or Server-Sent Events.
- *
- *     import { VyomoClient } from "http://localhost:4025/static/vyomo-rt.js";
- *     const client = new VyomoClient();
- *     client.on("pnl_update", ({ data }) => console.log(data.symbol, data.unrealizedPnL));
- *     client.subscribeSession(6);
- *     client.subscribePrices(["NIFTY", "BANKNIFTY"], { priceInterval: 500 });
- *     client.connect();
- *
- * After a lost connection it comes back by itself, takes up the same subscription and resumes the
- * session where it stopped: every trade event is delivered once and in order.
- *
- * @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed"} SessionType
- * @typedef {"ws" | "sse"} Transport
- * @typedef {{ sessionId: number, seq: number, epoch?: string }} Position the last trade event that
- *   was delivered; `epoch` names the history in which `seq` counts
- * @typedef {{ sessionId: number | null, types?: SessionType[], updateInterval?: number,
- *   symbols: string[], priceInterval?: number, onlyChanges?: boolean }} Subscription
- * @typedef {{ state: "connecting" | "open" | "waiting" | "closed", transport: Transport,
- *   detail: string, code?: number, retryInMs?: number }} Status `waiting`: it will try again by
- *   itself; `closed`: it will not; `code`: why a WebSocket closed
- * @typedef {{ tradeId: number, sessionId: number, symbol: string, side: "BUY" | "SELL",
- *   quantity: number, entryPrice: number, timestamp: string }} Trade
- * @typedef {{ stopLoss?: number | null, target?: number | null }} Exits
- * @typedef {{ exitPrice: number, pnl: number, pnlPercent: number,
- *   exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK" }} Exit
- * @typedef {{ type: string, id?: string | number, seq?: number, data?: any, result?: any,
- *   message?: string, code?: string, retryAfterMs?: number }} AnyMessage
- *
- * @typedef {object} Messages what `on` hears, by type
- * @property {{ data: { symbol: string, price: number, timestamp: string, asOf: string,
- *   source: string, stale: boolean } }} price_update
- * @property {{ seq: number, data: Trade & Exits & { status: "OPEN" } }} trade_opened
- * @property {{ seq: number, data: Trade & Exit & { status: "CLOSED" } }} trade_closed
- * @property {{ seq: number, recovered?: boolean, data: { sessionId: number, status: string,
+ * The last trade event that was delivered; `epoch` names the history in which `seq` counts.
+ * @typedef {{ sessionId: number, seq: number, epoch?: string }} Position
+ */
+/** @typedef {{ sessionId: number | null, types?: SessionType[], updateInterval?: number,
+ *   symbols: string[], priceInterval?: number, onlyChanges?: boolean }} Subscription */
+/** @typedef {{ tradeId: number, sessionId: number, symbol: string, side: "BUY" | "SELL",
+ *   quantity: number, entryPrice: number, timestamp: string }} Trade */
+/** @typedef {{ stopLoss?: number | null, target?: number | null }} Exits */
+/** @typedef {{ exitPrice: number, pnl: number, pnlPercent: number,
+ *   exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK" }} Exit */
+/** @typedef {{ sessionId: number, status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED",
  *   currentCapital: number, totalPnL: number, todayPnL: number, unrealizedPnL: number,
  *   totalTrades: number, openTrades: number, winningTrades: number, losingTrades: number,
- *   winRate: number, timestamp: string } }} session_update
+ *   winRate: number, timestamp: string }} Figures */
+/** @typedef {{ symbol: string, price: number, timestamp: string, asOf: string, source: string,
+ *   stale: boolean }} Quote */
+
+/**
+ * What the server sends, by type; docs/protocol.md says what it means.
+ * @typedef {object} Messages
+ * @property {{ data: Quote }} price_update
+ * @property {{ seq: number, data: Trade & Exits & { status: "OPEN" } }} trade_opened
+ * @property {{ seq: number, data: Trade & Exit & { status: "CLOSED" } }} trade_closed
+ * @property {{ seq: number, recovered?: boolean, data: Figures }} session_update
  * @property {{ data: Trade & Exits & { currentPrice: number, unrealizedPnL: number,
  *   pnlPercent: number, stale: boolean } }} pnl_update
  * @property {{ data: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string,
  *   timestamp: string } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown
  * @property {{ id?: string | number, timestamp: string }} pong
- * @property {{ id?: string | number, result: Subscription & { seq?: number, epoch?: string,
- *   recovered?: boolean, unknown?: string[] } }} ack
+ * @property {{ id?: string | number, connectionId?: string, result: Subscription & {
+ *   seq?: number | null, epoch?: string | null, recovered?: boolean, unknown?: string[] } }} ack
  * @property {{ id?: string | number, message: string, code?: string, detail?: string,
- *   retryAfterMs?: number }} error
- * @property {AnyMessage} message every one of the above
- * @property {Status} status the connection changed
+ *   retryAfterMs?: number, command?: Command }} error `command`: the one that was refused, if any
  */
+/** @typedef {{ [T in keyof Messages]: { type: T } & Messages[T] }} Typed */
+/** @typedef {Typed[keyof Messages]} AnyMessage */
+
+/**
+ * What the client itself says.
+ * @typedef {object} Reports
+ * @property {AnyMessage} message every message, after those who listen to its type
+ * @property {{ text: string, transport: Transport }} raw a text as it came, before it is read
+ * @property {Status} status the connection changed
+ * @property {Gap} gap events were lost
+ */
+/**
+ * `waiting`: it will try again by itself; `closed`: it will not. `code`: why a WebSocket closed.
+ * @typedef {{ state: "connecting" | "open" | "waiting" | "closed", transport: Transport,
+ *   detail: string, code?: number, retryInMs?: number }} Status
+ */
+/**
+ * The session's trade events after `from`, up to `to`, were not delivered and will not be. If `to`
+ * is less than `from`, the server has begun another history.
+ * @typedef {{ sessionId: number, from: number, to: number, recovered: false }} Gap
+ */
+/** @typedef {Typed & Reports} Events */
 
 const SSE_EVENTS = ["ack", "price_update", "trade_opened", "trade_closed", "session_update",
   "pnl_update", "feed_status", "server_shutdown", "server_error"];
 /** After these another attempt would only be refused again. */
-const FINAL_CODES = new Set([4500, 4502, 4503, 4507, 4509]);
-const FINAL_STATUSES = new Set([400, 401, 403, 404]);
+const FINAL_CODES = new Set([1009, 4500, 4502, 4503, 4507, 4509]);
+const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
 const BACK_OFF_MS = 1000;
@@ -74,6 +87,27 @@ const subscription = ({ sessionId, types, updateInterval, symbols, priceInterval
 /** @param {string[]} symbols @returns {string[]} as the server spells them */
 const spelled = (symbols) => symbols.map((symbol) => symbol.trim().toUpperCase());
 
+/** @param {string} text @returns {any} the message in it; undefined if there is none */
+function parsed(text) {
+  try {
+    const message = JSON.parse(text);
+    return typeof message?.type === "string" ? message : undefined;
+  } catch { /* not JSON */ }
+}
+
+/**
+ * Prices, trades and P&L of a vyomo-rt server, over WebSocket or Server-Sent Events.
+ *
+ *     import { VyomoClient } from "http://localhost:4025/static/vyomo-rt.js";
+ *     const client = new VyomoClient();
+ *     client.on("pnl_update", ({ data }) => console.log(data.symbol, data.unrealizedPnL));
+ *     client.subscribeSession(6);
+ *     client.subscribePrices(["NIFTY", "BANKNIFTY"], { priceInterval: 500 });
+ *     client.connect();
+ *
+ * After a lost connection it comes back by itself, takes up the same subscription and resumes the
+ * session where it stopped: every trade event is delivered once and in order.
+ */
 export class VyomoClient extends EventTarget {
   /** @type {Status} */
   #status = { state: "closed", transport: "ws", detail: "not connected yet" };
@@ -87,14 +121,18 @@ export class VyomoClient extends EventTarget {
   #link = null;
   /** What the page asked for. */
   #wanted = subscription({});
-  /** What the server last confirmed; a refused change falls back to it. */
+  /** What the server last said that this connection has; a refused change falls back to it. */
   #accepted = subscription({});
+  /** What was accepted when last no change was under way, maybe on an earlier connection. */
+  #settled = subscription({});
+  /** @type {string | null} */
+  #connectionId = null;
   /** @type {Position | null} */
   #position = null;
   /** @type {Position | null | undefined} where the page wants a session to start that is not yet
    * accepted: null is a fresh snapshot; undefined goes on at #position */
   #start;
-  /** @type {Map<unknown, string>} commands without an answer, by id */
+  /** @type {Map<unknown, Command>} commands without an answer, by id */
   #pending = new Map();
   #lastId = 0;
   #attempt = 0;
@@ -116,13 +154,17 @@ export class VyomoClient extends EventTarget {
    *   that this module was loaded from
    * @param {"auto" | Transport} [options.transport] `auto` takes WebSocket, and Server-Sent Events
    *   where that can't be opened
-   * @param {any} [options.WebSocket] a class to use where there is no global one
-   * @param {any} [options.EventSource] likewise
+   * @param {new (url: string) => any} [options.WebSocket] a class to use where there is no global
+   *   one
+   * @param {new (url: string) => any} [options.EventSource] likewise
    */
   constructor(options = {}) {
     super();
     this.#base = new URL(options.url ?? new URL("..", import.meta.url));
     this.#base.protocol = this.#base.protocol.replace(/^ws/, "http");
+    if (!/^https?:$/.test(this.#base.protocol)) {
+      throw new TypeError(`url: the server's address with http:// or ws://, not ${this.#base}`);
+    }
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#choice = options.transport ?? "auto";
     this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
@@ -132,18 +174,28 @@ export class VyomoClient extends EventTarget {
   /** The connection, as last reported by a `status` event. */
   get status() { return this.#status; }
 
-  /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`. */
+  /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+   * @returns {Position | null} */
   get position() { return this.#position && { ...this.#position }; }
 
+  /** The server's name for this connection, for its log; null while there is none. */
+  get connectionId() { return this.#connectionId; }
+
   /**
-   * Calls `listener` with every message of a type.
-   * @template {keyof Messages} T
-   * @param {T} type a message type, `message` for all of them, or `status`
-   * @param {(message: Messages[T]) => void} listener
+   * Calls `listener` with every message of a type. One that throws disturbs nobody else.
+   * @template {keyof Events} T
+   * @param {T} type a message type, `message` for all of them, or `status`, `gap`, `raw`
+   * @param {(message: Events[T]) => void} listener
    * @returns {() => void} ends it
    */
   on(type, listener) {
-    const heard = (/** @type {any} */ event) => listener(event.detail);
+    const heard = (/** @type {any} */ event) => {
+      try {
+        listener(event.detail);
+      } catch (error) {
+        (globalThis.reportError ?? console.error)(error); // Node would end the process
+      }
+    };
     this.addEventListener(type, heard);
     return () => this.removeEventListener(type, heard);
   }
@@ -155,15 +207,24 @@ export class VyomoClient extends EventTarget {
    */
   connect(transport = this.#choice) {
     if (this.#status.state !== "closed") return;
-    this.#choice = transport;
-    this.#transport = transport === "auto" ? (this.#WebSocket ? "ws" : "sse") : transport;
-    if (!(this.#transport === "ws" ? this.#WebSocket : this.#EventSource)) {
-      throw new TypeError(`no class for "${this.#transport}" here: pass one as an option`);
-    }
-    this.#attempt = this.#failedOpens = 0;
+    this.#choose(transport);
     globalThis.addEventListener?.("online", this.#online);
     this.#open();
   }
+
+  /**
+   * Goes over to another transport with subscription and position: nothing is lost or doubled.
+   * Nothing happens where it is in use already; a closed client takes it at the next `connect`.
+   * @param {"auto" | Transport} transport
+   */
+  use(transport) {
+    const before = this.#transport;
+    this.#choose(transport);
+    if (this.#status.state !== "closed" && this.#transport !== before) this.#open();
+  }
+
+  /** Drops an open connection as a failing network would: it comes back by itself and resumes. */
+  cut() { if (this.#status.state === "open") this.#lost("cut by the page"); }
 
   /** Closes the connection; subscription and position are kept for another `connect`. */
   close() { this.#finish("closed by the page"); }
@@ -171,7 +232,8 @@ export class VyomoClient extends EventTarget {
   /**
    * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
    * @param {number} sessionId
-   * @param {{ types?: SessionType[], updateInterval?: number, since?: number, epoch?: string }} [how]
+   * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
+   *   epoch?: string }} [options]
    */
   subscribeSession(sessionId, { types, updateInterval, since, epoch } = {}) {
     Object.assign(this.#wanted, { sessionId, types });
@@ -181,7 +243,8 @@ export class VyomoClient extends EventTarget {
   }
 
   unsubscribeSession() {
-    this.#wanted.sessionId = null;
+    this.#wanted.sessionId = this.#position = null;
+    this.#settled = { ...this.#settled, sessionId: null }; // to leave is never refused
     this.#command("unsubscribe_session", {});
   }
 
@@ -201,12 +264,28 @@ export class VyomoClient extends EventTarget {
   /** @param {string[]} [symbols] all of them if left out */
   unsubscribePrices(symbols) {
     const leaving = new Set(spelled(symbols ?? this.#wanted.symbols));
-    this.#wanted.symbols = this.#wanted.symbols.filter((symbol) => !leaving.has(symbol));
+    for (const held of [this.#wanted, this.#settled]) {
+      held.symbols = held.symbols.filter((symbol) => !leaving.has(symbol));
+    }
     this.#command("unsubscribe_prices", { symbols });
   }
 
   /** Asks for a `pong`. @returns {boolean} false where nobody can be asked: SSE, no connection */
   ping() { return this.#transport === "ws" && this.#send("ping", {}); }
+
+  /** @param {"auto" | Transport} choice */
+  #choose(choice) {
+    if (!["auto", "ws", "sse"].includes(choice)) {
+      throw new TypeError(`transport: "auto", "ws" or "sse", not ${JSON.stringify(choice)}`);
+    }
+    const transport = choice === "auto" ? (this.#WebSocket ? "ws" : "sse") : choice;
+    const [name, found] = transport === "ws"
+      ? ["WebSocket", this.#WebSocket] : ["EventSource", this.#EventSource];
+    if (!found) throw new TypeError(`there is no ${name} here: pass one as the option ${name}`);
+    this.#choice = choice;
+    this.#transport = transport;
+    this.#attempt = this.#failedOpens = 0;
+  }
 
   #open() {
     this.#drop();
@@ -227,9 +306,8 @@ export class VyomoClient extends EventTarget {
       this.#sendWanted();
       this.#opened();
     };
-    socket.onmessage = (/** @type {any} */ event) => {
-      if (this.#link === socket) this.#receive(event.data);
-    };
+    socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
+    socket.onerror = () => {}; // `close` follows and says more; the package "ws" needs a listener
     socket.onclose = (/** @type {any} */ { code, reason }) => {
       if (this.#link === socket) this.#lost(reason || `the connection ended (${code})`, code);
     };
@@ -239,16 +317,15 @@ export class VyomoClient extends EventTarget {
   #openEventSource() {
     const url = new URL("sse/auto-trader", this.#base);
     const from = this.#resumption();
-    const lastEventId = from && `${from.sessionId}-${from.seq}${from.epoch ? `-${from.epoch}` : ""}`;
+    const lastEventId = from && [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
       const text = String(value ?? "");
       if (text) url.searchParams.set(name, text);
     }
     const source = this.#link = new this.#EventSource(url.href);
     for (const type of SSE_EVENTS) {
-      source.addEventListener(type, (/** @type {any} */ event) => {
-        if (this.#link === source) this.#receive(event.data);
-      });
+      source.addEventListener(type, (/** @type {any} */ event) =>
+        this.#receive(source, event.data));
     }
     // Left alone it would come back at a fixed pace, however long the server is in trouble.
     source.onerror = () => {
@@ -270,16 +347,17 @@ export class VyomoClient extends EventTarget {
       else await response.body?.cancel();
     } catch { /* nobody there: no answer to report */ }
     if (this.#link !== source) return;
-    if (!problem) return this.#lost(status ? `HTTP ${status}` : "the server can't be reached");
-    const message = problem.detail ?? problem.title ?? `HTTP ${status}`;
-    const repeated = JSON.stringify(this.#wanted) === JSON.stringify(this.#accepted);
-    if (!FINAL_STATUSES.has(status)) this.#lost(message);
-    else if (repeated) this.#finish(message);
+    const { detail, title, code } = problem ?? {};
+    const message = detail ?? title ?? (status ? `HTTP ${status}` : "the server can't be reached");
+    const command = this.#change();
+    // What is no problem document may be a proxy's word for a server that restarts.
+    if (!problem || !FINAL_STATUSES.has(status)) this.#lost(message);
+    else if (!command) this.#finish(message);
     else {
-      this.#settle();
+      this.#settle(this.#settled);
       this.#open();
     }
-    this.#emit({ type: "error", code: problem.code, message });
+    if (problem) this.#emit({ type: "error", code, message, command });
   }
 
   #opened() {
@@ -332,6 +410,7 @@ export class VyomoClient extends EventTarget {
   #drop() {
     const link = this.#link;
     this.#link = null;
+    this.#connectionId = null;
     this.#orderedDelay = undefined;
     this.#pending.clear();
     clearTimeout(this.#timer);
@@ -355,19 +434,26 @@ export class VyomoClient extends EventTarget {
     return { sessionId, types, updateInterval, since: from?.seq, epoch: from?.epoch };
   }
 
+  /** Tells the server all that is wanted; symbols that were confirmed before apart from new ones,
+   * so that a refusal does not take them along. */
   #sendWanted() {
     const { sessionId, symbols, priceInterval, onlyChanges } = this.#wanted;
     this.#pending.clear();
     if (sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
-    if (symbols.length) this.#send("subscribe_prices", { symbols, priceInterval, onlyChanges });
+    const old = new Set(this.#settled.symbols);
+    for (const known of [true, false]) {
+      const part = symbols.filter((symbol) => old.has(symbol) === known);
+      const fields = { symbols: part, priceInterval, onlyChanges };
+      if (part.length) this.#send("subscribe_prices", fields);
+    }
   }
 
   /** Tells the server of a change in #wanted: by a command, or on SSE by one new stream for all
    * changes of this turn. Without a connection the next one will tell.
-   * @param {string} type @param {object} fields */
+   * @param {Command} type @param {object} fields */
   #command(type, fields) {
     if (this.#transport === "ws") this.#send(type, fields);
-    else if (!this.#reopening) {
+    else if (!this.#reopening && this.#status.state !== "closed") {
       this.#reopening = true;
       queueMicrotask(() => {
         this.#reopening = false;
@@ -376,7 +462,7 @@ export class VyomoClient extends EventTarget {
     }
   }
 
-  /** @param {string} type @param {object} fields @returns {boolean} whether it was sent */
+  /** @param {Command | "ping"} type @param {object} fields @returns {boolean} was it sent? */
   #send(type, fields) {
     if (this.#link?.readyState !== 1) return false;
     const id = ++this.#lastId;
@@ -385,80 +471,132 @@ export class VyomoClient extends EventTarget {
     return true;
   }
 
-  /** @param {string} text */
-  #receive(text) {
-    /** @type {AnyMessage} */
-    const message = JSON.parse(text);
+  /** @param {any} link the connection that it came on @param {string} text */
+  #receive(link, text) {
+    if (this.#link !== link) return;
     this.#silence = 0;
+    this.#dispatch("raw", { text, transport: this.#transport });
+    if (this.#link !== link) return; // ended by a listener
+    const message = parsed(text) ?? {
+      type: "error", code: "bad_json", message: `the server sent no message: ${text}`.slice(0, 200),
+    };
     if (message.type === "error") this.#refused(message);
-    else if (message.type === "server_shutdown") this.#orderedDelay = message.data.reconnectAfterMs;
     else {
       this.#attempt = 0;
       this.#lastError = "";
     }
+    if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
     if (message.type === "ack") this.#acknowledged(message);
     if (this.#advances(message)) this.#emit(message);
   }
 
-  /** @param {AnyMessage} message */
-  #acknowledged({ id, result }) {
+  /** @param {Typed["ack"]} message */
+  #acknowledged({ id, connectionId, result }) {
     const command = id === undefined ? "stream" : this.#pending.get(id);
     this.#accepted = subscription(result);
-    if (this.#accepted.sessionId === null) this.#position = null;
-    else if (command === "stream" || command === "subscribe_session") {
+    this.#connectionId = connectionId ?? null;
+    const { sessionId } = this.#accepted;
+    if (sessionId !== null && (command === "stream" || command === "subscribe_session")) {
+      const { seq = null, epoch, recovered } = result;
+      const start = this.#start === undefined ? this.#position : this.#start;
+      const from = start?.sessionId === sessionId ? start : null;
+      if (from && recovered === false) this.#missed(sessionId, from.seq, seq ?? 0);
       // An event may have come while the command was on its way: don't go back behind it.
-      const from = this.#start === undefined ? this.#position : this.#start;
-      const { sessionId, epoch } = result;
-      const seq = result.recovered && from?.sessionId === sessionId ? from?.seq : result.seq;
-      this.#position = { sessionId, seq, epoch };
+      const at = recovered && from ? from.seq : seq ?? 0;
+      this.#position = { sessionId, seq: at, epoch: epoch ?? undefined };
     }
     this.#answered(id);
     if (command === "stream") this.#opened();
   }
 
-  /** @param {AnyMessage} message */
-  #refused({ id, code, message, retryAfterMs }) {
-    this.#lastError = message ?? "";
-    if (this.#transport === "sse") this.#orderedDelay = retryAfterMs; // the stream ends after it
-    else if (this.#pending.has(id)) {
-      if (!PASSING.has(code ?? "")) return this.#answered(id);
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+  /** Completes the message with the command that was refused. @param {Typed["error"]} refusal */
+  #refused(refusal) {
+    const { id, code, message, retryAfterMs } = refusal;
+    this.#lastError = message;
+    if (this.#transport === "sse") {
+      refusal.command = this.#change();
+      this.#orderedDelay = retryAfterMs; // the stream ends after it
+    } else if (this.#pending.has(id)) {
+      refusal.command = this.#pending.get(id);
+      if (PASSING.has(code ?? "")) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+      } else {
+        if (refusal.command === "subscribe_session") this.#goBack(id);
+        this.#answered(id);
+      }
     }
+  }
+
+  /** Where a new connection refuses a session that was asked for while the old one was lost, the
+   * session before it is not there yet. @param {unknown} id the refused command's */
+  #goBack(id) {
+    const { sessionId, types, updateInterval } = this.#settled;
+    const newer = [...this.#pending].some(([other, command]) =>
+      other !== id && command === "subscribe_session");
+    if (newer || sessionId === null || sessionId === this.#wanted.sessionId
+        || this.#accepted.sessionId !== null) return;
+    Object.assign(this.#wanted, { sessionId, types, updateInterval });
+    this.#start = undefined;
+    this.#send("subscribe_session", this.#sessionFields());
   }
 
   /** @param {unknown} id */
   #answered(id) {
     this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#settle();
+    // With no command under way the server's word is the truth: a refused change is forgotten.
+    if (this.#pending.size === 0) this.#settle(this.#accepted);
     else if (![...this.#pending.values()].includes("subscribe_session")) this.#start = undefined;
   }
 
-  /** With no command under way the server's word is the truth: a refused change is forgotten. */
-  #settle() {
-    this.#wanted = subscription(this.#accepted);
+  /** @param {Subscription} truth */
+  #settle(truth) {
+    this.#accepted = truth;
+    this.#settled = subscription(truth);
+    this.#wanted = subscription(truth);
     this.#start = undefined;
+    if (truth.sessionId === null) this.#position = null;
   }
 
-  /** Moves the position on. @param {AnyMessage} message @returns {boolean} false for a trade event
-   * that was delivered before */
+  /** @returns {Command | undefined} what is wanted but not confirmed yet. One stream stands for
+   * both halves of a subscription; if both changed, it is the session's. */
+  #change() {
+    const differs = (/** @type {(keyof Subscription)[]} */ ...names) =>
+      names.some((name) => String(this.#wanted[name]) !== String(this.#settled[name]));
+    if (differs("sessionId", "types", "updateInterval")) return "subscribe_session";
+    if (differs("symbols", "priceInterval", "onlyChanges")) return "subscribe_prices";
+  }
+
+  /** Moves the position on. @param {any} message @returns {boolean} false for a trade event that
+   * was delivered before */
   #advances({ type, seq, data }) {
     const position = this.#position;
-    if (seq === undefined || !position || data.sessionId !== position.sessionId) return true;
-    if (seq <= position.seq) return type === "session_update";
+    if (seq === undefined || !position || data?.sessionId !== position.sessionId) return true;
+    const before = position.seq;
+    if (seq <= before) return type === "session_update";
     position.seq = seq;
+    const unseen = type === "session_update" ? seq : seq - 1;
+    const { types } = this.#accepted;
+    const all = !types || (types.includes("trade_opened") && types.includes("trade_closed"));
+    if (all && unseen > before) this.#missed(position.sessionId, before, unseen);
     return true;
   }
 
+  /** @param {number} sessionId @param {number} from @param {number} to */
+  #missed(sessionId, from, to) { this.#dispatch("gap", { sessionId, from, to, recovered: false }); }
+
   /** @param {AnyMessage} message */
   #emit(message) {
-    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
-    this.dispatchEvent(new CustomEvent("message", { detail: message }));
+    this.#dispatch(message.type, message);
+    this.#dispatch("message", message);
   }
 
   /** @param {Status["state"]} state @param {string} detail @param {Partial<Status>} [more] */
   #report(state, detail, more) {
     this.#status = { state, transport: this.#transport, detail, ...more };
-    this.dispatchEvent(new CustomEvent("status", { detail: this.#status }));
+    this.#dispatch("status", this.#status);
   }
+
+  /** @template {keyof Events} T @param {T} type @param {Events[T]} detail */
+  #dispatch(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 }

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -82,14 +82,15 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def missing(reason: str) -> NoReturn:
+    """End a test that lacks something of the machine: skipped here, failed in CI."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
 def program(*names: str) -> str:
-    """The path of the first program that is installed; without one a test skips, in CI it fails."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is not installed")
-    pytest.skip(f"{names[0]} is not installed")
+    """The path of the first program that is installed; without one the test ends."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    return found or missing(f"{names[0]} is not installed")
 
 
 class ServerProcess:
@@ -134,16 +135,6 @@ class ServerProcess:
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
-
-
-def program(*names: str) -> str:
-    """The path of the first program that is installed; without one a test skips, in CI it fails."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is not installed")
-    pytest.skip(f"{names[0]} is not installed")
 
 
 async def until(condition: Callable[[], Any | Awaitable[Any]], within_s: float = 5.0) -> Any:

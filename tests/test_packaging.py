@@ -93,8 +93,9 @@ async def test_a_wheel_serves_from_another_folder(
     wheel = built_wheel(checkout, tmp_path)
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"vyomo_rt"}
-    for name in ("static/vyomo-rt.js", "templates/console.html", "market/symbols.json", "py.typed"):
+    for name in ("static/vyomo-rt.js", "static/vyomo-rt.d.ts", "templates/console.html"):
         assert f"vyomo_rt/{name}" in names
+    assert {"vyomo_rt/market/symbols.json", "vyomo_rt/py.typed"} <= set(names)
 
     run(*PIP, "--python", environment, "install", "--quiet", "--no-deps", wheel)
     shutil.rmtree(checkout)

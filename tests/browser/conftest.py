@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.support import program
+from tests.browser.cable import Cable, laid_cable
+from tests.support import missing, program
 
 START_WITHIN_S = 30
 CHROMIUM_FLAGS = [
@@ -88,6 +89,12 @@ def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+async def cable(server: str) -> AsyncIterator[Cable]:
+    async with laid_cable(server) as cable:
+        yield cable
+
+
+@pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw."""
     chromium = program("chromium", "chromium-browser", "google-chrome")
@@ -104,4 +111,17 @@ async def page() -> AsyncIterator[Page]:
 
 @pytest.fixture
 def node() -> str:
-    return program("node")
+    path = program("node")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip().removeprefix("v").split(".")[0]) < 20:
+        missing(f"Node.js {version.strip()} is too old: 20 or newer is needed")
+    return path
+
+
+@pytest.fixture
+def node_modules() -> Path:
+    """What tests/js/package.json names; without it a test skips, in CI it fails."""
+    folder = Path(__file__).parents[1] / "js" / "node_modules"
+    if not folder.exists():
+        missing("tests/js/node_modules is missing: run `make tests/js/node_modules`")
+    return folder

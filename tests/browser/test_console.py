@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from playwright.async_api import Locator, Page, expect
+
+from tests.browser.cable import Cable
 
 pytestmark = pytest.mark.browser
 
@@ -55,67 +56,10 @@ class Desk:
             return document
 
 
-class Cable:
-    """The line between browser and server; a test can cut it, or block one kind of request."""
-
-    def __init__(self, server_url: str) -> None:
-        self._server = urlsplit(server_url)
-        self._ends: set[asyncio.StreamWriter] = set()
-        self.url = ""
-        self.is_cut = False
-        self.blocked = b"nothing"
-
-    async def lay(self) -> asyncio.Server:
-        listener = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        return listener
-
-    def cut(self) -> None:
-        self.is_cut = True
-        for end in self._ends:
-            end.transport.abort()
-
-    def mend(self) -> None:
-        self.is_cut = False
-
-    async def _carry(self, browser: asyncio.StreamReader, to_browser: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            first = await browser.read(65_536)
-            if self.is_cut or first.startswith(self.blocked):
-                to_browser.transport.abort()
-                return
-            server, to_server = await asyncio.open_connection(
-                self._server.hostname, self._server.port
-            )
-            ends = {to_browser, to_server}
-            self._ends |= ends
-            to_server.write(first)
-            await asyncio.gather(_pump(browser, to_server), _pump(server, to_browser))
-            self._ends -= ends
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-    sink.close()
-
-
 @pytest.fixture
 async def desk(server: str) -> AsyncIterator[Desk]:
     async with aiohttp.ClientSession(server) as client:
         yield await Desk.make(client)
-
-
-@pytest.fixture
-async def cable(server: str) -> AsyncIterator[Cable]:
-    cable = Cable(server)
-    listener = await cable.lay()
-    yield cable
-    cable.cut()
-    listener.close()
-    await listener.wait_closed()
 
 
 async def press(page: Page, button: str) -> None:

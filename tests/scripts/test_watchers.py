@@ -61,7 +61,7 @@ def watching(
 
 def message(name: str, framing: Framing, **fields: object) -> bytes:
     text = msgspec.json.encode({"type": name} | fields)
-    return make_frame(name, text, "6-1-e" if "seq" in fields else None)[framing]
+    return make_frame(name, text, "6-1-e" if "seq" in fields else None).data[framing]
 
 
 def acks(framing: Framing, seq: int = 0) -> bytes:

@@ -1,0 +1,269 @@
+/**
+ * Prices, trades and P&L of a vyomo-rt server, over WebSocket or Server-Sent Events.
+ *
+ *     import { VyomoClient } from "http://localhost:4025/static/vyomo-rt.js";
+ *     const client = new VyomoClient();
+ *     client.on("pnl_update", ({ data }) => console.log(data.symbol, data.unrealizedPnL));
+ *     client.subscribeSession(6);
+ *     client.subscribePrices(["NIFTY", "BANKNIFTY"], { priceInterval: 500 });
+ *     client.connect();
+ *
+ * After a lost connection it comes back by itself, takes up the same subscription and resumes the
+ * session where it stopped: every trade event is delivered once and in order.
+ */
+export class VyomoClient extends EventTarget {
+    /**
+     * @param {object} [options]
+     * @param {string | URL} [options.url] the server's address, http(s) or ws(s); by default the one
+     *   that this module was loaded from
+     * @param {"auto" | Transport} [options.transport] `auto` takes WebSocket, and Server-Sent Events
+     *   where that can't be opened
+     * @param {new (url: string) => any} [options.WebSocket] a class to use where there is no global
+     *   one
+     * @param {new (url: string) => any} [options.EventSource] likewise
+     */
+    constructor(options?: {
+        url?: string | URL | undefined;
+        transport?: "auto" | Transport | undefined;
+        WebSocket?: (new (url: string) => any) | undefined;
+        EventSource?: (new (url: string) => any) | undefined;
+    });
+    /** The connection, as last reported by a `status` event. */
+    get status(): Status;
+    /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+     * @returns {Position | null} */
+    get position(): Position | null;
+    /** The server's name for this connection, for its log; null while there is none. */
+    get connectionId(): string | null;
+    /**
+     * Calls `listener` with every message of a type. One that throws disturbs nobody else.
+     * @template {keyof Events} T
+     * @param {T} type a message type, `message` for all of them, or `status`, `gap`, `raw`
+     * @param {(message: Events[T]) => void} listener
+     * @returns {() => void} ends it
+     */
+    on<T extends keyof Events>(type: T, listener: (message: Events[T]) => void): () => void;
+    /**
+     * Connects, and stays connected until `close` or a final refusal. A subscription from before
+     * goes on where it stopped, whatever the transport.
+     * @param {"auto" | Transport} [transport]
+     */
+    connect(transport?: "auto" | Transport): void;
+    /**
+     * Goes over to another transport with subscription and position: nothing is lost or doubled.
+     * Nothing happens where it is in use already; a closed client takes it at the next `connect`.
+     * @param {"auto" | Transport} transport
+     */
+    use(transport: "auto" | Transport): void;
+    /** Drops an open connection as a failing network would: it comes back by itself and resumes. */
+    cut(): void;
+    /** Closes the connection; subscription and position are kept for another `connect`. */
+    close(): void;
+    /**
+     * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
+     * @param {number} sessionId
+     * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
+     *   epoch?: string }} [options]
+     */
+    subscribeSession(sessionId: number, { types, updateInterval, since, epoch }?: {
+        types?: SessionType[];
+        updateInterval?: number;
+        since?: number;
+        epoch?: string;
+    }): void;
+    unsubscribeSession(): void;
+    /**
+     * Adds symbols; interval and `onlyChanges` hold for all of them.
+     * @param {string[]} symbols
+     * @param {{ priceInterval?: number, onlyChanges?: boolean }} [options]
+     */
+    subscribePrices(symbols: string[], { priceInterval, onlyChanges }?: {
+        priceInterval?: number;
+        onlyChanges?: boolean;
+    }): void;
+    /** @param {string[]} [symbols] all of them if left out */
+    unsubscribePrices(symbols?: string[]): void;
+    /** Asks for a `pong`. @returns {boolean} false where nobody can be asked: SSE, no connection */
+    ping(): boolean;
+    #private;
+}
+export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed";
+export type Transport = "ws" | "sse";
+export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices";
+/**
+ * The last trade event that was delivered; `epoch` names the history in which `seq` counts.
+ */
+export type Position = {
+    sessionId: number;
+    seq: number;
+    epoch?: string;
+};
+export type Subscription = {
+    sessionId: number | null;
+    types?: SessionType[];
+    updateInterval?: number;
+    symbols: string[];
+    priceInterval?: number;
+    onlyChanges?: boolean;
+};
+export type Trade = {
+    tradeId: number;
+    sessionId: number;
+    symbol: string;
+    side: "BUY" | "SELL";
+    quantity: number;
+    entryPrice: number;
+    timestamp: string;
+};
+export type Exits = {
+    stopLoss?: number | null;
+    target?: number | null;
+};
+export type Exit = {
+    exitPrice: number;
+    pnl: number;
+    pnlPercent: number;
+    exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK";
+};
+export type Figures = {
+    sessionId: number;
+    status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED";
+    currentCapital: number;
+    totalPnL: number;
+    todayPnL: number;
+    unrealizedPnL: number;
+    totalTrades: number;
+    openTrades: number;
+    winningTrades: number;
+    losingTrades: number;
+    winRate: number;
+    timestamp: string;
+};
+export type Quote = {
+    symbol: string;
+    price: number;
+    timestamp: string;
+    asOf: string;
+    source: string;
+    stale: boolean;
+};
+/**
+ * What the server sends, by type; docs/protocol.md says what it means.
+ */
+export type Messages = {
+    price_update: {
+        data: Quote;
+    };
+    trade_opened: {
+        seq: number;
+        data: Trade & Exits & {
+            status: "OPEN";
+        };
+    };
+    trade_closed: {
+        seq: number;
+        data: Trade & Exit & {
+            status: "CLOSED";
+        };
+    };
+    session_update: {
+        seq: number;
+        recovered?: boolean;
+        data: Figures;
+    };
+    pnl_update: {
+        data: Trade & Exits & {
+            currentPrice: number;
+            unrealizedPnL: number;
+            pnlPercent: number;
+            stale: boolean;
+        };
+    };
+    feed_status: {
+        data: {
+            source: string;
+            state: "LIVE" | "DEGRADED" | "DOWN";
+            message: string;
+            timestamp: string;
+        };
+    };
+    server_shutdown: {
+        data: {
+            reconnectAfterMs: number;
+        };
+    };
+    pong: {
+        id?: string | number;
+        timestamp: string;
+    };
+    ack: {
+        id?: string | number;
+        connectionId?: string;
+        result: Subscription & {
+            seq?: number | null;
+            epoch?: string | null;
+            recovered?: boolean;
+            unknown?: string[];
+        };
+    };
+    /**
+     * `command`: the one that was refused, if any
+     */
+    error: {
+        id?: string | number;
+        message: string;
+        code?: string;
+        detail?: string;
+        retryAfterMs?: number;
+        command?: Command;
+    };
+};
+export type Typed = { [T in keyof Messages]: {
+    type: T;
+} & Messages[T]; };
+export type AnyMessage = Typed[keyof Messages];
+/**
+ * What the client itself says.
+ */
+export type Reports = {
+    /**
+     * every message, after those who listen to its type
+     */
+    message: AnyMessage;
+    /**
+     * a text as it came, before it is read
+     */
+    raw: {
+        text: string;
+        transport: Transport;
+    };
+    /**
+     * the connection changed
+     */
+    status: Status;
+    /**
+     * events were lost
+     */
+    gap: Gap;
+};
+/**
+ * `waiting`: it will try again by itself; `closed`: it will not. `code`: why a WebSocket closed.
+ */
+export type Status = {
+    state: "connecting" | "open" | "waiting" | "closed";
+    transport: Transport;
+    detail: string;
+    code?: number;
+    retryInMs?: number;
+};
+/**
+ * The session's trade events after `from`, up to `to`, were not delivered and will not be. If `to`
+ * is less than `from`, the server has begun another history.
+ */
+export type Gap = {
+    sessionId: number;
+    from: number;
+    to: number;
+    recovered: false;
+};
+export type Events = Typed & Reports;
