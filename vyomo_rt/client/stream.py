@@ -25,7 +25,7 @@ OnStatus = Callable[[Status], object]
 _PASSING = {"unavailable", "rate_limited", "internal"}
 """Codes of errors that pass by themselves."""
 _NAMES: dict[Transport, str] = {"ws": "WebSocket", "sse": "SSE"}
-_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 30.0
+_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 10.0
 _OPEN_S = 20.0
 """From the first packet to the server's first answer."""
 
