@@ -282,6 +282,7 @@ class Server:
 
     async def _before_beat(self) -> None:
         self._desk.roll_over()
+        self._book.confirm_jumps()
         if status := self._monitor.poll():
             log.info("feed %s is %s: %s", status.source, status.state, status.message)
             await self._hub.publish_feed_status(status)
