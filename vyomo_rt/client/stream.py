@@ -108,7 +108,8 @@ def _position(session_id: int | None, since: int | str | Position | None) -> Pos
 class Stream:
     """The messages, one by one, by ``async for`` or `anext`; made by `connect`.
 
-    Leaving ``async with`` closes it; without one, the end of the ``async for`` does.
+    Leaving ``async with`` closes it, at once. Without one, the end of the ``async for`` does; after
+    a ``break`` a moment later, when the event loop has its turn.
     """
 
     def __init__(
