@@ -36,6 +36,7 @@ from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.listening import BACKLOG, ListenError, bind_sockets, connection_limit
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
@@ -201,13 +202,16 @@ class Server:
         rest_routes = RestRoutes(
             self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
-        app.add_routes([*stream_routes.routes(), *rest_routes.routes()])
-        PageRoutes(
+        page_routes = PageRoutes(
             version=version(),
             demo=settings.demo,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
-        ).install(app)
+        )
+        routes = [*stream_routes.routes(), *rest_routes.routes(), *page_routes.routes()]
+        routes += ContractRoutes(routes, version()).routes()
+        app.add_routes([route.for_aiohttp() for route in routes])
+        page_routes.install(app)
         app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
         return app

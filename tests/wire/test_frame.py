@@ -11,7 +11,7 @@ from wsproto.events import Ping, TextMessage
 from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.wire import messages
-from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, extended, make_frame, position, ws_text
+from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, make_frame, position, ws_text
 
 
 def read_ws(data: bytes) -> str:
@@ -96,7 +96,3 @@ def test_the_sse_keep_alive_is_one_comment_line_and_the_ws_one_an_empty_ping() -
 def test_a_frame_is_indexed_by_its_framing() -> None:
     frame = Frame(ws=b"w", sse=b"s")
     assert (frame[0], frame[1]) == (b"w", b"s")
-
-
-def test_a_member_is_added_at_the_end_of_an_object() -> None:
-    assert extended(b'{"a":1}', b'"b":true') == b'{"a":1,"b":true}'

@@ -37,11 +37,6 @@ def ws_text(payload: bytes) -> bytes:
     return pack("!BBQ", 0x81, 127, size) + payload
 
 
-def extended(text: bytes, addition: bytes) -> bytes:
-    """A JSON object's text with one more member at its end."""
-    return text[:-1] + b"," + addition + b"}"
-
-
 def position(session_id: int, seq: int, epoch: str) -> str:
     """The SSE ``id:`` of a place in a session's history."""
     return f"{session_id}-{seq}-{epoch}"
