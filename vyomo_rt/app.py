@@ -37,8 +37,9 @@ from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.listening import BACKLOG, ListenError, bind_sockets, connection_limit
-from vyomo_rt.web.metrics import Reading, metrics_route
+from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
@@ -207,18 +208,22 @@ class Server:
         rest_routes = RestRoutes(
             self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
-        app.add_routes([*stream_routes.routes(), *rest_routes.routes(), self._metrics_route()])
-        PageRoutes(
+        page_routes = PageRoutes(
             version=version(),
             demo=settings.demo,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
-        ).install(app)
+        )
+        routes = [*stream_routes.routes(), *rest_routes.routes(), *page_routes.routes()]
+        routes += self._metrics_routes().routes()
+        routes += ContractRoutes(routes, version()).routes()
+        app.add_routes([route.for_aiohttp() for route in routes])
+        page_routes.install(app)
         app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
         return app
 
-    def _metrics_route(self) -> web.RouteDef:
+    def _metrics_routes(self) -> MetricsRoutes:
         desk, store = self._desk, self._store
         readings = [
             Reading("sessions", "Sessions", lambda: len(desk.states())),
@@ -229,7 +234,7 @@ class Server:
             Reading("feed_age_seconds", "Since the last accepted tick", self._feed_age_s),
         ]
         collectors = (self._hub.traffic, self._book.ticks, store.write_time, store.write_failures)
-        return metrics_route(version(), collectors, readings)
+        return MetricsRoutes(version(), collectors, readings)
 
     def _is_feed_live(self) -> bool:
         return self._monitor.status().state is FeedState.LIVE

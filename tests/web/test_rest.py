@@ -327,6 +327,7 @@ async def test_trades_are_paged_newest_first(server: Rest) -> None:
     assert await pages("") == [ids]
     assert await pages("limit=3") == [ids[:3], ids[3:6], ids[6:]]
     assert await pages("limit=7") == [ids]
+    assert await pages("status=open&limit=2") == await pages("status=OPEN&limit=2")
     assert await pages("status=OPEN&limit=2") == [ids[0:4:2], ids[4::2]]
     assert await pages("status=CLOSED") == [ids[1::2]]
     assert await pages("after=1&limit=5") == [[]]
@@ -553,8 +554,8 @@ async def test_a_tick_may_be_newer_equal_or_up_to_5_s_ahead_but_never_older(
 async def test_prices_are_listed_by_symbol_and_unknown_ones_left_out(server: Rest) -> None:
     for symbol in ("A", "B", "C"):
         await server.tick(symbol, 5)
-    _, listed = await server.call("GET", "/prices?symbols=c,%20a%20,nope,")
-    assert [each["symbol"] for each in listed["prices"]] == ["C", "A"]
+    _, listed = await server.call("GET", "/prices?symbols=c,%20a%20,nope,&symbols=b")
+    assert [each["symbol"] for each in listed["prices"]] == ["C", "A", "B"]
     problem = await refused(server, 400, "GET", "/prices?symbols=A,!")
     assert "symbol" in problem["detail"]
 

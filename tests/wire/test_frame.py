@@ -11,7 +11,7 @@ from wsproto.events import Ping, TextMessage
 from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.wire import messages
-from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing, extended, make_frame, position, ws_text
+from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing, make_frame, position, ws_text
 
 
 def read_ws(data: bytes) -> str:
@@ -98,7 +98,3 @@ def test_a_frames_data_is_indexed_by_its_framing() -> None:
     assert (
         (frame.data[Framing.WS], frame.data[Framing.SSE]) == (frame.ws, frame.sse) == (b"w", b"s")
     )
-
-
-def test_a_member_is_added_at_the_end_of_an_object() -> None:
-    assert extended(b'{"a":1}', b'"b":true') == b'{"a":1,"b":true}'

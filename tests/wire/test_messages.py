@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from vyomo_rt.domain.errors import (
     BadJson,
@@ -277,17 +278,23 @@ def test_every_error_has_its_code_and_on_sse_a_name_that_is_not_error(
 # --- documents of the REST calls
 
 
+def decoded(document: Struct) -> dict[str, Any]:
+    """A document as a client reads it, with exact numbers."""
+    members: dict[str, Any] = json.loads(messages.encode(document), parse_float=Decimal)
+    return members
+
+
 def test_a_trade_is_the_union_of_its_two_events() -> None:
     opened = parsed(event(EventKind.OPENED, CLOSED, 3))["data"]
     closed = parsed(event(EventKind.CLOSED, CLOSED, 4))["data"]
-    document = json.loads(rest.encode(rest.trade_document(CLOSED)), parse_float=Decimal)
+    document = decoded(rest.trade_document(CLOSED))
     times = {"openedAt": NOW, "closedAt": "2026-11-22T10:00:01.123Z"}
     assert document == opened | closed | times
 
 
 def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows() -> None:
-    document = rest.trade_document(TRADE)
-    assert document.keys() == rest.trade_document(CLOSED).keys()
+    document = decoded(rest.trade_document(TRADE))
+    assert document.keys() == decoded(rest.trade_document(CLOSED)).keys()
     unknown = {name for name, value in document.items() if value is None}
     assert unknown == {"target", "exitPrice", "pnl", "pnlPercent", "exitReason", "closedAt"}
     assert (document["status"], document["openedAt"]) == ("OPEN", NOW)
@@ -295,9 +302,7 @@ def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows
 
 def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
     data = parsed(messages.session_update(STATE, 52_50, NOW_MS))["data"]
-    document = json.loads(
-        rest.encode(rest.session_document(STATE, 52_50, NOW_MS)), parse_float=Decimal
-    )
+    document = decoded(rest.session_document(STATE, 52_50, NOW_MS))
     fixed = {"name": "Six", "startingCapital": 50000, "epoch": "k3vq", "seq": 3, "createdAt": NOW}
     assert document == data | fixed
 
@@ -305,5 +310,5 @@ def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
 def test_events_over_rest_are_the_stored_texts() -> None:
     text = messages.trade_event_message(EventKind.OPENED, TRADE, 3)
     stored = TradeEvent(6, 3, EventKind.OPENED, text, TRADE, "op", "")
-    encoded = rest.encode(rest.events_document([stored], 3, "k3vq")).decode()
+    encoded = messages.encode(rest.event_list([stored], 3, "k3vq")).decode()
     assert encoded == f'{{"events":[{text}],"seq":3,"epoch":"k3vq"}}'

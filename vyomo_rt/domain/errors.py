@@ -6,13 +6,25 @@ The code of an error is its name on the wire (``error.code`` on the streams,
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+ErrorCode = Literal[
+    "bad_json",
+    "bad_request",
+    "unknown_type",
+    "not_found",
+    "conflict",
+    "limit_exceeded",
+    "forbidden",
+    "unavailable",
+    "internal",
+]
 
 
 class VyomoError(Exception):
     """A refusal with a message for the person who sent the request."""
 
-    code: ClassVar[str] = "bad_request"
+    code: ClassVar[ErrorCode] = "bad_request"
 
 
 class BadJson(VyomoError):

@@ -8,7 +8,10 @@ from enum import StrEnum
 
 from vyomo_rt.domain.errors import BadRequest
 
-_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9 &._:^=-]{0,63}")
+SYMBOL = r"[A-Z0-9^][A-Z0-9 &._:^=-]{0,63}"
+"""What a symbol looks like, as a regular expression."""
+
+_SYMBOL = re.compile(SYMBOL)
 
 
 def parse_symbol(text: str) -> str:

@@ -13,7 +13,6 @@ from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.commands import (
     ALL_TYPES,
     Command,
-    MessageId,
     Ping,
     SubscribePrices,
     SubscribeSession,
@@ -23,6 +22,7 @@ from vyomo_rt.wire.commands import (
     to_command,
 )
 from vyomo_rt.wire.frame import Frame, make_frame, position
+from vyomo_rt.wire.values import MessageId
 
 
 class Commands:

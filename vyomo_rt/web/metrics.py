@@ -18,6 +18,8 @@ from prometheus_client import (
 from prometheus_client.aiohttp import make_aiohttp_handler
 from prometheus_client.registry import Collector
 
+from vyomo_rt.web.routes import Route, Text
+
 
 class Reading(NamedTuple):
     """A figure that is looked up when somebody asks for it."""
@@ -27,20 +29,29 @@ class Reading(NamedTuple):
     read: Callable[[], float]
 
 
-def metrics_route(
-    version: str, collectors: Iterable[Collector], readings: Iterable[Reading]
-) -> web.RouteDef:
-    """The route to a registry of one server's own: a process may run several in tests."""
-    # Else each counter has a second series, of when it began, that nobody reads.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    Info("vyomo_rt_build", "The server", registry=registry).info({"version": version})
-    for collector in collectors:
-        registry.register(collector)
-    for reading in readings:
-        gauge = Gauge(f"vyomo_rt_{reading.name}", reading.about, registry=registry)
-        gauge.set_function(reading.read)
-    return web.get("/metrics", make_aiohttp_handler(registry))
+class MetricsRoutes:
+    """The figures of one server, in a registry of its own: a process may run several in tests."""
+
+    def __init__(
+        self, version: str, collectors: Iterable[Collector], readings: Iterable[Reading]
+    ) -> None:
+        # Else each counter has a second series, of when it began, that nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info("vyomo_rt_build", "The server", registry=registry).info({"version": version})
+        for collector in collectors:
+            registry.register(collector)
+        for reading in readings:
+            gauge = Gauge(f"vyomo_rt_{reading.name}", reading.about, registry=registry)
+            gauge.set_function(reading.read)
+        self._answer = make_aiohttp_handler(registry)
+
+    def routes(self) -> list[Route]:
+        return [Route("GET", "/metrics", self.show_metrics, "health", Text("text/plain"))]
+
+    async def show_metrics(self, request: web.Request) -> web.StreamResponse:
+        """Show figures for Prometheus."""
+        return await self._answer(request)

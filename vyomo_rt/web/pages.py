@@ -9,8 +9,11 @@ from pathlib import Path
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from msgspec import Struct, to_builtins
 
 from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.web.routes import Route
+from vyomo_rt.wire.rest import FeedReadiness, Liveness, Readiness
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -31,13 +34,19 @@ class PageRoutes:
         self._store_available = store_available
         self._feed_status = feed_status
 
+    def routes(self) -> list[Route]:
+        """What an operator's probes ask."""
+        unready = {HTTPStatus.SERVICE_UNAVAILABLE: Readiness}
+        return [
+            Route("GET", "/livez", self.livez, "health", Liveness),
+            Route("GET", "/readyz", self.readyz, "health", Readiness, also=unready),
+        ]
+
     def install(self, app: web.Application) -> None:
         aiohttp_jinja2.setup(
             app, loader=jinja2.FileSystemLoader(_PACKAGE / "templates"), autoescape=True
         )
         app.router.add_get("/", self.console)
-        app.router.add_get("/livez", self.livez)
-        app.router.add_get("/readyz", self.readyz)
         app.router.add_static("/static", _PACKAGE / "static")
 
     async def console(self, request: web.Request) -> web.Response:
@@ -52,16 +61,19 @@ class PageRoutes:
 
     async def livez(self, _request: web.Request) -> web.Response:
         """The process runs and its loop turns."""
-        return web.json_response({"status": "ok"})
+        return _json(Liveness("ok"))
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """Whether commands can be stored and the price source works."""
         store, feed = self._store_available(), self._feed_status()
         ready = store and feed.state is not FeedState.DOWN
-        document = {
-            "status": "ok" if ready else "unavailable",
-            "store": "ok" if store else "unavailable",
-            "feed": {"source": feed.source, "state": feed.state, "message": feed.message},
-        }
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return web.json_response(document, status=status)
+        document = Readiness(
+            status="ok" if ready else "unavailable",
+            store="ok" if store else "unavailable",
+            feed=FeedReadiness(feed.source, feed.state, feed.message),
+        )
+        return _json(document, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.json_response(to_builtins(document), status=status)

@@ -20,7 +20,7 @@ from vyomo_rt.domain.errors import (
     Unavailable,
     VyomoError,
 )
-from vyomo_rt.wire import rest
+from vyomo_rt.wire import messages, rest
 from vyomo_rt.wire.messages import RETRY_AFTER_S
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def answer(error: VyomoError, status: HTTPStatus | None = None) -> web.Response:
     status = status or status_of(error)
     response = web.Response(
         status=status,
-        body=rest.encode(rest.problem(status.value, status.phrase, error)),
+        body=messages.encode(rest.problem(status.value, status.phrase, error)),
         content_type="application/problem+json",
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

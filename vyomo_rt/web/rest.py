@@ -9,24 +9,31 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from aiohttp import web
+from msgspec import Struct
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, NotFound, VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.session import SessionState
-from vyomo_rt.domain.trade import TradeEvent, TradeStatus
+from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.trading.desk import Desk, Operation
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.wire import decoding, rest
+from vyomo_rt.web.query import query_fields, read_query
+from vyomo_rt.web.routes import JSON, Route, Text, query_of
+from vyomo_rt.wire import decoding, messages, rest
+from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
 T = TypeVar("T")
 
 _PREFIX = "/api/auto-trader"
-_MAX_KEY_LENGTH = 128
-_DEFAULT_PAGE = 50
-_MAX_PAGE = 500
+_SESSIONS = f"{_PREFIX}/sessions"
+_SESSION = _SESSIONS + "/{sessionId}"
+_TRADE = _PREFIX + "/trades/{tradeId}"
 _MAX_EVENTS = 10_000
+_CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
+_AWAY = HTTPStatus.SERVICE_UNAVAILABLE
+"""What calls that need the store answer while it is away."""
 
 
 class RestRoutes:
@@ -41,24 +48,37 @@ class RestRoutes:
         self._takes_posts = takes_posts
         self._now = now
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
+        """The table of the calls."""
+        session, trade = rest.SessionDocument, rest.TradeDocument
+        # fmt: off
         return [
-            web.post(f"{_PREFIX}/sessions", self.create_session),
-            web.get(f"{_PREFIX}/sessions", self.list_sessions),
-            web.get(_PREFIX + "/sessions/{sessionId}", self.show_session),
-            web.patch(_PREFIX + "/sessions/{sessionId}", self.change_session),
-            web.post(_PREFIX + "/sessions/{sessionId}/trades", self.open_trade),
-            web.get(_PREFIX + "/sessions/{sessionId}/trades", self.list_trades),
-            web.get(_PREFIX + "/sessions/{sessionId}/events", self.list_events),
-            web.get(_PREFIX + "/trades/{tradeId}", self.show_trade),
-            web.post(_PREFIX + "/trades/{tradeId}/close", self.close_trade),
-            web.get(f"{_PREFIX}/prices", self.list_prices),
-            web.post(f"{_PREFIX}/ticks", self.take_ticks),
+            Route("POST", _SESSIONS, self.create_session, "sessions", session, _CREATED,
+                  body=(rest.NewSession,), refuses=(_AWAY,), idempotent=True),
+            Route("GET", _SESSIONS, self.list_sessions, "sessions", rest.SessionList),
+            Route("GET", _SESSION, self.show_session, "sessions", session),
+            Route("PATCH", _SESSION, self.change_session, "sessions", session,
+                  body=(rest.SessionChange,), refuses=(_CONFLICT, _AWAY)),
+            Route("POST", f"{_SESSION}/trades", self.open_trade, "trades", trade, _CREATED,
+                  body=(rest.NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+            Route("GET", f"{_SESSION}/trades", self.list_trades, "trades", rest.TradePage,
+                  parameters=query_of(rest.TradesQuery), refuses=(_AWAY,)),
+            Route("GET", f"{_SESSION}/events", self.list_events, "trades", rest.EventList,
+                  parameters=query_of(rest.EventsQuery), refuses=(_AWAY,)),
+            Route("GET", _TRADE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
+            Route("POST", f"{_TRADE}/close", self.close_trade, "trades", trade,
+                  body=(rest.ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+            Route("GET", f"{_PREFIX}/prices", self.list_prices, "prices", rest.PriceList,
+                  parameters=query_of(rest.PricesQuery)),
+            Route("POST", f"{_PREFIX}/ticks", self.take_ticks, "prices", rest.TicksAnswer,
+                  body=(rest.Ticks, Text("application/x-ndjson")), refuses=(_CONFLICT,)),
         ]
+        # fmt: on
 
     # -- sessions ----------------------------------------------------------------
 
     async def create_session(self, request: web.Request) -> web.Response:
+        """Make a session."""
         body = await request.read()
         state, replayed = await self._desk.create_session(
             _operation(request, body), lambda: _decode(body, rest.NewSession)
@@ -66,12 +86,19 @@ class RestRoutes:
         return _made(self._session(state), HTTPStatus.CREATED, replayed)
 
     async def list_sessions(self, _request: web.Request) -> web.Response:
-        return _json({"sessions": [self._session(state) for state in self._desk.states()]})
+        """List all sessions."""
+        return _json(rest.SessionList([self._session(state) for state in self._desk.states()]))
 
     async def show_session(self, request: web.Request) -> web.Response:
+        """Show a session."""
         return _json(self._session(self._desk.state(_path_id(request, "sessionId"))))
 
     async def change_session(self, request: web.Request) -> web.Response:
+        """Change a session's status.
+
+        Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
+        final, and 409 while trades are open.
+        """
         session_id = _path_id(request, "sessionId")
         change = _decode(await request.read(), rest.SessionChange)
         return _json(self._session(await self._desk.change_status(session_id, change.status)))
@@ -79,6 +106,10 @@ class RestRoutes:
     # -- trades ------------------------------------------------------------------
 
     async def open_trade(self, request: web.Request) -> web.Response:
+        """Open a trade.
+
+        Without ``entryPrice`` at the last price; 409 if that is stale or not known.
+        """
         session_id = _path_id(request, "sessionId")
         body = await request.read()
         trade, replayed = await self._desk.open_trade(
@@ -87,28 +118,30 @@ class RestRoutes:
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
 
     async def list_trades(self, request: web.Request) -> web.Response:
+        """List a session's trades, newest first.
+
+        For the next page pass ``next`` as ``after``.
+        """
         session_id = _path_id(request, "sessionId")
-        status = request.query.get("status")
-        if status and status.upper() not in TradeStatus.__members__:
-            raise BadRequest(f"status: expected OPEN or CLOSED, got {status[:40]!r}")
-        limit = _query_int(request, "limit", _DEFAULT_PAGE, lowest=1, highest=_MAX_PAGE)
-        after = _query_int(request, "after", None, lowest=1)
+        query = _query(request, rest.TradesQuery)
         trades = await self._desk.trades(
-            session_id, TradeStatus(status.upper()) if status else None, after, limit + 1
+            session_id, query.trade_status, query.after, query.limit + 1
         )
-        page = trades[:limit]
-        more = len(trades) > limit
-        return _json(
-            {
-                "trades": [rest.trade_document(trade) for trade in page],
-                "next": page[-1].trade_id if more else None,
-            }
-        )
+        page = trades[: query.limit]
+        more = len(trades) > query.limit
+        documents = [rest.trade_document(trade) for trade in page]
+        return _json(rest.TradePage(documents, page[-1].trade_id if more else None))
 
     async def show_trade(self, request: web.Request) -> web.Response:
+        """Show a trade."""
         return _json(rest.trade_document(await self._desk.trade(_path_id(request, "tradeId"))))
 
     async def close_trade(self, request: web.Request) -> web.Response:
+        """Close a trade by hand.
+
+        Without ``price`` at the last known one, stale or not. 409 with the trade if it
+        is closed already, 409 if no price is known.
+        """
         trade_id = _path_id(request, "tradeId")
         body = await request.read()
 
@@ -121,9 +154,12 @@ class RestRoutes:
         return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
 
     async def list_events(self, request: web.Request) -> web.Response:
-        """The numbered events after ``since``, at most 10 000 of them."""
+        """List a session's trade events after ``since``, at most 10 000.
+
+        Each is as the streams carry it.
+        """
         state = self._desk.state(_path_id(request, "sessionId"))
-        since = _query_int(request, "since", 0, lowest=0)
+        since = _query(request, rest.EventsQuery).since
         events: list[TradeEvent] = []
         upto = min(state.seq, since + _MAX_EVENTS)
         while since + len(events) < upto:
@@ -131,21 +167,26 @@ class RestRoutes:
             if not page:
                 break
             events += page
-        return _json(rest.events_document(events, state.seq, state.session.epoch))
+        return _json(rest.event_list(events, state.seq, state.session.epoch))
 
     # -- prices ------------------------------------------------------------------
 
     async def list_prices(self, request: web.Request) -> web.Response:
-        names = [name for name in request.query.get("symbols", "").split(",") if name.strip()]
-        if names:
+        """List the last prices, of those named that have one or of all."""
+        names = _query(request, rest.PricesQuery).symbols
+        if names is None:
+            quotes = self._book.quotes()
+        else:
             found = (self._book.quote(parse_symbol(name)) for name in names)
             quotes = [quote for quote in found if quote is not None]
-        else:
-            quotes = self._book.quotes()
         now_ms = self._now()
-        return _json({"prices": [rest.price_document(quote, now_ms) for quote in quotes]})
+        return _json(rest.PriceList([messages.price_data(quote, now_ms) for quote in quotes]))
 
     async def take_ticks(self, request: web.Request) -> web.Response:
+        """Push prices from outside: one, a list, or one a line.
+
+        A row that is refused does not refuse the others. 409 if prices are simulated.
+        """
         if not self._takes_posts:
             raise Conflict("prices are simulated: start the server with --feed ingest to push them")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
@@ -155,7 +196,7 @@ class RestRoutes:
             for index, row in enumerate(rows)
             if (reason := self._take(row)) is not None
         ]
-        return _json({"accepted": len(rows) - len(rejected), "rejected": rejected})
+        return _json(rest.TicksAnswer(len(rows) - len(rejected), rejected))
 
     def _take(self, row: Any) -> str | None:
         """Why a tick was not taken, or None."""
@@ -165,15 +206,15 @@ class RestRoutes:
             return str(error)
         return self._book.accept(tick.symbol, tick.price_e4, tick.as_of_ms)
 
-    def _session(self, state: SessionState) -> dict[str, Any]:
+    def _session(self, state: SessionState) -> rest.SessionDocument:
         return rest.session_document(state, state.unrealized_paise(self._book.quote), self._now())
 
 
 def _operation(request: web.Request, body: bytes) -> Operation:
     """The request's identity; the same JSON hashes alike however it is written."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isprintable()):
-        raise BadRequest(f"Idempotency-Key: expected 1 to {_MAX_KEY_LENGTH} printable characters")
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+        raise BadRequest(f"Idempotency-Key: expected 1 to {MAX_KEY_LENGTH} printable characters")
     try:
         content = decoding.canonical(decoding.parse_object(body or b"{}"))
     except BadJson:
@@ -192,28 +233,20 @@ def _path_id(request: web.Request, name: str) -> int:
     raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}")
 
 
-def _query_int(
-    request: web.Request, name: str, default: Any, *, lowest: int, highest: int = 2**63 - 1
-) -> Any:
-    text = request.query.get(name)
-    if not text:
-        return default
-    if re.fullmatch(r"[0-9]{1,18}", text) and lowest <= int(text) <= highest:
-        return int(text)
-    upto = f" to {highest}" if highest < 2**62 else " on"
-    raise BadRequest(f"{name}: expected an integer from {lowest}{upto}, got {text[:40]!r}")
+def _query(request: web.Request, type_: type[T]) -> T:
+    return decoding.convert(query_fields(read_query(request)), type_)
 
 
-def _made(document: Mapping[str, Any], status: HTTPStatus, replayed: bool) -> web.Response:
+def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return _json(document, status, headers)
 
 
 def _json(
-    document: Mapping[str, Any],
+    document: Struct,
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     return web.Response(
-        body=rest.encode(document), status=status, content_type="application/json", headers=headers
+        body=messages.encode(document), status=status, content_type=JSON, headers=headers
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Any
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
@@ -18,15 +18,29 @@ from vyomo_rt.web.handover import (
     hand_over,
     open_transport,
 )
+from vyomo_rt.web.query import query_fields, read_query
+from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire import decoding, messages
-from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
+from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
+from vyomo_rt.wire.messages import (
+    ConnectionDocument,
+    ConnectionMessage,
+    Pong,
+    PriceUpdate,
+    SessionMessage,
+)
+from vyomo_rt.wire.values import ConnectionId, Position
 
 CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
 _NEVER_RECOVERED = "unknown"
 _POSITION = re.compile(r"(?P<session_id>[0-9]{1,18})-(?P<seq>[0-9]{1,18})(-(?P<epoch>.*))?")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_EVERYTHING = SessionMessage | PriceUpdate | ConnectionMessage
+_RESUMING = (
+    Parameter("Last-Event-ID", "header", Position),
+    Parameter("lastEventId", "query", Position),
+)
 
 
 class StreamRoutes:
@@ -36,20 +50,39 @@ class StreamRoutes:
         self._streaming = streaming
         self._max_connections = max_connections
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
+        """The table of the streams."""
+        events = Text("text/event-stream")
+        session = (*query_of(SubscribeSession, required=False), *_RESUMING)
+        # fmt: off
         return [
-            web.get("/ws/auto-trader", self.websocket, allow_head=False),
-            web.get("/sse/auto-trader", self.everything),
-            web.get("/sse/sessions/{sessionId}", self.session),
-            web.get("/sse/prices", self.prices),
-            web.get("/api/auto-trader/connections/{connectionId}", self.explain),
+            Route("GET", "/ws/auto-trader", self.stream_websocket, "streams",
+                  None, HTTPStatus.SWITCHING_PROTOCOLS, refuses=(HTTPStatus.BAD_REQUEST,),
+                  stream=Stream(sends=_EVERYTHING | Pong, takes=Command)),
+            Route("GET", "/sse/auto-trader", self.stream_all, "streams", events,
+                  parameters=(*session, *query_of(SubscribePrices, required=False)),
+                  refuses=(HTTPStatus.NOT_FOUND,), stream=Stream(sends=_EVERYTHING)),
+            Route("GET", "/sse/sessions/{sessionId}", self.stream_session, "streams", events,
+                  parameters=session, stream=Stream(sends=SessionMessage | ConnectionMessage)),
+            Route("GET", "/sse/prices", self.stream_prices, "streams", events,
+                  parameters=query_of(SubscribePrices),
+                  stream=Stream(sends=PriceUpdate | ConnectionMessage)),
+            Route("GET", "/api/auto-trader/connections/{connectionId}", self.explain_connection,
+                  "streams", ConnectionDocument,
+                  parameters=(Parameter("connectionId", "path", ConnectionId, required=True),)),
         ]
+        # fmt: on
 
     @property
     def _full(self) -> bool:
         return len(self._streaming.hub.peers) >= self._max_connections
 
-    async def websocket(self, request: web.Request) -> web.StreamResponse:
+    async def stream_websocket(self, request: web.Request) -> web.StreamResponse:
+        """Open a WebSocket, over which a client subscribes and unsubscribes.
+
+        Nothing is sent before the first command. Commands are carried out in order;
+        one that carries an ``id`` is answered with it, before anything that it causes.
+        """
         early = await accept_websocket(request)
         connection = WebSocketConnection(
             open_transport(request), _address(request), self._streaming
@@ -65,20 +98,29 @@ class StreamRoutes:
             connection.data_received(early)
         return response
 
-    async def everything(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, _query(request))
+    async def stream_all(self, request: web.Request) -> web.StreamResponse:
+        """Stream a session, prices, or both, as Server-Sent Events.
 
-    async def session(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request) | {"symbols": "", "sessionId": request.match_info["sessionId"]}
+        At least one of ``sessionId`` and ``symbols`` is needed. `event:` is the
+        message's type (`server_error` for an `error`), `data:` the JSON that the
+        WebSocket carries, `id:` the position that `Last-Event-ID` resumes from.
+        """
+        return await self._stream(request, read_query(request))
+
+    async def stream_session(self, request: web.Request) -> web.StreamResponse:
+        """Stream a session as Server-Sent Events."""
+        query = read_query(request) | {"symbols": "", "sessionId": request.match_info["sessionId"]}
         return await self._stream(request, query)
 
-    async def prices(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request) | {"sessionId": ""}
+    async def stream_prices(self, request: web.Request) -> web.StreamResponse:
+        """Stream prices as Server-Sent Events."""
+        query = read_query(request) | {"sessionId": ""}
         if not query.get("symbols", "").strip(", "):
             raise BadRequest("symbols is required: name at least one, separated by commas")
         return await self._stream(request, query)
 
-    async def explain(self, request: web.Request) -> web.Response:
+    async def explain_connection(self, request: web.Request) -> web.Response:
+        """Tell why an open stream is, or is not, getting messages."""
         hub = self._streaming.hub
         document = explain(hub, hub.find(request.match_info["connectionId"]))
         return web.Response(body=messages.encode(document), content_type="application/json")
@@ -135,22 +177,16 @@ def _commands(
     query: dict[str, str], last_event_id: str | None
 ) -> tuple[SubscribeSession | None, SubscribePrices | None]:
     """The subscribe commands that a query spells. Raises BadRequest."""
-    fields: dict[str, Any] = {name: value for name, value in query.items() if value}
-    for name in ("symbols", "types"):
-        parts = [part for part in fields.pop(name, "").split(",") if part.strip()]
-        if parts:
-            fields[name] = parts
-    if flag := fields.get("onlyChanges"):
-        fields["onlyChanges"] = _BOOLEANS.get(flag.lower(), flag)
+    fields = query_fields(query)
     for name in ("id", "type"):
         fields.pop(name, None)
     session = prices = None
     if "sessionId" in fields:
-        session = decoding.convert(with_integers(fields), SubscribeSession)
+        session = decoding.convert(fields, SubscribeSession)
         if last_event_id:
             _resume(session, last_event_id)
     # Checked also where there is no symbol to use it for.
-    settings = decoding.convert(with_integers({"symbols": []} | fields), SubscribePrices)
+    settings = decoding.convert({"symbols": []} | fields, SubscribePrices)
     if "symbols" in fields:
         prices = settings
     if session is None and prices is None:
@@ -165,13 +201,6 @@ def _resume(command: SubscribeSession, last_event_id: str) -> None:
         command.since, command.epoch = int(match["seq"]), match["epoch"] or None
     else:
         command.since, command.epoch = 0, _NEVER_RECOVERED
-
-
-def _query(request: web.Request) -> dict[str, str]:
-    """The query; a list may be written with commas or by repeating its name."""
-    query = request.query
-    lists = {name: ",".join(query.getall(name)) for name in ("symbols", "types") if name in query}
-    return dict(query) | lists
 
 
 def _head() -> web.Response:

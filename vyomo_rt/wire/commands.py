@@ -10,20 +10,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from vyomo_rt.domain.errors import BadRequest, UnknownType
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.numbers import json_kind
+from vyomo_rt.wire.values import Epoch, Id, IntervalMs, MessageId, SpelledSymbol
 
-MessageId = str | int
 StreamType = Literal["session_update", "pnl_update", "trade_opened", "trade_closed"]
 ALL_TYPES: frozenset[StreamType] = frozenset(
     ("session_update", "pnl_update", "trade_opened", "trade_closed")
 )
 
-_INTEGERS = ("sessionId", "since", "updateInterval", "priceInterval")
+_INTEGERS = ("sessionId", "since", "updateInterval", "priceInterval", "limit", "after")
 _DIGITS = re.compile(r"-?[0-9]{1,100}")
 
 MIN_INTERVAL_MS = 100
 MAX_INTERVAL_MS = 60_000
-
-_Id = Annotated[str, Meta(max_length=64)] | int
 
 
 def clamp_interval_ms(interval_ms: int) -> int:
@@ -32,15 +30,19 @@ def clamp_interval_ms(interval_ms: int) -> int:
 
 
 class _Command(Struct, rename="camel", kw_only=True, tag_field="type"):
-    id: _Id | None = None
+    id: MessageId | None = None
 
 
 class SubscribeSession(_Command, tag="subscribe_session"):
-    session_id: Annotated[int, Meta(ge=1)]
-    since: Annotated[int, Meta(ge=0)] | None = None
-    epoch: str | None = None
-    update_interval: int | None = None
-    types: list[StreamType] | None = None
+    """Watch a session instead of the one before; with ``since``, go on where that ended."""
+
+    session_id: Id
+    since: (
+        Annotated[int, Meta(ge=0, description="Send all events after this number first")] | None
+    ) = None
+    epoch: Epoch | None = None
+    update_interval: IntervalMs | None = None
+    types: Annotated[list[StreamType], Meta(description="Left out: all")] | None = None
 
     def __post_init__(self) -> None:
         if self.update_interval is not None:
@@ -48,9 +50,13 @@ class SubscribeSession(_Command, tag="subscribe_session"):
 
 
 class SubscribePrices(_Command, tag="subscribe_prices"):
-    symbols: list[str]
-    price_interval: int | None = None
-    only_changes: bool | None = None
+    """Add symbols; the interval and ``onlyChanges`` hold for the whole connection."""
+
+    symbols: list[SpelledSymbol]
+    price_interval: IntervalMs | None = None
+    only_changes: (
+        Annotated[bool, Meta(description="Only when a price or its staleness changes")] | None
+    ) = None
 
     def __post_init__(self) -> None:
         if self.price_interval is not None:
@@ -58,15 +64,17 @@ class SubscribePrices(_Command, tag="subscribe_prices"):
 
 
 class UnsubscribeSession(_Command, tag="unsubscribe_session"):
-    pass
+    """No more session, P&L and trade messages."""
 
 
 class UnsubscribePrices(_Command, tag="unsubscribe_prices"):
-    symbols: list[str] | UnsetType = UNSET
+    """No more prices of these symbols, or, without ``symbols``, of any."""
+
+    symbols: list[SpelledSymbol] | UnsetType = UNSET
 
 
 class Ping(_Command, tag="ping"):
-    pass
+    """Answered by a pong."""
 
 
 Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import pack
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Transport = Literal["ws", "sse"]
 
 
 class Framing(IntEnum):
@@ -14,9 +16,9 @@ class Framing(IntEnum):
     SSE = 1
 
     @property
-    def label(self) -> str:
+    def label(self) -> Transport:
         """Its name in logs and figures."""
-        return self.name.lower()
+        return "ws" if self is Framing.WS else "sse"
 
 
 class Frame(NamedTuple):
@@ -51,11 +53,6 @@ def ws_text(payload: bytes) -> bytes:
     if size < 65536:
         return pack("!BBH", 0x81, 126, size) + payload
     return pack("!BBQ", 0x81, 127, size) + payload
-
-
-def extended(text: bytes, addition: bytes) -> bytes:
-    """A JSON object's text with one more member at its end."""
-    return text[:-1] + b"," + addition + b"}"
 
 
 def position(session_id: int, seq: int, epoch: str) -> str:

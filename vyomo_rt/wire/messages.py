@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from vyomo_rt.domain.errors import BadJson, Unavailable, VyomoError
+from vyomo_rt.domain.errors import BadJson, ErrorCode, Unavailable, VyomoError
 from vyomo_rt.domain.moment import iso
-from vyomo_rt.domain.quote import FeedStatus, Quote
-from vyomo_rt.domain.session import SessionState
-from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
-from vyomo_rt.wire.commands import MessageId
-from vyomo_rt.wire.frame import Frame, extended, make_frame, position
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
+from vyomo_rt.domain.session import SessionState, SessionStatus
+from vyomo_rt.domain.trade import EventKind, ExitReason, Trade, TradeEvent
+from vyomo_rt.wire.commands import StreamType
+from vyomo_rt.wire.frame import Frame, Transport, make_frame, position
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise
+from vyomo_rt.wire.values import (
+    ConnectionId,
+    Count,
+    Epoch,
+    Id,
+    IntervalMs,
+    MessageId,
+    Money,
+    Percent,
+    Price,
+    Quantity,
+    Seq,
+    Symbol,
+    Timestamp,
+)
+
+T = TypeVar("T")
 
 RETRY_AFTER_S = 1
 """When to try again what the store, while away, could not do."""
@@ -29,173 +47,202 @@ def _json_name(name: str) -> str:
     return first + "".join("PnL" if word == "pnl" else word.capitalize() for word in rest)
 
 
-class _Data(Struct, rename=_json_name):
-    pass
+class Data(Struct, rename=_json_name):
+    """What has its members in the spelling of the protocol."""
 
 
-class _Message(Struct, rename=_json_name, tag_field="type", omit_defaults=True):
-    pass
+class Message(Struct, rename=_json_name, tag_field="type", omit_defaults=True):
+    """What the server sends on a stream."""
 
 
-class PriceData(_Data):
-    symbol: str
-    price: Decimal
-    timestamp: str
-    as_of: str
+class PriceData(Data):
+    symbol: Symbol
+    price: Price
+    timestamp: Timestamp
+    as_of: Annotated[Timestamp, Meta(description="When the source says that the price was true")]
     source: str
-    stale: bool
+    stale: Annotated[bool, Meta(description="Older than the feed promises")]
 
 
-class PriceUpdate(_Message, tag="price_update"):
+class PriceUpdate(Message, tag="price_update"):
+    """The last price of a symbol."""
+
     data: PriceData
 
 
-class OpenedData(_Data):
-    trade_id: int
-    session_id: int
-    symbol: str
-    side: str
-    quantity: int
-    entry_price: Decimal
-    stop_loss: Decimal | None
-    target: Decimal | None
-    status: str
-    timestamp: str
+class TradeTerms(Data):
+    """What both events of a trade's life begin with."""
+
+    trade_id: Id
+    session_id: Id
+    symbol: Symbol
+    side: Side
+    quantity: Quantity
+    entry_price: Price
 
 
-class TradeOpened(_Message, tag="trade_opened"):
+class OpenedData(TradeTerms):
+    stop_loss: Price | None
+    target: Price | None
+    status: Literal["OPEN"]
+    timestamp: Timestamp
+
+
+class TradeOpened(Message, tag="trade_opened"):
+    """A trade was opened, and it is stored."""
+
     data: OpenedData
-    seq: int
+    seq: Seq
 
 
-class ClosedData(_Data):
-    trade_id: int
-    session_id: int
-    symbol: str
-    side: str
-    quantity: int
-    entry_price: Decimal
-    exit_price: Decimal
-    pnl: Decimal
-    pnl_percent: Decimal
-    exit_reason: str
-    status: str
-    timestamp: str
+class ClosedData(TradeTerms):
+    exit_price: Price
+    pnl: Money
+    pnl_percent: Percent
+    exit_reason: ExitReason
+    status: Literal["CLOSED"]
+    timestamp: Timestamp
 
 
-class TradeClosed(_Message, tag="trade_closed"):
+class TradeClosed(Message, tag="trade_closed"):
+    """A trade was closed, and it is stored."""
+
     data: ClosedData
-    seq: int
+    seq: Seq
 
 
-class SessionData(_Data):
-    session_id: int
-    current_capital: Decimal
-    total_pnl: Decimal
-    today_pnl: Decimal
-    total_trades: int
-    win_rate: Decimal
-    status: str
-    timestamp: str
-    winning_trades: int
-    losing_trades: int
-    open_trades: int
-    unrealized_pnl: Decimal
+class SessionData(Data):
+    session_id: Id
+    current_capital: Money
+    total_pnl: Money
+    today_pnl: Money
+    total_trades: Count
+    win_rate: Percent
+    status: SessionStatus
+    timestamp: Timestamp
+    winning_trades: Count
+    losing_trades: Count
+    open_trades: Count
+    unrealized_pnl: Money
 
 
-class SessionUpdate(_Message, tag="session_update"):
+class SessionUpdate(Message, tag="session_update"):
+    """A session's figures as of event ``seq``; ``recovered`` only answers a ``since``."""
+
     data: SessionData
-    seq: int
-
-
-class PnlData(_Data):
-    session_id: int
-    trade_id: int
-    symbol: str
-    side: str
-    quantity: int
-    current_price: Decimal
-    entry_price: Decimal
-    stop_loss: Decimal | None
-    target: Decimal | None
-    unrealized_pnl: Decimal
-    pnl_percent: Decimal
-    stale: bool
-    timestamp: str
-
-
-class PnlUpdate(_Message, tag="pnl_update"):
-    data: PnlData
-
-
-class FeedStatusData(_Data):
-    source: str
-    state: str
-    message: str
-    timestamp: str
-
-
-class FeedStatusMessage(_Message, tag="feed_status"):
-    data: FeedStatusData
-
-
-class ShutdownData(_Data):
-    reconnect_after_ms: int
-
-
-class ServerShutdown(_Message, tag="server_shutdown"):
-    data: ShutdownData
-
-
-class Subscription(_Data):
-    """A connection's whole subscription; ``recovered`` only answers a ``since``."""
-
-    session_id: int | None
-    seq: int | None
-    epoch: str | None
-    types: list[str]
-    update_interval: int
-    symbols: list[str]
-    price_interval: int
-    only_changes: bool
-    unknown: list[str]
+    seq: Seq
     recovered: bool | UnsetType = UNSET
 
 
-class ConnectionDocument(_Data):
+class PnlData(Data):
+    session_id: Id
+    trade_id: Id
+    symbol: Symbol
+    side: Side
+    quantity: Quantity
+    current_price: Price
+    entry_price: Price
+    stop_loss: Price | None
+    target: Price | None
+    unrealized_pnl: Money
+    pnl_percent: Percent
+    stale: bool
+    timestamp: Timestamp
+
+
+class PnlUpdate(Message, tag="pnl_update"):
+    """An open trade at the last price of its symbol."""
+
+    data: PnlData
+
+
+class FeedStatusData(Data):
+    source: str
+    state: FeedState
+    message: str
+    timestamp: Timestamp
+
+
+class FeedStatusMessage(Message, tag="feed_status"):
+    """How the price source is doing."""
+
+    data: FeedStatusData
+
+
+class ShutdownData(Data):
+    reconnect_after_ms: Count
+
+
+class ServerShutdown(Message, tag="server_shutdown"):
+    """The server stops; come back after so many milliseconds."""
+
+    data: ShutdownData
+
+
+class Subscription(Data):
+    """A connection's whole subscription; ``recovered`` only answers a ``since``."""
+
+    session_id: Id | None
+    seq: Seq | None
+    epoch: Epoch | None
+    types: list[StreamType]
+    update_interval: IntervalMs
+    symbols: list[Symbol]
+    price_interval: IntervalMs
+    only_changes: bool
+    unknown: list[Symbol]
+    recovered: bool | UnsetType = UNSET
+
+
+class ConnectionDocument(Data):
     """What the server knows of a connection, and in words why it gets what it gets."""
 
-    connection_id: str
-    transport: str
-    opened_at: str
-    messages: int
-    bytes: int
-    last_write_at: str | None
-    paused_since: str | None
-    buffered_bytes: int
-    events_behind: int
-    conflated: int
+    connection_id: ConnectionId
+    transport: Transport
+    opened_at: Timestamp
+    messages: Count
+    bytes: Count
+    last_write_at: Timestamp | None
+    paused_since: Annotated[
+        Timestamp | None, Meta(description="Since when its socket takes no more, if it doesn't")
+    ]
+    buffered_bytes: Count
+    events_behind: Count
+    conflated: Annotated[
+        Count, Meta(description="Prices and figures that it missed, because newer ones follow")
+    ]
     subscription: Subscription
     reasons: list[str]
 
 
-class Ack(_Message, tag="ack"):
+class Ack(Message, tag="ack"):
+    """A command was carried out."""
+
     result: Subscription
-    connection_id: str
-    id: MessageId | None = None
+    connection_id: ConnectionId
+    id: MessageId | UnsetType = UNSET
 
 
-class Pong(_Message, tag="pong"):
-    timestamp: str
-    id: MessageId | None = None
+class Pong(Message, tag="pong"):
+    """The answer to a ping."""
+
+    timestamp: Timestamp
+    id: MessageId | UnsetType = UNSET
 
 
-class ErrorMessage(_Message, tag="error"):
+class ErrorMessage(Message, tag="error"):
+    """A command was refused and changed nothing."""
+
     message: str
-    code: str
-    detail: str | None = None
-    id: MessageId | None = None
-    retry_after_ms: int | None = None
+    code: ErrorCode
+    detail: str | UnsetType = UNSET
+    id: MessageId | UnsetType = UNSET
+    retry_after_ms: Count | UnsetType = UNSET
+
+
+SessionMessage = SessionUpdate | PnlUpdate | TradeOpened | TradeClosed
+ConnectionMessage = Ack | ErrorMessage | FeedStatusMessage | ServerShutdown
+"""What every stream may carry."""
 
 
 def price_data(quote: Quote, now_ms: int) -> PriceData:
@@ -284,13 +331,14 @@ def session_update(
     state: SessionState, unrealized_paise: int, now_ms: int, recovered: bool | None = None
 ) -> Frame:
     """Figures as of event ``seq``; ``recovered`` only in the snapshot that answers a ``since``."""
-    data = session_data(state, unrealized_paise, now_ms)
-    text = _encode(SessionUpdate(data=data, seq=state.seq))
-    if recovered is not None:
-        text = extended(text, b'"recovered":' + _encode(recovered))
+    message = SessionUpdate(
+        data=session_data(state, unrealized_paise, now_ms),
+        seq=state.seq,
+        recovered=_unless_none(recovered),
+    )
     session = state.session
     event_id = position(session.session_id, state.seq, session.epoch)
-    return make_frame("session_update", text, event_id)
+    return make_frame("session_update", _encode(message), event_id)
 
 
 def pnl_update(trade: Trade, quote: Quote, now_ms: int) -> Frame:
@@ -329,11 +377,11 @@ def server_shutdown(reconnect_after_ms: int) -> Frame:
 
 def ack(subscription: Subscription, connection_id: str, id_: MessageId | None) -> bytes:
     """The JSON text of an ack: a WebSocket answer, or the opening block of an SSE stream."""
-    return _encode(Ack(result=subscription, connection_id=connection_id, id=id_))
+    return _encode(Ack(result=subscription, connection_id=connection_id, id=_unless_none(id_)))
 
 
 def pong(now_ms: int, id_: MessageId | None) -> Frame:
-    return make_frame("pong", _encode(Pong(timestamp=iso(now_ms), id=id_)))
+    return make_frame("pong", _encode(Pong(timestamp=iso(now_ms), id=_unless_none(id_))))
 
 
 def error(error_: VyomoError, id_: MessageId | None) -> Frame:
@@ -345,12 +393,17 @@ def error(error_: VyomoError, id_: MessageId | None) -> Frame:
         ErrorMessage(
             message=message,
             code=error_.code,
-            detail=detail,
-            id=id_,
-            retry_after_ms=RETRY_AFTER_S * 1000 if isinstance(error_, Unavailable) else None,
+            detail=_unless_none(detail),
+            id=_unless_none(id_),
+            retry_after_ms=RETRY_AFTER_S * 1000 if isinstance(error_, Unavailable) else UNSET,
         )
     )
     return make_frame("server_error", text)
+
+
+def _unless_none(value: T | None) -> T | UnsetType:
+    """A member that is left out if there is nothing to say."""
+    return UNSET if value is None else value
 
 
 def _optional_e4(price_e4: int | None) -> Decimal | None:

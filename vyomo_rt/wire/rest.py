@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import asdict
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, VyomoError
+from vyomo_rt.domain.errors import BadJson, BadRequest, ErrorCode, VyomoError
 from vyomo_rt.domain.moment import iso, to_ms
-from vyomo_rt.domain.money import MAX_QUANTITY, Side
-from vyomo_rt.domain.quote import Quote, Tick, parse_symbol
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import FeedState, Tick, parse_symbol
 from vyomo_rt.domain.session import SessionState, SessionStatus
-from vyomo_rt.domain.trade import AlreadyClosed, Trade, TradeEvent
+from vyomo_rt.domain.trade import AlreadyClosed, ExitReason, Trade, TradeEvent, TradeStatus
 from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.numbers import CapitalPaise, ClosePriceE4, PriceE4, from_paise, json_kind
+from vyomo_rt.wire.values import (
+    Count,
+    Epoch,
+    Id,
+    Money,
+    Percent,
+    Price,
+    Quantity,
+    Seq,
+    SpelledSymbol,
+    Timestamp,
+)
 
 MAX_TICKS = 1000
 """Ticks in one ``POST /ticks``: larger batches would hold up the streams."""
 
-
-class _Body(Struct, rename="camel"):
-    pass
+_MAX_INT = 2**63 - 1
 
 
-class NewSession(_Body):
+class Body(Struct, rename="camel"):
+    """What a client sends; null members are absent ones."""
+
+
+class NewSession(Body):
     starting_capital: CapitalPaise
     name: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class SessionChange(_Body):
+class SessionChange(Body):
     status: SessionStatus
 
 
-class NewTrade(_Body):
-    symbol: str
-    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+class NewTrade(Body):
+    """An order; BUY: stopLoss < entryPrice < target, SELL the reverse."""
+
+    symbol: SpelledSymbol
+    quantity: Quantity
     side: Side = Side.BUY
     entry_price: PriceE4 | None = None
     stop_loss: PriceE4 | None = None
@@ -50,20 +66,132 @@ class NewTrade(_Body):
             raise ValueError(str(error)) from None
 
 
-class ClosingOrder(_Body):
+class ClosingOrder(Body):
     price: ClosePriceE4 | None = None
 
 
-class _TickRow(_Body):
-    symbol: str
+class TickRow(Body):
+    """A price from outside; ``ts`` is epoch milliseconds or ISO 8601 with a zone, or now."""
+
+    symbol: SpelledSymbol
     price: PriceE4
-    ts: int | str | None = None
+    ts: int | Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
 
 
-class RejectedTick(_Body):
-    index: int
+Ticks = TickRow | Annotated[list[TickRow], Meta(max_length=MAX_TICKS)]
+
+
+class TradesQuery(Body):
+    status: Annotated[str, Meta(extra_json_schema={"enum": [*TradeStatus]})] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+    after: (
+        Annotated[int, Meta(ge=1, le=_MAX_INT, description="``next`` of the page before")] | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        if self.status is not None and self.status.upper() not in TradeStatus.__members__:
+            raise ValueError(f"status: expected OPEN or CLOSED, got {self.status[:40]!r}")
+
+    @property
+    def trade_status(self) -> TradeStatus | None:
+        """``status``, which may be lower case."""
+        return None if self.status is None else TradeStatus(self.status.upper())
+
+
+class EventsQuery(Body):
+    since: Annotated[int, Meta(ge=0, le=_MAX_INT)] = 0
+
+
+class PricesQuery(Body):
+    symbols: Annotated[list[SpelledSymbol], Meta(description="Left out: all")] | None = None
+
+
+class SessionDocument(messages.SessionData):
+    """``session_update.data`` plus what was fixed when the session was made."""
+
+    name: str
+    starting_capital: Money
+    epoch: Epoch
+    seq: Seq
+    created_at: Timestamp
+
+
+class SessionList(messages.Data):
+    sessions: list[SessionDocument]
+
+
+class TradeDocument(messages.TradeTerms):
+    """The union of a trade's two events; what only a close knows is null before it."""
+
+    stop_loss: Price | None
+    target: Price | None
+    status: TradeStatus
+    timestamp: Timestamp
+    exit_price: Price | None
+    pnl: Money | None
+    pnl_percent: Percent | None
+    exit_reason: ExitReason | None
+    opened_at: Timestamp
+    closed_at: Timestamp | None
+
+
+class TradePage(messages.Data):
+    """Trades, newest first; ``next`` is the next page's ``after``, null on the last page."""
+
+    trades: list[TradeDocument]
+    next: Id | None
+
+
+class EventList(messages.Data):
+    """Stored events, byte for byte as the streams carry them."""
+
+    events: list[messages.TradeOpened | messages.TradeClosed]
+    seq: Seq
+    epoch: Epoch
+
+
+class PriceList(messages.Data):
+    prices: list[messages.PriceData]
+
+
+class RejectedTick(messages.Data):
+    index: Count
     symbol: str | None
     reason: str
+
+
+class TicksAnswer(messages.Data):
+    accepted: Count
+    rejected: list[RejectedTick]
+
+
+class Problem(messages.Data):
+    """An RFC 9457 problem document with the protocol's code."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    code: ErrorCode
+    trade: Annotated[
+        TradeDocument | UnsetType, Meta(description="The trade, if it is closed already")
+    ] = UNSET
+
+
+class Liveness(messages.Data):
+    status: Literal["ok"]
+
+
+class FeedReadiness(messages.Data):
+    source: str
+    state: FeedState
+    message: str
+
+
+class Readiness(messages.Data):
+    status: Literal["ok", "unavailable"]
+    store: Literal["ok", "unavailable"]
+    feed: FeedReadiness
 
 
 def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
@@ -103,7 +231,7 @@ def to_tick(row: Any) -> Tick:
     if not isinstance(row, dict):
         raise BadRequest(f"expected an object, got {json_kind(row)}")
     present = {name: value for name, value in row.items() if value is not None}
-    tick = decoding.convert(present, _TickRow)
+    tick = decoding.convert(present, TickRow)
     as_of_ms = None if tick.ts is None else _to_moment_ms(tick.ts)
     return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms)
 
@@ -127,70 +255,44 @@ def _to_moment_ms(ts: int | str) -> int:
     return to_ms(moment)
 
 
-def session_document(state: SessionState, unrealized_paise: int, now_ms: int) -> dict[str, Any]:
-    """``session_update.data`` plus what was fixed when the session was made."""
+def session_document(state: SessionState, unrealized_paise: int, now_ms: int) -> SessionDocument:
     session = state.session
-    data = _members(messages.session_data(state, unrealized_paise, now_ms))
-    return data | {
-        "name": session.name,
-        "startingCapital": from_paise(session.starting_capital_paise),
-        "epoch": session.epoch,
-        "seq": state.seq,
-        "createdAt": iso(session.created_at_ms),
-    }
+    return SessionDocument(
+        **asdict(messages.session_data(state, unrealized_paise, now_ms)),
+        name=session.name,
+        starting_capital=from_paise(session.starting_capital_paise),
+        epoch=session.epoch,
+        seq=state.seq,
+        created_at=iso(session.created_at_ms),
+    )
 
 
-def trade_document(trade: Trade) -> dict[str, Any]:
-    """The union of a trade's two events; what only a close knows is null before it."""
-    opened = _members(messages.opened_data(trade))
+def trade_document(trade: Trade) -> TradeDocument:
+    opened = asdict(messages.opened_data(trade))
     closed = (
-        dict.fromkeys(("exitPrice", "pnl", "pnlPercent", "exitReason"))
+        dict.fromkeys(("exit_price", "pnl", "pnl_percent", "exit_reason"))
         if trade.exit is None
-        else _members(messages.closed_data(trade))
+        else asdict(messages.closed_data(trade))
     )
-    return (
-        opened
-        | closed
-        | {
-            "openedAt": iso(trade.opened_at_ms),
-            "closedAt": None if trade.exit is None else iso(trade.exit.at_ms),
-        }
+    return TradeDocument(
+        **opened | closed,
+        opened_at=iso(trade.opened_at_ms),
+        closed_at=None if trade.exit is None else iso(trade.exit.at_ms),
     )
 
 
-def price_document(quote: Quote, now_ms: int) -> dict[str, Any]:
-    """A price as in ``price_update.data``."""
-    return _members(messages.price_data(quote, now_ms))
+def event_list(events: Iterable[TradeEvent], seq: int, epoch: str) -> EventList:
+    # The stored texts stand in for the messages that they are: nothing is encoded twice.
+    texts: list[Any] = [Raw(event.message.encode()) for event in events]
+    return EventList(texts, seq, epoch)
 
 
-def events_document(events: Iterable[TradeEvent], seq: int, epoch: str) -> dict[str, Any]:
-    """Stored events, byte for byte as the streams carry them."""
-    return {
-        "events": [msgspec.Raw(event.message.encode()) for event in events],
-        "seq": seq,
-        "epoch": epoch,
-    }
-
-
-def problem(status: int, title: str, error: VyomoError) -> dict[str, Any]:
-    """An RFC 9457 problem document with the protocol's code."""
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": str(error),
-        "code": error.code,
-    }
-    if isinstance(error, AlreadyClosed):
-        document["trade"] = trade_document(error.trade)
-    return document
-
-
-def encode(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """JSON with exact numbers."""
-    return messages.encode(document)
-
-
-def _members(data: Struct) -> dict[str, Any]:
-    names = data.__struct_encode_fields__
-    return dict(zip(names, msgspec.structs.astuple(data), strict=True))
+def problem(status: int, title: str, error: VyomoError) -> Problem:
+    return Problem(
+        type="about:blank",
+        title=title,
+        status=status,
+        detail=str(error),
+        code=error.code,
+        trade=trade_document(error.trade) if isinstance(error, AlreadyClosed) else UNSET,
+    )

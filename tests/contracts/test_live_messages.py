@@ -1,0 +1,202 @@
+"""All that a server in use sends and answers keeps its contracts."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.contract import Contract, Contracts
+from tests.support import API, Rest, serve_here
+from tests.web.streams import Stream, WebSocket, event_stream, web_socket
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.store.mongo import MongoStore
+
+STREAM_PATHS = ("/ws/auto-trader", "/sse/auto-trader", "/sse/sessions/{sessionId}", "/sse/prices")
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The methods of the store that fail for now; at first none."""
+    names: set[str] = set()
+    for name in ("events", "append"):
+        monkeypatch.setattr(MongoStore, name, unless_away(name, names))
+    return names
+
+
+def unless_away(name: str, away: set[str]) -> Any:
+    method = getattr(MongoStore, name)
+
+    async def call(*arguments: Any) -> Any:
+        if name in away:
+            raise Unavailable("the store is away")
+        return await method(*arguments)
+
+    return call
+
+
+async def test_every_message_of_every_stream_keeps_the_contract(
+    contracts: Contracts, away: set[str], tmp_path: Path
+) -> None:
+    contract = contracts["asyncapi"]
+    streams: dict[str, Stream] = {}
+    async with AsyncExitStack() as stack:
+        async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as server:
+            session_id = await server.new_session()
+            await server.open_trade(session_id)
+            paths = {
+                "streamAll": f"/sse/auto-trader?sessionId={session_id}&symbols=NIFTY,BANKNIFTY"
+                "&updateInterval=100&priceInterval=100",
+                "streamSession": f"/sse/sessions/{session_id}?since=0&updateInterval=100",
+                "streamPrices": "/sse/prices?symbols=BANKNIFTY&priceInterval=100",
+            }
+            away.add("events")
+            async with event_stream(server.url, paths["streamSession"]) as refused:
+                await refused.next("error")
+            away.clear()
+            for name, path in paths.items():
+                streams[name] = await stack.enter_async_context(event_stream(server.url, path))
+            ws = await stack.enter_async_context(web_socket(server.url))
+            streams["streamWebsocket"] = ws
+            await say_everything(ws, session_id)
+            await server.tick("BANKNIFTY", 196.3025)
+            trade = await server.open_trade(session_id, stopLoss=190, target=200)
+            await server.close_trade(trade["tradeId"])
+            for name in streams.keys() - {"streamPrices"}:
+                await streams[name].next("trade_closed")
+                await streams[name].next("pnl_update")
+            for name in streams.keys() - {"streamSession"}:
+                await streams[name].next("price_update")
+        for stream in streams.values():
+            await stream.next("server_shutdown")
+    for name, stream in streams.items():
+        assert seen_on(contract, name, stream.texts) == expected_on(contract, name)
+    assert seen_on(contract, "streamSession", refused.texts) == {"server_error"}
+
+
+async def say_everything(ws: WebSocket, session_id: int) -> None:
+    """Send commands of all kinds, right and wrong ones."""
+    await ws.ask("subscribe_session", sessionId=session_id, since=0, updateInterval=100)
+    await ws.ask("subscribe_prices", symbols=["BANKNIFTY", "NIFTY"], priceInterval=100)
+    await ws.ask("subscribe_session", sessionId=99)
+    await ws.ask("unsubscribe_prices", symbols=["NIFTY"])
+    await ws.ask("ping")
+    await ws.send("ping")
+    await ws.ws.send_str("[")
+
+
+def seen_on(contract: Contract, channel: str, texts: list[str]) -> set[str]:
+    """The names of the messages, each of which the channel has and which keep their schemas."""
+    messages = contract.document["channels"][channel]["messages"]
+    seen = set()
+    for text in texts:
+        type_ = json.loads(text)["type"]
+        name = "server_error" if type_ == "error" and "server_error" in messages else type_
+        contract.check(contract.resolve(messages[name])["payload"], text)
+        seen.add(name)
+    return seen
+
+
+def expected_on(contract: Contract, channel: str) -> set[str]:
+    """What the server sends on a channel, but for an error of a stream that did begin."""
+    sent = contract.document["operations"][channel]["messages"]
+    return {reference["$ref"].split("/")[-1] for reference in sent} - {"server_error"}
+
+
+class Witness:
+    """Makes REST calls and holds each answer to the contract."""
+
+    def __init__(self, server: Rest, contract: Contract) -> None:
+        self._server = server
+        self._contract = contract
+        self.seen: set[tuple[str, str, int]] = set()
+
+    async def __call__(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> dict[str, Any]:
+        """The JSON of an answer; in the names of headers ``_`` stands for ``-``."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = body if body is None or isinstance(body, str) else json.dumps(body)
+        async with self._server.http.request(
+            method, f"{self._server.url}{path}", data=data, headers=named
+        ) as response:
+            text = await response.text()
+            template, operation = self._contract.operation(method, path.partition("?")[0])
+            described = self._contract.resolve(operation["responses"][str(response.status)])
+            self.seen.add((method, template, response.status))
+            for name in {"Idempotency-Replayed", "Retry-After"} & response.headers.keys():
+                assert name in described["headers"]
+            schema = described["content"][response.content_type]["schema"]
+            if response.content_type == "text/plain":
+                return {}
+            self._contract.check(schema, text)
+            document: dict[str, Any] = json.loads(text)
+            return document
+
+
+async def test_every_answer_keeps_the_contract(
+    contracts: Contracts, away: set[str], server: Rest
+) -> None:
+    call = Witness(server, contracts["openapi"])
+    new = {"startingCapital": 50_000.55, "name": None}
+    key = {"Idempotency_Key": "one"}
+    made = await call("POST", f"{API}/sessions", new, **key)
+    await call("POST", f"{API}/sessions", new, **key)
+    await call("POST", f"{API}/sessions", {"startingCapital": 1}, **key)
+    await call("POST", f"{API}/sessions", {"startingCapital": 1.005})
+    session, trades = f"{API}/sessions/{made['sessionId']}", f"{API}/trades"
+    order = {"symbol": "BANKNIFTY", "quantity": 50, "side": "SELL", "stopLoss": 200.5}
+    await call("POST", f"{session}/trades", order)
+    await call("POST", f"{API}/ticks", {"symbol": "BANKNIFTY", "price": 196.3025})
+    await call("POST", f"{API}/ticks", [{"symbol": "NIFTY", "price": 0}, "x"])
+    await call("POST", f"{API}/ticks", '{"symbol":"TCS","price":1}\n{', Content_Type="a/x-ndjson")
+    await call("POST", f"{API}/ticks", "5")
+    first = await call("POST", f"{session}/trades", order)
+    second = await call("POST", f"{session}/trades", order, **key)
+    await call("POST", f"{session}/trades", order, **key)
+    await call("POST", f"{session}/trades", order | {"quantity": 0})
+    await call("POST", f"{API}/sessions/99/trades", order)
+    await call("PATCH", session, {"status": "STOPPED"})
+    await call("PATCH", session, {"status": "PAUSED"})
+    await call("PATCH", session, {"status": "ON"})
+    for _ in range(2):
+        await call("POST", f"{trades}/{first['tradeId']}/close", {"price": 195.1})
+    await call("POST", f"{trades}/{second['tradeId']}/close")
+    await call("POST", f"{trades}/99/close")
+    for id_ in (second["tradeId"], 99, "x"):
+        await call("GET", f"{trades}/{id_}")
+    for query in ("", "?status=CLOSED&limit=1", "?limit=0"):
+        await call("GET", f"{session}/trades{query}")
+    for query in ("", "?since=3", "?since=x"):
+        await call("GET", f"{session}/events{query}")
+    for query in ("", "?symbols=BANKNIFTY,NONE", "?symbols=!"):
+        await call("GET", f"{API}/prices{query}")
+    for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
+        await call("GET", path)
+    async with web_socket(server.url) as ws:
+        ack = await ws.ask("subscribe_prices", symbols=["NIFTY"])
+        await call("GET", f"{API}/connections/{ack['connectionId']}")
+    await call("GET", f"{API}/connections/none")
+    await call("GET", "/metrics")
+    await call("GET", f"{API}/sessions", Origin="https://example.com")
+    await call("GET", f"{API}/sessions", Host="example.com")
+    for name in contracts:
+        await call("GET", f"/api/{name}.json")
+    away.add("append")
+    await call("POST", f"{session}/trades", order)
+    await call("PATCH", session, {"status": "ACTIVE"})
+    await call("POST", f"{session}/trades", order)
+    expected = {
+        (method.upper(), path)
+        for path, operations in contracts["openapi"].document["paths"].items()
+        for method in operations
+    }
+    assert {(method, path) for method, path, _ in call.seen} == expected
+    answered = {(method, path) for method, path, status in call.seen if status < 300}
+    assert answered == {row for row in expected if row[1] not in STREAM_PATHS}
+    statuses = {status for _, _, status in call.seen}
+    assert statuses == {200, 201, 400, 403, 404, 409, 421, 422, 503}

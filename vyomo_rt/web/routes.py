@@ -1,0 +1,143 @@
+"""What the server answers at which path: one row a call, for aiohttp and for the contracts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from inspect import getdoc
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from aiohttp import hdrs, web
+
+from vyomo_rt.wire.values import Id, IdempotencyKey
+
+JSON = "application/json"
+
+
+class Text(NamedTuple):
+    """Content that is not one JSON value, by its media type."""
+
+    media_type: str
+
+
+class Parameter(NamedTuple):
+    """A parameter of a request; ``type`` has the name, the bounds and the words for it."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    type: Any
+    required: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The messages of a streaming call: unions of what the server sends and takes."""
+
+    sends: Any
+    takes: Any = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One call: from this row aiohttp's route, OpenAPI and AsyncAPI are made.
+
+    The handler's docstring is what people read of it, its name names the
+    operation. ``answer`` is the type that it answers with ``status``, ``also`` those of
+    other statuses (``None``: no body); ``body`` are the types that a request may have.
+    Each is a type of ``wire`` for JSON, or a ``Text``. ``refuses`` are statuses of
+    problem documents that its kind of call does not have anyway.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    tag: str
+    answer: Any
+    status: HTTPStatus = HTTPStatus.OK
+    also: Mapping[HTTPStatus, Any] = field(default_factory=dict)
+    body: tuple[Any, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    refuses: tuple[HTTPStatus, ...] = ()
+    idempotent: bool = False
+    stream: Stream | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation's name, in camelCase."""
+        first, *rest = getattr(self.handler, "__name__", "").split("_")
+        return first + "".join(word.capitalize() for word in rest)
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """A summary, and what more there is to say."""
+        summary, _, description = (getdoc(self.handler) or self.name).partition("\n\n")
+        return " ".join(summary.split()).removesuffix("."), " ".join(description.split())
+
+    @property
+    def answers(self) -> dict[HTTPStatus, Any]:
+        """The type for each status that is no refusal."""
+        return {self.status: self.answer, **self.also}
+
+    @property
+    def path_names(self) -> list[str]:
+        return re.findall(r"{(\w+)}", self.path)
+
+    @property
+    def inputs(self) -> list[Parameter]:
+        """All its parameters; what stands in the path is an ``Id`` unless it is described."""
+        described = {parameter.name for parameter in self.parameters if parameter.where == "path"}
+        names = self.path_names
+        found = [Parameter(n, "path", Id, required=True) for n in names if n not in described]
+        found += [p for p in self.parameters if p.where == "path" or p.name not in names]
+        if self.idempotent:
+            found.append(Parameter("Idempotency-Key", "header", IdempotencyKey))
+        return found
+
+    @property
+    def refusals(self) -> list[HTTPStatus]:
+        """The statuses of all its problem documents."""
+        found = {
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.MISDIRECTED_REQUEST,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            *self.refuses,
+        }
+        if self.path_names:
+            found.add(HTTPStatus.NOT_FOUND)
+        if self.body or any(parameter.where != "path" for parameter in self.inputs):
+            found.add(HTTPStatus.BAD_REQUEST)
+        if self.body:
+            found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if self.idempotent:
+            found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+        return sorted(found - self.answers.keys())
+
+    def for_aiohttp(self) -> web.RouteDef:
+        if self.method != hdrs.METH_GET:
+            return web.route(self.method, self.path, self.handler)
+        # An upgrade has no answer that HEAD could be the head of.
+        allow_head = HTTPStatus.SWITCHING_PROTOCOLS not in self.answers
+        return web.get(self.path, self.handler, allow_head=allow_head)
+
+
+def query_of(*types: type[Any], required: bool = True) -> tuple[Parameter, ...]:
+    """The fields of structs as query parameters.
+
+    With ``required=False`` no single one is required, because one of several would do.
+    """
+    return tuple(
+        Parameter(
+            field.encode_name,
+            "query",
+            field.type,
+            required and field.required,
+            None if field.default is msgspec.NODEFAULT else field.default,
+        )
+        for type_ in types
+        for field in msgspec.structs.fields(type_)
+        if field.encode_name != "id"
+    )

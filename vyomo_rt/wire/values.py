@@ -1,0 +1,76 @@
+"""The JSON values that messages are made of, with what the contracts say of each.
+
+Bounds and lengths are checked where a client sends them; what stands in
+``extra_json_schema`` only describes.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from vyomo_rt.domain.money import MAX_QUANTITY
+from vyomo_rt.domain.quote import SYMBOL
+
+MAX_KEY_LENGTH = 128
+
+_TRIMMED = r"[\t-\r\x1c-\x20]*"
+"""What ``str.strip`` takes away of ASCII."""
+
+Id = Annotated[int, Meta(ge=1)]
+ConnectionId = Annotated[str, Meta(description="Name of an open stream, from its `ack` or the log")]
+Count = Annotated[int, Meta(ge=0)]
+Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[75])]
+Seq = Annotated[
+    int, Meta(ge=0, description="Number of a trade event in its session's history: 1, 2, 3 …")
+]
+Epoch = Annotated[str, Meta(description="Random name of the session's history")]
+IntervalMs = Annotated[
+    int, Meta(description="Milliseconds; cut to 100…60000, rounded down to a multiple of 100")
+]
+MessageId = Annotated[str, Meta(max_length=64)] | int
+"""What a client calls its message; the answer echoes it."""
+
+IdempotencyKey = Annotated[
+    str,
+    Meta(
+        description="Your name for this request: repeated with it, it is carried out once",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[ -~]+$"},
+    ),
+]
+
+Price = Annotated[
+    Decimal, Meta(description="₹, at most 4 decimals", extra_json_schema={"minimum": 0})
+]
+Money = Annotated[Decimal, Meta(description="₹, at most 2 decimals")]
+Percent = Annotated[Decimal, Meta(description="%, at most 2 decimals")]
+Timestamp = Annotated[
+    str,
+    Meta(
+        description="UTC, to the millisecond",
+        extra_json_schema={
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        },
+    ),
+]
+
+Position = Annotated[
+    str,
+    Meta(
+        description="The last `id:` received: go on after it",
+        examples=["6-41-3513a5a2b72773e6"],
+    ),
+]
+
+Symbol = Annotated[str, Meta(examples=["NIFTY"], extra_json_schema={"pattern": f"^{SYMBOL}$"})]
+SpelledSymbol = Annotated[
+    str,
+    Meta(
+        description="A symbol; trimmed and upper-cased by the server",
+        examples=["NIFTY"],
+        extra_json_schema={"pattern": f"^{_TRIMMED}{SYMBOL.replace('A-Z', 'A-Za-z')}{_TRIMMED}$"},
+    ),
+]
