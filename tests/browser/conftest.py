@@ -13,7 +13,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.cable import Cable, laid_cable
+from tests.browser.desk import Desk
 
 START_WITHIN_S = 30
 CHROMIUM_FLAGS = [
@@ -25,6 +29,13 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for all tests of this folder: the browser that they share lives in it."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 def program(*names: str) -> str:
@@ -96,19 +107,49 @@ def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A blank page whose scripts must not throw."""
+@pytest.fixture(scope="session")
+def ingest_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that takes pushed prices."""
+    with running_server(tmp_path_factory.mktemp("ingest"), "--feed", "ingest") as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cable(server: str) -> AsyncIterator[Cable]:
+    async with laid_cable(server) as cable:
+        yield cable
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(server: str) -> AsyncIterator[Desk]:
+    async with Desk.at(server) as desk:
+        yield desk
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
     chromium = program("chromium", "chromium-browser", "google-chrome")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = await browser.new_page()
-        page.set_default_timeout(15_000)
-        thrown: list[str] = []
-        page.on("pageerror", lambda error: thrown.append(str(error)))
-        yield page
+        yield browser
         await browser.close()
-        assert thrown == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A blank page whose scripts must not throw, nor break the page's security policy."""
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    page = await context.new_page()
+    page.set_default_timeout(15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda message: faults.append(message.text) if "Security Policy" in message.text else None,
+    )
+    yield page
+    await context.close()
+    assert faults == []
 
 
 @pytest.fixture

@@ -1,349 +1,268 @@
-"""The console in a real browser against a real server: the steps of a manual test."""
+"""The console in a real browser against a real server: what a trader does on it."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, suppress
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
+
+from tests.browser.desk import Desk
+from tests.browser.parts import (
+    DIGIT,
+    LIVE,
+    changes,
+    figure,
+    link,
+    position,
+    press,
+    show,
+    tape,
+    tile,
+    toast,
+)
 
 pytestmark = pytest.mark.browser
 
 expect.set_options(timeout=15_000)
-ServerStarter = Callable[..., AbstractContextManager[str]]
-both_transports = pytest.mark.parametrize("transport", ["WebSocket", "SSE"])
 
 
-class Desk:
-    """A session on the server, traded over REST by somebody else than the browser."""
-
-    def __init__(self, client: aiohttp.ClientSession, session_id: int) -> None:
-        self._client = client
-        self.session_id = session_id
-
-    @classmethod
-    async def make(cls, client: aiohttp.ClientSession) -> Desk:
-        desk = cls(client, 0)
-        desk.session_id = (await desk._post("sessions", {"startingCapital": 50_000}))["sessionId"]
-        return desk
-
-    async def open(self, symbol: str = "RELIANCE") -> int:
-        path = f"sessions/{self.session_id}/trades"
-        trade_id: int = (await self._post(path, {"symbol": symbol, "quantity": 50}))["tradeId"]
-        return trade_id
-
-    async def close(self, trade_id: int) -> None:
-        await self._post(f"trades/{trade_id}/close", {})
-
-    async def events(self) -> list[tuple[str, int]]:
-        path = f"/api/auto-trader/sessions/{self.session_id}/events?since=0"
-        async with self._client.get(path) as response:
-            return [(event["type"], event["seq"]) for event in (await response.json())["events"]]
-
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._client.post(f"/api/auto-trader/{path}", json=body) as response:
-            document: dict[str, Any] = await response.json(content_type=None)
-            assert response.ok, document
-            return document
-
-
-class Cable:
-    """The line between browser and server; a test can cut it, or block one kind of request."""
-
-    def __init__(self, server_url: str) -> None:
-        self._server = urlsplit(server_url)
-        self._ends: set[asyncio.StreamWriter] = set()
-        self.url = ""
-        self.is_cut = False
-        self.blocked = b"nothing"
-
-    async def lay(self) -> asyncio.Server:
-        listener = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        return listener
-
-    def cut(self) -> None:
-        self.is_cut = True
-        for end in self._ends:
-            end.transport.abort()
-
-    def mend(self) -> None:
-        self.is_cut = False
-
-    async def _carry(self, browser: asyncio.StreamReader, to_browser: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            first = await browser.read(65_536)
-            if self.is_cut or first.startswith(self.blocked):
-                to_browser.transport.abort()
-                return
-            server, to_server = await asyncio.open_connection(
-                self._server.hostname, self._server.port
-            )
-            ends = {to_browser, to_server}
-            self._ends |= ends
-            to_server.write(first)
-            await asyncio.gather(_pump(browser, to_server), _pump(server, to_browser))
-            self._ends -= ends
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-    sink.close()
-
-
-@pytest.fixture
-async def desk(server: str) -> AsyncIterator[Desk]:
-    async with aiohttp.ClientSession(server) as client:
-        yield await Desk.make(client)
-
-
-@pytest.fixture
-async def cable(server: str) -> AsyncIterator[Cable]:
-    cable = Cable(server)
-    listener = await cable.lay()
-    yield cable
-    cable.cut()
-    listener.close()
-    await listener.wait_closed()
-
-
-async def press(page: Page, button: str) -> None:
-    await page.get_by_role("button", name=button, exact=True).click()
-
-
-async def connect(page: Page, transport: str) -> None:
-    await page.get_by_label("Transport").select_option(label=transport)
-    await press(page, "Connect")
-
-
-async def subscribe_session(page: Page, session_id: int) -> None:
-    await page.get_by_role("spinbutton", name="Session").fill(str(session_id))
-    await press(page, "Subscribe Session")
-    await expect(page.locator("#shown-session")).to_have_text(str(session_id))
-
-
-def connection(page: Page) -> Locator:
-    return page.locator("#status")
-
-
-def row(page: Page, table: str, key: object) -> Locator:
-    return page.locator(f'#{table} tr[data-key="{key}"]')
-
-
-def figure(page: Page, name: str) -> Locator:
-    return page.locator(f'[data-figure="{name}"]')
-
-
-async def logged_events(page: Page) -> list[tuple[str, int]]:
-    """The trade events in the message log, oldest first."""
-    texts = await page.locator("#log code").all_text_contents()
-    messages = [json.loads(text) for text in reversed(texts)]
-    return [(m["type"], m["seq"]) for m in messages if m["type"].startswith("trade_")]
-
-
-@both_transports
+@pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     page: Page, server: str, desk: Desk, transport: str
 ) -> None:
-    await page.goto(server)
-    await expect(page.get_by_text("Simulated prices.")).to_be_visible()
-    await connect(page, transport)
-    await subscribe_session(page, desk.session_id)
-    await expect(connection(page)).to_have_text(f"connected over {transport}")
-    await expect(figure(page, "totalTrades")).to_have_text("0")
+    await show(
+        page, server, desk.session_id, symbols="NIFTY,TCS", interval=200, transport=transport
+    )
+    await expect(page.get_by_text("Simulated prices")).to_be_visible()
+    await expect(link(page)).to_have_text(LIVE[transport])
+    await expect(page.get_by_text("No open positions.")).to_be_visible()
+    await expect(tile(page, "TCS").locator(".last b")).to_have_text(DIGIT)
+    await changes(tile(page, "NIFTY").locator(".last b"))
 
-    await press(page, "Subscribe Prices")
-    last = row(page, "prices", "NIFTY").locator("td").nth(1)
-    await expect(last).to_have_text(re.compile(r"\d"))
-    await expect(last).not_to_have_text(await last.inner_text())  # it moves
+    await page.get_by_label("Symbol", exact=True).fill("nifty")
+    await press(page, "Buy 50 NIFTY")
+    row = page.locator("#positions tbody tr")
+    await expect(row).to_contain_text("BUY 50 NIFTY")
+    await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()
+    pnl = row.locator(".pnl b")
+    await expect(pnl).to_have_text(re.compile(r"[▲▼] [+−]₹"))
+    await changes(pnl)
+    await expect(figure(page, "openClosed")).to_have_text("1 open · 0 closed")
 
-    await press(page, "Open Trade")
-    position = page.locator("#positions tr[data-key]")
-    await expect(position).to_contain_text("BUY 50")
-    pnl = position.locator("td").nth(2)
-    await expect(pnl).to_have_text(re.compile(r"\d"))
-    await expect(pnl).not_to_have_text(await pnl.inner_text())
-    await expect(figure(page, "openTrades")).to_have_text("1")
-
-    await position.get_by_role("button").click()
-    await expect(position).to_have_count(0)
-    await expect(figure(page, "openTrades")).to_have_text("0")
-    await expect(figure(page, "totalTrades")).to_have_text("1")
-    await expect(page.locator("#answer")).to_contain_text("MANUAL")
-
-    await press(page, "Disconnect")
-    await expect(connection(page)).to_contain_text("closed")
-
-
-@both_transports
-async def test_a_cut_line_is_resumed_without_a_gap(
-    page: Page, cable: Cable, desk: Desk, transport: str
-) -> None:
-    await page.goto(cable.url)
-    await page.get_by_label("Without prices and P&L").check()
-    await connect(page, transport)
-    await subscribe_session(page, desk.session_id)
-    before = await desk.open()
-    await expect(row(page, "positions", before)).to_be_visible()
-
-    cable.cut()
-    await expect(connection(page)).not_to_have_text(f"connected over {transport}")
-    await desk.close(before)
-    during = await desk.open()
-    await desk.close(await desk.open("NIFTY"))
-    cable.mend()
-
-    await expect(connection(page)).to_have_text(f"connected over {transport}")
-    await expect(figure(page, "totalTrades")).to_have_text("3")
-    await expect(row(page, "positions", before)).to_have_count(0)
-    await expect(row(page, "positions", during)).to_be_visible()
-    after = await desk.open()
-    await expect(row(page, "positions", after)).to_be_visible()
-    assert await logged_events(page) == await desk.events()
+    await row.get_by_role("button").click()
+    await expect(page.locator("#close-what")).to_contain_text("BUY 50 NIFTY")
+    await press(page, "Close position")
+    await expect(row).to_have_count(0)
+    await expect(figure(page, "openClosed")).to_have_text("0 open · 1 closed")
+    await expect(toast(page, "Closed NIFTY")).to_contain_text("by hand")
+    await expect(page.locator("#tape")).to_contain_text("By hand")
+    assert await tape(page) == await desk.trade_ids()
 
 
-@both_transports
-async def test_a_restarted_server_is_found_again_with_the_same_history(
-    page: Page, tmp_path: Path, start_server: ServerStarter, transport: str
-) -> None:
-    with start_server(tmp_path, "--feed", "sim") as url:
-        async with aiohttp.ClientSession(url) as client:
-            desk = await Desk.make(client)
-            before = await desk.open()
-        await page.goto(url)
-        await page.get_by_label("Without prices and P&L").check()
-        await connect(page, transport)
-        await subscribe_session(page, desk.session_id)
-        await expect(row(page, "positions", before)).to_be_visible()
-    await expect(connection(page)).to_contain_text("trying again")
-    with start_server(tmp_path, "--feed", "sim", "--port", str(urlsplit(url).port)):
-        await expect(connection(page)).to_have_text(f"connected over {transport}", timeout=30_000)
-        async with aiohttp.ClientSession(url) as client:
-            after = await Desk(client, desk.session_id).open()
-        await expect(row(page, "positions", after)).to_be_visible()
-        assert await logged_events(page) == [("trade_opened", 2)]
+async def test_a_position_shows_how_far_stop_and_target_are(page: Page, ingest_server: str) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "PLACE", "price": 100})
+        long = await desk.open("PLACE", stopLoss=90, target=130)
+        short = await desk.open("PLACE", side="SELL", stopLoss=110, target=60)
+        bare = await desk.open("PLACE")
+        await show(page, ingest_server, desk.session_id, interval=100)
+        await desk.tick({"symbol": "PLACE", "price": 107.5})
+        levels = position(page, long).locator(".levels")
+        await expect(levels).to_contain_text("Stop 90.00 · 17.50 away")
+        await expect(levels).to_contain_text("Target 130.00 · 22.50 away")
+        await expect(position(page, bare)).to_contain_text("no stop")
+        places = [
+            await position(page, trade).locator(".now").evaluate("dot => dot.style.left")
+            for trade in (long, short)
+        ]
+        assert places == ["43.8%", "5%"]  # from stop on the left to target on the right
+        await expect(position(page, long).locator(".pnl")).to_contain_text("▲ +₹375.00")
+        await expect(position(page, short).locator(".pnl")).to_contain_text("▼ −₹375.00")
 
 
-async def test_a_position_is_taken_along_to_another_transport(
+async def test_a_refused_order_is_explained_beside_the_field_as_text(
     page: Page, server: str, desk: Desk
 ) -> None:
-    await page.goto(server)
-    await page.get_by_label("Without prices and P&L").check()
-    await connect(page, "WebSocket")
-    await subscribe_session(page, desk.session_id)
-    first = await desk.open()
-    await expect(row(page, "positions", first)).to_be_visible()
-    await press(page, "Disconnect")
-    second = await desk.open()
-    await connect(page, "SSE")
-    await expect(row(page, "positions", second)).to_be_visible()
-    assert await logged_events(page) == await desk.events()
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    await page.get_by_label("Stop", exact=True).fill("9999999")
+    await press(page, "Buy 50 NIFTY")
+    stop = page.locator("#stopLoss")
+    await expect(stop).to_have_attribute("aria-invalid", "true")
+    await expect(stop).to_be_focused()
+    await expect(stop).to_have_accessible_description(re.compile("^stopLoss must be below"))
+
+    await stop.fill("")
+    symbol = page.get_by_label("Symbol", exact=True)
+    await symbol.fill("<b>x</b>")
+    await page.locator("#place").click()
+    await expect(symbol).to_have_accessible_description(re.compile("<b>x</b>", re.IGNORECASE))
+    assert await page.locator("#ticket p b").count() == 0
+
+    await symbol.fill("NIFTY")
+    await page.get_by_label("Quantity").fill("")
+    await page.locator("#place").click()
+    await expect(page.locator("#quantity")).to_have_accessible_description("quantity is required")
+    assert await desk.trade_ids() == []
 
 
-async def test_auto_takes_sse_where_websocket_is_blocked(
-    page: Page, cable: Cable, desk: Desk
-) -> None:
-    cable.blocked = b"GET /ws/"
-    await page.goto(cable.url)
-    await connect(page, "auto")
-    await page.get_by_role("spinbutton", name="Session").fill(str(desk.session_id))
-    await press(page, "Subscribe Session")
-    await expect(connection(page)).to_have_text("connected over SSE")
-    await expect(figure(page, "totalTrades")).to_have_text("0")
-
-
-@both_transports
-async def test_a_refused_session_leaves_the_one_that_was_shown(
-    page: Page, server: str, desk: Desk, transport: str
-) -> None:
-    await page.goto(server)
-    await connect(page, transport)
-    await subscribe_session(page, desk.session_id)
-    await page.get_by_role("spinbutton", name="Session").fill("987654")
-    await press(page, "Subscribe Session")
-    await expect(page.locator("#answer")).to_contain_text("987654")
-    await expect(connection(page)).to_have_text(f"connected over {transport}")
-    trade_id = await desk.open()
-    await expect(row(page, "positions", trade_id)).to_be_visible()
-
-
-async def test_ping_is_answered_on_websocket_only(page: Page, server: str, desk: Desk) -> None:
-    answer = page.locator("#answer")
-    await page.goto(server)
-    await press(page, "Ping")
-    await expect(answer).to_contain_text("Only an open WebSocket")
-    await connect(page, "WebSocket")
-    await expect(connection(page)).to_contain_text("connected")
-    await press(page, "Ping")
-    await expect(answer).to_have_text("pong")
-
-
-async def test_a_session_made_in_the_console_is_subscribed_at_once(page: Page, server: str) -> None:
-    await page.goto(server)
-    await connect(page, "WebSocket")
-    await page.get_by_text("Create a session").click()
-    await page.get_by_label("Starting capital").fill("75000.50")
-    await press(page, "Create Session")
-    await expect(figure(page, "currentCapital")).to_have_text("75,000.50")
-
-
-async def test_a_refused_order_is_explained_beside_its_form_as_text(
+async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_position(
     page: Page, server: str, desk: Desk
 ) -> None:
-    await page.goto(server)
-    await connect(page, "WebSocket")
-    await subscribe_session(page, desk.session_id)
-    await page.get_by_label("Symbol", exact=True).fill("<b>x</b>")
-    await press(page, "Open Trade")
-    error = page.locator("#open-trade .error")
-    await expect(error).to_contain_text(re.compile("<b>x</b>", re.IGNORECASE))
-    assert await error.locator("b").count() == 0
+    trade = await desk.open()
+    await show(page, server, desk.session_id)
+    await position(page, trade).get_by_role("button").click()
+    await page.get_by_label("Price", exact=True).fill("cheap")
+    await press(page, "Close position")
+    price = page.locator("#price")
+    await expect(price).to_have_accessible_description(re.compile("^price: expected a number"))
+    await page.keyboard.press("Escape")
+    await expect(position(page, trade).get_by_role("button")).to_be_focused()
+
+    await page.keyboard.press("Enter")
+    await expect(price).to_have_value("")
+    await page.get_by_label("Price", exact=True).fill("1,500.5")
+    await press(page, "Close position")
+    await expect(page.locator("#tape")).to_contain_text("at 1,500.50")
 
 
-async def test_the_log_is_bounded_and_can_be_paused(page: Page, server: str) -> None:
-    lines = page.locator("#log li")
-    await page.goto(server)
-    await page.get_by_label("Interval in ms").fill("100")
-    await connect(page, "WebSocket")
-    await press(page, "Subscribe Prices")
-    await expect(lines).to_have_count(200, timeout=30_000)
-    newest = await lines.first.inner_text()
-    await expect(lines.first).not_to_have_text(newest)
-    assert await lines.count() == 200
-    await page.get_by_label("Pause").check()
-    last = row(page, "prices", "NIFTY").locator("td").nth(1)
-    await expect(last).not_to_have_text(await last.inner_text())
-    paused = await lines.first.inner_text()
-    await expect(last).not_to_have_text(await last.inner_text())
-    assert await lines.first.inner_text() == paused
+async def test_a_session_is_made_chosen_and_led_through_its_states(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id)
+    await press(page, "New…")
+    await page.get_by_label("Starting capital, ₹").fill("0")
+    await press(page, "Create session")
+    await expect(page.locator("#startingCapital")).to_have_accessible_description(DIGIT)
+    await page.get_by_label("Starting capital, ₹").fill("1,75,000.50")
+    await page.get_by_label("Name").fill("Evening")
+    await press(page, "Create session")
+    await expect(figure(page, "currentCapital")).to_have_text("₹1,75,000.50")
+    sessions = page.get_by_label("Session on screen")
+    await expect(sessions.locator("option:checked")).to_contain_text("Evening")
+
+    status = page.locator("#session-status")
+    await press(page, "Pause")
+    await expect(status).to_have_text("PAUSED")
+    await page.locator("#place").click()
+    await expect(page.locator("#ticket [data-error-form]")).to_contain_text("PAUSED")
+    await press(page, "Resume")
+    await expect(status).to_have_text("ACTIVE")
+    await page.locator("#place").click()
+    await expect(page.locator("#positions tbody tr")).to_have_count(1)
+    await press(page, "Stop…")
+    await press(page, "Stop it")
+    await expect(page.locator("#session-error")).to_contain_text("open")
+    await expect(status).to_have_text("ACTIVE")
+
+    await sessions.select_option(str(desk.session_id))
+    await expect(figure(page, "currentCapital")).to_have_text("₹50,000.00")
+    await expect(page.locator("#positions tbody tr")).to_have_count(0)
+    assert f"session={desk.session_id}" in urlsplit(page.url).query
+
+
+async def test_symbols_come_and_go_and_the_address_follows(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id, symbols="NIFTY", interval=500)
+    await expect(tile(page, "NIFTY")).to_be_visible()
+    add = page.get_by_label("Add symbols")
+    await add.fill("tcs, NOSUCH")
+    await add.press("Enter")
+    await expect(tile(page, "TCS")).to_be_visible()
+    await expect(page.locator("#symbols-error")).to_have_text("The feed has no NOSUCH.")
+    await page.get_by_role("button", name="Remove NIFTY").click()
+    await expect(tile(page, "NIFTY")).to_have_count(0)
+    await page.get_by_label("every").select_option("200 ms")
+    wanted = f"session={desk.session_id}&symbols=TCS&interval=200"
+    await expect(page).to_have_url(f"{server}/?{wanted}")
+
+    await page.reload()
+    await expect(tile(page, "TCS").locator(".last b")).to_have_text(DIGIT)
+    await expect(page).to_have_url(f"{server}/?{wanted}")
+    assert await page.locator(".tile").count() == 1
+
+
+async def test_an_address_that_makes_no_sense_is_explained(page: Page, server: str) -> None:
+    await page.goto(f"{server}/?session=abc&transport=pigeon")
+    alerts = page.locator("#alerts")
+    await expect(alerts).to_contain_text("session in the address: expected a positive integer")
+    await expect(alerts).to_contain_text("transport in the address: expected auto, ws or sse")
+    await page.goto(f"{server}/?session=987654")
+    await expect(alerts).to_contain_text("session 987654 not found")
 
 
 async def test_the_demo_moves_by_itself(page: Page, demo_server: str) -> None:
     await page.goto(demo_server)
-    await expect(page.get_by_text("DEMO - simulated prices")).to_be_visible()
-    await expect(connection(page)).to_contain_text("connected")
-    pnl = page.locator("#positions tr[data-key] td:nth-child(3)").first
-    await expect(pnl).to_have_text(re.compile(r"\d"), timeout=60_000)
-    await expect(pnl).not_to_have_text(await pnl.inner_text())
+    await expect(page.get_by_text("DEMO · simulated prices")).to_be_visible()
+    await expect(page).to_have_url(
+        re.compile(r"\?session=6&symbols=BANKNIFTY,NIFTY,RELIANCE&interval=1000$")
+    )
+    await expect(page.locator(".tile")).to_have_count(3)
+    pnl = page.locator("#positions .pnl b").first
+    await expect(pnl).to_have_text(DIGIT)
+    await changes(pnl)
 
 
-async def test_every_field_has_a_label_and_a_phone_needs_no_sideways_scrolling(
-    page: Page, demo_server: str
+async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
+    page: Page, ingest_server: str
 ) -> None:
-    await page.set_viewport_size({"width": 360, "height": 740})
-    await page.goto(demo_server)
-    await expect(row(page, "prices", "NIFTY")).to_be_visible()
-    unlabelled = "[...document.querySelectorAll('input, select')].filter(e => !e.labels.length)"
-    assert await page.evaluate(f"{unlabelled}.length") == 0
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    async with Desk.at(ingest_server) as desk:
+        for price in (110, 130):
+            await desk.close(await desk.open("PAST", entryPrice=100), price=price)
+        left = await desk.open("PAST", entryPrice=100)  # a symbol that has no price
+        await show(page, ingest_server, desk.session_id)
+        await expect(position(page, left)).to_contain_text("no price yet")
+        curve = page.get_by_role("img", name="P&L curve")
+        await expect(curve).to_have_accessible_name(
+            re.compile(r"now \+₹2,000.00, highest \+₹2,000.00, lowest ₹0.00")
+        )
+        drawn = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean)"
+        assert await curve.evaluate(drawn)
+        assert await tape(page) == await desk.trade_ids()
+        assert await page.locator("#toasts .toast").count() == 0  # old news
+
+
+async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        ts = "2026-01-01T09:15:00+05:30"
+        await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})
+        await desk.tick({"symbol": "NEW", "price": 10})
+        await show(page, ingest_server, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
+        await expect(tile(page, "OLD").locator(".age")).to_have_text(
+            re.compile("STALE · .* days old")
+        )
+        await expect(tile(page, "NEW")).not_to_have_class(re.compile("stale"))
+        await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
+
+
+async def test_trades_ring_and_notify_if_asked_to(page: Page, server: str, desk: Desk) -> None:
+    await page.context.grant_permissions(["notifications"])
+    await page.add_init_script("""
+        globalThis.told = [];
+        globalThis.Notification = class { static permission = "granted";
+            static requestPermission = async () => "granted";
+            constructor(_, { body }) { told.push(body); } };
+        const start = OscillatorNode.prototype.start;
+        OscillatorNode.prototype.start = function (at) { told.push("♪"); start.call(this, at); };
+        Object.defineProperty(document, "hidden", { get: () => true });
+    """)
+    await show(page, server, desk.session_id)
+    trade = await desk.open()
+    await expect(toast(page, "Opened")).to_be_visible()
+    assert await page.evaluate("told") == []
+
+    await page.get_by_role("button", name="Sound on trades").click()
+    await page.get_by_role("button", name="Desktop notifications").click()
+    await desk.close(trade, price=2000)
+    await expect(toast(page, "Closed RELIANCE")).to_be_visible()
+    told = await page.evaluate("told")
+    assert told[:3] == ["♪"] * 3  # one to try it, two that rise for a gain
+    assert "Closed RELIANCE +₹" in told[3]
+    await page.reload()
+    await expect(page.get_by_role("button", name="Sound on trades")).to_have_attribute(
+        "aria-pressed", "true"
+    )
