@@ -1,5 +1,5 @@
 # make run: install into .venv and start the demo; make test: run the tests; make check: all that CI runs.
-.PHONY: run test check format clean
+.PHONY: run test check format types clean
 .DEFAULT_GOAL := run
 
 # The newest Python >= 3.11 that starts and can make virtual environments.
@@ -24,6 +24,13 @@ format: .venv/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+types: tests/js/node_modules
+	tests/js/node_modules/.bin/tsc -p tests/js
+
+tests/js/node_modules: tests/js/package-lock.json
+	npm ci --prefix tests/js --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .venv/run: setup.cfg pyproject.toml
 	@$(if $(PYTHON),,echo "vyomo-rt needs Python 3.11 or newer with its venv module: install python3 and python3-venv (Debian, Ubuntu), or see https://www.python.org/downloads/" >&2; exit 1)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; echo "Making a virtual environment with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv .venv; }
@@ -37,4 +44,4 @@ format: .venv/test
 	@touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info tests/js/node_modules

@@ -30,12 +30,9 @@ export class VyomoClient extends EventTarget {
     });
     /** The connection, as last reported by a `status` event. */
     get status(): Status;
-    /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`. */
-    get position(): {
-        sessionId: number;
-        seq: number;
-        epoch?: string;
-    } | null;
+    /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+     * @returns {Position | null} */
+    get position(): Position | null;
     /** The server's name for this connection, for its log; null while there is none. */
     get connectionId(): string | null;
     /**
@@ -65,7 +62,8 @@ export class VyomoClient extends EventTarget {
     /**
      * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
      * @param {number} sessionId
-     * @param {{ types?: SessionType[], updateInterval?: number, since?: number, epoch?: string }} [how]
+     * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
+     *   epoch?: string }} [options]
      */
     subscribeSession(sessionId: number, { types, updateInterval, since, epoch }?: {
         types?: SessionType[];

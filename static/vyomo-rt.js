@@ -163,7 +163,7 @@ export class VyomoClient extends EventTarget {
     this.#base = new URL(options.url ?? new URL("..", import.meta.url));
     this.#base.protocol = this.#base.protocol.replace(/^ws/, "http");
     if (!/^https?:$/.test(this.#base.protocol)) {
-      throw new TypeError(`url: give the server's address with http:// or ws://, not ${this.#base}`);
+      throw new TypeError(`url: the server's address with http:// or ws://, not ${this.#base}`);
     }
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#choice = options.transport ?? "auto";
@@ -174,7 +174,8 @@ export class VyomoClient extends EventTarget {
   /** The connection, as last reported by a `status` event. */
   get status() { return this.#status; }
 
-  /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`. */
+  /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+   * @returns {Position | null} */
   get position() { return this.#position && { ...this.#position }; }
 
   /** The server's name for this connection, for its log; null while there is none. */
@@ -231,7 +232,8 @@ export class VyomoClient extends EventTarget {
   /**
    * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
    * @param {number} sessionId
-   * @param {{ types?: SessionType[], updateInterval?: number, since?: number, epoch?: string }} [how]
+   * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
+   *   epoch?: string }} [options]
    */
   subscribeSession(sessionId, { types, updateInterval, since, epoch } = {}) {
     Object.assign(this.#wanted, { sessionId, types });
@@ -316,7 +318,7 @@ export class VyomoClient extends EventTarget {
   #openEventSource() {
     const url = new URL("sse/auto-trader", this.#base);
     const from = this.#resumption();
-    const lastEventId = from && `${from.sessionId}-${from.seq}${from.epoch ? `-${from.epoch}` : ""}`;
+    const lastEventId = from && [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
       const text = String(value ?? "");
       if (text) url.searchParams.set(name, text);
@@ -346,16 +348,17 @@ export class VyomoClient extends EventTarget {
       else await response.body?.cancel();
     } catch { /* nobody there: no answer to report */ }
     if (this.#link !== source) return;
-    if (!problem) return this.#lost(status ? `HTTP ${status}` : "the server can't be reached");
-    const message = problem.detail ?? problem.title ?? `HTTP ${status}`;
+    const { detail, title, code } = problem ?? {};
+    const message = detail ?? title ?? (status ? `HTTP ${status}` : "the server can't be reached");
     const command = this.#change();
-    if (!FINAL_STATUSES.has(status)) this.#lost(message);
+    // What is no problem document may be a proxy's word for a server that restarts.
+    if (!problem || !FINAL_STATUSES.has(status)) this.#lost(message);
     else if (!command) this.#finish(message);
     else {
       this.#settle(this.#settled);
       this.#open();
     }
-    this.#emit({ type: "error", code: problem.code, message, command });
+    if (problem) this.#emit({ type: "error", code, message, command });
   }
 
   #opened() {
@@ -442,9 +445,11 @@ export class VyomoClient extends EventTarget {
       }
       this.#send("subscribe_session", this.#sessionFields());
     }
-    for (const had of [true, false]) {
-      const part = symbols.filter((symbol) => settled.symbols.includes(symbol) === had);
-      if (part.length) this.#send("subscribe_prices", { symbols: part, priceInterval, onlyChanges });
+    const old = new Set(settled.symbols);
+    for (const known of [true, false]) {
+      const part = symbols.filter((symbol) => old.has(symbol) === known);
+      const fields = { symbols: part, priceInterval, onlyChanges };
+      if (part.length) this.#send("subscribe_prices", fields);
     }
   }
 
@@ -462,7 +467,7 @@ export class VyomoClient extends EventTarget {
     }
   }
 
-  /** @param {Command | "ping"} type @param {object} fields @returns {boolean} whether it was sent */
+  /** @param {Command | "ping"} type @param {object} fields @returns {boolean} was it sent? */
   #send(type, fields) {
     if (this.#link?.readyState !== 1) return false;
     const id = ++this.#lastId;
@@ -481,11 +486,11 @@ export class VyomoClient extends EventTarget {
       type: "error", code: "bad_json", message: `the server sent no message: ${text}`.slice(0, 200),
     };
     if (message.type === "error") this.#refused(message);
-    else if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
     else {
       this.#attempt = 0;
       this.#lastError = "";
     }
+    if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
     if (message.type === "ack") this.#acknowledged(message);
     if (this.#advances(message)) this.#emit(message);
   }

@@ -97,11 +97,9 @@ async def test_a_wheel_serves_from_another_folder(
     wheel = built_wheel(checkout, tmp_path)
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"vyomo_rt"}
-    for name in ("market/symbols.json", "py.typed"):
-        assert f"vyomo_rt/{name}" in names
-    for folder in ("static", "templates"):
-        for path in (SOURCE / folder).rglob("*.*"):
-            assert f"vyomo_rt/{path.relative_to(SOURCE)}" in names
+    pages = {path for folder in ("static", "templates") for path in (SOURCE / folder).rglob("*.*")}
+    assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in pages} <= set(names)
+    assert {"vyomo_rt/market/symbols.json", "vyomo_rt/py.typed"} <= set(names)
 
     run(*PIP, "--python", environment, "install", "--quiet", "--no-deps", wheel)
     shutil.rmtree(checkout)

@@ -14,8 +14,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.cable import Cable
-from tests.browser.desk import Desk
-from tests.browser.parts import (
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import (
     DIGIT,
     LIVE,
     changes,

@@ -1,213 +1,7 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 
-import { VyomoClient } from "../../static/vyomo-rt.js";
-import { FakeEventSource, FakeWebSocket, figures, opened } from "./fakes.mjs";
-
-const sockets = FakeWebSocket.made;
-const streams = FakeEventSource.made;
-const turn = () => new Promise((done) => setImmediate(done));
-
-/** A client with all that it emitted; its timers stand still until the test moves them. */
-function start(t, options = {}) {
-  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
-  t.mock.method(Math, "random", () => 0.5);
-  const client = new VyomoClient({
-    url: "http://localhost:4025", WebSocket: FakeWebSocket, EventSource: FakeEventSource, ...options,
-  });
-  const heard = [];
-  const states = [];
-  client.on("message", (message) => heard.push(message));
-  client.on("status", (status) => states.push(status));
-  return { client, heard, states, seqs: () => heard.filter(isTrade).map(({ seq }) => seq) };
-}
-
-const isTrade = ({ type }) => type.startsWith("trade_");
-
-/** A client that follows session 6, of which `seq` events were known when it subscribed. */
-function following(t, { seq = 10, ...options } = {}) {
-  const started = start(t, options);
-  started.client.subscribeSession(6);
-  started.client.connect();
-  const position = { sessionId: 6, seq, epoch: "e1" };
-  if (options.transport === "sse") streams.at(-1).open(position);
-  else {
-    sockets.at(-1).open();
-    sockets.at(-1).ack(position);
-  }
-  return started;
-}
-
-beforeEach(() => { sockets.length = streams.length = 0; });
-
-describe("subscriptions", () => {
-  it("made before connecting are sent at open", (t) => {
-    const { client } = start(t);
-    client.subscribeSession(6, { types: ["trade_opened"], updateInterval: 500 });
-    client.subscribePrices([" nifty", "TCS"], { priceInterval: 300, onlyChanges: true });
-    client.connect();
-    sockets[0].open();
-    assert.equal(sockets[0].url.href, "ws://localhost:4025/ws/auto-trader");
-    assert.deepEqual(sockets[0].sent, [
-      { type: "subscribe_session", id: 1, sessionId: 6, types: ["trade_opened"], updateInterval: 500 },
-      { type: "subscribe_prices", id: 2, symbols: ["NIFTY", "TCS"], priceInterval: 300, onlyChanges: true },
-    ]);
-  });
-
-  it("made while open are sent at once, and each only once", (t) => {
-    const { client } = start(t);
-    client.on("status", ({ state }) => { if (state === "open") client.subscribeSession(7); });
-    client.connect();
-    sockets[0].open();
-    client.unsubscribeSession();
-    client.unsubscribePrices(["NIFTY"]);
-    assert.deepEqual(sockets[0].sent.map(({ type }) => type),
-      ["subscribe_session", "unsubscribe_session", "unsubscribe_prices"]);
-  });
-
-  it("that the server refused are forgotten, and the confirmed ones kept", (t) => {
-    const { client } = following(t);
-    const [socket] = sockets;
-    client.subscribePrices(["NIFTY"]);
-    const [, prices] = socket.sent;
-    client.subscribeSession(99);
-    socket.ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"] }, prices);
-    socket.say({ type: "error", id: socket.sent.at(-1).id, code: "not_found", message: "no session 99" });
-    socket.say(opened(11));
-    socket.drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    assert.deepEqual(sockets[1].sent.map(({ sessionId, since, symbols }) => ({ sessionId, since, symbols })), [
-      { sessionId: 6, since: 11, symbols: undefined },
-      { sessionId: undefined, since: undefined, symbols: ["NIFTY"] },
-    ]);
-  });
-
-  it("that the server can't take now are sent again when it said", (t) => {
-    const { client } = start(t);
-    client.connect();
-    sockets[0].open();
-    client.subscribeSession(6);
-    sockets[0].say({ type: "error", id: 1, code: "unavailable", message: "the store is away", retryAfterMs: 700 });
-    t.mock.timers.tick(699);
-    assert.equal(sockets[0].sent.length, 1);
-    t.mock.timers.tick(1);
-    assert.deepEqual(sockets[0].sent[1], { type: "subscribe_session", id: 2, sessionId: 6 });
-  });
-});
-
-describe("resumption", () => {
-  it("is not set back by an event that overtakes a repeated command", (t) => {
-    const { client, seqs } = following(t);
-    const [socket] = sockets;
-    client.subscribePrices(["NIFTY"]);
-    socket.say({ type: "error", id: 2, code: "unavailable", message: "away", retryAfterMs: 100 });
-    t.mock.timers.tick(100);
-    const [, , session, prices] = socket.sent;
-    assert.equal(session.since, 10);
-    socket.say(opened(11));
-    socket.ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true }, session);
-    for (const seq of [11, 12]) socket.say(opened(seq));
-    assert.deepEqual(seqs(), [11, 12]);
-    // With everything answered, the server's word counts again.
-    socket.ack({ sessionId: 6, seq: 12, epoch: "e1", symbols: [], unknown: ["NIFTY"] }, prices);
-    socket.drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    assert.equal(sockets[1].sent.length, 1);
-  });
-
-  it("goes on after the last event that was delivered", (t) => {
-    following(t);
-    sockets[0].say(opened(11));
-    sockets[0].say(figures(11));
-    sockets[0].drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    assert.deepEqual(sockets[1].sent[0], {
-      type: "subscribe_session", id: 2, sessionId: 6, since: 11, epoch: "e1", updateInterval: 2000,
-      types: ["session_update", "pnl_update", "trade_opened", "trade_closed"],
-    });
-  });
-
-  it("delivers no event twice", (t) => {
-    const { seqs } = following(t);
-    for (const seq of [11, 12]) sockets[0].say(opened(seq));
-    sockets[0].drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    sockets[1].ack({ sessionId: 6, seq: 12, epoch: "e1", recovered: true });
-    for (const seq of [11, 12, 13]) sockets[1].say(opened(seq));
-    assert.deepEqual(seqs(), [11, 12, 13]);
-  });
-
-  it("takes the new history when the old one is gone", (t) => {
-    const { client, seqs } = following(t);
-    sockets[0].drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    sockets[1].ack({ sessionId: 6, seq: 2, epoch: "e2", recovered: false });
-    sockets[1].say(opened(3));
-    assert.deepEqual(seqs(), [3]);
-    assert.deepEqual(client.position, { sessionId: 6, seq: 3, epoch: "e2" });
-  });
-
-  it("survives a cut between two answers", (t) => {
-    const { client } = start(t);
-    client.subscribeSession(6);
-    client.subscribePrices(["NIFTY"]);
-    client.connect();
-    sockets[0].open();
-    sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1" }, sockets[0].sent[0]);
-    sockets[0].drop();
-    t.mock.timers.tick(500);
-    sockets[1].open();
-    const [session, prices] = sockets[1].sent;
-    assert.equal(session.since, 10);
-    assert.deepEqual(prices.symbols, ["NIFTY"]);
-  });
-
-  it("starts where the page says, if it says so", (t) => {
-    const { client, seqs } = following(t);
-    client.subscribeSession(6, { since: 4, epoch: "e1" });
-    assert.equal(sockets[0].sent[1].since, 4);
-    sockets[0].ack({ sessionId: 6, seq: 4, epoch: "e1", recovered: true });
-    sockets[0].say(opened(5));
-    assert.deepEqual(seqs(), [5]);
-  });
-
-  it("is not asked for by a fresh subscription of the same session", (t) => {
-    const { client } = following(t);
-    client.subscribeSession(6);
-    assert.equal(sockets[0].sent[1].since, undefined);
-    sockets[0].ack({ sessionId: 6, seq: 14, epoch: "e1" });
-    assert.equal(client.position.seq, 14);
-  });
-
-  it("ends with the subscription", (t) => {
-    const { client } = following(t);
-    client.unsubscribeSession();
-    sockets[0].ack({});
-    assert.equal(client.position, null);
-  });
-
-  it("carries over to another transport and through a close", (t) => {
-    const { client } = following(t);
-    sockets[0].say(opened(11));
-    client.close();
-    client.connect("sse");
-    assert.equal(streams[0].url.searchParams.get("lastEventId"), "6-11-e1");
-  });
-
-  it("ignores what a connection says after it was given up", (t) => {
-    const { client, heard } = following(t);
-    const said = heard.length;
-    client.close();
-    sockets[0].say(opened(11));
-    assert.equal(heard.length, said);
-    assert.equal(client.position.seq, 10);
-  });
-});
+import { following, opened, sockets, start, streams, turn } from "./fakes.mjs";
 
 describe("reconnection", () => {
   it("waits up to 1, 2, 4 … 30 seconds with full jitter", (t) => {
@@ -314,6 +108,10 @@ describe("reconnection", () => {
     assert.equal(states.at(-1).state, "open");
     t.mock.timers.tick(15_000);
     assert.equal(states.at(-1).detail, "the server fell silent");
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    t.mock.timers.tick(30_000);
+    assert.equal(states.at(-1).state, "open");
   });
 });
 
@@ -428,7 +226,7 @@ describe("SSE", () => {
     const { heard, states } = following(t, { transport: "sse" });
     streams[0].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 4000 });
     streams[0].drop();
-    assert.equal(heard.at(-1).type, "error");
+    assert.deepEqual([heard.at(-1).type, heard.at(-1).command], ["error", undefined]);
     assert.deepEqual([states.at(-1).detail, states.at(-1).retryInMs], ["the store is away", 4000]);
   });
 
@@ -449,6 +247,39 @@ describe("SSE", () => {
     assert.equal(streams[2].url.searchParams.get("lastEventId"), "6-10-e1");
   });
 
+  it("does not come back to what the page has ended, where something else is refused", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(404));
+    const { client } = following(t, { transport: "sse" });
+    client.unsubscribeSession();
+    await turn();
+    assert.equal(client.position, null);
+    client.subscribeSession(99);
+    await turn();
+    streams[1].refuse();
+    await turn();
+    assert.equal(streams.length, 2);
+    assert.equal(client.status.detail, "nothing is subscribed yet");
+  });
+
+  it("says which half of the subscription has to wait", async (t) => {
+    const { client, heard } = following(t, { transport: "sse" });
+    client.subscribePrices(["NIFTY"]);
+    await turn();
+    streams[1].say({ type: "error", code: "unavailable", message: "the store is away" });
+    assert.equal(heard.at(-1).command, "subscribe_prices");
+  });
+
+  it("says which half of the subscription was refused", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(400));
+    const { client, heard } = following(t, { transport: "sse" });
+    client.subscribePrices(["<b>"]);
+    await turn();
+    streams[1].refuse();
+    await turn();
+    assert.equal(heard.at(-1).command, "subscribe_prices");
+    assert.equal(streams[2].url.searchParams.get("symbols"), null);
+  });
+
   it("closes for good when what was confirmed is refused", async (t) => {
     t.mock.method(globalThis, "fetch", problem(404));
     const { client, states } = following(t, { transport: "sse" });
@@ -459,29 +290,37 @@ describe("SSE", () => {
     assert.deepEqual([client.status.state, states.at(-1).detail], ["closed", "no session 99"]);
   });
 
-  it("backs off when a proxy answers for a server that restarts", async (t) => {
-    t.mock.method(globalThis, "fetch", async () => new Response("Bad gateway", { status: 502 }));
-    const { states } = following(t, { transport: "sse" });
+  for (const status of [404, 502]) {
+    it(`backs off when a proxy answers ${status} for a server that restarts`, async (t) => {
+      t.mock.method(globalThis, "fetch", async () => new Response("Oops", { status }));
+      const { states } = following(t, { transport: "sse" });
+      streams[0].refuse();
+      await turn();
+      assert.deepEqual([states.at(-1).state, states.at(-1).detail], ["waiting", `HTTP ${status}`]);
+    });
+  }
+
+  it("backs off from a refusal that may pass, and tells of it", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(503));
+    const { heard, states } = following(t, { transport: "sse" });
     streams[0].refuse();
     await turn();
-    assert.deepEqual([states.at(-1).state, states.at(-1).detail], ["waiting", "HTTP 502"]);
+    assert.deepEqual([states.at(-1).state, heard.at(-1).message], ["waiting", "no session 99"]);
+  });
+
+  it("does not come back from asking why when the page has closed it", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(404));
+    const { client, heard, states } = following(t, { transport: "sse" });
+    client.subscribeSession(99);
+    await turn();
+    streams[1].refuse();
+    client.close();
+    await turn();
+    assert.deepEqual([streams.length, states.at(-1).state, heard.length], [2, "closed", 1]);
   });
 
   it("has no ping", (t) => {
     const { client } = following(t, { transport: "sse" });
     assert.equal(client.ping(), false);
-  });
-});
-
-describe("listeners", () => {
-  it("hear their type, and all messages as `message`, until they end", (t) => {
-    const { client, heard } = following(t);
-    const seen = [];
-    const end = client.on("trade_opened", ({ seq }) => seen.push(seq));
-    sockets[0].say(opened(11));
-    end();
-    sockets[0].say(opened(12));
-    assert.deepEqual(seen, [11]);
-    assert.deepEqual(heard.map(({ type }) => type), ["ack", "trade_opened", "trade_opened"]);
   });
 });

@@ -7,8 +7,18 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from axe_playwright_python.base import AxeResults  # type: ignore[import-untyped]
 from playwright.async_api import Page, expect
 
-from tests.browser.desk import Desk
-from tests.browser.parts import DIGIT, changes, drawer, link, position, press, show, tile, toast
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import (
+    DIGIT,
+    changes,
+    drawer,
+    link,
+    position,
+    press,
+    show,
+    tile,
+    toast,
+)
 
 pytestmark = pytest.mark.browser
 

@@ -1,0 +1,260 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { figures, following, opened, sockets, start, streams } from "./fakes.mjs";
+
+describe("resumption", () => {
+  it("is not set back by an event that overtakes a repeated command", (t) => {
+    const { client, seqs } = following(t);
+    const [socket] = sockets;
+    client.subscribePrices(["NIFTY"]);
+    socket.say({ type: "error", id: 2, code: "unavailable", message: "away", retryAfterMs: 100 });
+    t.mock.timers.tick(100);
+    const [, , session, prices] = socket.sent;
+    assert.equal(session.since, 10);
+    socket.say(opened(11));
+    socket.ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true }, session);
+    for (const seq of [11, 12]) socket.say(opened(seq));
+    assert.deepEqual(seqs(), [11, 12]);
+    // With everything answered, the server's word counts again.
+    socket.ack({ sessionId: 6, seq: 12, epoch: "e1", symbols: [], unknown: ["NIFTY"] }, prices);
+    socket.drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    assert.equal(sockets[1].sent.length, 1);
+  });
+
+  it("goes on after the last event that was delivered", (t) => {
+    following(t);
+    sockets[0].say(opened(11));
+    sockets[0].say(figures(11));
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    assert.deepEqual(sockets[1].sent[0], {
+      type: "subscribe_session", id: 2, sessionId: 6, since: 11, epoch: "e1", updateInterval: 2000,
+      types: ["session_update", "pnl_update", "trade_opened", "trade_closed"],
+    });
+  });
+
+  it("delivers no event twice", (t) => {
+    const { seqs } = following(t);
+    for (const seq of [11, 12]) sockets[0].say(opened(seq));
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    sockets[1].ack({ sessionId: 6, seq: 12, epoch: "e1", recovered: true });
+    for (const seq of [11, 12, 13]) sockets[1].say(opened(seq));
+    assert.deepEqual(seqs(), [11, 12, 13]);
+  });
+
+  it("takes the new history when the old one is gone", (t) => {
+    const { client, seqs } = following(t);
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    sockets[1].ack({ sessionId: 6, seq: 2, epoch: "e2", recovered: false });
+    sockets[1].say(opened(3));
+    assert.deepEqual(seqs(), [3]);
+    assert.deepEqual(client.position, { sessionId: 6, seq: 3, epoch: "e2" });
+  });
+
+  it("survives a cut between two answers", (t) => {
+    const { client } = start(t);
+    client.subscribeSession(6);
+    client.subscribePrices(["NIFTY"]);
+    client.connect();
+    sockets[0].open();
+    sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1" }, sockets[0].sent[0]);
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    const [session, prices] = sockets[1].sent;
+    assert.equal(session.since, 10);
+    assert.deepEqual(prices.symbols, ["NIFTY"]);
+  });
+
+  it("starts where the page says, if it says so", (t) => {
+    const { client, seqs } = following(t);
+    client.subscribeSession(6, { since: 4, epoch: "e1" });
+    assert.equal(sockets[0].sent[1].since, 4);
+    sockets[0].ack({ sessionId: 6, seq: 4, epoch: "e1", recovered: true });
+    sockets[0].say(opened(5));
+    assert.deepEqual(seqs(), [5]);
+  });
+
+  it("is not asked for by a fresh subscription of the same session", (t) => {
+    const { client } = following(t);
+    client.subscribeSession(6);
+    assert.equal(sockets[0].sent[1].since, undefined);
+    sockets[0].ack({ sessionId: 6, seq: 14, epoch: "e1" });
+    assert.equal(client.position.seq, 14);
+  });
+
+  it("ends with the subscription", (t) => {
+    const { client } = following(t);
+    client.unsubscribeSession();
+    sockets[0].ack({});
+    assert.equal(client.position, null);
+  });
+
+  it("carries over to another transport and through a close", (t) => {
+    const { client } = following(t);
+    sockets[0].say(opened(11));
+    client.close();
+    client.connect("sse");
+    assert.equal(streams[0].url.searchParams.get("lastEventId"), "6-11-e1");
+  });
+
+  it("is not touched by a close in the midst of connecting", (t) => {
+    const { client, states } = start(t);
+    client.subscribeSession(6);
+    client.connect();
+    client.close();
+    sockets[0].open();
+    sockets[0].drop();
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(states.map(({ state }) => state), ["connecting", "closed"]);
+    assert.deepEqual([sockets.length, sockets[0].sent.length], [1, 0]);
+    client.connect();
+    sockets[1].open();
+    assert.equal(sockets[1].sent[0].sessionId, 6);
+  });
+
+  it("ignores what a connection says after it was given up", (t) => {
+    const { client, heard } = following(t);
+    const said = heard.length;
+    client.close();
+    sockets[0].say(opened(11));
+    assert.equal(heard.length, said);
+    assert.equal(client.position.seq, 10);
+  });
+});
+
+describe("a gap", () => {
+  const gapsOf = (client) => {
+    const gaps = [];
+    client.on("gap", (gap) => gaps.push(gap));
+    return gaps;
+  };
+
+  it("is reported before the event that shows it", (t) => {
+    const { client, seqs } = following(t);
+    const gaps = gapsOf(client);
+    client.on("gap", () => assert.deepEqual(seqs(), [11]));
+    for (const seq of [11, 14, 15]) sockets[0].say(opened(seq));
+    assert.deepEqual(gaps, [{ sessionId: 6, from: 11, to: 13, recovered: false }]);
+    assert.deepEqual(seqs(), [11, 14, 15]);
+  });
+
+  it("is seen in the figures too", (t) => {
+    const { client } = following(t);
+    const gaps = gapsOf(client);
+    for (const seq of [10, 12, 12]) sockets[0].say(figures(seq));
+    assert.deepEqual(gaps, [{ sessionId: 6, from: 10, to: 12, recovered: false }]);
+  });
+
+  it("is reported where the server can't resume, on both transports", (t) => {
+    for (const transport of ["ws", "sse"]) {
+      const { client } = following(t, { transport });
+      const gaps = gapsOf(client);
+      client.cut();
+      t.mock.timers.tick(500);
+      const answer = { sessionId: 6, seq: 2, epoch: "e2", recovered: false };
+      if (transport === "sse") streams.at(-1).open(answer);
+      else {
+        sockets.at(-1).open();
+        sockets.at(-1).ack(answer);
+      }
+      assert.deepEqual(gaps, [{ sessionId: 6, from: 10, to: 2, recovered: false }]);
+      client.close();
+      t.mock.timers.reset();
+      t.mock.restoreAll();
+    }
+  });
+
+  it("is none where the page asked for some of the events only, or for a fresh start", (t) => {
+    const { client } = following(t);
+    const gaps = gapsOf(client);
+    client.subscribeSession(6, { types: ["trade_closed", "session_update"] });
+    sockets[0].ack({ sessionId: 6, seq: 14, epoch: "e1", types: ["session_update", "trade_closed"] });
+    sockets[0].say({ type: "trade_closed", seq: 17, data: { sessionId: 6, tradeId: 1 } });
+    sockets[0].say(figures(19));
+    assert.deepEqual(gaps, []);
+    assert.equal(client.position.seq, 19);
+  });
+});
+
+describe("another transport", () => {
+  it("is taken in one step, with what was asked for and where it stands", (t) => {
+    const { client, seqs, states } = following(t);
+    sockets[0].say(opened(11));
+    client.subscribePrices(["NIFTY"]); // not confirmed yet
+    client.use("sse");
+    sockets[0].say(opened(12));
+    assert.equal(sockets[0].readyState, 3);
+    const { searchParams } = streams[0].url;
+    assert.deepEqual([searchParams.get("lastEventId"), searchParams.get("symbols")], ["6-11-e1", "NIFTY"]);
+    streams[0].open({ sessionId: 6, seq: 11, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
+    streams[0].say(opened(12));
+    client.use("auto");
+    assert.equal(streams[0].readyState, 2);
+    sockets[1].open();
+    assert.deepEqual(sockets[1].sent.map(({ since, symbols }) => since ?? symbols), [12, ["NIFTY"]]);
+    assert.deepEqual(seqs(), [11, 12]);
+    assert.deepEqual(states.slice(2).map(({ state, transport }) => `${state} ${transport}`),
+      ["connecting sse", "open sse", "connecting ws", "open ws"]);
+  });
+
+  it("does not wait where the old one waits, and starts with short waits", (t) => {
+    const { client, states } = start(t, { transport: "ws" });
+    client.subscribeSession(6);
+    client.connect();
+    for (let attempt = 0; attempt < 4; attempt++) {
+      sockets.at(-1).drop();
+      t.mock.timers.tick(states.at(-1).retryInMs - 1);
+      if (attempt < 3) t.mock.timers.tick(1);
+    }
+    client.use("sse");
+    streams[0].drop();
+    assert.equal(states.at(-1).retryInMs, 500);
+    t.mock.timers.tick(500);
+    assert.deepEqual([sockets.length, streams.length], [4, 2]);
+  });
+
+  it("that is in use already changes nothing", (t) => {
+    const { client } = following(t);
+    client.use("ws");
+    client.use("auto");
+    assert.equal(sockets.length, 1);
+    assert.equal(sockets[0].readyState, 1);
+  });
+
+  it("is kept for the next connect where there is no connection", (t) => {
+    const { client } = following(t);
+    client.close();
+    client.use("sse");
+    assert.equal(streams.length, 0);
+    client.connect();
+    assert.equal(streams.length, 1);
+  });
+});
+
+describe("a cut", () => {
+  for (const transport of ["ws", "sse"]) {
+    it(`is a network failure to order, on ${transport}`, (t) => {
+      const { client, states } = following(t, { transport });
+      const made = transport === "ws" ? sockets : streams;
+      client.cut();
+      assert.deepEqual(states.at(-1), { state: "waiting", transport, detail: "cut by the page", code: undefined, retryInMs: 500 });
+      client.cut();
+      t.mock.timers.tick(500);
+      client.cut();
+      assert.equal(client.status.state, "connecting");
+      assert.equal(made.length, 2);
+      client.close();
+      client.cut();
+      assert.equal(client.status.state, "closed");
+    });
+  }
+});
