@@ -5,6 +5,9 @@ import { el } from "./dom.js";
 
 const NUMBERS = new Set(["quantity", "entryPrice", "stopLoss", "target", "price", "startingCapital"]);
 
+/** 1,50,000.50 or 150,000.50, but not 22,50: that may be meant as 22.50. */
+const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
+
 /** The fields as JSON. A number that is none goes as it was typed, for the server to say what is
  * wrong; an empty field is absent. @param {HTMLFormElement} form @returns {Record<string, any>} */
 export function fieldsOf(form) {
@@ -13,7 +16,7 @@ export function fieldsOf(form) {
   for (const [name, value] of new FormData(form)) {
     const text = String(value).trim();
     if (text === "") continue;
-    const number = Number(text.replace(/[,₹\s]/g, ""));
+    const number = Number(GROUPED.test(text) ? text.replaceAll(",", "") : text);
     fields[name] = NUMBERS.has(name) && !Number.isNaN(number) ? number : text;
   }
   return fields;
@@ -55,19 +58,20 @@ function showProblem(form, text) {
  * @param {(document: any) => void} done
  */
 export function onOrder(form, request, done) {
-  let key = newKey();
+  let key = "", keyOf = ""; // the order that it stands for
   let sending = false;
-  form.addEventListener("input", () => { key = newKey(); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (sending) return;
     clearProblems(form);
     const order = request(fieldsOf(form));
     if (typeof order === "string") return showProblem(form, order);
+    const text = JSON.stringify(order);
+    if (text !== keyOf) [key, keyOf] = [newKey(), text];
     sending = true;
     const answer = await call("POST", order.path, order.body, key);
     sending = false;
-    if (!answer.passing) key = newKey();
+    if (!answer.passing) keyOf = "";
     if (answer.ok) done(answer.document);
     else showProblem(form, reason(answer));
   });

@@ -11,7 +11,7 @@ const ticket = $("ticket");
 /** @type {HTMLDialogElement} */
 const dialog = $("close-dialog");
 let closingId = 0;
-/** Whose keys and error texts the dialog holds. */
+/** What was focused before the dialog. */
 let opener = /** @type {HTMLElement | null} */ (null);
 
 /** @param {string} name @returns {any} a field of the ticket */
@@ -54,12 +54,12 @@ export function openClosing(tradeId) {
   opener = /** @type {HTMLElement} */ (document.activeElement);
   $("close-trade").reset();
   clearProblems($("close-trade"));
-  touch("closing");
   dialog.showModal();
+  touch("closing");
 }
 
 function paintClosing() {
-  if (!closingId) return;
+  if (!dialog.open) return;
   const trade = model.open.get(closingId);
   put($("close-what"), trade
     ? `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} from ${price(trade.entryPrice)}, `
@@ -87,7 +87,7 @@ export function start(say) {
     say(`Closing #${trade.tradeId}…`);
   });
   dialog.addEventListener("close", () => {
-    closingId = 0;
+    if (dialog.open) return; // the event comes late: it was opened again
     const next = opener?.isConnected ? opener : document.querySelector("#positions button") ?? $("positions-title");
     /** @type {HTMLElement} */ (next).focus();
   });

@@ -6,7 +6,7 @@ import { arrow, money, percent, signedMoney, signedPercent, tone, whole, wholeMo
 import { part, touch } from "./frame.js";
 import { onOrder } from "./forms.js";
 import { model } from "./model.js";
-import { asked, showSession } from "./stream.js";
+import { asked, client, showSession } from "./stream.js";
 
 const REFRESH_MS = 30_000;
 /** By status: what may follow, and what the button says. @type {Record<string, [string, string][]>} */
@@ -23,7 +23,7 @@ let sessions = [];
 export async function loadSessions() {
   const answer = await call("GET", "sessions");
   if (answer.ok) sessions = answer.document.sessions;
-  touch("session");
+  touch("sessions");
   return sessions;
 }
 
@@ -57,6 +57,16 @@ function paint() {
     const [text, kind = ""] = values[/** @type {HTMLElement} */ (element).dataset.figure ?? ""] ?? [""];
     put(element, text || (element.tagName === "B" ? "–" : ""), text.length > 17 ? `${kind} long` : kind);
   }
+  const status = model.figures?.status ?? "";
+  put($("session-status"), status || "–");
+  attribute($("session-status"), "data-status", status);
+  keyed($("session-actions"), ACTIONS[status] ?? [], () => el("button", { type: "button" }), (button, text, to) => {
+    put(button, text);
+    button.dataset.to = to;
+  });
+}
+
+function paintChooser() {
   const { sessionId } = asked();
   const known = sessions.some((one) => one.sessionId === sessionId);
   const options = known || sessionId === null ? sessions : [...sessions, { sessionId, name: "…" }];
@@ -65,16 +75,15 @@ function paint() {
   keyed($("session"), entries, (_, id) => el("option", { value: String(id) }), (option, one) =>
     put(option, one === null ? (sessions.length ? "choose one" : "none yet") : `${one.sessionId} · ${one.name}`));
   $("session").value = String(sessionId ?? 0);
-  const status = model.figures?.status ?? "";
-  put($("session-status"), status || "–");
-  attribute($("session-status"), "data-status", status);
-  keyed($("session-actions"), ACTIONS[status] ?? [], () => el("button", { type: "button" }), (button, text, to) => {
-    put(button, text);
-    button.dataset.to = to;
-  });
-  document.title = model.figures
-    ? `${signedMoney(model.figures.todayPnL + model.figures.unrealizedPnL)} · Session ${model.sessionId} · vyomo-rt`
-    : "vyomo-rt console";
+}
+
+/** Not once a frame: a page in the background has no frames, but a title. */
+function retitle() {
+  const { figures: data, sessionId } = model;
+  const title = !data ? "vyomo-rt console"
+    : client.status.state !== "open" ? `not live · Session ${sessionId} · vyomo-rt`
+    : `${signedMoney(data.todayPnL + data.unrealizedPnL)} · Session ${sessionId} · vyomo-rt`;
+  if (document.title !== title) document.title = title;
 }
 
 /** @param {string} status */
@@ -101,6 +110,9 @@ function choose(sessionId) {
 
 export function start() {
   part("session", paint);
+  part("sessions", paintChooser);
+  client.on("session_update", retitle);
+  client.on("status", retitle);
   setInterval(loadSessions, REFRESH_MS); // others make sessions, too
   $("session").addEventListener("focus", loadSessions);
   $("session").addEventListener("change", () => { if (Number($("session").value)) choose(Number($("session").value)); });

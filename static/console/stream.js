@@ -29,7 +29,7 @@ export function showSession(sessionId) {
   wanted = sessionId;
   client.subscribeSession(sessionId, { updateInterval: model.interval_ms });
   if (client.status.state === "closed" && started) connect();
-  touch("session");
+  touch("sessions");
 }
 
 /** @param {string[]} symbols */
@@ -96,7 +96,7 @@ client.on("ack", ({ result }) => {
   if (confirmed !== null && isNew) startSession(confirmed);
   else if (result.recovered) book.beginReplay();
   if (confirmed === wanted) wanted = null;
-  touch("session", "link", "place");
+  touch("sessions", "link", "place");
 });
 
 client.on("error", ({ command, code }) => {
@@ -105,7 +105,7 @@ client.on("error", ({ command, code }) => {
   if (!isSession || code === "unavailable") return;
   wanted = null;
   if (confirmed === null) startSession(null); // it was there before the server came back without it
-  touch("session", "place");
+  touch("sessions", "place");
 });
 
 client.on("status", ({ state }) => {

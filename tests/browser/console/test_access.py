@@ -129,6 +129,7 @@ async def test_the_theme_is_the_systems_until_one_is_chosen_and_remembered(
 
 
 async def test_only_trades_and_errors_are_announced(page: Page, server: str, desk: Desk) -> None:
+    await page.emulate_media(reduced_motion="reduce")
     await show(page, server, desk.session_id, symbols="NIFTY,TCS", interval=100)
     trade = await desk.open("NIFTY")
     await expect(position(page, trade)).to_be_visible()
@@ -149,6 +150,8 @@ async def test_only_trades_and_errors_are_announced(page: Page, server: str, des
     assert await page.evaluate("announced") == []
     await desk.close(trade)
     await expect(toast(page, "Closed NIFTY")).to_be_visible()
+    moving = "getComputedStyle(document.querySelector('.toast')).animationName"
+    assert await page.evaluate(moving) == "none"
     assert [text[:12] for text in await page.evaluate("announced")] == ["Closed NIFTY"]
 
 

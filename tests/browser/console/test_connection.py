@@ -55,8 +55,9 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await desk.close(before)
     during = await desk.open()
     await desk.close(await desk.open("NIFTY"))
-    cable.mend()
     await press(page, "Reconnect now")
+    await expect(banner).to_be_visible()
+    cable.mend()
 
     await expect(link(page)).to_have_text(LIVE[transport])
     await expect(banner).to_be_hidden()

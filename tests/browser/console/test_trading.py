@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.console.conftest import running_server
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
@@ -122,6 +124,9 @@ async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_posi
 
     await page.keyboard.press("Enter")
     await expect(price).to_have_value("")
+    await page.get_by_label("Price", exact=True).fill("15,50")  # 15.50 or 1550: nobody knows
+    await press(page, "Close position")
+    await expect(price).to_have_accessible_description(re.compile("^price: expected a number"))
     await page.get_by_label("Price", exact=True).fill("1,500.5")
     await press(page, "Close position")
     await expect(page.locator("#tape")).to_contain_text("at 1,500.50")
@@ -224,19 +229,23 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         assert await page.locator("#toasts .toast").count() == 0  # old news
 
 
-async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
-    page: Page, ingest_server: str
-) -> None:
-    async with Desk.at(ingest_server) as desk:
-        ts = "2026-01-01T09:15:00+05:30"
-        await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})
-        await desk.tick({"symbol": "NEW", "price": 10})
-        await show(page, ingest_server, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
-        await expect(tile(page, "OLD").locator(".age")).to_have_text(
-            re.compile("STALE · .* days old")
-        )
-        await expect(tile(page, "NEW")).not_to_have_class(re.compile("stale"))
-        await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
+async def test_a_stale_price_and_a_late_feed_are_seen_at_once(page: Page, tmp_path: Path) -> None:
+    with running_server(tmp_path, "--feed", "ingest") as url:
+        async with Desk.at(url) as desk:
+            await show(page, url, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
+            banner = page.locator("#feed-banner")
+            await expect(banner).to_have_text(
+                "Price feed ingest is DEGRADED: waiting for the first tick"
+            )
+            ts = "2026-01-01T09:15:00+05:30"
+            await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})
+            await desk.tick({"symbol": "NEW", "price": 10})
+            await expect(banner).to_be_hidden()
+            old = tile(page, "OLD")
+            await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old"))
+            assert await old.evaluate("tile => getComputedStyle(tile).borderStyle") == "dashed"
+            await expect(tile(page, "NEW").locator(".age")).to_have_text(re.compile(r"now|\d s"))
+            await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
 
 
 async def test_trades_ring_and_notify_if_asked_to(page: Page, server: str, desk: Desk) -> None:
