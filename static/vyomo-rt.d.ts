@@ -198,12 +198,12 @@ export type Messages = {
     };
     ack: {
         id?: string | number;
+        connectionId?: string;
         result: Subscription & {
             seq?: number | null;
             epoch?: string | null;
             recovered?: boolean;
             unknown?: string[];
-            connectionId?: string;
         };
     };
     /**

@@ -37,8 +37,8 @@
  *   timestamp: string } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown
  * @property {{ id?: string | number, timestamp: string }} pong
- * @property {{ id?: string | number, result: Subscription & { seq?: number | null,
- *   epoch?: string | null, recovered?: boolean, unknown?: string[], connectionId?: string } }} ack
+ * @property {{ id?: string | number, connectionId?: string, result: Subscription & {
+ *   seq?: number | null, epoch?: string | null, recovered?: boolean, unknown?: string[] } }} ack
  * @property {{ id?: string | number, message: string, code?: string, detail?: string,
  *   retryAfterMs?: number, command?: Command }} error `command`: the one that was refused, if any
  */
@@ -243,7 +243,8 @@ export class VyomoClient extends EventTarget {
   }
 
   unsubscribeSession() {
-    this.#wanted.sessionId = null;
+    this.#wanted.sessionId = this.#position = null;
+    this.#settled = { ...this.#settled, sessionId: null }; // to leave is never refused
     this.#command("unsubscribe_session", {});
   }
 
@@ -263,7 +264,9 @@ export class VyomoClient extends EventTarget {
   /** @param {string[]} [symbols] all of them if left out */
   unsubscribePrices(symbols) {
     const leaving = new Set(spelled(symbols ?? this.#wanted.symbols));
-    this.#wanted.symbols = this.#wanted.symbols.filter((symbol) => !leaving.has(symbol));
+    for (const held of [this.#wanted, this.#settled]) {
+      held.symbols = held.symbols.filter((symbol) => !leaving.has(symbol));
+    }
     this.#command("unsubscribe_prices", { symbols });
   }
 
@@ -290,11 +293,7 @@ export class VyomoClient extends EventTarget {
     this.#watchdog = setInterval(() => this.#watch(), WATCH_MS);
     if (this.#transport === "ws") this.#openWebSocket();
     else if (this.#wantsAnything) this.#openEventSource();
-    else {
-      this.#position = null;
-      this.#settle(this.#wanted);
-      this.#wait("nothing is subscribed yet");
-    }
+    else this.#wait("nothing is subscribed yet");
   }
 
   #openWebSocket() {
@@ -429,23 +428,19 @@ export class VyomoClient extends EventTarget {
     return from?.sessionId === this.#wanted.sessionId ? from : null;
   }
 
-  #sessionFields({ sessionId, types, updateInterval } = this.#wanted, from = this.#resumption()) {
+  #sessionFields() {
+    const { sessionId, types, updateInterval } = this.#wanted;
+    const from = this.#resumption();
     return { sessionId, types, updateInterval, since: from?.seq, epoch: from?.epoch };
   }
 
-  /** Tells the server all that is wanted. What it had confirmed before goes apart from what is
-   * new, and first: so a refusal of the new leaves it as it was. */
+  /** Tells the server all that is wanted; symbols that were confirmed before apart from new ones,
+   * so that a refusal does not take them along. */
   #sendWanted() {
     const { sessionId, symbols, priceInterval, onlyChanges } = this.#wanted;
-    const settled = this.#settled;
     this.#pending.clear();
-    if (sessionId !== null) {
-      if (settled.sessionId !== null && settled.sessionId !== sessionId) {
-        this.#send("subscribe_session", this.#sessionFields(settled, this.#position));
-      }
-      this.#send("subscribe_session", this.#sessionFields());
-    }
-    const old = new Set(settled.symbols);
+    if (sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
+    const old = new Set(this.#settled.symbols);
     for (const known of [true, false]) {
       const part = symbols.filter((symbol) => old.has(symbol) === known);
       const fields = { symbols: part, priceInterval, onlyChanges };
@@ -458,7 +453,7 @@ export class VyomoClient extends EventTarget {
    * @param {Command} type @param {object} fields */
   #command(type, fields) {
     if (this.#transport === "ws") this.#send(type, fields);
-    else if (!this.#reopening) {
+    else if (!this.#reopening && this.#status.state !== "closed") {
       this.#reopening = true;
       queueMicrotask(() => {
         this.#reopening = false;
@@ -496,13 +491,12 @@ export class VyomoClient extends EventTarget {
   }
 
   /** @param {Typed["ack"]} message */
-  #acknowledged({ id, result }) {
+  #acknowledged({ id, connectionId, result }) {
     const command = id === undefined ? "stream" : this.#pending.get(id);
     this.#accepted = subscription(result);
-    this.#connectionId = result.connectionId ?? null;
+    this.#connectionId = connectionId ?? null;
     const { sessionId } = this.#accepted;
-    if (sessionId === null) this.#position = null;
-    else if (command === "stream" || command === "subscribe_session") {
+    if (sessionId !== null && (command === "stream" || command === "subscribe_session")) {
       const { seq = null, epoch, recovered } = result;
       const start = this.#start === undefined ? this.#position : this.#start;
       const from = start?.sessionId === sessionId ? start : null;
@@ -524,10 +518,27 @@ export class VyomoClient extends EventTarget {
       this.#orderedDelay = retryAfterMs; // the stream ends after it
     } else if (this.#pending.has(id)) {
       refusal.command = this.#pending.get(id);
-      if (!PASSING.has(code ?? "")) return this.#answered(id);
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+      if (PASSING.has(code ?? "")) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+      } else {
+        if (refusal.command === "subscribe_session") this.#goBack(id);
+        this.#answered(id);
+      }
     }
+  }
+
+  /** Where a new connection refuses a session that was asked for while the old one was lost, the
+   * session before it is not there yet. @param {unknown} id the refused command's */
+  #goBack(id) {
+    const { sessionId, types, updateInterval } = this.#settled;
+    const newer = [...this.#pending].some(([other, command]) =>
+      other !== id && command === "subscribe_session");
+    if (newer || sessionId === null || sessionId === this.#wanted.sessionId
+        || this.#accepted.sessionId !== null) return;
+    Object.assign(this.#wanted, { sessionId, types, updateInterval });
+    this.#start = undefined;
+    this.#send("subscribe_session", this.#sessionFields());
   }
 
   /** @param {unknown} id */
@@ -540,9 +551,11 @@ export class VyomoClient extends EventTarget {
 
   /** @param {Subscription} truth */
   #settle(truth) {
-    this.#settled = this.#accepted = truth;
+    this.#accepted = truth;
+    this.#settled = subscription(truth);
     this.#wanted = subscription(truth);
     this.#start = undefined;
+    if (truth.sessionId === null) this.#position = null;
   }
 
   /** @returns {Command | undefined} what is wanted but not confirmed yet. One stream stands for

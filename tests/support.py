@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
+import pytest
 
 from vyomo_rt.app import running
 from vyomo_rt.config import Settings
@@ -72,6 +75,22 @@ async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
     port = sockets[0].getsockname()[1]
     async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
         yield Rest(f"http://127.0.0.1:{port}", http)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a server started: the one of its embedded store."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def missing(reason: str) -> NoReturn:
+    """End a test that lacks something of the machine: skipped here, failed in CI."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+def program(*names: str) -> str:
+    """The path of the first program that is installed; without one the test ends."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    return found or missing(f"{names[0]} is not installed")
 
 
 class ServerProcess:

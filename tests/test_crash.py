@@ -15,15 +15,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.support import API, Rest, ServerProcess, until
+from tests.support import API, Rest, ServerProcess, children_of, until
 
 WRITERS = 4
 ROUNDS = ("store", "server", "store and server", "server", "store")
 MOST_START_S = 5.0
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_running(pid: int) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import aiohttp
+import load_options
 import msgspec
 import pytest
 
@@ -201,7 +202,7 @@ def test_no_block_of_commands_is_left_out() -> None:
 
 
 def test_what_is_left_to_do_by_hand_is_at_least_spelled_right() -> None:
-    """The targets of make exist, and serve accepts its flags."""
+    """The targets of make exist, and serve and the load test accept their flags."""
     texts = [block.text for d in DOCUMENTS for block in blocks(d, "sh", "by-hand")]
     commands = [line.partition("#")[0] for text in texts for line in text.splitlines()]
     for command in commands:
@@ -210,6 +211,26 @@ def test_what_is_left_to_do_by_hand_is_at_least_spelled_right() -> None:
         elif served := re.search(r"vyomo-rt serve([^2&]*)", command):
             arguments = ["-m", "vyomo_rt", "check-config", *served[1].split()]
             subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
+        elif tested := re.search(r"scripts/load_test\.py(.*)", command):
+            load_options.parse(tested[1].split(), "")
+
+
+async def test_the_python_program_prints_prices(server_process: MakeServer, tmp_path: Path) -> None:
+    url = await server_process(*_SERVER_FLAGS["demo"]).start()
+    (block,) = blocks(README, "python", "client")
+    program = tmp_path / "program.py"
+    program.write_text(block.text.replace(f"http://{_ADDRESS}", url))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", program), stdout=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            assert process.stdout is not None
+            printed = (await process.stdout.readline()).decode()
+    finally:
+        process.kill()
+        await process.wait()
+    assert re.fullmatch(r"NIFTY \d+(\.\d+)?\n", printed)
 
 
 def test_the_javascript_uses_what_the_module_offers() -> None:
@@ -302,7 +323,7 @@ def test_every_setting_that_is_named_exists_with_the_default_that_is_named() -> 
         for name, default in re.findall(r"^\| `(VYOMO_RT_\w+)` \| (\S+) \|", text, re.M):
             assert fields[name].text(fields[name].default) == default, name
         for flag in re.findall(r"`--([a-z-]+)", text):
-            assert flag in {field.flag[2:] for field in config.FIELDS} | {"env-file"}, flag
+            assert flag in {field.flag[2:] for field in config.FIELDS} | {"env-file", "help"}, flag
 
 
 def test_the_changelog_knows_the_version() -> None:

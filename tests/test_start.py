@@ -17,14 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess, until
+from tests.support import Rest, ServerProcess, children_of, until
 from vyomo_rt.store.embedded import EmbeddedServer
 
 MakeServer = Callable[..., ServerProcess]
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_running(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
 
-Exit codes: 0 done or stopped, 1 could not start, 2 wrong flags or settings, 130 ended
-at once by a second Ctrl-C.
+Exit codes: 0 done or stopped, 1 could not start (or the doctor found something wrong), 2 wrong
+flags or settings, 130 ended at once by a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib.metadata
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vyomo_rt import config, logs
 
@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who reads the output has seen enough (`| head`); at its end Python would flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _serve(flags: Mapping[str, object]) -> int:
@@ -91,6 +95,18 @@ def _version(_: Mapping[str, object]) -> int:
     return 0
 
 
+def _doctor(flags: Mapping[str, Any]) -> int:
+    # Only here, like the server: the other commands need no HTTP client.
+    from vyomo_rt.doctor.examination import examine  # noqa: PLC0415
+    from vyomo_rt.doctor.server import UsageError, options  # noqa: PLC0415
+
+    try:
+        return asyncio.run(examine(options(**flags), sys.stdout))
+    except UsageError as problem:
+        _complain(problem)
+        return 2
+
+
 def _complain(problem: Exception) -> None:
     print(f"vyomo-rt: {problem}", file=sys.stderr)
 
@@ -107,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the server until it is told to stop"),
         ("check-config", _check_config, "print the settings for serve and where each is from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
+        ("doctor", _doctor, "look at a running server and say what is wrong and what to set"),
         ("version", _version, "print the version"),
     ):
         description = f"{about.capitalize()}."
@@ -115,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         if run in (_serve, _check_config):
             command.epilog = _EPILOG
             _add_flags(command)
+        elif run is _doctor:
+            command.epilog = "It only reads. Exit code: 0 no problem, 1 a problem, 2 wrong usage."
+            _add_doctor_flags(command)
     return parser
 
 
@@ -127,6 +147,23 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         else:
             default = f" Default: {field.text(field.default)}." if field.default is not None else ""
             parser.add_argument(field.flag, metavar=field.name.upper(), help=about + default)
+
+
+def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
+    url = "http://localhost:4025"
+    parser.add_argument("url", metavar="URL", nargs="?", default=url, help=f"Default: {url}.")
+    for flag, metavar, type_, about in (
+        ("--origin", "ORIGIN", str, "origin of your pages, if it is another: https://my.app"),
+        ("--session", "ID", int, "session to watch; default: an active one with many events"),
+        ("--symbol", "NAME", str, "symbol to watch; default: one with a fresh price"),
+        (
+            "--idle",
+            "SECONDS",
+            float,
+            "hold quiet connections that long; 70 shows usual limits",
+        ),
+    ):
+        parser.add_argument(flag, metavar=metavar, type=type_, help=about)
 
 
 if __name__ == "__main__":

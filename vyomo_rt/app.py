@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib.metadata
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from vyomo_rt.config import Settings
 from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.moment import Clock
-from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.quote import FeedState, Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
@@ -37,6 +38,7 @@ from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.connection import Streaming
 from vyomo_rt.web.listening import BACKLOG, ListenError, bind_sockets, connection_limit
+from vyomo_rt.web.metrics import Reading, metrics_route
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
@@ -201,7 +203,7 @@ class Server:
         rest_routes = RestRoutes(
             self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
-        app.add_routes([*stream_routes.routes(), *rest_routes.routes()])
+        app.add_routes([*stream_routes.routes(), *rest_routes.routes(), self._metrics_route()])
         PageRoutes(
             version=version(),
             demo=settings.demo,
@@ -211,6 +213,26 @@ class Server:
         app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
         return app
+
+    def _metrics_route(self) -> web.RouteDef:
+        desk, store = self._desk, self._store
+        readings = [
+            Reading("sessions", "Sessions", lambda: len(desk.states())),
+            Reading("open_trades", "Open trades of all sessions", lambda: desk.open_count),
+            Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
+            Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
+            Reading("feed_up", "1 if prices come in as promised", self._is_feed_live),
+            Reading("feed_age_seconds", "Since the last accepted tick", self._feed_age_s),
+        ]
+        collectors = (self._hub.traffic, self._book.ticks, store.write_time, store.write_failures)
+        return metrics_route(version(), collectors, readings)
+
+    def _is_feed_live(self) -> bool:
+        return self._monitor.status().state is FeedState.LIVE
+
+    def _feed_age_s(self) -> float:
+        last_ms = self._book.last_accepted_ms
+        return math.nan if last_ms is None else (self._now() - last_ms) / 1000
 
     async def _background(self, _app: web.Application) -> AsyncIterator[None]:
         """The tasks that run as long as the server; the last prices are saved at its end."""

@@ -1,18 +1,16 @@
-"""A real server as its own process, and a real Chromium."""
+"""What tests in a browser and in Node.js need."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
-START_WITHIN_S = 30
+from tests.support import missing, program
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,18 +20,6 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def program(*names: str) -> str:
-    """The path of the first program that is installed; without one a test skips, in CI it fails."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    return missing(f"{names[0]} is not installed")
-
-
-def missing(reason: str) -> NoReturn:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")

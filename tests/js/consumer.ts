@@ -16,7 +16,7 @@ client.on("trade_closed", ({ data }) => console.log(data.pnl * 2, data.exitReaso
 client.on("session_update", ({ data, recovered }) => console.log(data.winRate, recovered === false));
 client.on("pnl_update", ({ data }) => console.log(data.unrealizedPnL - data.pnlPercent));
 client.on("error", ({ command, code, message }) => console.log(command === "subscribe_prices", code, message));
-client.on("ack", ({ result }) => console.log(result.connectionId?.length, result.symbols.join()));
+client.on("ack", ({ connectionId, result }) => console.log(connectionId?.length, result.symbols.join()));
 client.on("raw", ({ text, transport }) => console.log(text.length, transport === "sse"));
 client.on("gap", (gap: Gap) => console.log(gap.to - gap.from));
 client.on("status", (status: Status) => console.log(status.state === "waiting" && status.retryInMs));

@@ -190,6 +190,15 @@ describe("SSE", () => {
     });
   });
 
+  it("opens one stream for what was asked for just before connecting", async (t) => {
+    const { client } = start(t);
+    client.use("sse");
+    client.subscribeSession(6);
+    client.connect();
+    await turn();
+    assert.equal(streams.length, 1);
+  });
+
   it("reopens with the whole subscription and its position", async (t) => {
     const { client, seqs } = following(t, { transport: "sse" });
     streams[0].say(opened(11));
@@ -250,14 +259,16 @@ describe("SSE", () => {
   it("does not come back to what the page has ended, where something else is refused", async (t) => {
     t.mock.method(globalThis, "fetch", problem(404));
     const { client } = following(t, { transport: "sse" });
-    client.unsubscribeSession();
+    client.subscribePrices(["NIFTY"]);
     await turn();
-    assert.equal(client.position, null);
+    streams[1].open({ sessionId: 6, seq: 10, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
+    client.unsubscribeSession();
+    client.unsubscribePrices(["NIFTY"]);
     client.subscribeSession(99);
     await turn();
-    streams[1].refuse();
+    streams[2].refuse();
     await turn();
-    assert.equal(streams.length, 2);
+    assert.equal(streams.length, 3);
     assert.equal(client.status.detail, "nothing is subscribed yet");
   });
 

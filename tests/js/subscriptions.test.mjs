@@ -36,6 +36,7 @@ describe("subscriptions", () => {
     client.subscribeSession(99);
     socket.ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"] }, prices);
     socket.say({ type: "error", id: socket.sent.at(-1).id, code: "not_found", message: "no session 99" });
+    assert.equal(socket.sent.length, 3);
     socket.say(opened(11));
     socket.drop();
     t.mock.timers.tick(500);
@@ -69,18 +70,51 @@ describe("subscriptions", () => {
     sockets[1].open();
     const commands = sockets[1].sent;
     assert.deepEqual(commands.map(({ sessionId, since, symbols }) => sessionId ? [sessionId, since] : symbols),
-      [[6, 10], [99, undefined], ["NIFTY"], ["<B>"]]);
-    const held = { sessionId: 6, seq: 10, epoch: "e1" };
-    sockets[1].ack({ ...held, recovered: true }, commands[0]);
-    sockets[1].say({ type: "error", id: commands[1].id, code: "not_found", message: "no session 99" });
+      [[99, undefined], ["NIFTY"], ["<B>"]]);
+    sockets[1].say({ type: "error", id: commands[0].id, code: "not_found", message: "no session 99" });
+    assert.deepEqual([commands[3].sessionId, commands[3].since], [6, 10]);
+    sockets[1].ack({ symbols: ["NIFTY"] }, commands[1]);
+    assert.equal(client.position.seq, 10); // for another line that breaks here
+    sockets[1].say({ type: "error", id: commands[2].id, code: "bad_request", message: "symbols: no" });
+    sockets[1].ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
     sockets[1].say(opened(11));
-    sockets[1].ack({ ...held, seq: 11, symbols: ["NIFTY"] }, commands[2]);
-    sockets[1].say({ type: "error", id: commands[3].id, code: "bad_request", message: "symbols: no" });
     sockets[1].drop();
     t.mock.timers.tick(500);
     sockets[2].open();
     assert.deepEqual(sockets[2].sent.map(({ sessionId, since, symbols }) => sessionId ? [sessionId, since] : symbols),
       [[6, 11], ["NIFTY"]]);
+  });
+
+  it("that the page has ended do not come back where others are refused", (t) => {
+    const { client } = following(t);
+    client.subscribePrices(["NIFTY"]);
+    sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"] });
+    sockets[0].drop();
+    client.unsubscribeSession();
+    client.unsubscribePrices();
+    assert.equal(client.position, null);
+    client.subscribeSession(98);
+    client.subscribeSession(99);
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    const [command] = sockets[1].sent;
+    sockets[1].say({ type: "error", id: command.id, code: "not_found", message: "no session 99" });
+    assert.deepEqual(sockets[1].sent.map(({ sessionId }) => sessionId), [99]);
+  });
+
+  it("of which an older one is refused keep the newer", (t) => {
+    const { client } = following(t);
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    client.subscribeSession(99);
+    client.subscribeSession(7);
+    for (const { id } of sockets[1].sent.slice(0, 2)) {
+      sockets[1].say({ type: "error", id, code: "not_found", message: "no such session" });
+    }
+    sockets[1].ack({ sessionId: 7, seq: 3, epoch: "e7" });
+    assert.deepEqual(sockets[1].sent.map(({ sessionId }) => sessionId), [6, 99, 7]);
+    assert.deepEqual(client.position, { sessionId: 7, seq: 3, epoch: "e7" });
   });
 
   it("that a new connection refuses are forgotten", (t) => {
@@ -89,6 +123,7 @@ describe("subscriptions", () => {
     t.mock.timers.tick(500);
     sockets[1].open();
     sockets[1].say({ type: "error", id: sockets[1].sent[0].id, code: "not_found", message: "no session 6" });
+    assert.equal(client.position, null);
     client.cut();
     t.mock.timers.tick(1000);
     sockets[2].open();
@@ -197,7 +232,8 @@ describe("the connection's name", () => {
     const { client } = following(t);
     assert.equal(client.connectionId, null); // an older server has none
     client.subscribePrices(["NIFTY"]);
-    sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"], connectionId: "c1" });
+    const result = { sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"] };
+    sockets[0].say({ type: "ack", id: sockets[0].sent.at(-1).id, result, connectionId: "c1" });
     assert.equal(client.connectionId, "c1");
     client.cut();
     assert.equal(client.connectionId, null);

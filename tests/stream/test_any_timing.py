@@ -89,6 +89,7 @@ class Play:
         for session_id in SESSIONS:
             self.world.add_session(session_id, events=3 * session_id)
         self.world.tick("A", 97)
+        self.everybody: list[Client] = []
         self.clients = [self._client(Framing.WS, index) for index in range(CLIENTS)]
         self.opening: set[asyncio.Task[bool]] = set()
 
@@ -112,6 +113,10 @@ class Play:
             elif client.closed_with not in {hub_module.CLOSE_SLOW, None}:
                 client.wrong(f"closed with {client.closed_with}")
             client.leave()
+        self.world.check_totals()
+        for client in self.everybody:
+            if client.peer.messages != client.delivered:
+                client.wrong(f"{client.peer.messages} counted, {client.delivered} delivered")
 
     # -- steps -------------------------------------------------------------------
 
@@ -212,7 +217,8 @@ class Play:
             task.add_done_callback(self.opening.discard)
 
     def _client(self, framing: Framing, index: int) -> Client:
-        return Client(self.world, framing, eager=index % 2 == 0)
+        self.everybody.append(Client(self.world, framing, eager=index % 2 == 0))
+        return self.everybody[-1]
 
     def _position(self, session_id: int, place: tuple[int | None, str | None]) -> dict[str, Any]:
         behind_, epoch = place

@@ -38,6 +38,7 @@ def test_an_ack_shows_the_whole_subscription_as_it_is_afterwards() -> None:
         assert answer == {
             "type": "ack",
             "id": 3,
+            "connectionId": client.peer.id,
             "result": {
                 "sessionId": SESSION,
                 "seq": 3,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -113,6 +113,7 @@ class World:
         self.books: dict[int, Book] = {}
         self.quotes: dict[str, Quote] = {}
         self.told: dict[str, list[tuple[int, Quote]]] = {}
+        self.delivered: Counter[tuple[str, Framing]] = Counter()
         self.status = FeedStatus("test", FeedState.LIVE, "prices are coming in", START_MS)
         self.store_away = False
         self.store_delay_turns = 0
@@ -210,6 +211,17 @@ class World:
     def change_feed(self, state: FeedState) -> None:
         """The feed's state; it is noticed, and told, before the next beat."""
         self.status = replace(self.status, state=state, since_ms=self.status.since_ms + 1)
+
+    def check_totals(self) -> None:
+        """What the hub counted is what clients got, by type and transport."""
+        counted = {
+            (sample.labels["type"], Framing[sample.labels["transport"].upper()]): int(sample.value)
+            for metric in self.hub.traffic.collect()
+            for sample in metric.samples
+            if sample.name == "vyomo_rt_messages_total" and sample.value
+        }
+        if counted != dict(self.delivered):
+            self.wrongs.append(f"counted {counted}, delivered {dict(self.delivered)}")
 
     # -- the rooms' side ---------------------------------------------------------
 
@@ -312,8 +324,16 @@ class Client:
         self.world = world
         self.framing = framing
         self.wire = Wire(self, eager=eager)
-        self.peer = Peer(framing, self.wire.write, self._on_close, lambda: self.wire.buffered)
+        self.peer = Peer(
+            f"{id(self):x}",
+            framing,
+            world.hub.traffic,
+            write=self.wire.write,
+            close=self._on_close,
+            buffered_bytes=lambda: self.wire.buffered,
+        )
         self.received: list[Message] = []
+        self.delivered = 0
         self.closed_with: int | None = None
         self.view = View(self)
         self._inbox: deque[dict[str, Any]] = deque()
@@ -397,6 +417,9 @@ class Client:
     def got(self, data: bytes) -> None:
         read = read_frames if self.framing is Framing.WS else read_events
         for message in read(data):
+            name = "server_error" if message.type == "error" else message.type
+            self.world.delivered[name, self.framing] += 1
+            self.delivered += 1
             self.received.append(message)
             self.view.check(message)
 

@@ -11,7 +11,7 @@ from wsproto.events import Ping, TextMessage
 from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.wire import messages
-from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, extended, make_frame, position, ws_text
+from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing, extended, make_frame, position, ws_text
 
 
 def read_ws(data: bytes) -> str:
@@ -87,15 +87,17 @@ def test_without_an_event_id_there_is_no_id_line() -> None:
 
 
 def test_the_sse_keep_alive_is_one_comment_line_and_the_ws_one_an_empty_ping() -> None:
-    assert KEEP_ALIVE.sse == b":\n"
+    assert KEEP_ALIVE[Framing.SSE] == b":\n"
     client = Connection(ConnectionType.CLIENT)
-    client.receive_data(KEEP_ALIVE.ws)
+    client.receive_data(KEEP_ALIVE[Framing.WS])
     assert list(client.events()) == [Ping(payload=b"")]
 
 
-def test_a_frame_is_indexed_by_its_framing() -> None:
-    frame = Frame(ws=b"w", sse=b"s")
-    assert (frame[0], frame[1]) == (b"w", b"s")
+def test_a_frames_data_is_indexed_by_its_framing() -> None:
+    frame = Frame("pong", (b"w", b"s"))
+    assert (
+        (frame.data[Framing.WS], frame.data[Framing.SSE]) == (frame.ws, frame.sse) == (b"w", b"s")
+    )
 
 
 def test_a_member_is_added_at_the_end_of_an_object() -> None:

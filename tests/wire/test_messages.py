@@ -194,7 +194,7 @@ def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
     assert parsed(messages.pong(NOW_MS, id_)) == {"type": "pong", "timestamp": NOW, "id": id_}
     error = parsed(messages.error(BadRequest("no"), id_))
     assert error == {"type": "error", "message": "no", "code": "bad_request", "id": id_}
-    ack = json.loads(messages.ack(subscription(), id_))
+    ack = json.loads(messages.ack(subscription(), "c0ffee", id_))
     assert ack["id"] == id_
     assert type(ack["id"]) is type(id_)
 
@@ -202,7 +202,7 @@ def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
 def test_without_an_id_there_is_no_id_member() -> None:
     assert parsed(messages.pong(NOW_MS, None)) == {"type": "pong", "timestamp": NOW}
     assert "id" not in parsed(messages.error(BadRequest("no"), None))
-    assert "id" not in json.loads(messages.ack(subscription(), None))
+    assert "id" not in json.loads(messages.ack(subscription(), "c0ffee", None))
 
 
 def subscription() -> messages.Subscription:
@@ -221,17 +221,22 @@ def test_an_ack_holds_the_whole_subscription() -> None:
         "onlyChanges": False,
         "unknown": ["X"],
     }
-    assert json.loads(messages.ack(subscription(), 1)) == {"type": "ack", "result": result, "id": 1}
+    assert json.loads(messages.ack(subscription(), "c0ffee", 1)) == {
+        "type": "ack",
+        "result": result,
+        "connectionId": "c0ffee",
+        "id": 1,
+    }
     for recovered in (True, False):
         resumed = subscription()
         resumed.recovered = recovered
-        answer = json.loads(messages.ack(resumed, 1))
+        answer = json.loads(messages.ack(resumed, "c0ffee", 1))
         assert answer["result"] == result | {"recovered": recovered}
 
 
 def test_an_ack_without_a_session_says_so() -> None:
     nothing = messages.Subscription(None, None, None, [], 2000, [], 1000, False, [])
-    result = json.loads(messages.ack(nothing, 1))["result"]
+    result = json.loads(messages.ack(nothing, "c0ffee", 1))["result"]
     assert (result["sessionId"], result["seq"], result["epoch"]) == (None, None, None)
 
 

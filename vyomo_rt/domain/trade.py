@@ -124,3 +124,8 @@ class TradeEvent:
     trade: Trade
     operation_id: str
     request_hash: str
+
+    @property
+    def at_ms(self) -> int:
+        """When the trade was opened or closed."""
+        return self.trade.exit.at_ms if self.trade.exit else self.trade.opened_at_ms

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from prometheus_client import Counter
+
 from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
@@ -43,6 +45,11 @@ class PriceBook:
         """
         self.last_accepted_ms: int | None = None
         """When the newest accepted tick came in, by the server's clock."""
+        self.ticks = Counter(
+            "vyomo_rt_ticks", "Ticks that came in, by outcome", ["outcome"], registry=None
+        )
+        self._accepted = self.ticks.labels("accepted")
+        self._refused = self.ticks.labels("refused")
 
     def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
@@ -50,6 +57,11 @@ class PriceBook:
         ``as_of_ms`` is when the source says that the price was true. Without it
         the tick counts as of now, but never before the symbol's last one.
         """
+        reason = self._take(symbol, price_e4, as_of_ms)
+        (self._accepted if reason is None else self._refused).inc()
+        return reason
+
+    def _take(self, symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
         if not 0 < price_e4 <= MAX_PRICE_E4:
             return _price_reason(price_e4)
         now_ms = self._now()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient
+from prometheus_client import Counter, Histogram
 from pymongo import ASCENDING, DESCENDING, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.errors import (
     ConfigurationError,
@@ -55,6 +56,7 @@ BATCH = 500
 DOUBT_S = 5.0
 """How long a failed write speaks against the store if no other one follows."""
 
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _INT64_MAX = 2**63 - 1
 _PRICES_ID = "latest"
 
@@ -110,6 +112,17 @@ class MongoStore:
         self._prices: Collection = db["prices"]
         self.leases: Collection = db["leases"]
         self._write_failed_at: float | None = None
+        self.write_time = Histogram(
+            "vyomo_rt_store_write_seconds",
+            "Time of a write to the database, also of one that failed",
+            buckets=_SECONDS,
+            registry=None,
+        )
+        self.write_failures = Counter(
+            "vyomo_rt_store_write_failures",
+            "Writes that failed, or whose outcome is not known",
+            registry=None,
+        )
 
     @property
     def available(self) -> bool:
@@ -363,7 +376,7 @@ class MongoStore:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with self._settling():
+            with self.write_time.time(), self._settling():
                 yield
         except OutcomeUnknown as error:
             # After a repeated attempt the driver reports the first one's error, not this. A
@@ -381,6 +394,7 @@ class MongoStore:
             if self._write_failed_at is None:
                 logger.warning("a write to the database failed: %s", _in_short(error))
             self._write_failed_at = time.monotonic()
+            self.write_failures.inc()
             raise OutcomeUnknown(_NO_ANSWER) from error
         if self._write_failed_at is not None:
             logger.info("the database takes writes again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from time import monotonic
 from typing import Generic, TypeVar
 
 from vyomo_rt.stream.peer import Peer
@@ -13,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 class Audience(Generic[K]):
     """The ready peers' write functions, the peers that wait, and totals per broadcast."""
 
-    __slots__ = ("bytes", "key", "messages", "waiting", "writes")
+    __slots__ = ("bytes", "key", "messages", "waiting", "writes", "wrote_at_s")
 
     def __init__(self, key: K) -> None:
         self.key = key
@@ -21,6 +22,7 @@ class Audience(Generic[K]):
         self.waiting: set[Peer] = set()
         self.messages = 0
         self.bytes = 0
+        self.wrote_at_s = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.writes or self.waiting)
@@ -44,6 +46,7 @@ class Audience(Generic[K]):
         self.waiting.add(peer)
         peer.messages += self.messages
         peer.bytes += self.bytes
+        peer.wrote_at_s = max(peer.wrote_at_s, self.wrote_at_s)
 
     def leave(self, peer: Peer) -> None:
         if peer in self.writes:
@@ -54,6 +57,7 @@ class Audience(Generic[K]):
         """Add a broadcast to the totals of everybody who is ready."""
         self.messages += messages
         self.bytes += len(data)
+        self.wrote_at_s = monotonic()
 
     def broadcast(self, data: bytes, messages: int) -> None:
         """Write the same bytes to every ready peer in one step."""

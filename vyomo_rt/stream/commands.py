@@ -100,7 +100,7 @@ class Commands:
     def _acknowledge(self, peer: Peer, id_: MessageId | None, unknown: Sequence[str] = ()) -> None:
         """Ack a command that carried an id, then send what it causes."""
         if id_ is not None:
-            text = messages.ack(self.subscription(peer, unknown), id_)
+            text = messages.ack(subscription(peer, unknown), peer.id, id_)
             peer.reply(make_frame("ack", text))
         self._hub.drain(peer)
 
@@ -123,11 +123,11 @@ class Commands:
         self._hub.drain(peer)
 
     def _opening(self, peer: Peer, unknown: Sequence[str], retry_ms: int) -> Frame:
-        text = messages.ack(self.subscription(peer, unknown), None)
+        text = messages.ack(subscription(peer, unknown), peer.id, None)
         topic, seq = peer.topic, peer.position
         at = None if topic is None or seq is None else position(topic.session_id, seq, topic.epoch)
         frame = make_frame("ack", text, at)
-        return frame._replace(sse=f"retry: {retry_ms}\n".encode() + frame.sse)
+        return Frame(frame.event, (frame.ws, f"retry: {retry_ms}\n".encode() + frame.sse))
 
     # -- both --------------------------------------------------------------------
 
@@ -148,6 +148,7 @@ class Commands:
             peer.recovered = self._recoverable(command, topic) and not self._must_load(
                 command, topic
             )
+            self._hub.traffic.resumptions[peer.recovered] += 1
             if peer.recovered:
                 cursor = command.since
         self._hub.take_session(peer, topic, cursor)
@@ -183,24 +184,6 @@ class Commands:
             )
         return known, unknown
 
-    def subscription(self, peer: Peer, unknown: Sequence[str]) -> messages.Subscription:
-        """The peer's whole subscription, as an ack shows it."""
-        topic = peer.topic
-        subscription = messages.Subscription(
-            session_id=None if topic is None else topic.session_id,
-            seq=peer.position,
-            epoch=None if topic is None else topic.epoch,
-            types=sorted(peer.types),
-            update_interval=peer.update_interval_ms,
-            symbols=list(peer.symbols),
-            price_interval=peer.price_interval_ms,
-            only_changes=peer.only_changes,
-            unknown=list(unknown),
-        )
-        if peer.recovered is not None:
-            subscription.recovered = peer.recovered
-        return subscription
-
     def _unsubscribe_prices(self, peer: Peer, command: UnsubscribePrices) -> None:
         symbols: tuple[str, ...] = ()
         if isinstance(command.symbols, list):
@@ -218,6 +201,25 @@ class Commands:
             and command.epoch in (None, topic.epoch)
             and topic.log.within_reach(command.since)
         )
+
+
+def subscription(peer: Peer, unknown: Sequence[str] = ()) -> messages.Subscription:
+    """The peer's whole subscription, as an ack shows it."""
+    topic = peer.topic
+    shown = messages.Subscription(
+        session_id=None if topic is None else topic.session_id,
+        seq=peer.position,
+        epoch=None if topic is None else topic.epoch,
+        types=sorted(peer.types),
+        update_interval=peer.update_interval_ms,
+        symbols=list(peer.symbols),
+        price_interval=peer.price_interval_ms,
+        only_changes=peer.only_changes,
+        unknown=list(unknown),
+    )
+    if peer.recovered is not None:
+        shown.recovered = peer.recovered
+    return shown
 
 
 def _parse_symbols(texts: Sequence[str]) -> list[str]:

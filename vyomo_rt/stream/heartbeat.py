@@ -66,7 +66,7 @@ class Heartbeat:
                     # Before the write: it may pause the peer, which takes the ping back.
                     peer.awaiting_pong = True
                     self._pongs_due.append((now_s + self._pong_timeout_s, peer))
-                peer.send(KEEP_ALIVE[peer.framing], 0)
+                peer.send_joined(KEEP_ALIVE[peer.framing], 0)
             self.add(peer)
 
     def _close_unanswered(self, now_s: float) -> None:

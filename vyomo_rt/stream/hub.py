@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.moment import Clock
@@ -17,7 +18,9 @@ from vyomo_rt.stream.beats import SLOT_MS, Beat, beat_from
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import SLICE, Prices
 from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
+from vyomo_rt.wire.frame import Framing
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,12 @@ class Hub:
         self.sources = sources
         self.now = now
         self.peers: set[Peer] = set()
-        self.prices = Prices(now=now, quote=sources.quote)
         self.paused: set[Peer] = set()
+        self.traffic = Traffic(self.paused)
+        for framing in Framing:
+            # There from the start on: an alert on a rate needs a zero to begin with.
+            self.traffic.closed[str(CLOSE_SLOW), framing] = 0
+        self.prices = Prices(now=now, quote=sources.quote, traffic=self.traffic)
         self.closing = False
         # The newest slot whose beats have begun: one that is late is still to come, and
         # who subscribed meanwhile must not get it right behind the snapshot.
@@ -91,6 +98,8 @@ class Hub:
             slot = _slot()
             if slot == last:
                 continue
+            lag_s = asyncio.get_running_loop().time() - (last + 1) * SLOT_MS / 1000
+            self.traffic.loop_lag.observe(max(0.0, lag_s))
             self._begun = slot
             try:
                 await before_beat()
@@ -106,6 +115,14 @@ class Hub:
 
     def enter(self, peer: Peer) -> None:
         self.peers.add(peer)
+        self.traffic.opened[peer.framing] += 1
+
+    def find(self, peer_id: str) -> Peer:
+        """The peer of an id. Raises NotFound."""
+        for peer in self.peers:
+            if peer.id == peer_id:
+                return peer
+        raise NotFound(f"connection {peer_id[:40]} not found: it has ended, or was never here")
 
     def leave(self, peer: Peer) -> None:
         """Forget a peer; nothing is written to it any more. Idempotent."""
@@ -118,6 +135,7 @@ class Hub:
     def pause(self, peer: Peer) -> None:
         """The socket takes no more: the peer is owed from here on."""
         peer.paused = True
+        peer.paused_at_s = monotonic()
         peer.awaiting_pong = False
         if not peer.closed:
             self.paused.add(peer)
@@ -158,8 +176,7 @@ class Hub:
             return False
         passage = topic.log.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
         peer.cursor = passage.cursor
-        if passage.messages:
-            peer.send(passage.data, passage.messages)
+        peer.send(passage.frames)
         if peer.cursor < topic.log.end:
             asyncio.get_running_loop().call_soon(self.drain, peer)
             return False
@@ -198,6 +215,7 @@ class Hub:
                 quote=self.sources.quote,
                 history=self.sources.history,
                 log_limit=self._max_events_behind,
+                traffic=self.traffic,
             )
         topic.users += 1
         return topic

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from vyomo_rt.domain.trade import EventKind
 from vyomo_rt.wire.frame import Frame, Framing
 
 _TRIM_AT_ONCE = 1000
 
 
-class Entry(NamedTuple):
-    """One event: what it is called, to filter by type, and its frame."""
-
-    kind: EventKind
-    frame: Frame
-
-
 class Passage(NamedTuple):
-    """Some of the log as bytes: how many messages, and the number of the last event read."""
+    """Some of the log, and the number of the last event read."""
 
-    data: bytes
-    messages: int
+    frames: list[Frame]
     cursor: int
 
 
@@ -37,7 +28,7 @@ class SessionLog:
 
     def __init__(self, base: int, limit: int) -> None:
         self.base = base
-        self._entries: list[Entry] = []
+        self._entries: list[Frame] = []
         self._limit = limit
 
     @property
@@ -45,13 +36,13 @@ class SessionLog:
         """The number of the newest event."""
         return self.base + len(self._entries)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: Frame) -> None:
         self._entries.append(entry)
         if len(self._entries) >= self._limit + _TRIM_AT_ONCE:
             del self._entries[:_TRIM_AT_ONCE]
             self.base += _TRIM_AT_ONCE
 
-    def prepend(self, entries: Sequence[Entry]) -> None:
+    def prepend(self, entries: Sequence[Frame]) -> None:
         """Put older events, which end where the log begins, before it."""
         self._entries[:0] = entries
         self.base -= len(entries)
@@ -62,13 +53,13 @@ class SessionLog:
 
     def read(self, cursor: int, types: Container[str], framing: Framing, max_bytes: int) -> Passage:
         """The events after ``cursor``, without other types, about ``max_bytes`` of them."""
-        parts: list[bytes] = []
+        frames: list[Frame] = []
         size = 0
         index = cursor - self.base
         while index < len(self._entries) and size < max_bytes:
-            kind, frame = self._entries[index]
-            if kind in types:
-                parts.append(frame[framing])
-                size += len(parts[-1])
+            frame = self._entries[index]
+            if frame.event in types:
+                frames.append(frame)
+                size += len(frame.data[framing])
             index += 1
-        return Passage(b"".join(parts), len(parts), self.base + index)
+        return Passage(frames, self.base + index)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.wire.commands import ALL_TYPES, StreamType
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from vyomo_rt.stream.audience import Audience
     from vyomo_rt.stream.beats import Beat
     from vyomo_rt.stream.sessions import SessionTopic
+    from vyomo_rt.stream.traffic import Traffic
 
 DEFAULT_PRICE_INTERVAL_MS = 1000
 DEFAULT_UPDATE_INTERVAL_MS = 2000
@@ -32,14 +34,18 @@ class Peer:
         "bytes",
         "close",
         "closed",
+        "conflated",
         "cursor",
         "due_prices",
         "due_session",
         "due_status",
         "framing",
+        "id",
         "messages",
         "only_changes",
+        "opened_at_s",
         "paused",
+        "paused_at_s",
         "price_audience",
         "price_beat",
         "price_interval_ms",
@@ -50,19 +56,26 @@ class Peer:
         "session_audience",
         "symbols",
         "topic",
+        "traffic",
         "types",
         "update_interval_ms",
         "write",
+        "wrote_at_s",
     )
 
     def __init__(
         self,
+        id_: str,
         framing: Framing,
+        traffic: Traffic,
+        *,
         write: Callable[[bytes], None],
         close: Callable[[int, str], None],
         buffered_bytes: Callable[[], int],
     ) -> None:
+        self.id = id_
         self.framing = framing
+        self.traffic = traffic
         self.write = write
         self.close = close
         self.buffered_bytes = buffered_bytes
@@ -73,6 +86,12 @@ class Peer:
         # Totals; while it belongs to an audience, less that audience's totals when it joined.
         self.messages = 0
         self.bytes = 0
+        # State messages that it missed while it was paused: only the newest is sent afterwards.
+        self.conflated = 0
+        # Moments of `time.monotonic`; the last write may also be its audience's.
+        self.opened_at_s = monotonic()
+        self.wrote_at_s = 0.0
+        self.paused_at_s = 0.0
 
         self.topic: SessionTopic | None = None
         self.session_audience: Audience[Any] | None = None
@@ -106,11 +125,18 @@ class Peer:
             return None
         return self.topic.log.end if self.ready else self.cursor
 
-    def send(self, data: bytes, messages: int) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         """Write what is for this peer alone; audiences write and count by themselves."""
+        if frames:
+            self.traffic.count(frames, self.framing)
+            self.send_joined(b"".join([frame.data[self.framing] for frame in frames]), len(frames))
+
+    def send_joined(self, data: bytes, messages: int) -> None:
+        """Write bytes that the caller has counted by type."""
         self.write(data)
         self.messages += messages
         self.bytes += len(data)
+        self.wrote_at_s = monotonic()
 
     def reply(self, frame: Frame) -> None:
-        self.send(frame[self.framing], 1)
+        self.send((frame,))

@@ -12,12 +12,14 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.stream.audience import Audience
 from vyomo_rt.stream.beats import Beat, is_due
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame, Framing
 
 SLICE = 32
 """Peers written to before the loop may run: trade events do not wait behind a price beat."""
 
+PRICES = "price_update"
 
 _FRAME_MS = 10
 """A frame's timestamp may be this much older than its sending."""
@@ -49,9 +51,12 @@ class _Difference(NamedTuple):
 class Prices:
     """Sends the newest price of each subscribed symbol, every interval."""
 
-    def __init__(self, *, now: Clock, quote: Callable[[str], Quote | None]) -> None:
+    def __init__(
+        self, *, now: Clock, quote: Callable[[str], Quote | None], traffic: Traffic
+    ) -> None:
         self._now = now
         self._quote = quote
+        self._traffic = traffic
         self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
         self._frames: dict[str, _Kept] = {}
@@ -97,10 +102,9 @@ class Prices:
         for symbol in symbols:
             if current := self._current(symbol):
                 quote, frame = current
-                frames.append(frame[peer.framing])
+                frames.append(frame)
                 sent[symbol] = (quote.price_e4, quote.stale)
-        if frames:
-            peer.send(b"".join(frames), len(frames))
+        peer.send(frames)
         if peer.seen is not None:
             # A new dict, because others may share the old one.
             peer.seen = peer.seen | sent
@@ -114,26 +118,36 @@ class Prices:
             for audience in self._audiences.values()
             if is_due(audience.key.beat, after_slot, upto_slot)
         ]
-        for audience in due:
-            key = audience.key
-            for peer in audience.waiting:
-                due_symbols = self._changed(peer) if key.only_changes else key.symbols
-                peer.due_prices.update(due_symbols)
-            if key.only_changes:
-                await self._beat_changes(audience)
-            else:
-                await self._beat_all(audience)
+        if not due:
+            return
+        with self._traffic.price_fan_out.time():
+            for audience in due:
+                self._owe(audience)
+                if audience.key.only_changes:
+                    await self._beat_changes(audience)
+                else:
+                    await self._beat_all(audience)
+
+    def _owe(self, audience: Audience[_AudienceKey]) -> None:
+        """Who is not ready is owed these prices, as they will be then."""
+        key = audience.key
+        for peer in audience.waiting:
+            due_symbols = self._changed(peer) if key.only_changes else key.symbols
+            peer.due_prices.update(due_symbols)
+            peer.conflated += len(due_symbols)
+            self._traffic.conflated += len(due_symbols)
 
     async def _beat_all(self, audience: Audience[_AudienceKey]) -> None:
         key = audience.key
         current = [self._current(symbol) for symbol in key.symbols]
-        frames = [at[1][key.framing] for at in current if at is not None]
+        frames = [at[1].data[key.framing] for at in current if at is not None]
         if not frames:
             return
         data = b"".join(frames)
         stamp = next(self._stamps)
-        audience.count(data, len(frames))
         peers = list(audience.writes.items())
+        audience.count(data, len(frames))
+        self._traffic.add(PRICES, key.framing, len(peers) * len(frames), len(peers) * len(data))
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
             for peer, write in part:
@@ -141,6 +155,9 @@ class Prices:
                 if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
                     write(data)
                 else:
+                    self._traffic.add(PRICES, key.framing, -len(frames), -len(data))
+                    peer.messages -= len(frames)
+                    peer.bytes -= len(data)
                     self._send_to_changed(peer, key)
             await self._let_others_run(len(part))
 
@@ -165,6 +182,7 @@ class Prices:
         view = {symbol: (quote.price_e4, quote.stale) for symbol, (quote, _) in current.items()}
         stamp = next(self._stamps)
         joins: dict[int, _Difference] = {}
+        sent_messages = sent_bytes = 0
         peers = list(audience.writes)
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
@@ -178,7 +196,7 @@ class Prices:
                 difference = joins.get(id(seen))
                 if difference is None or difference.seen is not seen:
                     frames = [
-                        frame[key.framing]
+                        frame.data[key.framing]
                         for symbol, (_, frame) in current.items()
                         if seen.get(symbol) != view[symbol]
                     ]
@@ -186,8 +204,11 @@ class Prices:
                     joins[id(seen)] = difference
                 peer.seen = view
                 if difference.messages:
-                    peer.send(difference.data, difference.messages)
+                    sent_messages += difference.messages
+                    sent_bytes += len(difference.data)
+                    peer.send_joined(difference.data, difference.messages)
             await self._let_others_run(len(part))
+        self._traffic.add(PRICES, key.framing, sent_messages, sent_bytes)
 
     async def _let_others_run(self, written: int) -> None:
         """Yield to the loop once a slice of writes is full, over however many audiences."""

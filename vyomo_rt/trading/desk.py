@@ -122,6 +122,16 @@ class Desk:
                 await ledger.flush()
         return await self._journal.trades(session_id, status, before_id, limit)
 
+    @property
+    def open_count(self) -> int:
+        """Open trades of all sessions."""
+        return len(self._open_by_id)
+
+    @property
+    def waiting_exits(self) -> int:
+        """Exits that a price has triggered and the journal does not hold yet."""
+        return sum(len(ledger.latched) for ledger in self._ledgers.values())
+
     # -- commands --------------------------------------------------------------
 
     async def create_session(

@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
+from time import monotonic
 
 from wsproto.events import CloseConnection, Ping, Pong
 
@@ -15,6 +16,7 @@ from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.traffic import CLIENT_LEFT
 from vyomo_rt.web.inbound import Inbound, Violation
 from vyomo_rt.wire.frame import Framing
 
@@ -51,7 +53,7 @@ class Streaming:
 class Connection(asyncio.Protocol):
     """The socket's protocol; writing is done by the hub through the peer."""
 
-    __slots__ = ("_address", "_ended", "_id", "_opened_s", "_streaming", "_transport", "peer")
+    __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport", "peer")
 
     def __init__(
         self, transport: asyncio.Transport, framing: Framing, address: str, streaming: Streaming
@@ -59,21 +61,23 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._streaming = streaming
         self._address = address
-        self._id = token_hex(6)
-        self._opened_s = asyncio.get_running_loop().time()
         self._ended = ""
-        self.peer = Peer(framing, transport.write, self.close, transport.get_write_buffer_size)
+        self._code = 0
+        self.peer = Peer(
+            token_hex(6),
+            framing,
+            streaming.hub.traffic,
+            write=transport.write,
+            close=self.close,
+            buffered_bytes=transport.get_write_buffer_size,
+        )
 
     def start(self) -> None:
         """Begin to stream; the socket must be this protocol's by now."""
         self._streaming.connections.add(self)
         self._streaming.hub.enter(self.peer)
         self._streaming.heartbeat.add(self.peer)
-        log.info("%s %s opened from %s", self._name, self._id, self._address)
-
-    @property
-    def _name(self) -> str:
-        return self.peer.framing.name.lower()
+        log.info("%s %s opened from %s", self.peer.framing.label, self.peer.id, self._address)
 
     def pause_writing(self) -> None:
         self._streaming.hub.pause(self.peer)
@@ -86,6 +90,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         self._ended = f"{code} {reason}" if code else reason
+        self._code = code
         self._streaming.hub.leave(self.peer)
         self._say_goodbye(code, reason)
         asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self._transport.abort)
@@ -100,16 +105,18 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._streaming.hub.leave(self.peer)
         self._streaming.connections.discard(self)
+        ended_by = str(self._code) if self._code else CLIENT_LEFT
+        self._streaming.hub.traffic.closed[ended_by, self.peer.framing] += 1
         if not self._streaming.connections:
             self._streaming.emptied.set()
         why = self._ended or (f"lost: {exc}" if exc else "client left")
         log.info(
             "%s %s closed from %s: %s; %.1f s, %d messages, %d bytes sent",
-            self._name,
-            self._id,
+            self.peer.framing.label,
+            self.peer.id,
             self._address,
             why,
-            asyncio.get_running_loop().time() - self._opened_s,
+            monotonic() - self.peer.opened_at_s,
             self.peer.messages,
             self.peer.bytes,
         )
@@ -196,7 +203,8 @@ class WebSocketConnection(Connection):
     def _pending_done(self, pending: asyncio.Future[bool]) -> None:
         self._pending = None
         if error := pending.exception():
-            log.error("%s %s: a command failed", self._name, self._id, exc_info=error)
+            name = f"{self.peer.framing.label} {self.peer.id}"
+            log.error("%s: a command failed", name, exc_info=error)
             self.close(CLOSE_FAILED, "the server failed: its log says why")
             return
         self._count_error(pending.result())

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web.connection import EventStreamConnection, Streaming, WebSocketConnection
 from vyomo_rt.web.handover import (
@@ -41,6 +42,7 @@ class StreamRoutes:
             web.get("/sse/auto-trader", self.everything),
             web.get("/sse/sessions/{sessionId}", self.session),
             web.get("/sse/prices", self.prices),
+            web.get("/api/auto-trader/connections/{connectionId}", self.explain),
         ]
 
     @property
@@ -75,6 +77,11 @@ class StreamRoutes:
         if not query.get("symbols", "").strip(", "):
             raise BadRequest("symbols is required: name at least one, separated by commas")
         return await self._stream(request, query)
+
+    async def explain(self, request: web.Request) -> web.Response:
+        hub = self._streaming.hub
+        document = explain(hub, hub.find(request.match_info["connectionId"]))
+        return web.Response(body=messages.encode(document), content_type="application/json")
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check all of the query first: a status is the last word that EventSource accepts."""

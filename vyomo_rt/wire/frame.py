@@ -8,23 +8,39 @@ from typing import NamedTuple
 
 
 class Framing(IntEnum):
-    """How a connection wants its messages wrapped; the index into a Frame."""
+    """How a connection wants its messages wrapped; the index into ``Frame.data``."""
 
     WS = 0
     SSE = 1
+
+    @property
+    def label(self) -> str:
+        """Its name in logs and figures."""
+        return self.name.lower()
 
 
 class Frame(NamedTuple):
     """The same JSON text as a WebSocket text frame and as an SSE event."""
 
-    ws: bytes
-    sse: bytes
+    event: str
+    """What the message is called on SSE: its type, or ``server_error``."""
+    data: tuple[bytes, bytes]
+    """By framing."""
+
+    @property
+    def ws(self) -> bytes:
+        return self.data[Framing.WS]
+
+    @property
+    def sse(self) -> bytes:
+        return self.data[Framing.SSE]
 
 
 def make_frame(event: str, text: bytes, event_id: str | None = None) -> Frame:
     """Frame a JSON text; ``event_id`` is the position that SSE clients resume from."""
     id_line = f"id: {event_id}\n" if event_id else ""
-    return Frame(ws_text(text), f"event: {event}\n{id_line}data: ".encode() + text + b"\n\n")
+    head = f"event: {event}\n{id_line}data: ".encode()
+    return Frame(event, (ws_text(text), head + text + b"\n\n"))
 
 
 def ws_text(payload: bytes) -> bytes:
@@ -47,5 +63,5 @@ def position(session_id: int, seq: int, epoch: str) -> str:
     return f"{session_id}-{seq}-{epoch}"
 
 
-KEEP_ALIVE = Frame(ws=b"\x89\x00", sse=b":\n")
-"""A WebSocket ping, and an SSE comment line (without a blank line: that would end a block)."""
+KEEP_ALIVE = (b"\x89\x00", b":\n")
+"""By framing: a WebSocket ping, and an SSE comment (no blank line: that would end a block)."""

@@ -162,8 +162,26 @@ class Subscription(_Data):
     recovered: bool | UnsetType = UNSET
 
 
+class ConnectionDocument(_Data):
+    """What the server knows of a connection, and in words why it gets what it gets."""
+
+    connection_id: str
+    transport: str
+    opened_at: str
+    messages: int
+    bytes: int
+    last_write_at: str | None
+    paused_since: str | None
+    buffered_bytes: int
+    events_behind: int
+    conflated: int
+    subscription: Subscription
+    reasons: list[str]
+
+
 class Ack(_Message, tag="ack"):
     result: Subscription
+    connection_id: str
     id: MessageId | None = None
 
 
@@ -309,9 +327,9 @@ def server_shutdown(reconnect_after_ms: int) -> Frame:
     return make_frame("server_shutdown", _encode(ServerShutdown(data=data)))
 
 
-def ack(subscription: Subscription, id_: MessageId | None) -> bytes:
+def ack(subscription: Subscription, connection_id: str, id_: MessageId | None) -> bytes:
     """The JSON text of an ack: a WebSocket answer, or the opening block of an SSE stream."""
-    return _encode(Ack(result=subscription, id=id_))
+    return _encode(Ack(result=subscription, connection_id=connection_id, id=id_))
 
 
 def pong(now_ms: int, id_: MessageId | None) -> Frame:

@@ -1,0 +1,114 @@
+"""What clients count: messages, delays, and whether each event came once and in order."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+
+class Delays(Struct):
+    """Durations, counted by tenths of a millisecond: small, exact enough, and they add up."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+
+    def add(self, delay_ms: float) -> None:
+        tenths = round(delay_ms * 10)
+        self.counts[tenths] = self.counts.get(tenths, 0) + 1
+
+    def merge(self, other: Delays) -> None:
+        for tenths, count in other.counts.items():
+            self.counts[tenths] = self.counts.get(tenths, 0) + count
+
+    @property
+    def samples(self) -> int:
+        return sum(self.counts.values())
+
+    def percentile_ms(self, percent: float) -> float | None:
+        """The smallest delay that at least so many per cent do not exceed; None without samples."""
+        wanted = self.samples * percent / 100
+        passed = 0
+        for tenths in sorted(self.counts):
+            passed += self.counts[tenths]
+            if passed >= wanted:
+                return tenths / 10
+        return None
+
+
+class SeqCheck:
+    """One client's view of a session's events: which are missing, doubled, out of order."""
+
+    __slots__ = ("disordered", "doubled", "first_seq", "missing", "next_seq")
+
+    def __init__(self, last_seq: int) -> None:
+        self.first_seq = last_seq + 1
+        self.next_seq = last_seq + 1
+        self.missing: set[int] = set()
+        self.doubled = 0
+        self.disordered = 0
+
+    def see(self, seq: int) -> None:
+        if seq >= self.next_seq:
+            self.missing.update(range(self.next_seq, seq))
+            self.next_seq = seq + 1
+        elif seq in self.missing:
+            self.missing.remove(seq)
+            self.disordered += 1
+        else:
+            self.doubled += 1
+
+    def lost(self, newest_seq: int) -> int:
+        """How many events up to the session's newest one never came."""
+        return len(self.missing) + max(0, newest_seq + 1 - self.next_seq)
+
+
+class Tally:
+    """What all watchers of a swarm have counted so far."""
+
+    def __init__(self) -> None:
+        self.measuring = False
+        self.messages = 0
+        self.prices = 0
+        self.bytes = 0
+        self.price_delays = Delays()
+        self.event_delays = Delays()
+        self.events: dict[bytes, tuple[int, float]] = {}
+        """Each text of an event that anybody got, with its seq and its timestamp in ms."""
+
+
+class Progress(Struct, tag="progress"):
+    """How far a swarm is."""
+
+    started: int = 0
+    failed: int = 0
+    dropped: int = 0
+    messages: int = 0
+    ramped: bool = False
+
+
+class Figures(Struct, tag="figures"):
+    """What a swarm has measured. The rates' counts are those of the window ``window_s``."""
+
+    started: int
+    failed: dict[str, int]
+    """Clients that the server did not take, by reason."""
+    dropped: dict[str, int]
+    """Clients that lost their connection later, by reason."""
+    start_delays: Delays
+    """From connecting to the last ack."""
+    window_s: float = 0.0
+    messages: int = 0
+    prices: int = 0
+    bytes: int = 0
+    cpu_s: float = 0.0
+    waited_s: float = 0.0
+    """How long other programs kept the swarm's process from a core."""
+    lags: Delays = field(default_factory=Delays)
+    """How much later than due the swarm's process did what was due: its own part of the delays."""
+    price_delays: Delays = field(default_factory=Delays)
+    event_delays: Delays = field(default_factory=Delays)
+    events_due: int = 0
+    """Events stored after a client had subscribed, summed over the clients still there."""
+    lost: int = 0
+    doubled: int = 0
+    disordered: int = 0
+    event_texts: list[str] = []
+    """Each different text of an event that anybody got."""

@@ -1,0 +1,194 @@
+"""The flags of the load test."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+PRESETS: dict[str, dict[str, object]] = {
+    "original": {
+        "clients": 100, "sse_share": 0.0, "symbols": ["NIFTY", "BANKNIFTY", "RELIANCE"],
+        "interval_ms": 1000, "duration": 30.0, "connects_per_s": 100.0,
+    },
+    "heavy": {
+        "clients": 2000, "sse_share": 0.5, "symbols": 10,
+        "interval_ms": 100, "duration": 30.0, "connects_per_s": 500.0,
+    },
+}  # fmt: skip
+_EPILOG = """\
+presets:
+  original  100 WebSocket clients 10 ms apart, each with the session and NIFTY, BANKNIFTY and
+            RELIANCE every 1000 ms, for 30 s
+  heavy     2000 clients, half of them SSE, 500 more each second, 10 symbols every 100 ms, for 30 s
+
+a server of the test's own takes no VYOMO_RT_... variables; for other settings, start one
+yourself and name it by --url. It is kept on the first core and the load off it.
+"""
+_FILES_KEPT_FREE = 64
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """The flags, over those of a preset, over the defaults; exits if they cannot be."""
+    parser = _parser(description)
+    if preset := parser.parse_args(argv).preset:
+        parser.set_defaults(**PRESETS[preset])
+    options = parser.parse_args(argv)
+    if options.processes > options.clients:
+        parser.error(f"--processes: {options.processes} is more than the clients; use fewer")
+    if options.json and options.json != "-" and not Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder {Path(options.json).parent}; make it first")
+    files = -(-options.clients // options.processes) + _FILES_KEPT_FREE
+    if not options.url:
+        files = options.clients + _FILES_KEPT_FREE
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and files > limit:
+        fix = "raise it (ulimit -Hn, as root), or use fewer clients"
+        parser.error(f"--clients: a process here may open {limit} files, {files} are needed; {fix}")
+    if _PORT_RANGE.exists():
+        low, high = map(int, _PORT_RANGE.read_text().split())
+        if options.clients > high - low:
+            parser.error(
+                f"--clients: at most {high - low} connections can go from here to one server; "
+                "use fewer, or widen the sysctl net.ipv4.ip_local_port_range"
+            )
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without the whole usage before it."""
+        self.exit(2, f"load_test: {message.removeprefix('argument ')}\n")
+
+
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    what = "a whole number" if kind is int else "a number"
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be {what} from {low:g} to {high:g}, not {text}")
+        return value
+
+    return parse
+
+
+def _interval(text: str) -> int:
+    value = int(_number(int, 100, 60_000)(text))
+    if value % 100:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 100, not {text}")
+    return value
+
+
+def _symbols(text: str) -> int | list[str]:
+    if text.strip().isdecimal():
+        return int(_number(int, 1, 500)(text))
+    symbols = [part.strip().upper() for part in text.split(",") if part.strip()]
+    if not symbols:
+        raise argparse.ArgumentTypeError("name at least one, or how many")
+    return list(dict.fromkeys(symbols))
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        port_fits = parts.port != 0
+    except ValueError:
+        port_fits = False
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
+        raise argparse.ArgumentTypeError(f"must be like http://localhost:4025, not {text}")
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise argparse.ArgumentTypeError(f"must end after host and port, not {text}")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="load_test.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        epilog=_EPILOG,
+    )
+    add = parser.add_argument
+    add("--url", type=_url, help="a running server; without it one is started for the test")
+    add("--preset", choices=PRESETS, help="a set of the flags below, which still win over it")
+    add(
+        "--clients",
+        metavar="N",
+        type=_number(int, 1, 1_000_000),
+        default=100,
+        help="how many connect (default: %(default)s)",
+    )
+    add(
+        "--sse-share",
+        metavar="SHARE",
+        type=_number(float, 0, 1),
+        default=0.5,
+        help="which part of them takes Server-Sent Events, the others WebSocket (%(default)s)",
+    )
+    add(
+        "--symbols",
+        metavar="N|LIST",
+        type=_symbols,
+        default=3,
+        help="so many of the server's, or a list with commas; the same for all (%(default)s)",
+    )
+    add(
+        "--interval-ms",
+        metavar="MS",
+        type=_interval,
+        default=1000,
+        help="how often prices come (%(default)s)",
+    )
+    add(
+        "--duration",
+        metavar="S",
+        type=_number(float, 0.5, 1e6),
+        default=30.0,
+        help="seconds measured, after all have connected (%(default)g)",
+    )
+    add(
+        "--connects-per-s",
+        metavar="N",
+        type=_number(float, 0.1, 1e5),
+        default=100.0,
+        help="how fast they connect (%(default)g)",
+    )
+    add(
+        "--trades-per-s",
+        metavar="N",
+        type=_number(float, 0, 1000),
+        default=2.0,
+        help="opened, and closed again, all the while: two events each (%(default)g)",
+    )
+    add(
+        "--processes",
+        metavar="N",
+        type=_number(int, 1, 1024),
+        default=1,
+        help="load processes; more where the report says that one is saturated (%(default)s)",
+    )
+    add(
+        "--p99-ms",
+        metavar="MS",
+        type=_number(float, 0, 1e6),
+        help="budget: exit 1 if the p99 delay of prices or of trades is longer",
+    )
+    add(
+        "--lost",
+        metavar="N",
+        type=_number(int, 0, 1_000_000_000),
+        default=0,
+        help="budget: exit 1 if more events were lost, doubled, out of order or altered "
+        "(%(default)s)",
+    )
+    add("--json", metavar="FILE", help="write all figures there; - for standard output")
+    return parser

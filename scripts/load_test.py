@@ -1,0 +1,280 @@
+"""Load test: many clients at once, what they get, how late, and whether a trade is missing.
+
+It starts a server with simulated prices on data of its own, or takes a running one (--url).
+There it makes a session, whose trades it opens and closes itself: so it disturbs nobody, and
+knows what every client must be told.
+
+Exit code: 0 all is well, 1 over budget (the last lines say what), 2 wrong flags or no server
+to test, 130 interrupted (with the report so far).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import load_report
+import msgspec
+from counting import Figures
+from load_options import parse
+from load_report import Parameters, Report, Trades, broken_budgets
+from machine import Usage, listening_pid, pin, process_name, usage
+from server_under_test import ServerFailed, ServerUnderTest
+from target import Target, TargetError, Trader, connected
+from watchers import Plan
+from workers import WorkerDied, Workers
+
+_MOST_SAMPLES_PER_S = 2000
+_RAMP_GRACE_S = 20.0
+
+
+class Server:
+    """What is tested, and where its process can be watched."""
+
+    def __init__(self, url: str, own: ServerUnderTest | None, load_cores: list[int]) -> None:
+        self.url = url
+        self.own = own
+        self.pid = own.pid if own else None
+        self.load_cores = load_cores
+
+    @property
+    def process(self) -> str | None:
+        return process_name(self.pid) if self.pid else None
+
+    @property
+    def problems(self) -> list[str]:
+        return self.own.problems if self.own else []
+
+    def usage(self) -> Usage | None:
+        return usage(self.pid) if self.pid else None
+
+
+async def run(options: argparse.Namespace, stop: asyncio.Event) -> Report:
+    """Carry the test out. Raises TargetError, ServerFailed or WorkerDied."""
+    async with _server(options) as server, connected(server.url) as target:
+        if server.own is None and target.is_local:
+            server.pid = listening_pid(target.port)
+        offset = None if target.is_local else await target.clock_offset()
+        plan = await _plan(options, target, offset)
+        parameters = Parameters(
+            url=options.url,
+            clients=plan.clients,
+            sse_clients=plan.sse_clients,
+            symbols=plan.symbols,
+            interval_ms=plan.interval_ms,
+            duration_s=options.duration,
+            connects_per_s=plan.connects_per_s,
+            trades_per_s=options.trades_per_s,
+            processes=options.processes,
+        )
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        measured = await _measure(options, server, target, plan, stop)
+        report = load_report.make(measured.figures, measured.stored, parameters, started_at)
+        report.trades = measured.trades
+        report.server = load_report.server_use(
+            server.process, measured.usages, measured.window_s, report.connected, server.problems
+        )
+    if offset is not None:
+        report.clock_offset_ms, report.clock_uncertainty_ms = offset
+    report.interrupted = measured.interrupted
+    report.broken = measured.trouble + broken_budgets(report, options.p99_ms, options.lost)
+    return report
+
+
+@asynccontextmanager
+async def _server(options: argparse.Namespace) -> AsyncIterator[Server]:
+    """The one that is named, or one of our own on the first core, with this process off it."""
+    if options.url:
+        yield Server(options.url, None, [])
+        return
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
+        most = str(max(10_000, options.clients + 1))
+        own = ServerUnderTest(Path(folder), "--feed", "sim", VYOMO_RT_MAX_CONNECTIONS=most)
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores[1:])
+        try:
+            url = await own.start()
+            if len(cores) > 1 and own.pid:
+                pin(own.pid, cores[0])
+            yield Server(url, own, cores[1:])
+        finally:
+            await own.stop()
+
+
+class Measured(NamedTuple):
+    """What there is at the end of a test."""
+
+    figures: list[Figures]
+    stored: list[str] | None
+    """The text of every event that clients must have been told; None if that is not known."""
+    trades: Trades
+    usages: tuple[Usage | None, Usage | None, Usage | None]
+    """Of the server: before there were clients, at the beginning and at the end of the window."""
+    window_s: float
+    interrupted: bool
+    trouble: list[str]
+
+
+async def _measure(
+    options: argparse.Namespace, server: Server, target: Target, plan: Plan, stop: asyncio.Event
+) -> Measured:
+    bar = Bar()
+    before = server.usage()
+    price = (await target.prices())[plan.symbols[0]]
+    async with Workers(plan, options.processes, server.load_cores) as workers:
+        trader = Trader(target, plan.session_id, plan.symbols[0], price, options.trades_per_s)
+
+        def ramping() -> bool:
+            at = workers.progress
+            bar.show("connecting", at.started + at.failed, plan.clients, "clients")
+            return not at.ramped
+
+        await _while(ramping, plan.clients / plan.connects_per_s + _RAMP_GRACE_S, stop)
+        workers.measure()
+        begun, begun_s = server.usage(), time.monotonic()
+
+        def measuring() -> bool:
+            at = workers.progress
+            told = f"s, {at.started - at.dropped} clients, {at.messages:,} messages"
+            bar.show("measuring", time.monotonic() - begun_s, options.duration, told)
+            return at.started > at.dropped
+
+        await _while(measuring, options.duration, stop)
+        workers.rest()
+        ended, window_s = server.usage(), time.monotonic() - begun_s
+        interrupted = stop.is_set()
+        bar.clear()
+        await trader.stop()
+        stored, trouble = None, []
+        try:
+            stored = await target.events(plan.session_id)
+        except TargetError as problem:
+            trouble.append(f"what clients must have been told is not known: {problem}")
+        figures = await workers.finish(len(stored or []))
+    with suppress(TargetError):
+        await target.stop_session(plan.session_id)
+    trades = Trades(trader.opened, trader.closed, dict(trader.failed))
+    usages = (before, begun, ended)
+    return Measured(figures, stored, trades, usages, window_s, interrupted, trouble)
+
+
+async def _plan(
+    options: argparse.Namespace, target: Target, offset: tuple[float, float] | None
+) -> Plan:
+    symbols = _symbols(options.symbols, list(await target.prices()))
+    deliveries_per_s = options.clients * 1000 / options.interval_ms
+    return Plan(
+        address=target.address,
+        port=target.port,
+        host=target.host,
+        tls=target.tls,
+        session_id=await target.new_session(),
+        symbols=symbols,
+        interval_ms=options.interval_ms,
+        clients=options.clients,
+        sse_clients=round(options.clients * options.sse_share),
+        connects_per_s=options.connects_per_s,
+        sample_every=max(1, round(deliveries_per_s / _MOST_SAMPLES_PER_S)),
+        clock_offset_ms=offset[0] if offset else 0.0,
+    )
+
+
+def _symbols(wanted: int | list[str], priced: list[str]) -> list[str]:
+    if isinstance(wanted, list):
+        if unknown := [symbol for symbol in wanted if symbol not in priced]:
+            raise TargetError(
+                f"--symbols: the server has no price of {', '.join(unknown)}; "
+                f"it has {', '.join(priced) or 'none at all'}"
+            )
+        return wanted
+    if len(priced) < wanted:
+        raise TargetError(
+            f"--symbols {wanted}: the server has prices of only {len(priced)} symbols; "
+            "ask for fewer, push more to it, or let the test start a server of its own (no --url)"
+        )
+    return priced[:wanted]
+
+
+async def _while(going_on: Callable[[], bool], within_s: float, stop: asyncio.Event) -> None:
+    """Wait until it is over, the time is up, or somebody stops the test."""
+    until_s = time.monotonic() + within_s
+    while going_on() and (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(0.2, left_s))
+
+
+class Bar:
+    """One line of standard error that changes; where that is no terminal, a line every 5 s."""
+
+    _EVERY_S = 5.0
+    _WIDTH = 24
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._doing = ""
+        self._shown_s = 0.0
+
+    def show(self, doing: str, done: float, total: float, more: str) -> None:
+        filled = round(self._WIDTH * min(1, done / total))
+        bar = "#" * filled + "." * (self._WIDTH - filled)
+        text = f"{doing} [{bar}] {done:.0f} of {total:g} {more}"
+        now_s = time.monotonic()
+        if self._is_terminal:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif doing != self._doing or now_s - self._shown_s >= self._EVERY_S:
+            print(text, file=sys.stderr, flush=True)
+            self._doing, self._shown_s = doing, now_s
+
+    def clear(self) -> None:
+        if self._is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the test and return its exit code (argparse itself exits for --help and misuse)."""
+    options = parse(argv, str(__doc__))
+    try:
+        report = asyncio.run(_interruptible(options))
+    except (TargetError, ServerFailed, WorkerDied) as problem:
+        print(f"load_test: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    print(load_report.table(report), file=sys.stderr if options.json == "-" else sys.stdout)
+    if options.json == "-":
+        print(text, end="")
+    elif options.json:
+        Path(options.json).write_text(text)
+    if report.interrupted:
+        return 130
+    return 1 if report.broken else 0
+
+
+async def _interruptible(options: argparse.Namespace) -> Report:
+    """Ctrl-C or SIGTERM ends the measuring, a second Ctrl-C everything at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    return await run(options, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""This machine, and what processes use of it. What only Linux tells is None elsewhere."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True):
+    """What a process has used of the machine."""
+
+    cpu_s: float
+    waited_s: float
+    """How long its main thread could have run, but other programs had the core."""
+    memory_bytes: int
+    """Resident: without the kernel's buffers of its sockets."""
+
+
+def usage(pid: int) -> Usage | None:
+    """What a process has used so far; None if that cannot be known here."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        waited_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+    except OSError:
+        return None
+    return Usage(
+        cpu_s=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+        waited_s=waited_ns / 1e9,
+        memory_bytes=int(fields[21]) * resource.getpagesize(),
+    )
+
+
+def listening_pid(port: int) -> int | None:
+    """The process on this machine that listens on a TCP port; None if it cannot be seen."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                is_listening = fields[3] == "0A"
+                if is_listening and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # of somebody else, or gone meanwhile
+            if any(str(file.readlink()) in inodes for file in (process / "fd").iterdir()):
+                return int(process.name)
+    return None
+
+
+def process_name(pid: int) -> str:
+    """A process for a reader: ``1234 (nginx)``."""
+    try:
+        return f"{pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
+    except OSError:
+        return str(pid)
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep all threads of a process on one core."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), {core})
+
+
+def describe() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].partition(": ")[2] if names else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count() or 0,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("vyomo-rt", "aiohttp", "uvloop")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,85 @@
+"""A server to measure, as a process of its own on data of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_LISTENING = re.compile(r"listening on (http://\S+)")
+_PROBLEM = re.compile(r"^\S+Z (?:WARNING|ERROR|CRITICAL) ")
+_START_S = 30.0
+_STOP_S = 10.0
+
+
+class ServerFailed(Exception):
+    """The server could not be started; the text says why."""
+
+
+class ServerUnderTest:
+    """``vyomo-rt serve`` as a process of its own.
+
+    It sees no ``VYOMO_RT_…`` variable but those given here: a load test must not write into
+    the database that somebody has named in the environment.
+    """
+
+    def __init__(self, data_dir: Path, *flags: str, **variables: str) -> None:
+        self._command = [
+            sys.executable, "-m", "vyomo_rt", "serve",
+            "--port", "0", "--data-dir", str(data_dir), *flags,
+        ]  # fmt: skip
+        self._environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("VYOMO_RT_")
+        } | variables
+        self._log_file = data_dir / "server.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, once there is one."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> str:
+        """Start it and return the address that it prints. Raises ServerFailed."""
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_file.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environ,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C is not for the server
+            )
+        assert self._process.stdout is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                async for line in self._process.stdout:
+                    if listening := _LISTENING.search(line.decode()):
+                        self.url = listening[1]
+                        return self.url
+        await self.stop()
+        said = self._log_file.read_text(errors="replace").strip()
+        raise ServerFailed(f"the server did not start: {said[-2000:] or 'it said nothing'}")
+
+    async def stop(self, signal_: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code; one that does not end is killed. Idempotent."""
+        if self._process is None:
+            return 0
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal_)
+        try:
+            return await asyncio.wait_for(self._process.wait(), _STOP_S)
+        except TimeoutError:
+            self._process.kill()
+            return await self._process.wait()
+
+    @property
+    def problems(self) -> list[str]:
+        """The lines of its log that are warnings or worse."""
+        lines = self._log_file.read_text(errors="replace").splitlines()
+        return [line for line in lines if _PROBLEM.match(line)]

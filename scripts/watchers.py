@@ -1,0 +1,297 @@
+"""Streaming clients for measuring: raw sockets that count messages.
+
+A client library would cost more per message than the server does. So a watcher reads the
+boundaries of messages out of the bytes and looks into few of them: acks, every trade event
+(is each there, once, in order?), and a sampled price now and then (how late is it?).
+
+A delay is the moment of receipt minus the message's ``timestamp``. That is cut to whole
+milliseconds, and a price's frame serves for up to 10 ms, so delays come out a little too
+long, never too short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from base64 import b64encode
+from datetime import datetime
+from struct import pack
+from typing import cast
+from urllib.parse import urlencode
+
+import msgspec
+from counting import SeqCheck, Tally
+from msgspec import Struct
+
+EVENT = b'"type":"trade_'
+PRICE = b'"type":"price_update"'
+_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
+_NO_MASK = bytes(4)  # a client has to mask, but nobody says with what
+
+
+class Plan(Struct, frozen=True):
+    """What a swarm connects to, how, and what its clients subscribe to."""
+
+    address: str
+    port: int
+    host: str
+    """As the ``Host`` header names the server."""
+    tls: bool
+    session_id: int
+    symbols: list[str]
+    interval_ms: int
+    clients: int
+    sse_clients: int
+    """How many of them take Server-Sent Events; the others are WebSockets."""
+    connects_per_s: float
+    sample_every: int = 1
+    """Of how many deliveries of prices to a client one is looked into."""
+    clock_offset_ms: float = 0.0
+    """How far the server's clock is ahead of this one."""
+
+
+class Refused(Exception):
+    """The server did not take a client; the text says why."""
+
+
+class _Stamped(Struct):
+    timestamp: datetime
+
+
+class _Message(Struct):
+    data: _Stamped
+    seq: int = 0
+
+
+class _Subscription(Struct, rename="camel"):
+    seq: int | None = None
+    unknown: list[str] = []
+
+
+class _Answer(Struct):
+    type: str
+    result: _Subscription | None = None
+    message: str = ""
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+class Watcher(asyncio.Protocol):
+    """One client: subscribes to a session and prices, then counts.
+
+    ``started`` is done once the server has acknowledged the subscriptions; it fails with
+    Refused if the server does not. ``ended`` says why the connection is no more.
+    """
+
+    __slots__ = (
+        "_acks_due", "_is_open", "_plan", "_received_ms", "_tail", "_tally", "_transport",
+        "_until_sample", "ended", "seqs", "started",
+    )  # fmt: skip
+    _STATUS: bytes
+    _ACKS: int
+
+    def __init__(self, plan: Plan, tally: Tally) -> None:
+        self.started = asyncio.get_running_loop().create_future()
+        self.seqs: SeqCheck | None = None
+        self.ended = ""
+        self._plan = plan
+        self._tally = tally
+        self._transport: asyncio.Transport | None = None
+        self._is_open = False
+        self._acks_due = self._ACKS
+        self._tail = b""
+        self._received_ms = 0.0
+        self._until_sample = random.randint(1, plan.sample_every)
+
+    @property
+    def alive(self) -> bool:
+        return self.seqs is not None and not self.ended
+
+    def close(self, why: str) -> None:
+        """End the connection from this side."""
+        self.ended = self.ended or why
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol ------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        self._transport.write(f"{self._request()}\r\nHost: {self._plan.host}\r\n\r\n".encode())
+
+    def data_received(self, data: bytes) -> None:
+        self._tally.bytes += len(data)
+        if self._tail:
+            data = self._tail + data
+        if not self._is_open:
+            head, blank_line, data = data.partition(b"\r\n\r\n")
+            if not blank_line:
+                self._tail = head
+                return
+            status_line = head.partition(b"\r\n")[0]
+            if self._STATUS not in status_line:
+                self.close(f"the server answered {status_line.decode('latin-1')}")
+                return
+            self._is_open = True
+            self._opened()
+        look = self._worth_a_look(data)
+        consumed, messages = self._read(data, look)
+        self._tally.messages += messages
+        self._tally.prices += data.count(PRICE, 0, consumed)
+        self._tail = data[consumed:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = self.ended or (f"lost: {exc}" if exc else "ended by the server")
+        if not self.started.done():
+            self.started.set_exception(Refused(self.ended))
+
+    # -- what the transports differ in -----------------------------------------
+
+    def _request(self) -> str:
+        """The request line, and further headers than ``Host``."""
+        raise NotImplementedError
+
+    def _opened(self) -> None:
+        """The handshake is over."""
+
+    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
+        """How many bytes the whole messages are, and how many messages; look into them or not."""
+        raise NotImplementedError
+
+    # -- what is looked into ---------------------------------------------------
+
+    def _worth_a_look(self, data: bytes) -> bool:
+        self._until_sample -= 1
+        look = self._acks_due > 0 or self._until_sample <= 0 or EVENT in data
+        if look:
+            self._received_ms = time.time() * 1000 + self._plan.clock_offset_ms
+        return look
+
+    def _look(self, text: bytes) -> None:
+        if EVENT in text:
+            self._see_event(text)
+        elif PRICE in text:
+            if self._until_sample <= 0:
+                self._until_sample = self._plan.sample_every
+                if self._tally.measuring:
+                    sent_ms = _decode_message(text).data.timestamp.timestamp() * 1000
+                    self._tally.price_delays.add(self._received_ms - sent_ms)
+        elif self._acks_due:
+            self._see_answer(text)
+
+    def _see_event(self, text: bytes) -> None:
+        event = self._tally.events.get(text)
+        if event is None:
+            message = _decode_message(text)
+            event = message.seq, message.data.timestamp.timestamp() * 1000
+            self._tally.events[text] = event
+        seq, stored_ms = event
+        if self.seqs is not None:
+            self.seqs.see(seq)
+        if self._tally.measuring:
+            self._tally.event_delays.add(self._received_ms - stored_ms)
+
+    def _see_answer(self, text: bytes) -> None:
+        answer = _decode_answer(text)
+        if answer.type == "error":
+            self.close(f"the server refused: {answer.message}")
+        elif answer.type == "ack" and answer.result is not None:
+            if answer.result.unknown:
+                self.close(f"unknown to the server: {', '.join(answer.result.unknown)}")
+                return
+            if self.seqs is None:
+                self.seqs = SeqCheck(answer.result.seq or 0)
+            self._acks_due -= 1
+            if not self._acks_due and not self.started.done():
+                self.started.set_result(None)
+
+
+class WebSocketWatcher(Watcher):
+    """A client over WebSocket; the frames of a server are not masked."""
+
+    __slots__ = ()
+    _STATUS = b" 101 "
+    _ACKS = 2
+
+    def _request(self) -> str:
+        key = b64encode(random.randbytes(16)).decode()
+        return (
+            "GET /ws/auto-trader HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}"
+        )
+
+    def _opened(self) -> None:
+        session = {"type": "subscribe_session", "id": 1, "sessionId": self._plan.session_id}
+        prices = {"type": "subscribe_prices", "id": 2, "symbols": self._plan.symbols}
+        prices["priceInterval"] = self._plan.interval_ms
+        self._send(_TEXT, msgspec.json.encode(session))
+        self._send(_TEXT, msgspec.json.encode(prices))
+
+    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
+        at = messages = 0
+        end = len(data)
+        while (start := at + 2) <= end:
+            size = data[at + 1]
+            if size > 125:
+                if size > 127:
+                    self.close("a masked frame, which no server may send")
+                    break
+                start += 2 if size == 126 else 8
+                if start > end:
+                    break
+                size = int.from_bytes(data[at + 2 : start])
+            if start + size > end:
+                break
+            if data[at] != _TEXT:
+                self._see_control(data[at], data[start : start + size])
+            else:
+                messages += 1
+                if look:
+                    self._look(data[start : start + size])
+            at = start + size
+        return at, messages
+
+    def _see_control(self, head: int, payload: bytes) -> None:
+        if head == _PING:
+            self._send(_PONG, payload)
+        elif head == _CLOSE:
+            code = int.from_bytes(payload[:2])
+            self.close(f"closed with {code} {payload[2:].decode(errors='replace')}".rstrip())
+        elif head != _PONG:
+            self.close(f"a frame this server never sends: 0x{head:02x}")
+
+    def _send(self, head: int, payload: bytes) -> None:
+        assert self._transport is not None
+        size = len(payload)
+        length = pack("!B", 0x80 | size) if size < 126 else pack("!BH", 0xFE, size)
+        self._transport.write(bytes([head]) + length + _NO_MASK + payload)
+
+
+class EventStreamWatcher(Watcher):
+    """A client over Server-Sent Events."""
+
+    __slots__ = ()
+    _STATUS = b" 200 "
+    _ACKS = 1
+
+    def _request(self) -> str:
+        query = {
+            "sessionId": self._plan.session_id,
+            "symbols": ",".join(self._plan.symbols),
+            "priceInterval": self._plan.interval_ms,
+        }
+        # HTTP/1.0, so that no proxy on the way cuts the stream into chunks.
+        return f"GET /sse/auto-trader?{urlencode(query)} HTTP/1.0"
+
+    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
+        consumed = data.rfind(b"\n\n") + 2
+        if consumed < 2:
+            return 0, 0
+        if look:
+            for line in data[:consumed].split(b"\n"):
+                if line.startswith(b"data: "):
+                    self._look(line[6:])
+        return consumed, data.count(b"\n\n", 0, consumed)

@@ -1,0 +1,36 @@
+"""Servers and clients for the tests of the Python client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support import Rest, serve_here
+from vyomo_rt.client import stream
+from vyomo_rt.client.stream import Choice
+from vyomo_rt.config import Settings
+from vyomo_rt.web import streams
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rest]:
+    """One server for all these tests, in whose loop they run; each makes a session of its own."""
+    data_dir = tmp_path_factory.mktemp("data")
+    async with serve_here(Settings(port=0, data_dir=data_dir)) as rest:
+        yield rest
+
+
+@pytest.fixture(params=["ws", "sse"])
+def transport(request: pytest.FixtureRequest) -> Choice:
+    choice: Choice = request.param
+    return choice
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client comes back at once, also where the server (in this process) names a delay."""
+    monkeypatch.setattr(stream, "_BACK_OFF_S", 0.01)
+    monkeypatch.setattr(streams, "_RETRY_FROM_MS", 1)
+    monkeypatch.setattr(streams, "_RETRY_UPTO_MS", 5)

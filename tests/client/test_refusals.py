@@ -1,0 +1,241 @@
+"""A refusal that stands ends the stream with the server's words; one that passes is waited out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.client.rig import take
+from tests.support import Rest, until
+from vyomo_rt.client import Refused, Status, connect
+from vyomo_rt.client.stream import Choice
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ACK = {
+    "type": "ack",
+    "result": {"sessionId": None, "seq": None, "epoch": None, "symbols": ["A"], "unknown": []},
+}
+PRICE = {"type": "price_update", "data": {"symbol": "A", "price": 100}}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def answering(ws: Handler, sse: Handler | None = None) -> AsyncIterator[str]:
+    """A server that does on both endpoints what the real one does too rarely."""
+    app = web.Application()
+    app.router.add_get("/ws/auto-trader", ws)
+    app.router.add_get("/sse/auto-trader", sse or ws)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def closing_with(code: int, *messages: dict[str, Any]) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        for message in messages:
+            await ws.send_json(message)
+        await ws.close(code=code, message=b"because of a reason")
+        return ws
+
+    return handler
+
+
+def events(*messages: dict[str, Any], retry_ms: int = 0) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        lines = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
+        return web.Response(text=f"retry: {retry_ms}\n{lines}", content_type="text/event-stream")
+
+    return handler
+
+
+def status(status: int, **options: Any) -> Handler:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, **options)
+
+    return handler
+
+
+async def first_wait(url: str, transport: Choice, **options: Any) -> Status:
+    """The first status that says that, and how long, it waits."""
+    waits: list[Status] = []
+
+    def note(status: Status) -> None:
+        if status.state == "waiting":
+            waits.append(status)
+
+    async with connect(
+        url, symbols=["A"], transport=transport, on_status=note, **options
+    ) as stream:
+        reading = asyncio.create_task(take(stream, "never"))
+        await until(lambda: waits)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+    return waits[0]
+
+
+@pytest.mark.parametrize("choice", ["auto", "ws", "sse"])
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"session_id": 99}, "not_found", "session 99 not found"),
+        ({"session_id": 0}, "bad_request", "sessionId"),
+        ({"symbols": ["NIFTY", "?"]}, "bad_request", "symbols"),
+        ({"symbols": ["A"], "price_interval_ms": "soon"}, "bad_request", "priceInterval"),
+    ],
+)
+async def test_a_refusal_is_raised_in_the_words_of_the_server(
+    server: Rest, choice: Choice, options: dict[str, Any], code: str, message: str
+) -> None:
+    stream = connect(server.url, transport=choice, **options)
+    with pytest.raises(Refused, match=message) as raised:
+        async for _ in stream:
+            pass
+    assert raised.value.code == code
+    assert raised.value.status == (None if choice != "sse" else 404 if code == "not_found" else 400)
+    assert stream.status.state == "closed"
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("code", [1009, 4500, 4503, 4509])
+async def test_a_final_close_code_is_raised(code: int) -> None:
+    async with answering(closing_with(code, ACK, PRICE)) as url:
+        stream = connect(url, symbols=["A"])
+        assert (await anext(stream)).data["price"] == 100
+        with pytest.raises(Refused, match="because of a reason") as raised:
+            await anext(stream)
+        assert raised.value.close_code == code
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 4008, 4012, 4504])
+async def test_another_close_code_is_waited_out_with_back_off(code: int) -> None:
+    async with answering(closing_with(code, ACK)) as url:
+        status = await first_wait(url, "ws")
+    assert status.detail == "because of a reason"
+    assert status.delay_s is not None
+    assert 0 <= status.delay_s <= 1
+
+
+async def test_what_is_no_vyomo_rt_server_is_said_to_be_none(server: Rest) -> None:
+    page = status(200, text="<html>", content_type="text/html")
+    async with answering(page) as url:
+        with pytest.raises(Refused, match="text/html instead of an event stream: is this a"):
+            await anext(connect(url, symbols=["A"], transport="sse"))
+    with pytest.raises(Refused, match="there is nothing at /wrong/sse/auto-trader"):
+        await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="sse"))
+    with pytest.raises(Refused, match="HTTP 404 instead of a WebSocket"):
+        await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="ws"))
+    async with answering(events({"type": "ack"} | ACK, {"no": "type"}, retry_ms=1)) as url:
+        assert "not a message of a vyomo-rt server" in (await first_wait(url, "sse")).detail
+
+
+@pytest.mark.parametrize("code", [503, 502, 429, 500])
+async def test_a_status_that_passes_is_waited_out_as_long_as_it_says(
+    code: int, transport: Choice
+) -> None:
+    async with answering(status(code, headers={"Retry-After": "7"})) as url:
+        waiting = await first_wait(url, transport)
+    assert f"HTTP {code}" in waiting.detail
+    assert waiting.delay_s == 7
+
+
+async def test_an_error_that_passes_is_waited_out_as_long_as_it_says(transport: Choice) -> None:
+    error = {"type": "error", "message": "busy", "code": "unavailable", "retryAfterMs": 2500}
+    async with answering(closing_with(1000, error), events(error)) as url:
+        waiting = await first_wait(url, transport)
+    assert (waiting.detail, waiting.delay_s) == ("busy", 2.5)
+
+
+async def test_too_many_connections_pass(transport: Choice) -> None:
+    error = {"type": "error", "message": "too many connections", "code": "limit_exceeded"}
+    async with answering(closing_with(4504), events(error, retry_ms=100)) as url:
+        assert (await first_wait(url, transport)).state == "waiting"
+
+
+async def test_a_server_that_shuts_down_says_when_to_come_back(transport: Choice) -> None:
+    shutdown = {"type": "server_shutdown", "data": {"reconnectAfterMs": 3984}}
+    async with answering(closing_with(4001, ACK, shutdown), events(ACK, shutdown)) as url:
+        waiting = await first_wait(url, transport)
+    assert (waiting.detail, waiting.delay_s) == ("the server shuts down", 3.984)
+
+
+async def test_a_busy_server_is_no_reason_to_leave_the_websocket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    waits: list[Status] = []
+    async with (
+        answering(closing_with(4504), status(500)) as url,
+        connect(url, symbols=["A"], on_status=waits.append) as stream,
+    ):
+        reading = asyncio.create_task(take(stream, "never"))
+        await until(lambda: len(waits) > 8)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+    assert {waiting.transport for waiting in waits} == {"ws"}
+
+
+async def test_an_event_stream_is_not_come_back_to_earlier_than_it_says() -> None:
+    async with answering(events(ACK, retry_ms=4321)) as url:
+        assert (await first_wait(url, "sse")).delay_s == 4.321
+
+
+async def test_the_back_off_grows_to_half_a_minute_and_begins_anew_after_a_connection(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    most: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        assert low == 0
+        most.append(high)
+        return 0.0
+
+    monkeypatch.setattr("vyomo_rt.client.stream.random.uniform", uniform)
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with connect(url, symbols=["A"]) as stream:
+        reading = asyncio.create_task(take(stream, "never"))
+        await until(lambda: len(most) >= 7)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+    assert most[:7] == [1, 2, 4, 8, 16, 30, 30]
+
+    most.clear()
+    async with answering(closing_with(1000, ACK)) as url, connect(url, symbols=["A"]) as stream:
+        reading = asyncio.create_task(take(stream, "never"))
+        await until(lambda: len(most) >= 3)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+    assert set(most) == {1}
+
+
+async def test_what_the_status_callback_raises_ends_the_iteration(server: Rest) -> None:
+    def stop(status: Status) -> None:
+        if status.state == "open":
+            raise LookupError
+
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(LookupError):
+            async for _ in connect(server.url, symbols=["A"], session=http, on_status=stop):
+                pass
+        assert http.connector is not None
+        await until(lambda: not http.connector._acquired)  # type: ignore[union-attr]

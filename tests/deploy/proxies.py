@@ -1,0 +1,180 @@
+"""The proxies of docs/deploy.md: their real programs, with the configurations that stand there.
+
+Only ports, paths and times are exchanged; each must stand in the document to be exchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import program
+from tests.test_docs import ROOT, blocks
+
+PAGE = ROOT / "docs" / "deploy.md"
+NAME = "rt.example.com"
+TIMEOUT_S = 1.0
+"""What the recipes' time-outs are shrunk to."""
+_START_S = 10.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a proxy listens, where the server behind it does, and its folder."""
+
+    folder: Path
+    port: int
+    server_port: int
+
+    @property
+    def url(self) -> str:
+        return f"https://{NAME}:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate that clients have to trust."""
+        own = self.folder / "site.crt"
+        return own if own.exists() else self.folder / "pki" / "authorities" / "local" / "root.crt"
+
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca)
+
+
+def recipe(language: str, changes: Mapping[str, str], mark: str = "") -> str:
+    """A configuration of the document with changes, none of which may be without effect."""
+    (block,) = blocks(PAGE, language, mark)
+    text = block.text
+    for written, actual in changes.items():
+        assert written in text, f"{language}: no {written!r} in {PAGE.name}"
+        text = text.replace(written, actual)
+    return text
+
+
+def nginx(site: Site) -> list[str]:
+    _make_certificate(site)
+    changes = {
+        "listen 443 ": f"listen 127.0.0.1:{site.port} ",
+        "127.0.0.1:4025": f"127.0.0.1:{site.server_port}",
+        "60s": f"{TIMEOUT_S:g}s",
+        "/etc/ssl/rt.example.com.crt": str(site.folder / "site.crt"),
+        "/etc/ssl/private/rt.example.com.key": str(site.folder / "site.key"),
+    }
+    folders = "\n".join(
+        f"{kind}_temp_path {site.folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    # Its workers would be nobody, who may not enter this folder.
+    user = "user root;" if os.getuid() == 0 else ""
+    (site.folder / "nginx.conf").write_text(
+        f"daemon off;\npid {site.folder}/pid;\n{user}\n{recipe('nginx', {}, 'main')}\n"
+        f"http {{\naccess_log off;\n{folders}\n{recipe('nginx', changes)}\n}}\n"
+    )
+    return [program("nginx"), "-e", "stderr", "-c", str(site.folder / "nginx.conf")]
+
+
+def haproxy(site: Site) -> list[str]:
+    _make_certificate(site)
+    both = site.folder / "both.pem"
+    both.write_text((site.folder / "site.crt").read_text() + (site.folder / "site.key").read_text())
+    changes = {
+        "bind :443 ": f"bind 127.0.0.1:{site.port} ",
+        "127.0.0.1:4025": f"127.0.0.1:{site.server_port}",
+        "60s": f"{TIMEOUT_S:g}s",
+        "/etc/haproxy/rt.example.com.pem": str(both),
+    }
+    (site.folder / "haproxy.cfg").write_text(recipe("haproxy", changes))
+    return [program("haproxy"), "-db", "-f", str(site.folder / "haproxy.cfg")]
+
+
+def caddy(site: Site) -> list[str]:
+    """Caddy makes the certificate itself, here by an authority of its own."""
+    options = (
+        "admin off", "local_certs", "skip_install_trust", f"storage file_system {site.folder}",
+        f"https_port {site.port}", f"http_port {free_port()}", "default_bind 127.0.0.1",
+    )  # fmt: skip
+    changes = {"127.0.0.1:4025": f"127.0.0.1:{site.server_port}", "5s": f"{TIMEOUT_S:g}s"}
+    (site.folder / "Caddyfile").write_text(
+        "{\n" + "\n".join(options) + "\n}\n\n" + recipe("caddy", changes)
+    )
+    return [program("caddy"), "run", "--config", str(site.folder / "Caddyfile")]
+
+
+PROXIES: Mapping[str, Callable[[Site], list[str]]] = {
+    "nginx": nginx,
+    "haproxy": haproxy,
+    "caddy": caddy,
+}
+
+
+class Proxy:
+    """A proxy's process, from its start until ``stop``."""
+
+    def __init__(self, name: str, site: Site) -> None:
+        self.name = name
+        self.site = site
+        self._log = site.folder / "log"
+        self._start(PROXIES[name](site))
+
+    def _start(self, command: Sequence[str]) -> None:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | {"HOME": str(self.site.folder)}
+            )
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                pytest.fail(f"{self.name} did not start: {self._log.read_text()}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self.site.port), timeout=1) as sock,
+                self.site.tls().wrap_socket(sock, server_hostname=NAME),
+            ):
+                return True
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def free_port() -> int:
+    """A port that is free, and that the system gives to nobody who asks for any."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _make_certificate(site: Site) -> None:
+    subprocess.run(
+        [
+            program("openssl"), "req", "-x509", "-days", "2", "-nodes",
+            "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+            "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
+            "-keyout", site.folder / "site.key", "-out", site.folder / "site.crt",
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip

@@ -1,0 +1,193 @@
+"""A watcher counts messages however the bytes are cut, and looks into those that matter."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import cast
+
+import msgspec
+import pytest
+from counting import Tally
+from hypothesis import given
+from hypothesis import strategies as st
+from watchers import EventStreamWatcher, Plan, Watcher, WebSocketWatcher
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection, Ping, Pong, TextMessage
+
+from vyomo_rt.wire.frame import Framing, make_frame
+
+PLAN = Plan("127.0.0.1", 4025, "localhost:4025", False, 6, ["NIFTY"], 1000, 1, 0, 100.0)
+HEADS = {
+    Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+    Framing.SSE: b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+}
+STAMP = "2026-11-23T00:57:38.833Z"
+
+
+class Recorder:
+    """Takes what a watcher writes."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def watching(
+    framing: Framing, data: list[bytes], plan: Plan = PLAN, *, measuring: bool = False
+) -> tuple[Watcher, Recorder]:
+    """A watcher after it got these pieces of a stream."""
+
+    async def get() -> tuple[Watcher, Recorder]:
+        watcher = (EventStreamWatcher if framing else WebSocketWatcher)(plan, Tally())
+        watcher._tally.measuring = measuring
+        recorder = Recorder()
+        watcher.connection_made(cast("asyncio.Transport", recorder))
+        for piece in data:
+            watcher.data_received(piece)
+        return watcher, recorder
+
+    return asyncio.run(get())
+
+
+def message(name: str, framing: Framing, **fields: object) -> bytes:
+    text = msgspec.json.encode({"type": name} | fields)
+    return make_frame(name, text, "6-1-e" if "seq" in fields else None).data[framing]
+
+
+def acks(framing: Framing, seq: int = 0) -> bytes:
+    """What the server acknowledges the subscriptions by; the types are not those of events."""
+    result = {"sessionId": 6, "seq": seq, "types": ["trade_opened"], "unknown": []}
+    each = message("ack", framing, result=result)
+    return each if framing is Framing.SSE else each * 2
+
+
+def event(seq: int, framing: Framing) -> bytes:
+    return message("trade_opened", framing, data={"tradeId": seq, "timestamp": STAMP}, seq=seq)
+
+
+def price(framing: Framing, padding: int = 0) -> bytes:
+    data = {"symbol": "N" * padding, "price": 1, "timestamp": STAMP}
+    return message("price_update", framing, data=data)
+
+
+def noise(framing: Framing) -> bytes:
+    """A keep-alive and other messages."""
+    keep_alive = b":\n" if framing else b"\x89\x02hi"
+    return keep_alive + message("session_update", framing, data={"status": "ACTIVE"}, seq=1)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(ends)]
+
+
+@pytest.mark.parametrize("framing", Framing)
+@given(
+    st.lists(st.sampled_from(["event", "price", "long price", "noise"])),
+    st.lists(st.integers(0, 1 << 20)),
+)
+def test_messages_and_events_are_counted_however_the_bytes_are_cut(
+    framing: Framing, kinds: list[str], places: list[int]
+) -> None:
+    make: dict[str, Callable[[], bytes]] = {
+        "price": lambda: price(framing),
+        "long price": lambda: price(framing, 70_000),
+        "noise": lambda: noise(framing),
+    }
+    data = HEADS[framing] + acks(framing, seq=40)
+    seq = 40
+    for kind in kinds:
+        if kind == "event":
+            seq += 1
+            data += event(seq, framing)
+        else:
+            data += make[kind]()
+    watcher, recorder = watching(framing, cut(data, places))
+
+    tally = watcher._tally
+    assert tally.messages == len(kinds) + (1 if framing else 2)
+    assert tally.prices == kinds.count("price") + kinds.count("long price")
+    assert len(tally.events) == kinds.count("event")
+    assert tally.bytes == len(data)
+    assert watcher._tail == b""
+    assert watcher.seqs is not None
+    assert (watcher.seqs.first_seq, watcher.seqs.next_seq) == (41, seq + 1)
+    assert not watcher.seqs.missing
+    assert watcher.started.done()
+    assert not recorder.aborted
+    if framing is Framing.WS:
+        assert pongs_of(recorder.written) == kinds.count("noise")
+
+
+def pongs_of(written: bytes) -> int:
+    """What the server understands of a watcher's bytes: two commands, then pongs."""
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(written.partition(b"\r\n\r\n")[2])
+    session, prices, *rest = server.events()
+    assert isinstance(session, TextMessage)
+    assert isinstance(prices, TextMessage)
+    assert msgspec.json.decode(session.data)["type"] == "subscribe_session"
+    assert msgspec.json.decode(prices.data)["symbols"] == ["NIFTY"]
+    assert all(isinstance(pong, Pong) and pong.payload == b"hi" for pong in rest)
+    return len(rest)
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_a_delay_is_counted_by_the_clock_of_the_server(framing: Framing) -> None:
+    """The server's clock is an hour ahead, and the message was sent two seconds ago."""
+    sent = datetime.fromtimestamp(time.time() + 3600 - 2, UTC).isoformat()
+    update = message("price_update", framing, data={"symbol": "N", "price": 1, "timestamp": sent})
+    plan = msgspec.structs.replace(PLAN, clock_offset_ms=3_600_000.0)
+    watcher, _ = watching(framing, [HEADS[framing] + acks(framing), update], plan, measuring=True)
+    assert watcher._tally.price_delays.percentile_ms(50) == pytest.approx(2000, abs=1000)
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_a_refused_handshake_is_named(framing: Framing) -> None:
+    watcher, recorder = watching(framing, [b"HTTP/1.1 421 Misdirected Request\r\n\r\nwrong"])
+    assert recorder.aborted
+    assert watcher.ended == "the server answered HTTP/1.1 421 Misdirected Request"
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_an_error_in_place_of_an_ack_is_named(framing: Framing) -> None:
+    error = message("error", framing, message="session 6 not found", code="not_found")
+    watcher, _ = watching(framing, [HEADS[framing] + error])
+    assert watcher.ended == "the server refused: session 6 not found"
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_a_symbol_that_the_server_does_not_know_is_named(framing: Framing) -> None:
+    ack = message("ack", framing, result={"seq": 0, "unknown": ["NIFTY"]})
+    watcher, _ = watching(framing, [HEADS[framing] + ack])
+    assert watcher.ended == "unknown to the server: NIFTY"
+
+
+def server_frames(*events: CloseConnection | Ping | TextMessage) -> bytes:
+    server = Connection(ConnectionType.SERVER)
+    return b"".join(server.send(each) for each in events)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (server_frames(CloseConnection(4008, "too slow")), "closed with 4008 too slow"),
+        (server_frames(TextMessage("{", message_finished=False)), "never sends: 0x01"),
+        (b"\x82\x01x", "never sends: 0x82"),
+        (b"\x81\x81abcdx", "a masked frame"),
+    ],
+    ids=["a close", "a fragment", "binary", "masked"],
+)
+def test_what_ends_a_websocket_is_named(data: bytes, why: str) -> None:
+    watcher, _ = watching(Framing.WS, [HEADS[Framing.WS] + acks(Framing.WS) + data])
+    assert why in watcher.ended

@@ -1,0 +1,23 @@
+"""Client of a vyomo-rt server: prices, trades and P&L over WebSocket or Server-Sent Events.
+
+    from vyomo_rt.client import connect
+
+    async for message in connect("http://localhost:4025", session_id=6, symbols=["NIFTY"]):
+        if message.type == "trade_closed":
+            print(message.data["symbol"], message.data["pnl"])
+
+After a lost connection it comes back by itself, takes up the same subscription and resumes the
+session where it stopped: every trade event is delivered once and in order.
+
+Nothing is read ahead: the connection is read while the program waits for a message. A program that
+is slow gets the newest prices and figures instead of all of them, but every trade event. The
+server takes one for gone that does not ask for a message for half a minute; when it asks again,
+it is connected and resumed.
+
+This package stands alone: it imports nothing else of vyomo_rt.
+"""
+
+from vyomo_rt.client.messages import Gap, Message, Position, Refused, Status
+from vyomo_rt.client.stream import Stream, connect
+
+__all__ = ["Gap", "Message", "Position", "Refused", "Status", "Stream", "connect"]

@@ -1,0 +1,183 @@
+"""One connection over either transport: texts until it is lost, or was refused."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from vyomo_rt.client.events import EventParser
+from vyomo_rt.client.messages import Refused
+from vyomo_rt.client.subscription import PRICES_ID, SESSION_ID, Fields
+
+_FINAL_CLOSE_CODES = {1002, 1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
+_FINAL_STATUSES = {400, 401, 403, 404, 421}
+_PATIENCE_S = 40.0
+"""Without a byte until a connection counts as dead: the server pings, and writes keep-alives."""
+_CLOSE_S = 2.0
+
+
+class Lost(Exception):
+    """There is no connection, for now.
+
+    `delay_s`: when the server wants the next attempt. `blocked`: something on the way may not let
+    this transport through.
+    """
+
+    def __init__(self, reason: str, *, delay_s: float | None = None, blocked: bool = False) -> None:
+        super().__init__(reason)
+        self.delay_s = delay_s
+        self.blocked = blocked
+
+
+class WebSocket:
+    """A WebSocket on which all subscriptions were asked for.
+
+    aiohttp answers pings while the program waits for a message, and asks the server after a
+    silence whether or not it does.
+    """
+
+    retry_s = 0.0
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+
+    @classmethod
+    async def open(
+        cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
+    ) -> Self:
+        """Connect and send the two commands, as far as there are. Raises Lost or Refused."""
+        with reasons():
+            try:
+                ws = await http.ws_connect(
+                    base / "ws/auto-trader",
+                    heartbeat=_PATIENCE_S / 1.5,  # and half as long again for the answer
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+                )
+            except aiohttp.ClientResponseError as error:
+                message = f"HTTP {error.status} instead of a WebSocket"
+                raise _refusal(message, error.status, error.headers or {}) from error
+            link = cls(ws)
+            try:
+                for name, fields in ((SESSION_ID, session), (PRICES_ID, prices)):
+                    if fields:
+                        await ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
+            except BaseException:
+                await link.close()
+                raise
+            return link
+
+    async def receive(self) -> str:
+        """The next text. Raises Lost or Refused."""
+        with reasons():
+            message = await self._ws.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            return str(message.data)
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            code, reason = message.data, message.extra or f"the server closed with {message.data}"
+            if code in _FINAL_CLOSE_CODES:
+                raise Refused(reason, close_code=code)
+            raise Lost(reason)
+        error = message.data or self._ws.exception()
+        if isinstance(error, TimeoutError):
+            raise Lost("the server fell silent", blocked=True)
+        raise Lost(str(error or "the connection ended"), blocked=True)
+
+    async def close(self) -> None:
+        await self._ws.close()
+
+
+class EventStream:
+    """A stream of Server-Sent Events whose query asked for all subscriptions."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._parser = EventParser()
+        self._texts: deque[str] = deque()
+
+    @property
+    def retry_s(self) -> float:
+        """How long the server wants a client to stay away at least, after the stream has ended."""
+        return (self._parser.retry_ms or 0) / 1000
+
+    @classmethod
+    async def open(
+        cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
+    ) -> Self:
+        """Connect, with both commands in the query. Raises Lost or Refused."""
+        with reasons():
+            response = await http.get(
+                base / "sse/auto-trader",
+                params={name: _query_text(value) for name, value in (session | prices).items()},
+                headers={"Accept": "text/event-stream"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=_PATIENCE_S),
+                raise_for_status=False,
+            )
+            if response.status == 200 and response.content_type == "text/event-stream":
+                return cls(response)
+            async with response:
+                raise await _no_stream(response)
+
+    async def receive(self) -> str:
+        """The next event's data. Raises Lost."""
+        while not self._texts:
+            with reasons("the server fell silent"):
+                chunk = await self._response.content.readany()
+            if not chunk:
+                raise Lost("the stream ended", blocked=True)
+            self._texts.extend(self._parser.feed(chunk))
+        return self._texts.popleft()
+
+    async def close(self) -> None:
+        self._response.close()
+
+
+@contextmanager
+def reasons(timed_out: str = "no answer in time") -> Iterator[None]:
+    """What can go wrong with a connection, as Lost with a reason for people."""
+    try:
+        yield
+    except aiohttp.ClientSSLError as error:
+        raise Lost(str(error)) from error
+    except aiohttp.ClientConnectorError as error:
+        where = error.host if error.port is None else f"{error.host}:{error.port}"
+        raise Lost(f"no server answers at {where}") from error
+    except TimeoutError as error:
+        raise Lost(timed_out, blocked=True) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Lost(str(error) or type(error).__name__, blocked=True) from error
+
+
+async def _no_stream(response: aiohttp.ClientResponse) -> Lost | Refused:
+    """Why there is no stream: in the server's words if it has some."""
+    if response.ok:
+        message = f"{response.content_type} instead of an event stream: is this a vyomo-rt server?"
+        return Refused(message, status=response.status)
+    problem: Any = None
+    if response.content_type.endswith("json"):
+        with suppress(ValueError):
+            problem = await response.json(content_type=None)
+    if not isinstance(problem, dict):
+        problem = {}
+    message = problem.get("detail") or f"HTTP {response.status} {response.reason}"
+    return _refusal(message, response.status, response.headers, problem.get("code"))
+
+
+def _refusal(
+    message: str, status: int, headers: Mapping[str, str], code: str | None = None
+) -> Lost | Refused:
+    if status in _FINAL_STATUSES:
+        return Refused(message, code=code, status=status)
+    retry_after = headers.get("Retry-After", "")
+    delay_s = float(retry_after) if retry_after.isdecimal() else None
+    return Lost(message, delay_s=delay_s, blocked=True)
+
+
+def _query_text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,95 @@
+"""What a program gets: messages, positions, the state of the connection, and a refusal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
+
+Transport = Literal["ws", "sse"]
+State = Literal["connecting", "open", "waiting", "closed"]
+
+
+class Position(NamedTuple):
+    """The last trade event of a session that was delivered; `epoch` names the history it is of.
+
+    Its `str` looks like ``6-41-3513a5a2b72773e6``: to be kept, and given as `since` later.
+    """
+
+    session_id: int
+    seq: int
+    epoch: str | None = None
+
+    def __str__(self) -> str:
+        return "-".join(str(part) for part in self if part is not None)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The position of such a text. Raises ValueError."""
+        match = re.fullmatch(r"([0-9]+)-([0-9]+)(?:-(.+))?", text.strip())
+        if match is None:
+            raise ValueError(f"a position looks like 6-41-3513a5a2b72773e6, not like {text!r}")
+        return cls(int(match[1]), int(match[2]), match[3])
+
+
+class Gap(NamedTuple):
+    """Trade events that the server could not replay: those after `before`, up to `now`.
+
+    With another epoch in `now` the history is another one, and nothing of the old one holds.
+    ``GET /api/auto-trader/sessions/{id}/trades`` tells what is true.
+    """
+
+    before: Position
+    now: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the server; `type` and `data` are those of docs/protocol.md.
+
+    Prices, money and percentages in `data` are Decimal, exactly the numbers that the server wrote;
+    ids and counts are int. `seq` is the number of a trade event, in a ``session_update`` that of
+    the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` is in
+    the first message of the session, whatever its type, after a resumption that failed.
+    """
+
+    type: str
+    data: dict[str, Any]
+    seq: int | None = None
+    recovered: bool | None = None
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the connection is. ``waiting``: it tries again in `delay_s`; ``closed``: for good."""
+
+    state: State
+    transport: Transport
+    detail: str
+    delay_s: float | None = None
+
+    def __str__(self) -> str:
+        delay = "" if self.delay_s is None else f" {self.delay_s:.1f} s"
+        return f"{self.state}{delay} ({self.transport}): {self.detail}"
+
+
+class Refused(Exception):
+    """The server said no and would say so again: the stream has ended.
+
+    The text is the server's. `code` is its error code (``not_found``, …), `status` that of an HTTP
+    answer, `close_code` that of a WebSocket, as in docs/protocol.md; None where there is none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        close_code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.close_code = close_code

@@ -1,0 +1,87 @@
+"""What a program asked for, where its session stands, and which messages it gets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from decimal import Decimal
+from typing import Any
+
+from vyomo_rt.client.messages import Gap, Message, Position
+
+log = logging.getLogger(__name__)
+
+PRICES_ID = "prices"
+SESSION_ID = "session"
+_SESSION_TYPES = {"session_update", "pnl_update", "trade_opened", "trade_closed"}
+_EXACT = {
+    "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
+    "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "winRate",
+}  # fmt: skip
+"""What is a Decimal also where the server writes a whole number, as in ``"price":100``."""
+
+Fields = dict[str, Any]
+
+
+class Subscription:
+    """A session, prices or both, over all connections.
+
+    `session` and `prices` are the fields of the two subscribe commands; the one that is not
+    wanted is empty, and a field that is None is left out.
+    """
+
+    def __init__(self, session: Fields, prices: Fields, position: Position | None) -> None:
+        self.position = position
+        self._session = session
+        self._prices = prices
+        self._gap: Gap | None = None
+
+    def commands(self) -> tuple[Fields, Fields]:
+        """The fields of the two commands, from the present position on."""
+        session = self._session
+        if self.position is not None:
+            session = session | {"since": self.position.seq, "epoch": self.position.epoch}
+        return _given(session), _given(self._prices)
+
+    def acknowledge(self, id_: str | None, result: Fields) -> None:
+        """Take up what the server says to a command, or on SSE to both."""
+        if result["unknown"]:
+            log.warning("the server does not know these symbols: %s", ", ".join(result["unknown"]))
+        if result["sessionId"] is None or id_ == PRICES_ID:
+            return
+        now = Position(result["sessionId"], result["seq"], result["epoch"])
+        before, self.position = self.position, now
+        if before is None:
+            return
+        if result["recovered"]:
+            self.position = before._replace(epoch=now.epoch)
+        else:
+            self._gap = Gap(self._gap.before if self._gap else before, now)
+            log.warning("trade events after %s can't be replayed: now at %s", *self._gap)
+
+    def deliver(self, message: Fields) -> Message | None:
+        """Move the position on; None for a trade event that was delivered before."""
+        type_, data, seq = message["type"], message.get("data", {}), message.get("seq")
+        gap = None
+        if type_ in _SESSION_TYPES:
+            if seq is not None and self.position is not None:
+                if seq <= self.position.seq and type_ != "session_update":
+                    return None
+                self.position = self.position._replace(seq=max(seq, self.position.seq))
+            gap, self._gap = self._gap, None
+        for name in _EXACT.intersection(data):
+            if isinstance(data[name], int):
+                data[name] = Decimal(data[name])
+        return Message(type_, data, seq, message.get("recovered"), gap)
+
+
+def parse(text: str) -> Fields:
+    """A message; numbers with a fraction are Decimal. Raises ValueError."""
+    message = json.loads(text, parse_float=Decimal)
+    if not isinstance(message, dict) or "type" not in message:
+        raise ValueError("no message of a vyomo-rt server")
+    return message
+
+
+def _given(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None}

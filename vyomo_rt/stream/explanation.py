@@ -1,0 +1,103 @@
+"""Why a connection is, or is not, getting messages, for the person who asks that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+
+from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.stream.commands import subscription
+from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.wire.commands import ALL_TYPES
+from vyomo_rt.wire.messages import ConnectionDocument
+
+_NAMED = 10
+
+
+def explain(hub: Hub, peer: Peer) -> ConnectionDocument:
+    """What the hub knows of a connection, and in words what follows from it."""
+    both = (peer.session_audience, peer.price_audience)
+    # While it is ready its audiences write to it and count for it.
+    audiences = [audience for audience in both if audience is not None and peer.ready]
+    wrote_at_s = max([peer.wrote_at_s, *(audience.wrote_at_s for audience in audiences)])
+    return ConnectionDocument(
+        connection_id=peer.id,
+        transport=peer.framing.label,
+        opened_at=_iso(hub, peer.opened_at_s),
+        messages=peer.messages + sum(audience.messages for audience in audiences),
+        bytes=peer.bytes + sum(audience.bytes for audience in audiences),
+        # An audience may have been written to before this peer came.
+        last_write_at=_iso(hub, wrote_at_s) if wrote_at_s >= peer.opened_at_s else None,
+        paused_since=_iso(hub, peer.paused_at_s) if peer.paused else None,
+        buffered_bytes=peer.buffered_bytes(),
+        events_behind=0 if peer.topic is None else peer.topic.log.end - (peer.position or 0),
+        conflated=peer.conflated,
+        subscription=subscription(peer),
+        reasons=list(_reasons(hub, peer)),
+    )
+
+
+def _reasons(hub: Hub, peer: Peer) -> Iterator[str]:
+    yield from _of_its_socket(hub, peer)
+    if peer.topic is None:
+        yield "it watches no session: send subscribe_session, or name sessionId in an SSE address"
+    else:
+        yield from _of_its_session(hub, peer, peer.topic)
+    if not peer.symbols:
+        yield "it watches no prices: send subscribe_prices, or name symbols in an SSE address"
+    else:
+        yield from _of_its_prices(hub, peer)
+    status = hub.sources.feed_status()
+    if status.state is not FeedState.LIVE:
+        yield f"the price source {status.source} is {status.state}: {status.message}"
+
+
+def _of_its_socket(hub: Hub, peer: Peer) -> Iterator[str]:
+    if peer.paused:
+        yield (
+            f"its socket takes no more since {_iso(hub, peer.paused_at_s)}: the client, or the "
+            "network or a proxy before it, does not read; what it misses it gets, newest first "
+            "in state and complete in trade events, when it reads again"
+        )
+    elif peer.topic is not None and not peer.ready:
+        yield "it is being sent the trade events that it missed"
+
+
+def _of_its_session(hub: Hub, peer: Peer, topic: SessionTopic) -> Iterator[str]:
+    name, state = f"session {topic.session_id}", topic.state
+    if withheld := ALL_TYPES - peer.types:
+        yield f"of {name} its types leave out {_named(sorted(withheld))}"
+    if "session_update" in peer.types or "pnl_update" in peer.types:
+        yield f"figures of {name} come every {peer.update_interval_ms} ms"
+    if state.session.status is not SessionStatus.ACTIVE:
+        yield f"{name} is {state.session.status}, so no trade is opened in it"
+    if not state.open_trades:
+        yield f"{name} has no open trade, so there is no pnl_update"
+    symbols = {trade.symbol for trade in state.open_trades.values()}
+    if unpriced := sorted(symbol for symbol in symbols if hub.sources.quote(symbol) is None):
+        yield f"trades without pnl_update, for want of a price: those in {_named(unpriced)}"
+
+
+def _of_its_prices(hub: Hub, peer: Peer) -> Iterator[str]:
+    quotes = {symbol: hub.sources.quote(symbol) for symbol in peer.symbols}
+    yield f"prices come every {peer.price_interval_ms} ms"
+    if peer.only_changes:
+        yield "with onlyChanges a price is sent only when it, or its staleness, has changed"
+    if unpriced := [symbol for symbol, quote in quotes.items() if quote is None]:
+        yield f"no price has come yet for {_named(unpriced)}"
+    if stale := [symbol for symbol, quote in quotes.items() if quote is not None and quote.stale]:
+        yield f"stale, because their source sends nothing newer: {_named(stale)}"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _iso(hub: Hub, at_s: float) -> str:
+    """A moment of ``time.monotonic`` on the wall clock."""
+    return iso(hub.now() - round((monotonic() - at_s) * 1000))
