@@ -93,13 +93,17 @@ function paint() {
   for (const input of $("transports").querySelectorAll("input")) input.checked = input.value === asked().transport;
 }
 
-/** JSON as a list to read. @param {any} value @returns {Node | string} */
+/** JSON as a list to read; sentences are lines of their own. @param {any} value
+ * @returns {Node | string} */
 function readable(value) {
-  if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return value.join(", ") || "none";
   if (value === null || typeof value !== "object") return String(value ?? "–");
+  const isList = Array.isArray(value);
+  if (isList && !value.some((one) => typeof one === "object" || String(one).includes(" "))) {
+    return value.join(", ") || "none";
+  }
   const words = (/** @type {string} */ name) => name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
   return el("ul", {}, ...Object.entries(value).map(([name, inner]) =>
-    el("li", {}, ...(Array.isArray(value) ? [] : [el("b", {}, `${words(name)}: `)]), readable(inner))));
+    el("li", {}, ...(isList ? [] : [el("b", {}, `${words(name)}: `)]), readable(inner))));
 }
 
 async function explain() {
@@ -107,7 +111,7 @@ async function explain() {
   const answer = id ? await call("GET", `connections/${encodeURIComponent(id)}`) : null;
   const text = !answer ? "No connection is open, or this server does not name its connections."
     : answer.status === 404 ? "The server knows nothing of this connection: it has ended, or the server can't explain connections."
-    : answer.ok ? readable(answer.document) : reason(answer);
+    : answer.ok ? readable({ reasons: answer.document.reasons, ...answer.document }) : reason(answer);
   $("explanation").replaceChildren(text);
   $("explanation").hidden = false;
   $("explanation").scrollIntoView({ block: "nearest" });
@@ -117,8 +121,10 @@ export function toggleDrawer() {
   const open = $("drawer").hidden;
   $("drawer").hidden = !open;
   $("drawer-toggle").setAttribute("aria-expanded", String(open));
-  if (open) ping();
-  else if (document.activeElement === document.body) $("drawer-toggle").focus();
+  if (open) {
+    ping();
+    $("drawer-title").focus();
+  } else $("drawer-toggle").focus();
   touch("drawer", "raw");
 }
 
@@ -156,6 +162,9 @@ export function start() {
   }, 1000);
   $("drawer-toggle").addEventListener("click", toggleDrawer);
   $("drawer-close").addEventListener("click", toggleDrawer);
+  $("drawer").addEventListener("keydown", (/** @type {KeyboardEvent} */ { key }) => {
+    if (key === "Escape") toggleDrawer();
+  });
   $("cut").addEventListener("click", () => client.cut());
   $("explain").addEventListener("click", explain);
   $("transports").addEventListener("change", (/** @type {any} */ { target }) => setTransport(target.value));

@@ -6,14 +6,17 @@ import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
 
+const BLINK_MS = 500;
 const NAMES = { ws: "WebSocket", sse: "SSE" };
 let retryAt = 0;
 let wasLost = false;
+/** When the connection was last open. */
+let openUntil = -Infinity;
 
 /** Open, but nothing comes any more: a cable was pulled. */
 function silentFor_ms() {
   const quiet = performance.now() - model.heardAt;
-  const expected = model.sessionId !== null || model.prices.size > 0;
+  const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
   return expected && quiet > 3 * model.interval_ms + 2000 ? quiet : 0;
 }
 
@@ -22,8 +25,11 @@ const since = () => (model.heardAtWall_ms ? `as of ${time(model.heardAtWall_ms)}
 
 function paint() {
   const { state, transport, detail } = client.status;
+  if (state === "open") openUntil = performance.now();
   const silent_ms = state === "open" ? silentFor_ms() : 0;
-  const link = state !== "open" ? "lost" : silent_ms ? "silent" : "live";
+  // Over SSE each change is a new connection: that is not worth a word.
+  const changing = state === "connecting" && performance.now() - openUntil < BLINK_MS;
+  const link = state !== "open" && !changing ? "lost" : silent_ms ? "silent" : "live";
   if (link === "live") put($("announcer"), wasLost ? "Live again." : "");
   else if (since()) {
     if (document.body.dataset.link === "live") put($("announcer"), `Not live: figures are ${since()} IST.`);
@@ -69,8 +75,10 @@ const inIst = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (moment) => `$
 export function start() {
   part("link", paint);
   // A feed that is LIVE is not announced: no message at the snapshot means that it is.
-  client.on("session_update", () => {
-    model.feed ??= { source: document.body.dataset.feed ?? "", state: "LIVE", message: "", timestamp: "" };
+  client.on("message", ({ type }) => {
+    if (model.feed || (type !== "price_update" && type !== "session_update")) return;
+    const source = document.body.dataset.feed ?? "";
+    model.feed = { source, state: "LIVE", message: "", timestamp: "" };
   });
   client.on("status", ({ state, retryInMs }) => {
     retryAt = retryInMs === undefined ? 0 : performance.now() + retryInMs;

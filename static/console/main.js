@@ -49,7 +49,7 @@ function recolour() {
 /** The address follows the page; before the first answer it stands as it was given. */
 function startPlace() {
   part("place", () => {
-    if (!client.status || (model.sessionId === null && model.prices.size === 0)) return;
+    if (model.sessionId === null && model.prices.size === 0) return;
     const { sessionId, transport } = asked();
     writePlace({ session: sessionId ?? undefined, symbols: [...model.prices.keys()],
       interval: model.interval_ms, transport });
@@ -80,7 +80,7 @@ prices.start((symbol) => orders.openTicket({ symbol }));
 positions.start(orders.openClosing);
 equity.start();
 tape.start();
-orders.start(notify.say);
+orders.start();
 notify.start();
 drawer.start();
 startPlace();

@@ -29,7 +29,7 @@ function toast(place, text, kind, ms) {
 }
 
 /** @param {string} text */
-export const say = (text) => toast("toasts", text, "", SHOWN_MS);
+const say = (text) => toast("toasts", text, "", SHOWN_MS);
 /** @param {string} text */
 export const complain = (text) => {
   for (const same of $("alerts").children) if (same.textContent === text) same.remove();

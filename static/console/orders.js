@@ -67,8 +67,7 @@ function paintClosing() {
     : `#${closingId} is closed by now.`);
 }
 
-/** @param {(text: string) => void} say */
-export function start(say) {
+export function start() {
   part("ticket", paintPreview);
   part("closing", paintClosing);
   ticket.addEventListener("input", () => touch("ticket"));
@@ -81,14 +80,9 @@ export function start(say) {
     for (const name of ["entryPrice", "stopLoss", "target"]) field(name).value = "";
     touch("ticket");
   });
-  onOrder($("close-trade"), (body) => ({ path: `trades/${closingId}/close`, body }), (trade) => {
-    dialog.close();
-    if (!model.open.has(trade.tradeId)) return;
-    say(`Closing #${trade.tradeId}…`);
-  });
+  onOrder($("close-trade"), (body) => ({ path: `trades/${closingId}/close`, body }), () => dialog.close());
   dialog.addEventListener("close", () => {
     if (dialog.open) return; // the event comes late: it was opened again
-    const next = opener?.isConnected ? opener : document.querySelector("#positions button") ?? $("positions-title");
-    /** @type {HTMLElement} */ (next).focus();
+    (opener?.isConnected ? opener : $("positions-title")).focus();
   });
 }

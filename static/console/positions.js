@@ -75,7 +75,9 @@ function paint() {
   // What a row never changes is its key: a wiped store gives its ids again.
   const rows = [...model.open.values()].map((trade) => /** @type {[string, Position]} */ (
     [[trade.tradeId, trade.symbol, trade.side, trade.quantity, trade.entryPrice].join(" "), trade]));
+  const focused = document.activeElement?.closest("#positions tr");
   keyed($("positions").tBodies[0], rows, makeRow, updateRow);
+  if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");

@@ -21,6 +21,7 @@ let confirmed = null;
 export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport });
 
 let started = false;
+let isNewLink = true;
 /** Another object each time that a session is begun anew. */
 let begun = {};
 
@@ -89,8 +90,11 @@ client.on("gap", () => {
 });
 
 client.on("ack", ({ result }) => {
-  book.noteSymbols(result.symbols);
+  // On a new connection the session is subscribed before the symbols, which are wanted all the same.
+  if (!isNewLink || result.symbols.length) book.noteSymbols(result.symbols);
+  isNewLink = false;
   if (result.symbols.length) model.interval_ms = result.priceInterval ?? model.interval_ms;
+  else if (result.sessionId) model.interval_ms = result.updateInterval ?? model.interval_ms;
   confirmed = result.sessionId ?? null;
   const isNew = confirmed !== model.sessionId || result.recovered === false;
   if (confirmed !== null && isNew) startSession(confirmed);
@@ -109,7 +113,10 @@ client.on("error", ({ command, code }) => {
 });
 
 client.on("status", ({ state }) => {
-  if (state === "connecting") confirmed = null;
+  if (state === "connecting") {
+    confirmed = null;
+    isNewLink = true;
+  }
   if (state !== "open") model.equity.live = false;
   touch("link", "drawer", "place");
 });

@@ -62,7 +62,7 @@ async def test_a_trade_is_opened_and_closed_by_keyboard_alone(
     await keys.press("Enter")
     await expect(row).to_have_count(0)
     await expect(page.locator("#tape")).to_contain_text("By hand")
-    assert await page.evaluate("document.activeElement.id") == "positions-title"
+    await expect(page.locator("#positions-title")).to_be_focused()
 
 
 async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, server: str) -> None:
