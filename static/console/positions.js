@@ -80,6 +80,7 @@ function paint() {
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
+  put($("no-positions"), model.sessionId === null ? "No session is on screen: choose or create one above." : "No open positions.");
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
 }
 

@@ -58,7 +58,8 @@ function paint() {
     put(element, text || (element.tagName === "B" ? "–" : ""), text.length > 17 ? `${kind} long` : kind);
   }
   const status = model.figures?.status ?? "";
-  put($("session-status"), status || "–");
+  put($("session-status"), status);
+  $("session-status").hidden = !status;
   attribute($("session-status"), "data-status", status);
   keyed($("session-actions"), ACTIONS[status] ?? [], () => el("button", { type: "button" }), (button, text, to) => {
     put(button, text);
