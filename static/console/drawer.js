@@ -51,7 +51,7 @@ async function ping() {
 }
 
 /** @returns {{ curl: string, wscat: string }} what gets the same stream without this page */
-export function commands() {
+function commands() {
   const { sessionId } = asked();
   const symbols = [...model.prices.keys()];
   const interval = model.interval_ms;

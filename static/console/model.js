@@ -1,14 +1,14 @@
 // @ts-check
 /** What the page knows of session and prices. Messages change it here; painting is the parts' job. */
 import { touch } from "./frame.js";
-import { Window, thin } from "./series.js";
+import { Recent, thin } from "./series.js";
 
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
  * @typedef {import("./series.js").Point} Point
  * @typedef {Messages["trade_opened"] | Messages["trade_closed"]} TradeEvent
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
- *   direction: number, line: Window }} Quote `first`: the first price that this page saw;
+ *   direction: number, line: Recent }} Quote `first`: the first price that this page saw;
  *   `direction`: of the last change
  * @typedef {{ tradeId: number, symbol: string, side: "BUY" | "SELL", quantity: number,
  *   entryPrice: number, stopLoss?: number | null, target?: number | null, openedAt?: string,
@@ -121,7 +121,7 @@ export function notePrice(data) {
   const before = model.prices.get(data.symbol);
   if (before === undefined) return; // was unsubscribed while it was on its way
   const change = before ? Math.sign(data.price - before.price) : 0;
-  const line = before?.line ?? new Window(LINE_SLOT_MS, LINE_POINTS);
+  const line = before?.line ?? new Recent(LINE_SLOT_MS, LINE_POINTS);
   line.add(Date.parse(data.timestamp), data.price);
   model.prices.set(data.symbol, { ...data, receivedAt: performance.now(), line,
     first: before?.first ?? data.price, direction: change || (before?.direction ?? 0) });

@@ -28,7 +28,7 @@ export function readPlace(search) {
 }
 
 /** @param {Place} place @returns {string} */
-export function placeQuery({ session, symbols = [], interval, transport }) {
+function placeQuery({ session, symbols = [], interval, transport }) {
   const fields = [];
   if (session) fields.push(`session=${session}`);
   fields.push(`symbols=${symbols.map(encodeURIComponent).join(",")}`);

@@ -39,7 +39,7 @@ function makeTile(_quote, symbol) {
 
 /** Since its source said so: by the server's clock up to the message, by ours from then on.
  * @param {Quote} quote */
-export const ageOf = ({ asOf, timestamp, receivedAt }) =>
+const ageOf = ({ asOf, timestamp, receivedAt }) =>
   Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
 
 /** @param {any} tile @param {Quote | null} quote */

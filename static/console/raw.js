@@ -24,7 +24,7 @@ export function note(text) {
 }
 
 /** All words must occur, those after a `-` must not. @param {string} query */
-export function matcher(query) {
+function matcher(query) {
   const words = query.toLowerCase().split(/\s+/).filter((word) => word && word !== "-");
   return (/** @type {string} */ text) => {
     const low = text.toLowerCase();

@@ -5,7 +5,7 @@
  * since the point before */
 
 /** The newest points, one a slot of time: for sparklines. */
-export class Window {
+export class Recent {
   /** @type {Point[]} */
   points = [];
 
