@@ -73,7 +73,7 @@ const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
 const BACK_OFF_MS = 1000;
-const BACK_OFF_MAX_MS = 30_000;
+const BACK_OFF_MAX_MS = 10_000;
 const WATCH_MS = 15_000;
 /** Silent watches until a connection counts as dead. SSE needs more: EventSource shows no
  * keep-alives and can't ask, and updates may be a minute apart. */

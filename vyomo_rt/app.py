@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 _DATABASE = "vyomo"
 _SAVE_PRICES_EVERY_S = 1.0
 _RESTART_FEED_AFTER_S = 1.0
+_MAX_LINE_BYTES = 64 * 1024
+"""As many symbols as a connection may have fit into an SSE address."""
+
 _GOODBYE_S = 0.8
 _LAST_WRITE_S = 0.3
 _HANDLERS_S = 0.4
@@ -113,6 +116,7 @@ async def running(
             access_log=None,
             shutdown_timeout=_HANDLERS_S,
             handle_signals=False,
+            max_line_size=_MAX_LINE_BYTES,
         )
         await runner.setup()
         try:
@@ -278,6 +282,7 @@ class Server:
 
     async def _before_beat(self) -> None:
         self._desk.roll_over()
+        self._book.confirm_jumps()
         if status := self._monitor.poll():
             log.info("feed %s is %s: %s", status.source, status.state, status.message)
             await self._hub.publish_feed_status(status)

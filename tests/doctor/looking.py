@@ -27,7 +27,7 @@ class Seen(NamedTuple):
         return [line for line in self.lines if line[0] in "✗!"]
 
 
-async def look(url: str, watch_s: float = 0.4, **given: Any) -> Seen:
+async def look(url: str, watch_s: float = 0.2, **given: Any) -> Seen:
     """Examine a server, given what the command line takes, and comparing beats for less long."""
     out = io.StringIO()
     code = await examine(replace(options(url, **given), watch_s=watch_s), out)

@@ -22,6 +22,8 @@ async def start(*arguments: str, **environ: str) -> asyncio.subprocess.Process:
         env={**os.environ, **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # In a shell's background job Ctrl-C is ignored, by its children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -227,3 +227,12 @@ async def test_a_store_that_is_away_is_told_in_the_stream_and_costs_only_the_rep
         away = False
         async with event_stream(server.url, path) as sse:
             assert len(await sse.until_seq(1)) == 1
+
+
+async def test_an_address_has_room_for_as_many_symbols_as_a_connection_may_have(
+    server: Rest,
+) -> None:
+    symbols = [f"{number:03d}".ljust(64, "X") for number in range(500)]
+    path = f"/sse/prices?symbols={','.join(symbols)}"
+    async with event_stream(server.url, path) as sse:
+        assert (await sse.next())["result"]["symbols"] == symbols

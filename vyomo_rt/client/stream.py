@@ -25,7 +25,7 @@ OnStatus = Callable[[Status], object]
 _PASSING = {"unavailable", "rate_limited", "internal"}
 """Codes of errors that pass by themselves."""
 _NAMES: dict[Transport, str] = {"ws": "WebSocket", "sse": "SSE"}
-_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 30.0
+_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 10.0
 _OPEN_S = 20.0
 """From the first packet to the server's first answer."""
 
@@ -108,7 +108,8 @@ def _position(session_id: int | None, since: int | str | Position | None) -> Pos
 class Stream:
     """The messages, one by one, by ``async for`` or `anext`; made by `connect`.
 
-    Leaving ``async with`` closes it; without one, the end of the ``async for`` does.
+    Leaving ``async with`` closes it, at once. Without one, the end of the ``async for`` does; after
+    a ``break`` a moment later, when the event loop has its turn.
     """
 
     def __init__(

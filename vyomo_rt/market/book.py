@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
 
 from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
+from vyomo_rt.market.classes import class_of
+
+log = logging.getLogger(__name__)
 
 MAX_AHEAD_MS = 5_000
 """How far a source's clock may run ahead of the server's."""
@@ -17,7 +21,19 @@ MAX_AHEAD_MS = 5_000
 MAX_SYMBOLS = 10_000
 """A source that names symbols without end must not fill the memory."""
 
+JUMP_HELD_MS = 2_000
+"""How long a price that jumped too far waits to be contradicted."""
+
 _NEVER_MS = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """A price too far from the last one to be believed at once."""
+
+    price_e4: int
+    as_of_ms: int
+    held_at_ms: int
 
 
 class PriceBook:
@@ -26,6 +42,11 @@ class PriceBook:
     ``on_price`` is called with the resulting quote on every accepted tick, also
     on one that only renews freshness: a stop that a stale price was not allowed
     to trigger must trigger once the same price is confirmed.
+
+    A price further from the last one than its class of symbols allows is held,
+    neither shown nor acted on: one misprint must not close everybody's trades. The
+    next tick on its side confirms it, one near the last price drops it, and after
+    ``JUMP_HELD_MS`` without either it is taken.
     """
 
     def __init__(
@@ -37,6 +58,7 @@ class PriceBook:
         self._on_price = on_price
         self._quotes: dict[str, Quote] = {}
         self._fresh_since_ms: dict[str, int] = {}
+        self._jumps: dict[str, _Jump] = {}
         self.version = 0
         """Grows when a price or its moment changes, not when one is confirmed.
 
@@ -55,7 +77,8 @@ class PriceBook:
         """Take a tick; returns None, or the reason for refusing it, for a person.
 
         ``as_of_ms`` is when the source says that the price was true. Without it
-        the tick counts as of now, but never before the symbol's last one.
+        the tick counts as of now, but never before the symbol's last one. A jump
+        that is held counts as taken.
         """
         reason = self._take(symbol, price_e4, as_of_ms)
         (self._accepted if reason is None else self._refused).inc()
@@ -74,6 +97,9 @@ class PriceBook:
             as_of_ms = max(now_ms, earliest_ms)
         elif not earliest_ms <= as_of_ms <= latest_ms:
             return _moment_reason(symbol, as_of_ms, earliest_ms, now_ms)
+        if last and self._must_wait(last, price_e4, as_of_ms, now_ms):
+            self.last_accepted_ms = now_ms
+            return None
         if last and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
             self._fresh_since_ms[symbol] = now_ms
             quote = self._judged(last, now_ms)
@@ -84,6 +110,30 @@ class PriceBook:
         self.last_accepted_ms = now_ms
         self._on_price(quote)
         return None
+
+    def confirm_jumps(self) -> None:
+        """Take the held prices that nothing has contradicted for long enough."""
+        now_ms = self._now()
+        for symbol, jump in list(self._jumps.items()):
+            # A clock that was set back must not hold them for ever.
+            if not 0 <= now_ms - jump.held_at_ms < JUMP_HELD_MS:
+                del self._jumps[symbol]
+                self._on_price(self._hold(symbol, jump.price_e4, jump.as_of_ms, now_ms))
+
+    def _must_wait(self, last: Quote, price_e4: int, as_of_ms: int, now_ms: int) -> bool:
+        """Whether a tick is a jump that nothing has confirmed yet; then it is held."""
+        held = self._jumps.pop(last.symbol, None)
+        limit_percent = class_of(last.symbol).jump_limit_percent
+        moved_e4 = price_e4 - last.price_e4
+        if limit_percent is None or abs(moved_e4) * 100 <= limit_percent * last.price_e4:
+            return False
+        if held is not None and (held.price_e4 > last.price_e4) == (moved_e4 > 0):
+            return False
+        self._jumps[last.symbol] = _Jump(price_e4, as_of_ms, now_ms)
+        log.warning(
+            "%s jumped by more than %d %%: held until it is confirmed", last.symbol, limit_percent
+        )
+        return True
 
     def quote(self, symbol: str) -> Quote | None:
         """The last price of a symbol, stale or not as of this call."""
