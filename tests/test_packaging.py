@@ -81,7 +81,11 @@ async def served(folder: Path, *command: str | Path) -> AsyncIterator[str]:
 
 async def assert_pages_are_found(url: str) -> None:
     async with aiohttp.ClientSession(url) as http:
-        for path, part in (("/", "static/console.js"), ("/static/vyomo-rt.js", "export")):
+        for path, part in (
+            ("/", "static/console/main.js"),
+            ("/static/console/main.js", "import"),
+            ("/static/vyomo-rt.js", "export"),
+        ):
             async with http.get(path) as response:
                 assert response.status == 200, path
                 assert part in await response.text()
@@ -93,8 +97,8 @@ async def test_a_wheel_serves_from_another_folder(
     wheel = built_wheel(checkout, tmp_path)
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"vyomo_rt"}
-    for name in ("static/vyomo-rt.js", "static/vyomo-rt.d.ts", "templates/console.html"):
-        assert f"vyomo_rt/{name}" in names
+    pages = {path for folder in ("static", "templates") for path in (SOURCE / folder).rglob("*.*")}
+    assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in pages} <= set(names)
     assert {"vyomo_rt/market/symbols.json", "vyomo_rt/py.typed"} <= set(names)
 
     run(*PIP, "--python", environment, "install", "--quiet", "--no-deps", wheel)

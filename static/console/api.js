@@ -1,0 +1,43 @@
+// @ts-check
+/** The REST calls, by fetch. */
+
+const base = new URL("../../api/auto-trader/", import.meta.url);
+
+/**
+ * @typedef {object} Answer
+ * @property {boolean} ok
+ * @property {boolean} passing nobody knows whether it happened: repeat it with the same key
+ * @property {number} status 0 if the server can't be reached
+ * @property {any} document
+ */
+
+/**
+ * @param {string} method
+ * @param {string} path under /api/auto-trader/
+ * @param {object} [body]
+ * @param {string} [key] Idempotency-Key
+ * @returns {Promise<Answer>}
+ */
+export async function call(method, path, body, key) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  if (body) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  try {
+    const response = await fetch(new URL(path, base), {
+      method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(15_000),
+    });
+    const { ok, status } = response;
+    const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));
+    return { ok, passing: status >= 500, status, document };
+  } catch {
+    const document = { detail: "The server can't be reached. Try again: nothing is done twice." };
+    return { ok: false, passing: true, status: 0, document };
+  }
+}
+
+/** @param {Answer} answer what went wrong, for people */
+export const reason = ({ document, status }) => document.detail ?? document.title ?? `HTTP ${status}`;
+
+/** `crypto.randomUUID` is missing on plain http away from localhost. */
+export const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");

@@ -1,0 +1,73 @@
+// @ts-check
+/** The few things that every part does to the page. Text only ever gets in as text. */
+
+/** @param {string} id @returns {any} the element, which the template has */
+export const $ = (id) => document.getElementById(id);
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** Changes only what differs: most of what is painted again is as before.
+ * @param {any} element @param {string} text @param {string} [className] */
+export function put(element, text, className) {
+  if (element.textContent !== text) element.textContent = text;
+  if (className !== undefined && element.className !== className) element.className = className;
+}
+
+/** @param {any} element @param {string} name @param {string | null} value null removes it */
+export function attribute(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/** @type {WeakMap<Element, Map<any, any>>} */
+const children = new WeakMap();
+
+/**
+ * One child an item, in the items' order; it is kept while the item lives, so that focus stays.
+ * @template K, T
+ * @param {Element} parent
+ * @param {Iterable<[K, T]>} items
+ * @param {(item: T, key: K) => any} make
+ * @param {(child: any, item: T, key: K) => void} update
+ */
+export function keyed(parent, items, make, update) {
+  const before = children.get(parent) ?? new Map();
+  const now = new Map();
+  let next = parent.firstElementChild;
+  for (const [key, item] of items) {
+    const child = before.get(key) ?? make(item, key);
+    now.set(key, child);
+    update(child, item, key);
+    if (child === next) next = child.nextElementSibling;
+    else parent.insertBefore(child, next);
+  }
+  for (const [key, child] of before) if (!now.has(key)) child.remove();
+  children.set(parent, now);
+}
+
+/** @param {string} text @returns {Promise<boolean>} whether it is in the clipboard */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { // not allowed, or plain http away from localhost
+    const area = el("textarea", { "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}

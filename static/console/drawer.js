@@ -1,0 +1,176 @@
+// @ts-check
+/** The developer's drawer: how fast, how late, at which position, and the same by hand. */
+import { call, reason } from "./api.js";
+import { $, copy, el, put } from "./dom.js";
+import { whole } from "./format.js";
+import { counts, onPainted, part, touch } from "./frame.js";
+import { Clock, Rate, Samples, now_ms } from "./latency.js";
+import { model } from "./model.js";
+import * as raw from "./raw.js";
+import { asked, client, setTransport } from "./stream.js";
+
+const PING_MS = 5000;
+const clock = new Clock();
+const messages = new Rate(), bytes = new Rate(), paints = new Rate();
+const sent = new Samples(), tick = new Samples();
+/** Prices that came since the last paint. @type {{ timestamp: string, asOf?: string }[]} */
+let unpainted = [];
+/** @type {Map<string, string>} by symbol, the last price that was measured */
+const lastAsOf = new Map();
+/** @type {number | null} when a ping was sent that is not answered yet */
+let pinged_ms = null;
+
+const ms = (/** @type {number | undefined} */ value) => (value === undefined ? "–" : `${whole(value)} ms`);
+const percentiles = (/** @type {Samples} */ samples) =>
+  `${ms(samples.percentile(0.5))} · ${ms(samples.percentile(0.99))}`;
+
+function measurePainted() {
+  const { ahead_ms } = clock;
+  if (ahead_ms !== undefined && !document.hidden) {
+    const painted_ms = now_ms() + ahead_ms;
+    for (const { timestamp, asOf } of unpainted) {
+      sent.add(Math.max(0, painted_ms - Date.parse(timestamp)));
+      if (asOf) tick.add(Math.max(0, painted_ms - Date.parse(asOf)));
+    }
+  }
+  unpainted = [];
+}
+
+/** Over SSE nobody can be pinged: a small GET that carries the server's time does it. */
+async function ping() {
+  const sent_ms = now_ms();
+  if (client.status.state !== "open" || document.hidden) return;
+  if (client.status.transport === "ws") {
+    if (client.ping()) pinged_ms = sent_ms;
+    return;
+  }
+  const symbol = [...model.prices].find(([, quote]) => quote)?.[0];
+  if (!symbol) return;
+  const { ok, document: answer } = await call("GET", `prices?symbols=${encodeURIComponent(symbol)}`);
+  if (ok && answer.prices.length) clock.note(sent_ms, now_ms(), answer.prices[0].timestamp);
+}
+
+/** @returns {{ curl: string, wscat: string }} what gets the same stream without this page */
+function commands() {
+  const { sessionId } = asked();
+  const symbols = [...model.prices.keys()];
+  const interval = model.interval_ms;
+  const query = [];
+  const messages = [];
+  if (sessionId !== null) {
+    query.push(`sessionId=${sessionId}`, `updateInterval=${interval}`);
+    messages.push({ type: "subscribe_session", sessionId, updateInterval: interval });
+  }
+  if (symbols.length) {
+    query.push(`symbols=${symbols.map(encodeURIComponent).join(",")}`, `priceInterval=${interval}`);
+    messages.push({ type: "subscribe_prices", symbols, priceInterval: interval });
+  }
+  const base = new URL("../../", import.meta.url).href;
+  const executed = messages.map((message) => ` -x '${JSON.stringify(message)}'`);
+  return {
+    curl: `curl -N '${base}sse/auto-trader?${query.join("&")}'`,
+    wscat: `npx wscat -c ${base.replace(/^http/, "ws")}ws/auto-trader -w 600${executed.join("")}`,
+  };
+}
+
+function paint() {
+  if ($("drawer").hidden) return;
+  put($("rate-messages"), `${whole(messages.perSecond)}/s`);
+  put($("rate-bytes"), `${whole(bytes.perSecond)}/s`);
+  put($("rate-paints"), `${whole(paints.perSecond)}/s`);
+  const { position, connectionId } = client;
+  const gaps = model.gaps ? `${model.gaps} ${model.gaps === 1 ? "gap" : "gaps"}` : "no gap";
+  put($("position"), position ? `seq ${position.seq} · ${gaps}` : "–", model.gaps ? "loss" : "");
+  put($("rtt"), ms(clock.rtt_ms));
+  const ahead = clock.ahead_ms;
+  put($("ahead"), ahead === undefined ? "–" : `${whole(Math.abs(ahead))} ms ${ahead < 0 ? "behind" : "ahead"}`);
+  put($("latency-sent"), percentiles(sent));
+  put($("latency-tick"), percentiles(tick));
+  put($("connection-id"), connectionId ?? "–");
+  const { curl, wscat } = commands();
+  put($("curl"), curl);
+  put($("wscat"), wscat);
+  for (const input of $("transports").querySelectorAll("input")) input.checked = input.value === asked().transport;
+}
+
+/** JSON as a list to read; sentences are lines of their own. @param {any} value
+ * @returns {Node | string} */
+function readable(value) {
+  if (value === null || typeof value !== "object") return String(value ?? "–");
+  const isList = Array.isArray(value);
+  if (isList && !value.some((one) => typeof one === "object" || String(one).includes(" "))) {
+    return value.join(", ") || "none";
+  }
+  const words = (/** @type {string} */ name) => name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return el("ul", {}, ...Object.entries(value).map(([name, inner]) =>
+    el("li", {}, ...(isList ? [] : [el("b", {}, `${words(name)}: `)]), readable(inner))));
+}
+
+async function explain() {
+  const id = client.connectionId;
+  const answer = id ? await call("GET", `connections/${encodeURIComponent(id)}`) : null;
+  const text = !answer ? "No connection is open, or this server does not name its connections."
+    : answer.status === 404 ? "The server knows nothing of this connection: it has ended, or the server can't explain connections."
+    : answer.ok ? readable({ reasons: answer.document.reasons, ...answer.document }) : reason(answer);
+  $("explanation").replaceChildren(text);
+  $("explanation").hidden = false;
+  $("explanation").scrollIntoView({ block: "nearest" });
+}
+
+export function toggleDrawer() {
+  const open = $("drawer").hidden;
+  $("drawer").hidden = !open;
+  $("drawer-toggle").setAttribute("aria-expanded", String(open));
+  if (open) {
+    ping();
+    $("drawer-title").focus();
+  } else $("drawer-toggle").focus();
+  touch("drawer", "raw");
+}
+
+export function start() {
+  part("drawer", paint);
+  raw.start();
+  onPainted(measurePainted);
+  client.on("raw", ({ text }) => {
+    messages.add();
+    bytes.add(text.length); // ASCII but for what people named
+    raw.note(text);
+  });
+  client.on("price_update", ({ data: { symbol, timestamp, asOf } }) => {
+    const isNew = lastAsOf.get(symbol) !== asOf;
+    // A symbol's first price may be as old as it likes: nobody waited for it here.
+    unpainted.push({ timestamp, asOf: isNew && lastAsOf.has(symbol) ? asOf : undefined });
+    lastAsOf.set(symbol, asOf);
+    if (document.hidden) unpainted = [];
+  });
+  client.on("pong", ({ timestamp }) => {
+    if (pinged_ms !== null) clock.note(pinged_ms, now_ms(), timestamp);
+    pinged_ms = null;
+  });
+  client.on("status", ({ state }) => {
+    pinged_ms = null;
+    if (state === "open") setTimeout(ping, 200);
+  });
+  setInterval(ping, PING_MS);
+  let before = 0;
+  setInterval(() => {
+    paints.add(counts.paints - before);
+    before = counts.paints;
+    for (const rate of [messages, bytes, paints]) rate.turn();
+    if (!$("drawer").hidden) touch("drawer");
+  }, 1000);
+  $("drawer-toggle").addEventListener("click", toggleDrawer);
+  $("drawer-close").addEventListener("click", toggleDrawer);
+  $("drawer").addEventListener("keydown", (/** @type {KeyboardEvent} */ { key }) => {
+    if (key === "Escape") toggleDrawer();
+  });
+  $("cut").addEventListener("click", () => client.cut());
+  $("explain").addEventListener("click", explain);
+  $("transports").addEventListener("change", (/** @type {any} */ { target }) => setTransport(target.value));
+  for (const name of /** @type {const} */ (["curl", "wscat"])) {
+    $(`copy-${name}`).addEventListener("click", async () => {
+      put($("copied"), (await copy(commands()[name])) ? `${name} copied` : "Copying is not allowed here.");
+    });
+  }
+}

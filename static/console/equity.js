@@ -1,0 +1,123 @@
+// @ts-check
+/** The session's P&L over time: realised where only that is known, with unrealised while we watch. */
+import { blank, colour, follow, range } from "./canvas.js";
+import { $, put } from "./dom.js";
+import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
+import { part, touch } from "./frame.js";
+import { model } from "./model.js";
+
+/** @typedef {import("./series.js").Point} Point */
+
+const EDGE = { left: 66, right: 14, top: 8, bottom: 20 };
+/** @type {HTMLCanvasElement} */
+const canvas = $("equity");
+let minutes = 0;
+/** @type {number | null} */
+let pointer = null;
+
+/** Round values that divide [low, high] into a few steps. @param {number} low @param {number} high */
+function ticks(low, high, most = 5) {
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high; value += step) found.push(value || 0); // no −0
+  return found;
+}
+
+/** @returns {Point[]} */
+function visible() {
+  const { points } = model.equity;
+  const end = points.at(-1)?.t ?? 0;
+  const start = minutes ? end - minutes * 60_000 : -Infinity;
+  const first = points.findIndex(({ t }) => t >= start);
+  return points.slice(Math.max(0, first - 1)).map((point) => (point.t < start ? { ...point, t: start } : point));
+}
+
+function paint() {
+  const points = visible();
+  $("no-equity").hidden = points.length > 1;
+  const area = blank(canvas);
+  if (!area || points.length < 2) return $("equity-readout").toggleAttribute("hidden", true);
+  const { ink, width, height } = area;
+  const values = points.map(({ v }) => v);
+  const [low, high] = values.some(Boolean) ? range([0, ...values]) : [-1, 1];
+  const [start, end] = [points[0].t, Math.max(points[points.length - 1].t, points[0].t + 1000)];
+  const right = width - EDGE.right, bottom = height - EDGE.bottom;
+  const x = (/** @type {number} */ t) => EDGE.left + ((t - start) / (end - start)) * (right - EDGE.left);
+  const y = (/** @type {number} */ v) => EDGE.top + (1 - (v - low) / (high - low)) * (bottom - EDGE.top);
+
+  ink.font = `11px ${getComputedStyle(canvas).fontFamily}`;
+  ink.textBaseline = "middle";
+  ink.textAlign = "right";
+  for (const value of ticks(low, high)) {
+    ink.fillStyle = colour("line");
+    ink.fillRect(EDGE.left, Math.round(y(value)), right - EDGE.left, 1);
+    ink.fillStyle = colour("quiet");
+    ink.fillText(shortMoney(value), EDGE.left - 8, y(value));
+  }
+  ink.textBaseline = "alphabetic";
+  const spans = Math.max(1, Math.min(6, Math.floor((right - EDGE.left) / 110)));
+  for (let index = 0; index <= spans; index += 1) {
+    const t = start + ((end - start) * index) / spans;
+    ink.textAlign = index === 0 ? "left" : index === spans ? "right" : "center";
+    ink.fillText(end - start < 600_000 ? time(t) : end - start < 86_400_000 ? minute(t) : dateTime(t).slice(0, -3), x(t), height - 5);
+  }
+
+  // One path, painted twice: green above zero, red below.
+  const line = new Path2D();
+  points.forEach(({ t, v, gap }, index) => {
+    if (index && gap) line.lineTo(x(t), y(points[index - 1].v)); // as it stood
+    line.lineTo(x(t), y(v));
+  });
+  const below = new Path2D(line);
+  below.lineTo(x(points[points.length - 1].t), y(0));
+  below.lineTo(x(start), y(0));
+  const zero = y(0);
+  for (const [name, top, tall] of /** @type {const} */ ([["gain", 0, zero], ["loss", zero, height - zero]])) {
+    ink.save();
+    ink.beginPath();
+    ink.rect(EDGE.left, top, right - EDGE.left + 4, tall);
+    ink.clip();
+    ink.fillStyle = colour(`${name}-wash`);
+    ink.fill(below);
+    ink.strokeStyle = colour(name);
+    ink.lineWidth = 1.6;
+    ink.lineJoin = "round";
+    ink.stroke(line);
+    ink.restore();
+  }
+  ink.fillStyle = colour("strong-line");
+  ink.fillRect(EDGE.left, Math.round(zero), right - EDGE.left, 1);
+  mark(points, x, y);
+  canvas.setAttribute("aria-label", `P&L curve: now ${signedMoney(values[values.length - 1])}, `
+    + `highest ${signedMoney(Math.max(...values))}, lowest ${signedMoney(Math.min(...values))}`);
+
+  /** The point under the pointer, or the newest.
+   * @param {Point[]} shown @param {(t: number) => number} x @param {(v: number) => number} y */
+  function mark(shown, x, y) {
+    const at = pointer;
+    const near = at === null ? shown[shown.length - 1]
+      : shown.reduce((best, one) => (Math.abs(x(one.t) - at) < Math.abs(x(best.t) - at) ? one : best));
+    ink.beginPath();
+    ink.arc(x(near.t), y(near.v), 3.2, 0, 7);
+    ink.fillStyle = colour(tone(near.v) || "quiet");
+    ink.fill();
+    $("equity-readout").hidden = at === null;
+    if (at !== null) put($("equity-readout"), `${dateTime(near.t)} IST  ${signedMoney(near.v) || money(0)}`);
+  }
+}
+
+export function start() {
+  part("equity", paint);
+  follow(canvas, () => touch("equity"));
+  canvas.addEventListener("pointermove", (event) => { pointer = event.offsetX; touch("equity"); });
+  canvas.addEventListener("pointerleave", () => { pointer = null; touch("equity"); });
+  $("ranges").addEventListener("click", (/** @type {any} */ { target }) => {
+    const chosen = target.closest("button");
+    if (!chosen) return;
+    minutes = Number(chosen.dataset.minutes);
+    for (const button of $("ranges").children) button.setAttribute("aria-pressed", String(button === chosen));
+    touch("equity");
+  });
+}

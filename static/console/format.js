@@ -1,0 +1,58 @@
+// @ts-check
+/** Numbers in Indian digits, money in ₹, times in Asia/Kolkata: the zone of the trading day. */
+
+const NONE = "–";
+
+/** @param {Intl.NumberFormatOptions} options */
+const formatter = (options) => {
+  const { format } = new Intl.NumberFormat("en-IN", options);
+  return (/** @type {number | null | undefined} */ value) =>
+    value === null || value === undefined ? NONE : format(value).replace("-", "−");
+};
+const rupees = { style: /** @type {const} */ ("currency"), currency: "INR" };
+
+export const money = formatter(rupees);
+/** With its sign, so that the colour only repeats what stands there. */
+export const signedMoney = formatter({ ...rupees, signDisplay: "exceptZero" });
+export const wholeMoney = formatter({ ...rupees, maximumFractionDigits: 0 });
+/** For the axis of a chart: ₹1.5L, ₹2Cr. */
+export const shortMoney = formatter({ ...rupees, notation: "compact", minimumFractionDigits: 0,
+  maximumFractionDigits: 2 });
+/** Indices and currencies are not in ₹: a price carries no sign. */
+export const price = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
+export const whole = formatter({ maximumFractionDigits: 0 });
+const twoDigits = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+const percentDigits = formatter(twoDigits);
+const signedPercentDigits = formatter({ ...twoDigits, signDisplay: "exceptZero" });
+/** @param {number | null | undefined} value */
+export const percent = (value) => withUnit(percentDigits(value));
+/** @param {number | null | undefined} value */
+export const signedPercent = (value) => withUnit(signedPercentDigits(value));
+/** @param {string} text */
+const withUnit = (text) => (text === NONE ? text : `${text}%`);
+
+/** @param {number | null | undefined} value @returns {"gain" | "loss" | ""} */
+export const tone = (value) => (value ? (value > 0 ? "gain" : "loss") : "");
+/** @param {number | null | undefined} value */
+export const arrow = (value) => (value ? (value > 0 ? "▲" : "▼") : "");
+
+/** @param {Intl.DateTimeFormatOptions} options */
+const timeFormatter = (options) => {
+  const { format } = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", ...options });
+  return (/** @type {number | string} */ moment) => format(new Date(moment));
+};
+/** hh:mm:ss, IST. */
+export const time = timeFormatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** hh:mm, IST. */
+export const minute = timeFormatter({ hour: "2-digit", minute: "2-digit" });
+/** Day, month and time, IST. */
+export const dateTime = timeFormatter({ day: "2-digit", month: "short", hour: "2-digit",
+  minute: "2-digit", second: "2-digit" });
+
+/** A duration in its largest unit; under a second it doesn't count along. @param {number} ms */
+export function age(ms) {
+  if (!(ms >= 1000)) return "now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)} s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
+  return ms < 172_800_000 ? `${Math.floor(ms / 3_600_000)} h` : `${Math.floor(ms / 86_400_000)} days`;
+}

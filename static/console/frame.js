@@ -1,0 +1,53 @@
+// @ts-check
+/**
+ * One paint a frame. Messages change the model and `touch` the parts of the page that show it;
+ * however many come, each touched part is painted once, in the next frame.
+ */
+
+/** @type {Map<string, () => void>} */
+const painters = new Map();
+/** @type {Set<string>} */
+const dirty = new Set();
+/** @type {(() => void)[]} */
+const afterPaint = [];
+const painted = new MessageChannel();
+let asked = false;
+
+export const counts = { paints: 0 };
+
+/** @param {string} name @param {() => void} paint */
+export function part(name, paint) {
+  painters.set(name, paint);
+  touch(name);
+}
+
+/** @param {...string} names the parts whose data changed */
+export function touch(...names) {
+  for (const name of names) dirty.add(name);
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(paint);
+}
+
+/** Everything, e.g. when the colours change. */
+export const touchAll = () => touch(...painters.keys());
+
+/** @param {() => void} listener called when a frame is on the screen */
+export const onPainted = (listener) => afterPaint.push(listener);
+
+function paint() {
+  asked = false;
+  counts.paints += 1;
+  const due = [...dirty];
+  dirty.clear();
+  for (const name of due) {
+    try {
+      painters.get(name)?.();
+    } catch (error) {
+      reportError(error); // a part that fails leaves the others alone
+    }
+  }
+  painted.port2.postMessage(null); // a task after this frame's callbacks runs once it is painted
+}
+
+painted.port1.onmessage = () => { for (const listener of afterPaint) listener(); };

@@ -1,0 +1,92 @@
+// @ts-check
+/** Whether what is on screen is true now: the connection, the feed, and since when they are not. */
+import { $, attribute, put } from "./dom.js";
+import { age, time } from "./format.js";
+import { part, touch } from "./frame.js";
+import { model } from "./model.js";
+import { client, reconnect } from "./stream.js";
+
+const BLINK_MS = 500;
+const NAMES = { ws: "WebSocket", sse: "SSE" };
+let retryAt = 0;
+let wasLost = false;
+/** When the connection was last open. */
+let openUntil = -Infinity;
+
+/** Open, but nothing comes any more: a cable was pulled. */
+function silentFor_ms() {
+  const quiet = performance.now() - model.heardAt;
+  const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
+  return expected && quiet > 3 * model.interval_ms + 2000 ? quiet : 0;
+}
+
+/** When the last message came; empty before the first. */
+const since = () => (model.heardAtWall_ms ? `as of ${time(model.heardAtWall_ms)}` : "");
+
+function paint() {
+  const { state, transport, detail } = client.status;
+  if (state === "open") openUntil = performance.now();
+  const silent_ms = state === "open" ? silentFor_ms() : 0;
+  // Over SSE each change is a new connection: that is not worth a word.
+  const changing = state === "connecting" && performance.now() - openUntil < BLINK_MS;
+  const link = state !== "open" && !changing ? "lost" : silent_ms ? "silent" : "live";
+  if (link === "live") put($("announcer"), wasLost ? "Live again." : "");
+  else if (since()) {
+    if (document.body.dataset.link === "live") put($("announcer"), `Not live: figures are ${since()} IST.`);
+    wasLost = true;
+  }
+  document.body.dataset.link = link;
+  const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+  const texts = {
+    open: silent_ms ? `Silent for ${age(silent_ms)}` : `Live · ${NAMES[transport]}`,
+    connecting: "Connecting…",
+    waiting: retryAt ? `Reconnecting in ${seconds} s` : "Waiting",
+    closed: "Disconnected",
+  };
+  put($("link-text"), texts[state]);
+  attribute($("link"), "data-state", { live: "good", silent: "warn", lost: "bad" }[link]);
+  for (const element of document.querySelectorAll(".asof")) put(element, link === "live" ? "" : since());
+  const figures = since() ? `Figures are ${since()} IST. ` : "";
+  $("link-banner").hidden = link === "live" || (!since() && state === "connecting");
+  put($("link-banner-text"), link === "silent" ? `${figures}The server fell silent.`
+    : `${figures}${state === "closed" ? "" : `${texts[state]}: `}${detail}`);
+  paintFeed(link === "live");
+}
+
+/** @param {boolean} known */
+function paintFeed(known) {
+  const feed = model.feed;
+  if (!feed || !known) {
+    put($("feed-text"), `Feed ${document.body.dataset.feed}`);
+    attribute($("feed"), "data-state", null);
+    $("feed-banner").hidden = true;
+    return;
+  }
+  put($("feed-text"), `Feed ${feed.source} ${feed.state}`);
+  attribute($("feed"), "data-state", { LIVE: "good", DEGRADED: "warn", DOWN: "bad" }[feed.state]);
+  $("feed-banner").hidden = feed.state === "LIVE";
+  const name = feed.state === "DOWN" ? "banner down" : "banner";
+  put($("feed-banner"), `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}`, name);
+}
+
+/** The server writes moments in UTC; this page shows none. @param {string} text */
+const inIst = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (moment) => `${time(moment)} IST`);
+
+export function start() {
+  part("link", paint);
+  // A feed that is LIVE is not announced: no message at the snapshot means that it is.
+  client.on("message", ({ type }) => {
+    if (model.feed || (type !== "price_update" && type !== "session_update")) return;
+    const source = document.body.dataset.feed ?? "";
+    model.feed = { source, state: "LIVE", message: "", timestamp: "" };
+  });
+  client.on("status", ({ state, retryInMs }) => {
+    retryAt = retryInMs === undefined ? 0 : performance.now() + retryInMs;
+    if (state === "connecting") model.feed = null;
+  });
+  $("reconnect").addEventListener("click", reconnect);
+  setInterval(() => {
+    put($("clock"), time(Date.now()));
+    touch("link");
+  }, 500);
+}

@@ -1,0 +1,101 @@
+// @ts-check
+/** The console: starts the parts, and shows what the address asks for. */
+import { forgetColours } from "./canvas.js";
+import { call } from "./api.js";
+import { $, put } from "./dom.js";
+import * as drawer from "./drawer.js";
+import * as equity from "./equity.js";
+import { wireDialogs } from "./forms.js";
+import { part, touch, touchAll } from "./frame.js";
+import * as keys from "./keys.js";
+import * as link from "./link.js";
+import { model } from "./model.js";
+import * as notify from "./notify.js";
+import * as orders from "./orders.js";
+import { readPlace, writePlace } from "./place.js";
+import * as positions from "./positions.js";
+import * as prices from "./prices.js";
+import { recall, remember } from "./remembered.js";
+import * as session from "./session.js";
+import { addSymbols, asked, client, connect, showSession } from "./stream.js";
+import * as tape from "./tape.js";
+
+const MOST_SYMBOLS = 12;
+const DEMO = { session: 6, symbols: ["NIFTY", "BANKNIFTY", "RELIANCE"] };
+const THEMES = ["system", "light", "dark"];
+const isDemo = "demo" in document.body.dataset;
+const isSimulated = document.body.dataset.feed === "sim";
+
+function paintTheme() {
+  put($("theme-name"), `Theme: ${recall("theme") ?? "system"}`);
+}
+
+function nextTheme() {
+  const now = recall("theme") ?? "system";
+  const next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
+  remember("theme", next === "system" ? null : next);
+  if (next === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  paintTheme();
+  recolour();
+}
+
+function recolour() {
+  forgetColours();
+  prices.redrawLines();
+  touchAll();
+}
+
+/** The address follows the page; before the first answer it stands as it was given. */
+function startPlace() {
+  part("place", () => {
+    if (model.sessionId === null && model.prices.size === 0) return;
+    const { sessionId, transport } = asked();
+    writePlace({ session: sessionId ?? undefined, symbols: [...model.prices.keys()],
+      interval: model.interval_ms, transport });
+  });
+}
+
+async function showPlace() {
+  const { place, problems } = readPlace(location.search);
+  problems.forEach(notify.complain);
+  const [sessions, known] = await Promise.all([session.loadSessions(), call("GET", "prices")]);
+  const priced = known.ok ? known.document.prices.map((/** @type {any} */ one) => one.symbol) : [];
+  prices.suggest(priced);
+  const chosen = place.session ?? (isDemo ? DEMO.session : sessions.at(-1)?.sessionId);
+  const symbols = place.symbols ?? (isDemo || isSimulated ? DEMO.symbols : priced.slice(0, MOST_SYMBOLS));
+  model.interval_ms = place.interval ?? model.interval_ms;
+  if (chosen) showSession(chosen);
+  if (symbols.length) addSymbols(symbols);
+  $("symbol").value = symbols[0] ?? "";
+  touch("prices", "ticket");
+  connect(place.transport);
+}
+
+wireDialogs();
+paintTheme();
+link.start();
+session.start();
+prices.start((symbol) => orders.openTicket({ symbol }));
+positions.start(orders.openClosing);
+equity.start();
+tape.start();
+orders.start();
+notify.start();
+drawer.start();
+startPlace();
+keys.start([
+  ["b", "New trade: buy", () => orders.openTicket({ side: "BUY" })],
+  ["s", "New trade: sell", () => orders.openTicket({ side: "SELL" })],
+  ["p", "Positions: the first Close button", () =>
+    (document.querySelector("#positions button") ?? $("positions-title")).focus()],
+  ["a", "Add a symbol", () => $("add-symbol").focus()],
+  ["g", "Go to another session", () => $("session").focus()],
+  ["m", "Sound on or off", notify.toggleSound],
+  ["t", "Theme: system, light, dark", nextTheme],
+  ["d", "Developer drawer", drawer.toggleDrawer],
+]);
+$("theme").addEventListener("click", nextTheme);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+client.on("ack", () => touch("place"));
+showPlace();

@@ -1,0 +1,172 @@
+// @ts-check
+/** What the page knows of session and prices. Messages change it here; painting is the parts' job. */
+import { touch } from "./frame.js";
+import { Recent, thin } from "./series.js";
+
+/**
+ * @typedef {import("../vyomo-rt.js").Messages} Messages
+ * @typedef {import("./series.js").Point} Point
+ * @typedef {Messages["trade_opened"] | Messages["trade_closed"]} TradeEvent
+ * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
+ *   direction: number, line: Recent }} Quote `first`: the first price that this page saw;
+ *   `direction`: of the last change
+ * @typedef {{ tradeId: number, symbol: string, side: "BUY" | "SELL", quantity: number,
+ *   entryPrice: number, stopLoss?: number | null, target?: number | null, openedAt?: string,
+ *   currentPrice?: number, unrealizedPnL?: number, pnlPercent?: number, stale?: boolean }} Position
+ */
+
+const TAPE_ROWS = 200;
+const LINE_SLOT_MS = 1000;
+const LINE_POINTS = 120;
+/** A little under a second: messages come a second apart, more or less. */
+const EQUITY_SLOT_MS = 900;
+const EQUITY_POINTS = 4000;
+
+export const model = {
+  /** @type {number | null} the session on screen, as the server confirmed it */
+  sessionId: null,
+  /** @type {any} its REST document: name, starting capital */
+  session: null,
+  /** @type {Messages["session_update"]["data"] | null} */
+  figures: null,
+  /** @type {Map<number, Position>} open trades, oldest first */
+  open: new Map(),
+  /** @type {(TradeEvent & { type: string })[]} newest first */
+  tape: [],
+  /** @type {{ points: Point[], live: boolean }} realised, and while live unrealised P&L too */
+  equity: { points: [], live: false },
+  /** @type {Map<string, Quote | null>} null: subscribed, without a price yet */
+  prices: new Map(),
+  /** @type {Messages["feed_status"]["data"] | null} null: as the page was served */
+  feed: null,
+  interval_ms: 1000,
+  /** When the last message came, by the page's clock and by the wall's. */
+  heardAt: 0,
+  heardAtWall_ms: 0,
+  gaps: 0,
+};
+/** @type {Set<number>} trades whose closing came by the stream */
+const closed = new Set();
+let realised = 0;
+let replaying = false;
+
+/** Another session, or the same one without its past. @param {number | null} sessionId */
+export function begin(sessionId) {
+  Object.assign(model, { sessionId, session: null, figures: null, tape: [],
+    equity: { points: [], live: false } });
+  model.open.clear();
+  closed.clear();
+  realised = 0;
+  touch("session", "positions", "tape", "equity");
+}
+
+/** Events after this are the missed ones, until the next figures. */
+export function beginReplay() {
+  replaying = true;
+  model.equity.live = false;
+}
+
+export const isReplaying = () => replaying;
+
+/** @param {Messages["session_update"]} message */
+export function noteFigures({ data }) {
+  if (data.sessionId !== model.sessionId) return;
+  replaying = false;
+  model.figures = data;
+  realised = data.totalPnL;
+  addEquity(Date.parse(data.timestamp), data.totalPnL + data.unrealizedPnL);
+  touch("session", "equity");
+}
+
+/** @param {number} t @param {number} v */
+function addEquity(t, v) {
+  const { points, live } = model.equity;
+  const last = points.at(-1);
+  if (live && last && t - last.t < EQUITY_SLOT_MS) last.v = v;
+  else points.push({ t, v, gap: !live && points.length > 0 });
+  model.equity.points = thin(points, EQUITY_POINTS);
+  model.equity.live = true;
+}
+
+/** @param {Messages["trade_opened"]} message */
+export function noteOpened(message) {
+  const { data } = message;
+  addToTape([{ type: "trade_opened", ...message }]);
+  if (!closed.has(data.tradeId)) model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
+  touch("positions");
+}
+
+/** @param {Messages["trade_closed"]} message */
+export function noteClosed(message) {
+  const { data } = message;
+  addToTape([{ type: "trade_closed", ...message }]);
+  closed.add(data.tradeId);
+  model.open.delete(data.tradeId);
+  realised += data.pnl;
+  // Of the time away only this is known: where the realised P&L stood.
+  if (replaying) model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
+  touch("positions", "equity");
+}
+
+/** @param {Messages["pnl_update"]["data"]} data */
+export function notePnl(data) {
+  if (closed.has(data.tradeId)) return;
+  const openedAt = model.open.get(data.tradeId)?.openedAt;
+  model.open.set(data.tradeId, { ...data, openedAt });
+  touch("positions");
+}
+
+/** @param {Messages["price_update"]["data"]} data */
+export function notePrice(data) {
+  const before = model.prices.get(data.symbol);
+  if (before === undefined) return; // was unsubscribed while it was on its way
+  const change = before ? Math.sign(data.price - before.price) : 0;
+  const line = before?.line ?? new Recent(LINE_SLOT_MS, LINE_POINTS);
+  line.add(Date.parse(data.timestamp), data.price);
+  model.prices.set(data.symbol, { ...data, receivedAt: performance.now(), line,
+    first: before?.first ?? data.price, direction: change || (before?.direction ?? 0) });
+  touch("prices");
+}
+
+/** @param {string[]} symbols those that the server confirmed */
+export function noteSymbols(symbols) {
+  for (const symbol of model.prices.keys()) if (!symbols.includes(symbol)) model.prices.delete(symbol);
+  for (const symbol of symbols) if (!model.prices.has(symbol)) model.prices.set(symbol, null);
+  touch("prices");
+}
+
+/**
+ * What REST says of the session's past; the stream may have been faster.
+ * @param {any} session @param {any[]} events the newest ones, in order @param {any[]} openTrades
+ */
+export function notePast(session, events, openTrades) {
+  model.session = session;
+  const known = events.filter(({ seq }) => seq <= session.seq);
+  const pnls = known.map(({ type, data }) => (type === "trade_closed" ? data.pnl : 0));
+  let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
+  const firstLive = model.equity.points[0]?.t ?? Infinity;
+  /** @type {Point[]} */
+  const past = known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
+  known.forEach(({ type, data }, index) => {
+    sum += pnls[index];
+    if (type === "trade_closed") past.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
+  });
+  model.equity.points = thin(
+    [...past.filter(({ t }) => t < firstLive), ...model.equity.points], EQUITY_POINTS);
+  addToTape(events);
+  for (const trade of openTrades) {
+    if (closed.has(trade.tradeId)) continue;
+    model.open.set(trade.tradeId, { ...trade, ...model.open.get(trade.tradeId), openedAt: trade.openedAt });
+  }
+  model.open = new Map([...model.open].sort(([one], [other]) => one - other));
+  touch("session", "positions", "equity");
+}
+
+/** @param {any[]} events some of which may be there already */
+function addToTape(events) {
+  const known = new Set(model.tape.map(({ seq }) => seq));
+  const added = events.filter(({ seq }) => !known.has(seq));
+  if (!added.length) return;
+  model.tape = [...added, ...model.tape].sort((one, other) => other.seq - one.seq).slice(0, TAPE_ROWS);
+  touch("tape");
+}

@@ -1,0 +1,118 @@
+// @ts-check
+/** Tells of trades and errors: a toast, which screen readers hear, a sound, a notification. */
+import { REASONS } from "./tape.js";
+import { $, el } from "./dom.js";
+import { price, signedMoney, tone, whole } from "./format.js";
+import { isReplaying } from "./model.js";
+import { recall, remember } from "./remembered.js";
+import { client } from "./stream.js";
+
+const MOST = 4;
+const SHOWN_MS = 6000;
+const ERROR_MS = 12_000;
+/** Rising for a gain, falling for a loss. @type {Record<string, number[]>} Hz */
+const TUNES = { opened: [660], gain: [660, 990], loss: [520, 350], "": [520] };
+
+let sound = recall("sound") === "on";
+let notifications = recall("notify") === "on" && globalThis.Notification?.permission === "granted";
+/** @type {AudioContext | undefined} */
+let audio;
+let missed = 0;
+
+/** @param {string} place @param {string} text @param {string} kind @param {number} ms */
+function toast(place, text, kind, ms) {
+  const list = $(place);
+  const item = el("p", { class: `toast ${kind}` }, text);
+  list.append(item);
+  while (list.childElementCount > MOST) list.firstElementChild.remove();
+  setTimeout(() => item.remove(), ms);
+}
+
+/** @param {string} text */
+const say = (text) => toast("toasts", text, "", SHOWN_MS);
+/** @param {string} text */
+export const complain = (text) => {
+  for (const same of $("alerts").children) if (same.textContent === text) same.remove();
+  toast("alerts", text, "loss", ERROR_MS);
+};
+
+/** @param {string} name of the tune */
+function play(name) {
+  if (!sound) return;
+  audio ??= new AudioContext();
+  audio.resume();
+  TUNES[name].forEach((hertz, index) => {
+    const { oscillator, volume } = voice(/** @type {AudioContext} */ (audio));
+    const at = /** @type {AudioContext} */ (audio).currentTime + index * 0.13;
+    oscillator.frequency.value = hertz;
+    volume.gain.setValueAtTime(0.0001, at);
+    volume.gain.exponentialRampToValueAtTime(0.12, at + 0.015);
+    volume.gain.exponentialRampToValueAtTime(0.0001, at + 0.22);
+    oscillator.start(at);
+    oscillator.stop(at + 0.25);
+  });
+}
+
+/** @param {AudioContext} context */
+function voice(context) {
+  const oscillator = context.createOscillator();
+  const volume = context.createGain();
+  oscillator.connect(volume).connect(context.destination);
+  return { oscillator, volume };
+}
+
+/** @param {string} text @param {string} kind @param {string} tune */
+function tell(text, kind, tune) {
+  if (isReplaying()) {
+    missed += 1; // told as one, when all are there
+    return;
+  }
+  toast("toasts", text, kind, SHOWN_MS);
+  play(tune);
+  if (notifications && document.hidden) new Notification("vyomo-rt", { body: text, tag: text });
+}
+
+/** @param {HTMLButtonElement} button @param {boolean} on */
+const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+
+export function toggleSound() {
+  sound = !sound;
+  remember("sound", sound ? "on" : null);
+  press($("sound"), sound);
+  play("opened");
+}
+
+async function toggleNotifications() {
+  if (!notifications && globalThis.Notification === undefined) {
+    return complain("This browser has no notifications for pages that are not served from localhost or by https.");
+  }
+  notifications = !notifications && (await Notification.requestPermission()) === "granted";
+  if (!notifications && Notification.permission === "denied") {
+    complain("Notifications are blocked: allow them in the browser's settings of this page.");
+  }
+  remember("notify", notifications ? "on" : null);
+  press($("notify"), notifications);
+}
+
+export function start() {
+  press($("sound"), sound);
+  press($("notify"), notifications);
+  $("sound").addEventListener("click", toggleSound);
+  $("notify").addEventListener("click", toggleNotifications);
+  client.on("trade_opened", ({ data }) => {
+    const text = `Opened ${data.side} ${whole(data.quantity)} ${data.symbol} at ${price(data.entryPrice)}`;
+    tell(text, "", "opened");
+  });
+  client.on("trade_closed", ({ data }) => {
+    const why = (REASONS[data.exitReason] ?? data.exitReason).toLowerCase();
+    tell(`Closed ${data.symbol} ${signedMoney(data.pnl)} (${why}) at ${price(data.exitPrice)}`,
+      tone(data.pnl), tone(data.pnl));
+  });
+  client.on("session_update", () => {
+    if (missed) say(`${whole(missed)} ${missed === 1 ? "trade event" : "trade events"} while you were away: see the tape`);
+    missed = 0;
+  });
+  client.on("error", ({ message, command }) => {
+    if (!command?.endsWith("_prices")) complain(message); // those stand beside their field
+  });
+}

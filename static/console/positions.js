@@ -1,0 +1,91 @@
+// @ts-check
+/** Open trades: live P&L, and where the price stands between stop and target. */
+import { $, el, keyed, put } from "./dom.js";
+import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
+import { part, touch } from "./frame.js";
+import { model } from "./model.js";
+
+/** @typedef {import("./model.js").Position} Position */
+
+/** @type {(tradeId: number) => void} */
+let closing = () => {};
+
+/** @param {Position} trade */
+function makeRow(trade) {
+  const { tradeId } = trade;
+  const cell = (/** @type {string} */ name, /** @type {any[]} */ ...inside) =>
+    el("td", { class: name, role: "cell" }, ...inside);
+  const button = el("button", { type: "button", "aria-label": `Close trade ${tradeId}, ${trade.symbol}` }, "Close");
+  button.addEventListener("click", () => closing(tradeId));
+  const track = el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "entry" }), el("span", { class: "now" }));
+  const ends = el("span", { class: "ends" }, el("span"), el("span"));
+  const row = el("tr", { role: "row", "data-trade": String(tradeId) },
+    cell("what", el("span", { class: `side ${trade.side}` }, trade.side), " ", whole(trade.quantity), " ",
+      el("b", {}, trade.symbol), el("small", {}, `#${tradeId}`)),
+    cell("number entry-price", price(trade.entryPrice)), cell("number last"),
+    cell("number pnl", el("b"), el("small")), cell("levels", track, ends), cell("number held"),
+    cell("number", button));
+  const [, , last, pnl, , held] = row.children;
+  const [entryMark, now] = track.children;
+  return Object.assign(row, { parts: { last, pnl, money: pnl.firstChild, percent: pnl.lastChild, track,
+    entryMark, now, stop: ends.firstChild, target: ends.lastChild, held } });
+}
+
+/** The share of the way from stop to target, which for a SELL lies below. @param {Position} trade
+ * @param {number | undefined} at */
+function share({ stopLoss, target }, at) {
+  if (stopLoss == null || target == null || at === undefined) return null;
+  return Math.min(1, Math.max(0, (at - stopLoss) / (target - stopLoss)));
+}
+
+/** A level and how far the price is from it. @param {string} name
+ * @param {number | null | undefined} level @param {number | undefined} now */
+function distance(name, level, now) {
+  if (level == null) return `no ${name.toLowerCase()}`;
+  if (now === undefined) return `${name} ${price(level)}`;
+  const away = Math.abs(level - now);
+  const decimals = away < 0.01 ? 4 : 2;
+  return `${name} ${price(level)} · ${price(Number(away.toFixed(decimals)))} away`;
+}
+
+/** @param {any} row @param {Position} trade */
+function updateRow({ parts }, trade) {
+  const { unrealizedPnL, pnlPercent, currentPrice } = trade;
+  put(parts.last, price(currentPrice), trade.stale ? "number last stale" : "number last");
+  parts.last.title = trade.stale ? "stale: it triggers no stop and no target" : "";
+  put(parts.money, unrealizedPnL === undefined ? "no price yet" : `${arrow(unrealizedPnL)} ${signedMoney(unrealizedPnL)}`.trim());
+  put(parts.percent, signedPercent(pnlPercent));
+  const pnlClass = `number pnl ${tone(unrealizedPnL)}`;
+  if (parts.pnl.className !== pnlClass) parts.pnl.className = pnlClass;
+  const at = share(trade, currentPrice);
+  parts.track.classList.toggle("none", at === null);
+  parts.now.hidden = parts.entryMark.hidden = at === null;
+  if (at !== null) {
+    parts.now.style.left = `${(at * 100).toFixed(1)}%`;
+    parts.entryMark.style.left = `${((share(trade, trade.entryPrice) ?? 0) * 100).toFixed(1)}%`;
+  }
+  put(parts.stop, distance("Stop", trade.stopLoss, currentPrice));
+  put(parts.target, distance("Target", trade.target, currentPrice));
+  const { openedAt } = trade;
+  const now = model.figures?.timestamp; // the server's clock, like openedAt
+  put(parts.held, openedAt && now ? age(Date.parse(now) - Date.parse(openedAt)) : "–");
+}
+
+function paint() {
+  // What a row never changes is its key: a wiped store gives its ids again.
+  const rows = [...model.open.values()].map((trade) => /** @type {[string, Position]} */ (
+    [[trade.tradeId, trade.symbol, trade.side, trade.quantity, trade.entryPrice].join(" "), trade]));
+  const focused = document.activeElement?.closest("#positions tr");
+  keyed($("positions").tBodies[0], rows, makeRow, updateRow);
+  if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
+  $("positions").hidden = model.open.size === 0;
+  $("no-positions").hidden = model.open.size > 0;
+  put($("no-positions"), model.sessionId === null ? "No session is on screen: choose or create one above." : "No open positions.");
+  put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
+}
+
+/** @param {(tradeId: number) => void} onClose the button in a row was pressed */
+export function start(onClose) {
+  closing = onClose;
+  part("positions", paint);
+}

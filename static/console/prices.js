@@ -1,0 +1,108 @@
+// @ts-check
+/** Price tiles: last price, its recent line, and how old it is. */
+import { drawSpark, follow } from "./canvas.js";
+import { $, el, keyed, put } from "./dom.js";
+import { age, arrow, price, signedPercent, tone } from "./format.js";
+import { part, touch } from "./frame.js";
+import { model } from "./model.js";
+import { addSymbols, client, removeSymbol, setInterval_ms } from "./stream.js";
+
+/** @typedef {import("./model.js").Quote} Quote */
+
+const SPAN_MS = 120_000;
+const INTERVALS_MS = [100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+/** What each sparkline shows; it is drawn again only when that changed.
+ * @type {WeakMap<Element, { quote: Quote | null }>} */
+const drawn = new WeakMap();
+/** @type {(symbol: string) => void} */
+let picked = () => {};
+
+/** @param {Quote | null} _quote @param {string} symbol */
+function makeTile(_quote, symbol) {
+  const name = el("button", { type: "button", class: "name", title: `New trade in ${symbol}` }, symbol);
+  const remove = el("button", { type: "button", class: "icon remove", "aria-label": `Remove ${symbol}` }, "×");
+  const canvas = el("canvas", { "aria-hidden": "true" });
+  const tile = el("li", { class: "tile", "data-symbol": symbol }, name, remove,
+    el("span", { class: "last" }, el("i", { "aria-hidden": "true" }), el("b")),
+    el("span", { class: "change", title: "Since this page first saw a price" }), canvas, el("span", { class: "age" }));
+  const [last, change, , ageText] = [...tile.children].slice(2);
+  Object.assign(tile, { parts: { arrow: last.firstChild, last: last.lastChild, change, canvas, age: ageText } });
+  name.addEventListener("click", () => picked(symbol));
+  remove.addEventListener("click", () => {
+    const next = tile.nextElementSibling ?? tile.previousElementSibling;
+    (next?.querySelector(".remove") ?? $("add-symbol")).focus(); // it would fall to the page's top
+    removeSymbol(symbol);
+  });
+  follow(canvas, () => { drawn.delete(canvas); touch("prices"); });
+  return tile;
+}
+
+/** Since its source said so: by the server's clock up to the message, by ours from then on.
+ * @param {Quote} quote */
+const ageOf = ({ asOf, timestamp, receivedAt }) =>
+  Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
+
+/** @param {any} tile @param {Quote | null} quote */
+function updateTile(tile, quote) {
+  const { parts } = tile;
+  const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
+  const old_ms = quote ? ageOf(quote) : 0;
+  const late = Boolean(quote) && performance.now() - (quote?.receivedAt ?? 0) > 3 * model.interval_ms + 2000;
+  const stale = Boolean(quote?.stale) || late;
+  const name = stale ? "tile stale" : "tile";
+  if (tile.className !== name) tile.className = name;
+  put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
+  put(parts.last, price(quote?.price));
+  put(parts.change, quote ? signedPercent(change) : "", `change ${tone(change)}`);
+  put(parts.age, !quote ? "no price yet" : stale ? `STALE · ${age(old_ms)} old` : age(old_ms));
+  if (drawn.get(parts.canvas)?.quote === quote) return;
+  drawn.set(parts.canvas, { quote });
+  drawSpark(parts.canvas, quote?.line.points ?? [], tone(change), SPAN_MS);
+}
+
+/** Colours changed: all lines are drawn again. */
+export function redrawLines() {
+  for (const canvas of $("tiles").querySelectorAll("canvas")) drawn.delete(canvas);
+  touch("prices");
+}
+
+function paint() {
+  keyed($("tiles"), model.prices, makeTile, updateTile);
+  $("no-prices").hidden = model.prices.size > 0;
+  const choices = [...new Set([...INTERVALS_MS, model.interval_ms])].sort((one, other) => one - other);
+  keyed($("interval"), choices.map((ms) => [ms, ms]), (ms) => el("option", { value: String(ms) }), (option, ms) =>
+    put(option, ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
+  if (document.activeElement !== $("interval")) $("interval").value = String(model.interval_ms);
+}
+
+/** @param {string[]} symbols for the suggestions of the fields */
+export const suggest = (symbols) => $("symbols").replaceChildren(
+  ...symbols.map((symbol) => el("option", { value: symbol })));
+
+/** @param {string} problem */
+function complain(problem) {
+  put($("symbols-error"), problem);
+  $("add-symbol").setAttribute("aria-invalid", String(Boolean(problem)));
+}
+
+/** @param {(symbol: string) => void} onPick a tile's name was pressed */
+export function start(onPick) {
+  picked = onPick;
+  part("prices", paint);
+  setInterval(() => touch("prices"), 1000); // ages grow without messages
+  $("add-symbols").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    complain("");
+    const symbols = $("add-symbol").value.split(",").map((/** @type {string} */ one) => one.trim()).filter(Boolean);
+    if (!symbols.length) return complain("Name a symbol, or several with commas.");
+    addSymbols(symbols);
+    $("add-symbol").value = "";
+  });
+  $("interval").addEventListener("change", () => setInterval_ms(Number($("interval").value)));
+  client.on("ack", ({ result }) => {
+    if (result.unknown?.length) complain(`The feed has no ${result.unknown.join(", ")}.`);
+  });
+  client.on("error", ({ message, command }) => {
+    if (command?.endsWith("_prices")) complain(message);
+  });
+}

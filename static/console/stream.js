@@ -1,0 +1,152 @@
+// @ts-check
+/** The connection: what the page asks of the server, and what its messages make of the model. */
+import { VyomoClient } from "../vyomo-rt.js";
+import { call } from "./api.js";
+import { touch } from "./frame.js";
+import * as book from "./model.js";
+
+const { model } = book;
+const PAST_EVENTS = 2000;
+const RETRY_MS = 2000;
+
+export const client = new VyomoClient();
+
+/** @type {number | null} asked for, and not yet confirmed */
+let wanted = null;
+/** @type {"auto" | import("../vyomo-rt.js").Transport} */
+let transport = "auto";
+/** The session that this connection confirmed. @type {number | null} */
+let confirmed = null;
+
+export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport });
+
+let started = false;
+let isNewLink = true;
+/** Another object each time that a session is begun anew. */
+let begun = {};
+
+/** @param {number} sessionId */
+export function showSession(sessionId) {
+  wanted = sessionId;
+  client.subscribeSession(sessionId, { updateInterval: model.interval_ms });
+  if (client.status.state === "closed" && started) connect();
+  touch("sessions");
+}
+
+/** @param {string[]} symbols */
+export const addSymbols = (symbols) =>
+  client.subscribePrices(symbols, { priceInterval: model.interval_ms });
+
+/** @param {string} symbol */
+export const removeSymbol = (symbol) => client.unsubscribePrices([symbol]);
+
+/** Of prices and of the session alike. @param {number} interval_ms */
+export function setInterval_ms(interval_ms) {
+  model.interval_ms = interval_ms;
+  client.subscribePrices([], { priceInterval: interval_ms });
+  const { position } = client;
+  if (position) {
+    const { sessionId, seq, epoch } = position;
+    client.subscribeSession(sessionId, { updateInterval: interval_ms, since: seq, epoch });
+  }
+}
+
+/** @param {"auto" | import("../vyomo-rt.js").Transport} choice */
+export function setTransport(choice) {
+  transport = choice;
+  client.use(choice);
+  touch("place");
+}
+
+/** @param {"auto" | import("../vyomo-rt.js").Transport} choice */
+export function connect(choice = transport) {
+  started = true;
+  transport = choice;
+  client.connect(choice);
+}
+
+/** Without waiting for the next attempt. */
+export function reconnect() {
+  client.close();
+  client.connect(transport);
+}
+
+client.on("message", () => {
+  model.heardAt = performance.now();
+  model.heardAtWall_ms = Date.now();
+});
+client.on("price_update", ({ data }) => book.notePrice(data));
+client.on("session_update", book.noteFigures);
+client.on("trade_opened", book.noteOpened);
+client.on("trade_closed", book.noteClosed);
+client.on("pnl_update", ({ data }) => book.notePnl(data));
+client.on("feed_status", ({ data }) => {
+  model.feed = data;
+  touch("link");
+});
+client.on("gap", () => {
+  model.gaps += 1;
+  touch("drawer");
+});
+
+client.on("ack", ({ result }) => {
+  // On a new connection the session is subscribed before the symbols, which are wanted all the same.
+  if (!isNewLink || result.symbols.length) book.noteSymbols(result.symbols);
+  isNewLink = false;
+  if (result.symbols.length) model.interval_ms = result.priceInterval ?? model.interval_ms;
+  else if (result.sessionId) model.interval_ms = result.updateInterval ?? model.interval_ms;
+  confirmed = result.sessionId ?? null;
+  const isNew = confirmed !== model.sessionId || result.recovered === false;
+  if (confirmed !== null && isNew) startSession(confirmed);
+  else if (result.recovered) book.beginReplay();
+  if (confirmed === wanted) wanted = null;
+  touch("sessions", "link", "place");
+});
+
+client.on("error", ({ command, code }) => {
+  // Over SSE a command is a new stream, and its refusal names none.
+  const isSession = command === "subscribe_session" || (command === undefined && wanted !== null);
+  if (!isSession || code === "unavailable") return;
+  wanted = null;
+  if (confirmed === null) startSession(null); // it was there before the server came back without it
+  touch("sessions", "place");
+});
+
+client.on("status", ({ state }) => {
+  if (state === "connecting") {
+    confirmed = null;
+    isNewLink = true;
+  }
+  if (state !== "open") model.equity.live = false;
+  touch("link", "drawer", "place");
+});
+
+/** @param {number | null} sessionId */
+function startSession(sessionId) {
+  book.begin(sessionId);
+  begun = {};
+  if (sessionId !== null) loadPast(sessionId, begun);
+}
+
+/** What was before the stream: the figures' document, the newest events, open trades without a price.
+ * @param {number} sessionId @param {object} mark the beginning for which this is loaded */
+async function loadPast(sessionId, mark) {
+  const path = `sessions/${sessionId}`;
+  const session = await call("GET", path);
+  const since = Math.max(0, (session.document.seq ?? 0) - PAST_EVENTS);
+  const [events, ...pages] = await Promise.all([
+    call("GET", `${path}/events?since=${since}`),
+    call("GET", `${path}/trades?status=OPEN&limit=500`),
+  ]);
+  while (pages.at(-1)?.document.next) {
+    const after = pages.at(-1)?.document.next;
+    pages.push(await call("GET", `${path}/trades?status=OPEN&limit=500&after=${after}`));
+  }
+  if (mark !== begun) return;
+  if ([session, events, ...pages].some(({ ok }) => !ok)) {
+    setTimeout(() => { if (mark === begun) loadPast(sessionId, mark); }, RETRY_MS);
+    return;
+  }
+  book.notePast(session.document, events.document.events,
+    pages.flatMap(({ document }) => document.trades));
+}

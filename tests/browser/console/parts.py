@@ -1,0 +1,62 @@
+"""Where things are on the console's page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from playwright.async_api import Locator, Page, expect
+
+DIGIT = re.compile(r"\d")
+LIVE = {"ws": "Live · WebSocket", "sse": "Live · SSE"}
+
+
+async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
+    """Open the console at a session, and wait until its figures are there."""
+    query = urlencode({**({"session": session_id} if session_id else {}), **place}, safe=",")
+    await page.goto(f"{url}/?{query}")
+    if session_id:
+        await expect(figure(page, "totalTrades")).to_have_text(DIGIT)
+
+
+def link(page: Page) -> Locator:
+    return page.locator("#link-text")
+
+
+def figure(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-figure="{name}"]')
+
+
+def tile(page: Page, symbol: str) -> Locator:
+    return page.locator(f'.tile[data-symbol="{symbol}"]')
+
+
+def position(page: Page, trade_id: object) -> Locator:
+    return page.locator(f'#positions tr[data-trade="{trade_id}"]')
+
+
+def toast(page: Page, text: str) -> Locator:
+    return page.locator("#toasts .toast", has_text=text)
+
+
+def drawer(page: Page) -> Locator:
+    return page.get_by_role("complementary", name="Developer")
+
+
+async def press(page: Page, button: str) -> None:
+    await page.get_by_role("button", name=button, exact=True).click()
+
+
+async def tape(page: Page) -> list[tuple[str, int]]:
+    """What the tape tells, newest first, as `Desk.trade_ids` does."""
+    rows = await page.locator("#tape tbody tr").all_inner_texts()
+    return [
+        ("trade_opened" if "Opened" in row else "trade_closed", int(row.split("#")[1].split()[0]))
+        for row in rows
+    ]
+
+
+async def changes(value: Locator) -> None:
+    """Wait until it shows something else."""
+    await expect(value).not_to_have_text(await value.inner_text())

@@ -1,0 +1,225 @@
+"""The console for everybody: by keyboard, by ear, on a phone, in both themes, whatever is typed."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import (
+    DIGIT,
+    changes,
+    drawer,
+    link,
+    position,
+    press,
+    show,
+    tile,
+    toast,
+)
+
+pytestmark = pytest.mark.browser
+
+expect.set_options(timeout=15_000)
+
+LONG = "NIFTY26NOV24000CE OF SIXTY FOUR CHARACTERS:AND^MORE=ABCDEFGHIJKL"
+OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
+    const { right, width } = element.getBoundingClientRect();
+    return width > 1 && right > innerWidth + 1
+        && !element.closest(".hidden, .scroll, #raw, thead, [role=tooltip]");
+}).map((element) => element.outerHTML.slice(0, 80))"""
+
+
+async def violations(page: Page, *only: str) -> str:
+    """What axe-core finds, by all rules of WCAG 2.2 AA and good practice or `only` some."""
+    rules = only or ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+    results = await Axe().run(page, options={"runOnly": list(rules)})
+    return str(results.generate_report()) if results.violations_count else ""
+
+
+async def test_a_trade_is_opened_and_closed_by_keyboard_alone(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id, symbols="TCS")
+    keys = page.keyboard
+    await keys.press("s")
+    await expect(page.get_by_label("Quantity")).to_be_focused()
+    await keys.type("7")
+    assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    await keys.press("Enter")
+    row = page.locator("#positions tbody tr")
+    await expect(row).to_contain_text("SELL 7 TCS")
+    await page.get_by_label("Quantity").blur()
+    await keys.press("p")
+    await expect(row.get_by_role("button")).to_be_focused()
+    await keys.press("Enter")
+    await expect(page.get_by_label("Price", exact=True)).to_be_focused()
+    await keys.press("Enter")
+    await expect(row).to_have_count(0)
+    await expect(page.locator("#tape")).to_contain_text("By hand")
+    await expect(page.locator("#positions-title")).to_be_focused()
+
+
+async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, server: str) -> None:
+    async with Desk.at(server) as desk:
+        await desk.open()
+        await show(page, server, desk.session_id, symbols="TCS")
+        await expect(tile(page, "TCS")).to_be_visible()
+        await expect(page.locator("#positions button")).to_be_visible()
+        reached = []
+        for _ in range(40):
+            await page.keyboard.press("Tab")
+            reached.append(
+                await page.evaluate(
+                    "document.activeElement.id || document.activeElement.textContent.trim()"
+                )
+            )
+        wanted = [
+            "#positions-title",
+            "sound",
+            "session",
+            "new-session",
+            "Pause",
+            "add-symbol",
+            "TCS",
+            "Close",
+            "symbol",
+            "stopLoss",
+            "place",
+        ]
+        found = [name for name in reached if name in wanted]
+        assert found[:10] == wanted[1:]
+
+
+async def test_shortcuts_are_listed_and_can_be_switched_off(page: Page, server: str) -> None:
+    await page.goto(server)
+    await page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keyboard")
+    await expect(dialog).to_contain_text("New trade: buy")
+    await dialog.get_by_label("Single-key shortcuts").uncheck()
+    await press(page, "Done")
+    await page.keyboard.press("d")
+    await expect(drawer(page)).to_be_hidden()
+    await press(page, "Developer drawer")
+    await expect(drawer(page)).to_be_visible()
+
+
+async def test_the_theme_is_the_systems_until_one_is_chosen_and_remembered(
+    page: Page, server: str
+) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    await page.emulate_media(color_scheme="dark")
+    await page.goto(server)
+    dark = await page.evaluate(background)
+    await page.emulate_media(color_scheme="light")
+    light = await page.evaluate(background)
+    assert dark != light
+    theme = page.get_by_role("button", name="Theme")
+    await theme.click()
+    await theme.click()
+    await expect(theme).to_have_accessible_name("Theme: dark")
+    assert await page.evaluate(background) == dark
+    await page.reload()
+    assert await page.evaluate(background) == dark
+
+
+async def test_only_trades_and_errors_are_announced(page: Page, server: str, desk: Desk) -> None:
+    await page.emulate_media(reduced_motion="reduce")
+    await show(page, server, desk.session_id, symbols="NIFTY,TCS", interval=100)
+    trade = await desk.open("NIFTY")
+    await expect(position(page, trade)).to_be_visible()
+    await page.evaluate("""() => {
+        globalThis.announced = [];
+        const note = (changes) => {
+            for (const { addedNodes } of changes) {
+                for (const node of addedNodes) announced.push(node.textContent);
+            }
+        };
+        const regions = "[aria-live], [role=status], [role=alert], [role=log]";
+        for (const region of document.querySelectorAll(regions)) {
+            new MutationObserver(note).observe(region, { childList: true, subtree: true });
+        }
+    }""")
+    for _ in range(3):
+        await changes(position(page, trade).locator(".pnl b"))
+    assert await page.evaluate("announced") == []
+    await desk.close(trade)
+    await expect(toast(page, "Closed NIFTY")).to_be_visible()
+    moving = "getComputedStyle(document.querySelector('.toast')).animationName"
+    assert await page.evaluate(moving) == "none"
+    assert [text[:12] for text in await page.evaluate("announced")] == ["Closed NIFTY"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_violation(page: Page, server: str, desk: Desk, scheme: str) -> None:
+    dark = scheme == "dark"
+    rules = ("color-contrast",) if dark else ()  # the other rules don't look at colours
+    await page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    await desk.close(await desk.open())
+    await desk.open("NIFTY", stopLoss=1, target=10_000_000)
+    await show(page, server, desk.session_id, symbols="NIFTY,INDIAVIX")
+    await expect(page.locator("#positions .pnl b")).to_have_text(DIGIT)
+    await expect(page.locator("#tape tbody tr")).to_have_count(3)
+    assert not await violations(page, *rules)
+
+    await press(page, "Developer drawer")
+    await expect(page.locator("#latency-sent")).to_have_text(DIGIT)
+    await page.get_by_label("Stop", exact=True).fill("x")
+    await page.locator("#place").click()
+    await expect(page.locator("#stopLoss")).to_have_attribute("aria-invalid", "true")
+    assert not await violations(page, *rules)
+
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.evaluate("import('/static/console/stream.js').then(({ client }) => client.close())")
+    await expect(link(page)).to_have_text("Disconnected")
+    await press(page, "Close the drawer")
+    await press(page, "Keyboard shortcuts")
+    assert not await violations(page, *rules)
+    await press(page, "Done")
+    assert not await violations(page, *rules)
+
+
+async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
+    page: Page, ingest_server: str
+) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    name = "A name that is longer than any phone is wide " * 4
+    async with Desk.at(ingest_server, name=name, startingCapital=100_000_000_000) as desk:
+        await desk.tick({"symbol": LONG, "price": 9_999_999.9999})
+        short = await desk.open(LONG, side="SELL", quantity=10_000_000, stopLoss=10_000_000)
+        lost = await desk.open(LONG, quantity=10_000_000)
+        await desk.close(lost, price=0)
+        await desk.tick({"symbol": LONG, "price": 1})
+        await show(page, ingest_server, desk.session_id, symbols=f"{LONG},NONE")
+        await expect(position(page, short).locator(".pnl")).to_contain_text("9,99,99,98,")
+        await expect(page.locator("#tape tbody tr")).to_have_count(3)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert await page.evaluate(OVERFLOWING) == []
+        await press(page, "Developer drawer")
+        await expect(page.locator("#rate-messages")).to_have_text(DIGIT)
+        assert await page.evaluate(OVERFLOWING) == []
+
+
+async def test_names_from_others_are_only_ever_text(page: Page, server: str) -> None:
+    name = "<img src=x onerror=\"document.title='owned'\"><script>1</script>"
+    async with Desk.at(server, name=name) as desk:
+        await show(page, server, desk.session_id)
+        chosen = page.get_by_label("Session on screen").locator("option:checked")
+        await expect(chosen).to_have_text(f"{desk.session_id} · {name}")
+        assert await page.locator("img[src=x]").count() == 0
+        assert "owned" not in await page.title()
+
+
+async def test_the_page_allows_no_script_but_its_own_and_no_frame(page: Page, server: str) -> None:
+    response = await page.goto(server)
+    assert response is not None
+    policy = response.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    script = await page.request.get(f"{server}/static/console/main.js")
+    assert script.headers["cache-control"] == "no-cache"  # no old script meets a new page
+    names = "[...document.querySelectorAll('*')].flatMap(one => one.getAttributeNames())"
+    assert not [name for name in await page.evaluate(names) if name.startswith("on")]

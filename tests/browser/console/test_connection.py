@@ -1,0 +1,239 @@
+"""The console when connections are cut, servers die, and transports change; and its drawer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.cable import Cable
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import (
+    DIGIT,
+    LIVE,
+    changes,
+    drawer,
+    figure,
+    link,
+    position,
+    press,
+    show,
+    tape,
+    tile,
+    toast,
+)
+from tests.support import ServerProcess
+
+pytestmark = pytest.mark.browser
+
+expect.set_options(timeout=15_000)
+
+
+async def first_price(page: Page) -> float:
+    """The price from which the tile of NIFTY counts its change."""
+    first: float = await page.evaluate(
+        """async () => {
+            const { model } = await import("/static/console/model.js");
+            return model.prices.get("NIFTY").first;
+        }"""
+    )
+    return first
+
+
+@pytest.mark.parametrize("transport", ["ws", "sse"])
+async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
+    page: Page, cable: Cable, desk: Desk, transport: str
+) -> None:
+    await show(page, cable.url, desk.session_id, symbols="NIFTY", transport=transport)
+    before = await desk.open()
+    await expect(position(page, before)).to_be_visible()
+
+    await expect(tile(page, "NIFTY").locator(".last b")).to_have_text(DIGIT)
+    first = await first_price(page)
+
+    cable.cut()
+    banner = page.locator("#link-banner")
+    await expect(banner).to_contain_text(re.compile(r"Figures are as of \d\d:\d\d:\d\d IST"))
+    await expect(link(page)).to_have_text(re.compile(r"Reconnecting in \d+ s|Connecting…"))
+    for said in await page.locator(".asof").all_inner_texts():
+        assert re.fullmatch(r"as of \d\d:\d\d:\d\d", said)
+    looks = "getComputedStyle(document.querySelector('.figures')).filter"
+    assert await page.evaluate(looks) == "grayscale(1)"
+    await desk.close(before)
+    during = await desk.open()
+    await desk.close(await desk.open("NIFTY"))
+    await press(page, "Reconnect now")
+    await expect(banner).to_be_visible()
+    cable.mend()
+
+    await expect(link(page)).to_have_text(LIVE[transport])
+    await expect(banner).to_be_hidden()
+    await expect(figure(page, "totalTrades")).to_have_text("3")
+    await expect(position(page, before)).to_have_count(0)
+    await expect(position(page, during)).to_be_visible()
+    await expect(toast(page, "4 trade events while you were away")).to_be_visible()
+    assert await first_price(page) == first  # the tile went on where it was
+    assert await page.locator(".asof").all_inner_texts() == [""] * 3
+    assert await tape(page) == await desk.trade_ids()
+
+
+async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
+    page: Page, tmp_path: Path
+) -> None:
+    first = ServerProcess(tmp_path, "--feed", "sim")
+    url = await first.start()
+    async with Desk.at(url) as desk:
+        await show(page, url, desk.session_id, symbols="NIFTY")
+        stays, goes = await desk.open(), await desk.open("NIFTY")
+        await expect(position(page, goes)).to_be_visible()
+    await first.kill()
+    await expect(page.locator("body")).to_have_attribute("data-link", "lost")
+    second = ServerProcess(tmp_path, "--feed", "sim", port=urlsplit(url).port or 0)
+    try:
+        await second.start()
+        async with Desk.at(url, desk.session_id) as desk:
+            await desk.close(goes)
+            await expect(link(page)).to_have_text(LIVE["ws"])
+            await expect(position(page, goes)).to_have_count(0)
+            await expect(position(page, stays)).to_have_count(1)
+            await expect(page.locator("#tape tbody tr")).to_have_count(3)
+            await changes(tile(page, "NIFTY").locator(".last b"))
+            assert await tape(page) == await desk.trade_ids()
+    finally:
+        await second.stop()
+
+
+async def test_auto_takes_sse_where_websocket_is_blocked(
+    page: Page, cable: Cable, desk: Desk
+) -> None:
+    cable.blocked = b"GET /ws/"
+    await show(page, cable.url, desk.session_id)
+    await expect(link(page)).to_have_text(LIVE["sse"])
+
+
+async def test_the_drawer_changes_the_transport_and_cuts_the_line_without_a_loss(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    await desk.open()
+    await page.keyboard.press("d")
+    for choice, transport in (("SSE", "sse"), ("WebSocket", "ws")):
+        await drawer(page).get_by_text(choice, exact=True).click()
+        await expect(link(page)).to_have_text(LIVE[transport])
+        await expect(page).to_have_url(re.compile(f"transport={transport}"))
+        trade = await desk.open()
+        await expect(position(page, trade)).to_be_visible()
+    await press(page, "Cut the line")
+    await expect(page.locator("body")).to_have_attribute("data-link", "lost")
+    during = await desk.open()
+    await expect(position(page, during)).to_be_visible()
+    assert await tape(page) == await desk.trade_ids()
+    await expect(page.locator("#position")).to_have_text("seq 4 · no gap")
+
+
+async def test_the_drawer_measures_and_shows_what_comes(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await show(page, server, desk.session_id, symbols="NIFTY,TCS", interval=100)
+    await page.keyboard.press("d")
+    await expect(page.locator("#rate-messages")).to_have_text(re.compile(r"^[1-9]\d*/s"))
+    await expect(page.locator("#rate-bytes")).to_have_text(re.compile(r"^[1-9][\d,]*/s"))
+    await expect(page.locator("#rtt")).to_have_text(re.compile(r"^\d+ ms$"))
+    for name in ("sent", "tick"):
+        await expect(page.locator(f"#latency-{name}")).to_have_text(
+            re.compile(r"^[\d,]+ ms · [\d,]+ ms$")
+        )
+    await page.get_by_text("Tick → screen").focus()
+    await expect(page.get_by_role("tooltip")).to_contain_text("asOf")
+
+    lines = page.locator("#raw li code")
+    await page.get_by_label("Filter messages").fill("price_ -tcs")
+    await expect(lines.first).to_contain_text("NIFTY")
+    assert all("NIFTY" in text for text in await lines.all_inner_texts())
+    await drawer(page).get_by_role("button", name="Pause").click()
+    await expect(page.locator("#raw-count")).to_contain_text("paused")
+    held = await page.locator("#raw").inner_text()
+    await changes(tile(page, "NIFTY").locator(".last b"))
+    assert await page.locator("#raw").inner_text() == held
+    await drawer(page).get_by_role("button", name="Copy", exact=True).click()
+    await expect(page.locator("#copied")).to_contain_text("messages copied")
+    copied = (await page.evaluate("navigator.clipboard.readText()")).splitlines()
+    assert {json.loads(line)["data"]["symbol"] for line in copied} == {"NIFTY"}
+
+    await press(page, "Why am I (not) receiving this?")
+    await expect(page.locator("#explanation")).to_contain_text(
+        f"figures of session {desk.session_id} come every 100 ms"
+    )
+
+
+async def test_the_curl_line_gets_the_same_stream(page: Page, server: str, desk: Desk) -> None:
+    await show(page, server, desk.session_id, symbols="NIFTY,TCS", interval=200)
+    await expect(tile(page, "TCS")).to_be_visible()
+    await page.keyboard.press("d")
+    line = await page.locator("#curl").inner_text()
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f"exec {line} -s"), stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(10):
+            ack = (await process.stdout.readuntil(b"\n\n")).decode()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    result = json.loads(ack.split("data: ")[1])["result"]
+    assert (result["sessionId"], result["priceInterval"]) == (desk.session_id, 200)
+    assert result["symbols"] == ["NIFTY", "TCS"]
+    assert f'"sessionId":{desk.session_id}' in await page.locator("#wscat").inner_text()
+
+
+async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
+    page: Page, ingest_server: str
+) -> None:
+    symbols = [f"LOAD{number}" for number in range(50)]
+    async with Desk.at(ingest_server) as desk:
+
+        async def push() -> None:
+            price = 100.0
+            while True:
+                price += 0.05
+                await desk.tick(*({"symbol": name, "price": round(price, 2)} for name in symbols))
+                await asyncio.sleep(0.1)
+
+        pushing = asyncio.create_task(push())
+        try:
+            await show(
+                page, ingest_server, desk.session_id, symbols=",".join(symbols), interval=100
+            )
+            await expect(page.locator(".tile .last b", has_text=DIGIT)).to_have_count(50)
+            seen = await page.evaluate(
+                """async () => {
+                const { counts } = await import("/static/console/frame.js");
+                const { client } = await import("/static/console/stream.js");
+                const before = counts.paints, began = performance.now();
+                let messages = 0, long_ms = 0;
+                client.on("message", () => { messages += 1; });
+                new PerformanceObserver((list) => {
+                    for (const { duration } of list.getEntries()) long_ms += duration;
+                }).observe({ type: "longtask" });
+                await new Promise((done) => setTimeout(done, 3000));
+                return { messages, paints: counts.paints - before, long_ms,
+                    seconds: (performance.now() - began) / 1000,
+                    nodes: document.querySelectorAll("*").length };
+                }"""
+            )
+        finally:
+            pushing.cancel()
+    assert seen["messages"] > 3 * 300
+    assert seen["paints"] < seen["messages"] / 10
+    assert seen["paints"] <= seen["seconds"] * 61
+    assert seen["long_ms"] < 250 * seen["seconds"]  # tasks over 50 ms; the machine may be shared
+    assert seen["nodes"] < 2000
