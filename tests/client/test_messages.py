@@ -97,7 +97,7 @@ async def test_only_the_types_and_the_changes_that_were_asked_for_come(
     server: Rest, transport: Choice
 ) -> None:
     session_id = await server.new_session()
-    await server.tick("NIFTY", 1)
+    await server.tick("NIFTY", 100)
     async with connect(
         server.url,
         session_id=session_id,
@@ -107,12 +107,12 @@ async def test_only_the_types_and_the_changes_that_were_asked_for_come(
         only_changes=True,
         transport=transport,
     ) as stream:
-        assert (await take(stream, *MOVES)).data["price"] == 1
+        assert (await take(stream, *MOVES)).data["price"] == 100
         trade = await server.open_trade(session_id)
-        await server.tick("NIFTY", 2)
-        assert (await take(stream, *MOVES)).data["price"] == 2
+        await server.tick("NIFTY", 101)
+        assert (await take(stream, *MOVES)).data["price"] == 101
         await server.close_trade(trade["tradeId"], 196)
-        await server.tick("NIFTY", 3)
+        await server.tick("NIFTY", 102)
         rest = [await take(stream, *MOVES) for _ in range(2)]
         assert {message.type for message in rest} == {"trade_closed", "price_update"}
 
