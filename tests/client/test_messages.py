@@ -73,9 +73,9 @@ async def test_money_is_exact_and_decimal_and_the_rest_is_int(
 ) -> None:
     session_id = await server.new_session()
     await server.tick("USDINR", 83.4025)
-    await server.tick("NIFTY", 100)
+    await server.tick("SBIN", 100)
     async with connect(
-        server.url, session_id=session_id, symbols=["USDINR", "NIFTY"], transport=transport
+        server.url, session_id=session_id, symbols=["USDINR", "SBIN"], transport=transport
     ) as stream:
         update = await take(stream, "session_update")
         assert repr(update.data["currentCapital"]) == "Decimal('50000')"
@@ -97,11 +97,11 @@ async def test_only_the_types_and_the_changes_that_were_asked_for_come(
     server: Rest, transport: Choice
 ) -> None:
     session_id = await server.new_session()
-    await server.tick("NIFTY", 100)
+    await server.tick("TCS", 100)
     async with connect(
         server.url,
         session_id=session_id,
-        symbols=["NIFTY"],
+        symbols=["TCS"],
         types=["trade_closed"],
         price_interval_ms=100,
         only_changes=True,
@@ -109,10 +109,10 @@ async def test_only_the_types_and_the_changes_that_were_asked_for_come(
     ) as stream:
         assert (await take(stream, *MOVES)).data["price"] == 100
         trade = await server.open_trade(session_id)
-        await server.tick("NIFTY", 101)
+        await server.tick("TCS", 101)
         assert (await take(stream, *MOVES)).data["price"] == 101
         await server.close_trade(trade["tradeId"], 196)
-        await server.tick("NIFTY", 102)
+        await server.tick("TCS", 102)
         rest = [await take(stream, *MOVES) for _ in range(2)]
         assert {message.type for message in rest} == {"trade_closed", "price_update"}
 
