@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ async def running(*command: str | Path) -> AsyncIterator[asyncio.subprocess.Proc
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        # Reads to the end of the pipes: they must be closed before the loop is.
+        await asyncio.wait_for(process.communicate(), WITHIN_S)
 
 
 class Dashboard:
@@ -157,7 +158,8 @@ async def test_the_hook_shows_a_dashboard_in_react(
 
         assert process.stdin is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
+        await asyncio.wait_for(process.communicate(), WITHIN_S)
+        assert process.returncode == 0
 
 
 async def test_the_example_for_node_runs(rest: Rest, node: str, project: Path) -> None:
@@ -168,9 +170,10 @@ async def test_the_example_for_node_runs(rest: Rest, node: str, project: Path) -
     )
     async with running(node, script) as process:
         assert process.stdout is not None
-        line = asyncio.create_task(process.stdout.readline())
+        line = b""
         async with asyncio.timeout(WITHIN_S):
-            while not line.done():  # it hears of a trade once it has subscribed
+            while not line:  # it hears of a trade once it has subscribed
                 await rest.open_trade(1)
-                await asyncio.wait([line], timeout=0.3)
-        assert line.result().decode().startswith("opened ")
+                with suppress(TimeoutError):
+                    line = await asyncio.wait_for(process.stdout.readline(), 0.3)
+        assert line.decode().startswith("opened ")

@@ -90,7 +90,8 @@ async def node_process(node: str, node_modules: Path) -> AsyncIterator[Node]:
     yield Node(process)
     assert process.stdin is not None
     process.stdin.close()
-    assert await process.wait() == 0
+    await process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.fixture(
