@@ -85,6 +85,20 @@ async def test_refusals_of_the_server_pass_as_they_are(proxy: Proxy, server: Ser
         assert refused.value.status == 403
 
 
+async def test_the_probes_pass_and_the_metrics_stay_inside(
+    proxy: Proxy, server: ServerProcess
+) -> None:
+    async with through(proxy) as site:
+        for path, expected in (("/livez", 200), ("/readyz", 200), ("/metrics", 404)):
+            async with site.http.get(site.url + path) as response:
+                assert response.status == expected, path
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{server.url}/metrics") as response,
+    ):
+        assert response.status == 200
+
+
 async def test_nothing_is_held_back_or_bunched(proxy: Proxy, server: ServerProcess) -> None:
     async with through(proxy) as site:
         await site.tick("NIFTY", 22150.5)

@@ -69,10 +69,31 @@ def test_a_second_price_on_its_side_confirms_it(desk: Desk) -> None:
     assert desk.told == [1000, 1400], "the first one is past"
 
 
-def test_the_same_price_again_confirms_it(desk: Desk) -> None:
+def test_the_same_price_of_a_later_moment_confirms_it(desk: Desk) -> None:
     desk.tick(1500)
+    desk.now_ms += 1
     desk.tick(1500)
     assert desk.told == [1000, 1500]
+
+
+def test_the_very_same_tick_once_more_does_not_confirm_it_nor_put_it_off(desk: Desk) -> None:
+    for _ in range(3):
+        assert desk.book.accept("NIFTY", 1500, START_MS) is None
+        assert desk.told == [1000]
+        assert desk.book.is_held("NIFTY")
+        desk.wait(JUMP_HELD_MS // 3)
+    desk.wait(JUMP_HELD_MS // 3)
+    assert desk.told == [1000, 1500]
+    assert not desk.book.is_held("NIFTY")
+
+
+def test_a_price_that_flips_to_and_fro_does_not_fill_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(10):
+        desk.tick(1500)
+        desk.tick(1000)
+    assert len(caplog.records) == 1
 
 
 def test_a_price_near_the_last_one_contradicts_it_for_good(desk: Desk) -> None:
@@ -127,6 +148,8 @@ def test_a_held_price_does_not_make_the_last_one_fresh_but_the_feed_is_alive(des
         ("NIFTY26NOV24000CE", None),
         ("BANKNIFTY 52000 PE", None),
         ("NFO:RELIANCE26DEC1300CE", None),
+        ("NIFTY-22000-CE", None),
+        ("OPTIDXNIFTY26NOV2026CE22000", None),
     ],
 )
 def test_options_may_jump_and_stocks_indices_and_futures_may_not(
@@ -173,7 +196,8 @@ async def test_a_misprint_closes_no_trade_and_a_confirmed_gap_closes_it_at_its_p
     session_id = await server.new_session()
     await server.tick("BANKNIFTY", 196)
     trade = await server.open_trade(session_id, entryPrice=196, stopLoss=190)
-    await server.tick("BANKNIFTY", 19.6)
+    _, answer = await server.call("POST", "/ticks", {"symbol": "banknifty", "price": 19.6})
+    assert answer == {"accepted": 1, "rejected": [], "held": ["BANKNIFTY"]}
     await server.tick("BANKNIFTY", 196.1)
     await server.tick("BANKNIFTY", 150)
     _, prices = await server.call("GET", "/prices?symbols=BANKNIFTY")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support import Rest, until
+from tests.support import Rest, serve_here, until
 from tests.web.streams import watching, web_socket
+from vyomo_rt.config import Settings
 
 BOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
 
@@ -59,6 +60,23 @@ async def test_messages_and_bytes_are_counted_by_type_and_transport(
 
     await until(counted)
     assert await value(server, "connections", transport=transport) == 0
+
+
+async def test_streams_that_the_server_ends_are_counted_by_why_on_both_transports(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+    async with serve_here(settings) as server, web_socket(server.url) as first:
+        await first.ask("ping")
+        async with web_socket(server.url) as second:
+            assert await second.closed() == 4504
+        async with server.http.get(f"{server.url}/sse/prices?symbols=NIFTY") as response:
+            assert b"limit_exceeded" in await response.read()
+
+        async def counted() -> bool:
+            return await value(server, "connections_closed_total", reason="4504") == 2
+
+        await until(counted)
 
 
 async def test_each_event_is_timed_from_its_moment_to_its_last_write(server: Rest) -> None:

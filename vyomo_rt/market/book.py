@@ -24,6 +24,7 @@ MAX_SYMBOLS = 10_000
 JUMP_HELD_MS = 2_000
 """How long a price that jumped too far waits to be contradicted."""
 
+_TELL_AGAIN_MS = 60_000
 _NEVER_MS = -(2**62)
 
 
@@ -59,6 +60,7 @@ class PriceBook:
         self._quotes: dict[str, Quote] = {}
         self._fresh_since_ms: dict[str, int] = {}
         self._jumps: dict[str, _Jump] = {}
+        self._told_of_jump_ms: dict[str, int] = {}
         self.version = 0
         """Grows when a price or its moment changes, not when one is confirmed.
 
@@ -71,6 +73,7 @@ class PriceBook:
             "vyomo_rt_ticks", "Ticks that came in, by outcome", ["outcome"], registry=None
         )
         self._accepted = self.ticks.labels("accepted")
+        self._held = self.ticks.labels("held")
         self._refused = self.ticks.labels("refused")
 
     def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
@@ -81,8 +84,17 @@ class PriceBook:
         that is held counts as taken.
         """
         reason = self._take(symbol, price_e4, as_of_ms)
-        (self._accepted if reason is None else self._refused).inc()
+        if reason is not None:
+            self._refused.inc()
+        elif self.is_held(symbol):
+            self._held.inc()
+        else:
+            self._accepted.inc()
         return reason
+
+    def is_held(self, symbol: str) -> bool:
+        """Whether the symbol's newest tick is a jump that waits to be confirmed."""
+        return symbol in self._jumps
 
     def _take(self, symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
         if not 0 < price_e4 <= MAX_PRICE_E4:
@@ -122,7 +134,10 @@ class PriceBook:
 
     def _must_wait(self, last: Quote, price_e4: int, as_of_ms: int, now_ms: int) -> bool:
         """Whether a tick is a jump that nothing has confirmed yet; then it is held."""
-        held = self._jumps.pop(last.symbol, None)
+        held = self._jumps.get(last.symbol)
+        if held is not None and (held.price_e4, held.as_of_ms) == (price_e4, as_of_ms):
+            return True  # the same word once more is no second opinion
+        self._jumps.pop(last.symbol, None)
         limit_percent = class_of(last.symbol).jump_limit_percent
         moved_e4 = price_e4 - last.price_e4
         if limit_percent is None or abs(moved_e4) * 100 <= limit_percent * last.price_e4:
@@ -130,9 +145,10 @@ class PriceBook:
         if held is not None and (held.price_e4 > last.price_e4) == (moved_e4 > 0):
             return False
         self._jumps[last.symbol] = _Jump(price_e4, as_of_ms, now_ms)
-        log.warning(
-            "%s jumped by more than %d %%: held until it is confirmed", last.symbol, limit_percent
-        )
+        if now_ms - self._told_of_jump_ms.get(last.symbol, _NEVER_MS) >= _TELL_AGAIN_MS:
+            self._told_of_jump_ms[last.symbol] = now_ms
+            percent = f"more than {limit_percent} %"
+            log.warning("%s jumped by %s: held until it is confirmed", last.symbol, percent)
         return True
 
     def quote(self, symbol: str) -> Quote | None:

@@ -379,6 +379,7 @@ class MongoStore:
             with self.write_time.time(), self._settling():
                 yield
         except OutcomeUnknown as error:
+            self.write_failures.inc()
             # After a repeated attempt the driver reports the first one's error, not this. A
             # wait for a free connection it does not tell apart so: that stays unknown.
             if isinstance(error.__cause__, ServerSelectionTimeoutError):
@@ -394,7 +395,6 @@ class MongoStore:
             if self._write_failed_at is None:
                 logger.warning("a write to the database failed: %s", _in_short(error))
             self._write_failed_at = time.monotonic()
-            self.write_failures.inc()
             raise OutcomeUnknown(_NO_ANSWER) from error
         if self._write_failed_at is not None:
             logger.info("the database takes writes again")

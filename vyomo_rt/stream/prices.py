@@ -147,18 +147,19 @@ class Prices:
         stamp = next(self._stamps)
         peers = list(audience.writes.items())
         audience.count(data, len(frames))
-        self._traffic.add(PRICES, key.framing, len(peers) * len(frames), len(peers) * len(data))
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
+            written = 0
             for peer, write in part:
                 # While the loop ran it may have got newer prices than these, or moved.
                 if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
                     write(data)
+                    written += 1
                 else:
-                    self._traffic.add(PRICES, key.framing, -len(frames), -len(data))
                     peer.messages -= len(frames)
                     peer.bytes -= len(data)
                     self._send_to_changed(peer, key)
+            self._traffic.add(PRICES, key.framing, written * len(frames), written * len(data))
             await self._let_others_run(len(part))
 
     def _send_to_changed(self, peer: Peer, key: _AudienceKey) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
+from itertools import groupby
+from operator import attrgetter
 
 from prometheus_client import Histogram, Metric
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
@@ -11,7 +13,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from vyomo_rt.wire.frame import Frame, Framing
 
 CLIENT_LEFT = "client"
+REFUSED = "refused"
 
+_EVENT = attrgetter("event")
 _SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 
 
@@ -23,8 +27,9 @@ class Traffic:
 
     def __init__(self, paused: Sized) -> None:
         self._paused = paused
-        self._messages: Counter[tuple[str, Framing]] = Counter()
-        self._bytes: Counter[tuple[str, Framing]] = Counter()
+        # By framing, then by the event's name.
+        self._messages: tuple[Counter[str], ...] = tuple(Counter() for _ in Framing)
+        self._bytes: tuple[Counter[str], ...] = tuple(Counter() for _ in Framing)
         self.conflated = 0
         self.opened: Counter[Framing] = Counter()
         self.closed: Counter[tuple[str, Framing]] = Counter()
@@ -54,13 +59,13 @@ class Traffic:
 
     def count(self, frames: Iterable[Frame], framing: Framing, receivers: int = 1) -> None:
         """Add messages that each of ``receivers`` connections got."""
-        for frame in frames:
-            self.add(frame.event, framing, receivers, receivers * len(frame.data[framing]))
+        for event, group in groupby(frames, _EVENT):
+            sizes = [len(frame.data[framing]) for frame in group]
+            self.add(event, framing, receivers * len(sizes), receivers * sum(sizes))
 
     def add(self, event: str, framing: Framing, messages: int, bytes_: int) -> None:
-        key = (event, framing)
-        self._messages[key] += messages
-        self._bytes[key] += bytes_
+        self._messages[framing][event] += messages
+        self._bytes[framing][event] += bytes_
 
     def collect(self) -> Iterator[Metric]:
         yield _by_event("messages", "Messages written", self._messages)
@@ -105,8 +110,9 @@ class Traffic:
             yield from histogram.collect()
 
 
-def _by_event(name: str, about: str, counts: Counter[tuple[str, Framing]]) -> Metric:
+def _by_event(name: str, about: str, counts: tuple[Counter[str], ...]) -> Metric:
     family = CounterMetricFamily(f"vyomo_rt_{name}", about, labels=["type", "transport"])
-    for (event, framing), count in counts.items():
-        family.add_metric([event, framing.label], count)
+    for framing in Framing:
+        for event, count in counts[framing].items():
+            family.add_metric([event, framing.label], count)
     return family

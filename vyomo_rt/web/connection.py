@@ -16,7 +16,7 @@ from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
-from vyomo_rt.stream.traffic import CLIENT_LEFT
+from vyomo_rt.stream.traffic import CLIENT_LEFT, REFUSED
 from vyomo_rt.web.inbound import Inbound, Violation
 from vyomo_rt.wire.frame import Framing
 
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._streaming = streaming
         self._address = address
         self._ended = ""
-        self._code = 0
+        self._code: int | None = None
         self.peer = Peer(
             token_hex(6),
             framing,
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._streaming.hub.leave(self.peer)
         self._streaming.connections.discard(self)
-        ended_by = str(self._code) if self._code else CLIENT_LEFT
+        ended_by = CLIENT_LEFT if self._code is None else str(self._code or REFUSED)
         self._streaming.hub.traffic.closed[ended_by, self.peer.framing] += 1
         if not self._streaming.connections:
             self._streaming.emptied.set()

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, NotFound, VyomoError
 from vyomo_rt.domain.moment import Clock
@@ -196,7 +196,9 @@ class RestRoutes:
             for index, row in enumerate(rows)
             if (reason := self._take(row)) is not None
         ]
-        return _json(rest.TicksAnswer(len(rows) - len(rejected), rejected))
+        symbols = {(rest.row_symbol(row) or "").strip().upper() for row in rows}
+        held = sorted(filter(self._book.is_held, symbols))
+        return _json(rest.TicksAnswer(len(rows) - len(rejected), rejected, held or UNSET))
 
     def _take(self, row: Any) -> str | None:
         """Why a tick was not taken, or None."""

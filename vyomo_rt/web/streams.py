@@ -150,7 +150,8 @@ class StreamRoutes:
                 hub.dismiss(connection.peer)
             elif trouble is not None:
                 connection.peer.reply(messages.error(trouble, None))
-                connection.close(0, str(trouble))
+                code = CLOSE_TOO_MANY if isinstance(trouble, LimitExceeded) else 0
+                connection.close(code, str(trouble))
             else:
                 handed_over = True
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311

@@ -27,6 +27,7 @@ from vyomo_rt.wire.values import (
     Quantity,
     Seq,
     SpelledSymbol,
+    Symbol,
     Timestamp,
 )
 
@@ -163,6 +164,10 @@ class RejectedTick(messages.Data):
 class TicksAnswer(messages.Data):
     accepted: Count
     rejected: list[RejectedTick]
+    held: Annotated[
+        list[Symbol] | UnsetType,
+        Meta(description="Symbols whose price jumped too far and waits to be confirmed"),
+    ] = UNSET
 
 
 class Problem(messages.Data):
