@@ -1,7 +1,7 @@
 """The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
 
-Exit codes: 0 done or stopped, 1 could not start, 2 wrong flags or settings, 130 ended
-at once by a second Ctrl-C.
+Exit codes: 0 done or stopped, 1 could not start (verify: or found differences), 2 wrong
+flags or settings, 130 ended at once by a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import importlib.metadata
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from vyomo_rt import config, logs
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vyomo_rt")
 
+Result = TypeVar("Result")
+
 _FLAGS = ("host", "port", "data_dir", "mongo_uri", "feed", "demo", "allow_open", "log_level")
+_STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
+_FLAGS_OF = {"serve": _FLAGS, "check-config": _FLAGS, "verify": _STORE_FLAGS}
 _EPILOG = (
     "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
     "`vyomo-rt default-env` lists all settings."
@@ -61,13 +66,25 @@ def _serve(flags: Mapping[str, object]) -> int:
     return 0
 
 
-def _run(main: Coroutine[object, object, None]) -> None:
+def _verify(flags: Mapping[str, object]) -> int:
+    settings, _ = config.load(flags, os.environ)
+    logs.configure(settings.log_level)
+    from vyomo_rt.app import StartError, verify  # noqa: PLC0415 (as for serve)
+
+    try:
+        is_well = _run(verify(settings, partial(print, flush=True)))
+    except StartError as problem:
+        _complain(problem)
+        return 1
+    return 0 if is_well else 1
+
+
+def _run(main: Coroutine[object, object, Result]) -> Result:
     try:
         import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _check_config(flags: Mapping[str, object]) -> int:
@@ -105,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, run, about in (
         ("serve", _serve, "run the server until it is told to stop"),
+        ("verify", _verify, "compare all that a stopped server stored with its trade events"),
         ("check-config", _check_config, "print the settings for serve and where each is from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
         ("version", _version, "print the version"),
@@ -112,15 +130,15 @@ def _parser() -> argparse.ArgumentParser:
         description = f"{about.capitalize()}."
         command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
-        if run in (_serve, _check_config):
+        if names := _FLAGS_OF.get(name):
             command.epilog = _EPILOG
-            _add_flags(command)
+            _add_flags(command, names)
     return parser
 
 
-def _add_flags(parser: argparse.ArgumentParser) -> None:
+def _add_flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add the settings that have a flag; `config` checks the values, so all are text here."""
-    for field in (field for field in config.FIELDS if field.name in _FLAGS):
+    for field in (field for field in config.FIELDS if field.name in names):
         about = field.description.replace("%", "%%")
         if isinstance(field.default, bool):
             parser.add_argument(field.flag, action="store_const", const=True, help=about)
