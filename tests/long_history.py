@@ -1,7 +1,7 @@
 """Long histories for a store, written as fast as it takes them.
 
-``python -m tests.long_history FOLDER TRADES`` makes an embedded store as of a server that
-was killed: one session, all of its trades' events, a checkpoint some hundred events back.
+``python -m tests.long_history FOLDER TRADES SESSIONS`` makes an embedded store as of a server
+that was killed: each session with all events of its trades, and its last checkpoint.
 """
 
 from __future__ import annotations
@@ -63,30 +63,32 @@ def _closed(trade: Trade) -> Trade:
     return trade.closed(Exit(price_e4, ExitReason.MANUAL, trade.opened_at_ms + 300))
 
 
-async def make_store(folder: Path, trades: int, *, open_at_once: int = 10) -> int:
-    """Make an embedded store with one session of so many trades; returns its last number."""
+async def make_store(
+    folder: Path, trades: int, *, sessions: int = 1, open_at_once: int = 10
+) -> None:
+    """Make an embedded store with sessions of so many trades each, and their checkpoints."""
     server = EmbeddedServer(folder)
     store = MongoStore(connect(await server.start()), "vyomo")
-    session = Session(1, "Long", 50_000_00, BEGAN_MS, "5f5f5f5f")
-    newest = checkpoint = Figures(0, trading_day(BEGAN_MS))
     try:
         await store.prepare()
-        await store.create_session(session, "operation 0", "")
-        # Past the server, which would take an hour for a million trades.
-        with closing(sqlite3.connect(folder / "db" / "vyomo.db")) as db, db:
-            db.execute("PRAGMA synchronous = off")
-            for figures in _write(db, history(1, trades, open_at_once), newest):
-                newest = figures
-                if figures.seq % CHECKPOINT_EVERY == 0:
-                    checkpoint = figures
-        if checkpoint.seq:
-            await store.save_checkpoint(1, checkpoint)
-        await store.raise_counter("sessions", 1)
-        await store.raise_counter("trades", trades)
+        for id_ in range(1, sessions + 1):
+            session = Session(id_, "Long", 50_000_00, BEGAN_MS, "5f5f5f5f")
+            await store.create_session(session, f"operation {id_}", "")
+            events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
+            checkpoint = None
+            # Past the server, which would take an hour for a million trades.
+            with closing(sqlite3.connect(folder / "db" / "vyomo.db")) as db, db:
+                db.execute("PRAGMA synchronous = off")
+                for figures in _write(db, events, Figures(0, trading_day(BEGAN_MS))):
+                    if figures.seq % CHECKPOINT_EVERY == 0:
+                        checkpoint = figures
+            if checkpoint:
+                await store.save_checkpoint(id_, checkpoint)
+        await store.raise_counter("sessions", sessions)
+        await store.raise_counter("trades", sessions * trades)
     finally:
         await store.close()
         await server.stop()
-    return newest.seq
 
 
 def _write(
@@ -122,5 +124,5 @@ def _date(moment: datetime) -> dict[str, str]:
 
 if __name__ == "__main__":
     began = time.monotonic()
-    asyncio.run(make_store(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(make_store(Path(sys.argv[1]), int(sys.argv[2]), sessions=int(sys.argv[3])))
     print(f"made in {time.monotonic() - began:.0f} s")
