@@ -24,7 +24,10 @@ log = logging.getLogger("vyomo_rt")
 
 Result = TypeVar("Result")
 
-_FLAGS = ("host", "port", "data_dir", "mongo_uri", "feed", "demo", "allow_open", "log_level")
+_FLAGS = (
+    *("host", "port", "data_dir", "mongo_uri", "take_over"),
+    *("feed", "demo", "allow_open", "log_level"),
+)
 _STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
 _FLAGS_OF = {"serve": _FLAGS, "check-config": _FLAGS, "verify": _STORE_FLAGS}
 _EPILOG = (

@@ -347,7 +347,7 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
     lease = Lease(store)
     where = config.hide_password(uri)
     try:
-        await lease.acquire()
+        await lease.acquire(take_over=settings.take_over)
         try:
             yield store, lease
         finally:

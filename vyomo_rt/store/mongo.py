@@ -10,6 +10,7 @@ so ``connect`` is all that changes when it goes.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
@@ -111,6 +112,8 @@ class MongoStore:
         self._counters: Collection = db["counters"]
         self._prices: Collection = db["prices"]
         self.leases: Collection = db["leases"]
+        self.met_another_writer = asyncio.Event()
+        """Set when an event's number was taken: is the lease still ours?"""
         self._write_failed_at: float | None = None
         self.write_time = Histogram(
             "vyomo_rt_store_write_seconds",
@@ -238,6 +241,7 @@ class MongoStore:
         if made is None and holder is None:
             raise OutcomeUnknown(_NOT_CONFIRMED)
         if made is None or made["seq"] != event.seq:
+            self.met_another_writer.set()
             raise NumberTaken(
                 f"event {event.seq} of session {event.session_id} was written by another server"
             )
