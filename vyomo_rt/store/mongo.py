@@ -48,8 +48,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_MS = 2000
-"""How long the driver tries an operation; a limit around it would leave it writing."""
+TIMEOUT_MS = 1800
+"""How long the driver tries an operation; a limit around it would leave it writing.
+
+Waiting for a server that is away, it looks at the clock every half second only: a command
+is answered within 2.5 s, so this is less than 2.
+"""
 
 BATCH = 500
 """Documents in one read: ten thousand would hold the embedded server for half a second."""
