@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
 from vyomo_rt import config
 from vyomo_rt.config import Settings
@@ -101,7 +102,8 @@ async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
     """
     if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
         raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
-    async with _store(settings) as (store, lease):
+    # Whoever only looks takes nothing over, also if the environment says so for serve.
+    async with _store(structs.replace(settings, take_over=False)) as (store, lease):
         keeping = asyncio.create_task(lease.keep())
         try:
             verdict = await check(store, say)
@@ -110,7 +112,8 @@ async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
             await asyncio.wait([keeping])
         if not keeping.cancelled():
             keeping.result()  # what was read is no longer what is there
-    say(f"database {store.database.name}: {verdict}")
+    hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
+    say(f"database {store.database.name}: {verdict}{hint}")
     return not verdict.differences
 
 

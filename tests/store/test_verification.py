@@ -193,6 +193,22 @@ CORRUPTIONS: dict[str, tuple[Corrupt, list[str]]] = {
         change("events", "6-13", trade="lost"),
         ["event 6-13: document: stored what cannot be read (…", "trade 8: document: …"],
     ),
+    "an event whose number is a text": (
+        change("events", "6-14", seq="14"),
+        ["event 6-14: seq: stored 14, computed of type int", "…"],
+    ),
+    "a copy whose id is a text": (
+        change("trades", 8, tradeId="8"),
+        ["trade 8: tradeId: stored 8, computed of type int"],
+    ),
+    "a checkpoint that is none": (
+        change("sessions", 6, checkpoint="lost"),
+        ["session 6: checkpoint: stored lost, computed figures"],
+    ),
+    "an event with a price that is a text": (
+        change("events", "6-13", trade__entryPriceE4="x"),
+        ["event 6-13: document: stored what cannot be read (InvalidOperation: …", "…"],
+    ),
     "an event of a session that is not there": (
         change("events", "6-14", sessionId=99),
         ["event 6-14: sessionId: stored 99, computed a session that is there", "…"],
@@ -355,6 +371,23 @@ async def test_a_mongodb_that_a_server_writes_to_is_not_verified(
     await lease.acquire()
     keeping = asyncio.create_task(lease.keep())
     code, said, complaint = await run("--mongo-uri", uri)
+    keeping.cancel()
+    await store.close()
+    assert (code, said) == (1, [])
+    assert "another server writes to this database (process" in complaint
+
+
+async def test_verify_takes_nothing_over_whatever_the_environment_says(
+    embedded_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VYOMO_RT_TAKE_OVER", "1")
+    uri = f"{embedded_uri}verify_no_take_over"
+    store = MongoStore(connect(uri), "verify_no_take_over")
+    lease = Lease(store)
+    await lease.acquire()
+    keeping = asyncio.create_task(lease.keep())
+    code, said, complaint = await run("--mongo-uri", uri)
+    assert not keeping.done()
     keeping.cancel()
     await store.close()
     assert (code, said) == (1, [])

@@ -15,7 +15,7 @@ from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
 from vyomo_rt.wire.messages import trade_event_message
 
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What a document raises that is not what it should be."""
 NOTHING = "(nothing)"
 
@@ -34,10 +34,7 @@ class Fold:
     """A session, event by event from the first one on."""
 
     def __init__(
-        self,
-        session: Session,
-        checkpoint: Document | None,
-        differ: Differ,
+        self, session: Session, checkpoint: Mapping[str, Any] | None, differ: Differ
     ) -> None:
         self.session = session
         self.events = 0

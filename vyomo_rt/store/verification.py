@@ -125,6 +125,9 @@ class _Verification:
             self._say(f"{name}: not checked further")
             return
         checkpoint = document.pop("checkpoint", None)
+        if checkpoint is not None and not isinstance(checkpoint, Mapping):
+            self._differ(name, "checkpoint", checkpoint, "figures")
+            checkpoint = None
         self._compare(name, document, computed)
         fold = Fold(session, checkpoint, self._differ)
         await self._check_events(fold)
@@ -220,7 +223,7 @@ class _Verification:
         fields: Mapping[str, int] | None = None,
     ) -> AsyncIterator[Document]:
         """All documents in the order of a key, a page at a time; the key may repeat."""
-        operator = "$gte"
+        operator, kind = "$gte", type(least)
         seen: set[Any] = set()
         while True:
             page = (
@@ -231,8 +234,13 @@ class _Verification:
                 .to_list(BATCH)
             )
             for document in page:
-                if document["_id"] not in seen:
+                if document["_id"] in seen:
+                    continue
+                if isinstance(document[key], kind):
                     yield document
+                else:  # SQLite's order goes on from numbers to texts
+                    name = f"{collection[:-1]} {document['_id']}"
+                    self._differ(name, key, document[key], f"of type {kind.__name__}")
             if len(page) < BATCH:
                 return
             operator = "$gte" if page[-1][key] != least else "$gt"
