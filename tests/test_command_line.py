@@ -127,6 +127,7 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--port",
         "--data-dir",
         "--mongo-uri",
+        "--take-over",
         "--feed",
         "--demo",
         "--allow-open",

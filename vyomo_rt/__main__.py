@@ -1,6 +1,6 @@
 """The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
 
-Exit codes: 0 done or stopped, 1 could not start (or the doctor found something wrong), 2 wrong
+Exit codes: 0 done or stopped, 1 could not start (verify, doctor: or found something), 2 wrong
 flags or settings, 130 ended at once by a second Ctrl-C.
 """
 
@@ -12,7 +12,8 @@ import importlib.metadata
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vyomo_rt import config, logs
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vyomo_rt")
 
-_FLAGS = ("host", "port", "data_dir", "mongo_uri", "feed", "demo", "allow_open", "log_level")
+Result = TypeVar("Result")
+
+_FLAGS = (
+    *("host", "port", "data_dir", "mongo_uri", "take_over"),
+    *("feed", "demo", "allow_open", "log_level"),
+)
+_STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
+_FLAGS_OF = {"serve": _FLAGS, "check-config": _FLAGS, "verify": _STORE_FLAGS}
 _EPILOG = (
     "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
     "`vyomo-rt default-env` lists all settings."
@@ -65,13 +73,25 @@ def _serve(flags: Mapping[str, object]) -> int:
     return 0
 
 
-def _run(main: Coroutine[object, object, None]) -> None:
+def _verify(flags: Mapping[str, object]) -> int:
+    settings, _ = config.load(flags, os.environ)
+    logs.configure(settings.log_level)
+    from vyomo_rt.app import StartError, verify  # noqa: PLC0415 (as for serve)
+
+    try:
+        is_well = _run(verify(settings, partial(print, flush=True)))
+    except StartError as problem:
+        _complain(problem)
+        return 1
+    return 0 if is_well else 1
+
+
+def _run(main: Coroutine[object, object, Result]) -> Result:
     try:
         import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _check_config(flags: Mapping[str, object]) -> int:
@@ -88,11 +108,15 @@ def _default_env(_: Mapping[str, object]) -> int:
 
 
 def _version(_: Mapping[str, object]) -> int:
-    try:
-        print("vyomo-rt", importlib.metadata.version("vyomo-rt"))
-    except importlib.metadata.PackageNotFoundError:
-        print("vyomo-rt (version unknown: not installed)")
+    print(_version_text())
     return 0
+
+
+def _version_text() -> str:
+    try:
+        return f"vyomo-rt {importlib.metadata.version('vyomo-rt')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "vyomo-rt (version unknown: not installed)"
 
 
 def _doctor(flags: Mapping[str, Any]) -> int:
@@ -118,9 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(run=None)
+    parser.add_argument("--version", action="version", version=_version_text())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, run, about in (
         ("serve", _serve, "run the server until it is told to stop"),
+        ("verify", _verify, "compare all that a stopped server stored with its trade events"),
         ("check-config", _check_config, "print the settings for serve and where each is from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
         ("doctor", _doctor, "look at a running server and say what is wrong and what to set"),
@@ -129,18 +155,18 @@ def _parser() -> argparse.ArgumentParser:
         description = f"{about.capitalize()}."
         command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
-        if run in (_serve, _check_config):
+        if names := _FLAGS_OF.get(name):
             command.epilog = _EPILOG
-            _add_flags(command)
+            _add_flags(command, names)
         elif run is _doctor:
             command.epilog = "It only reads. Exit code: 0 no problem, 1 a problem, 2 wrong usage."
             _add_doctor_flags(command)
     return parser
 
 
-def _add_flags(parser: argparse.ArgumentParser) -> None:
+def _add_flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add the settings that have a flag; `config` checks the values, so all are text here."""
-    for field in (field for field in config.FIELDS if field.name in _FLAGS):
+    for field in (field for field in config.FIELDS if field.name in names):
         about = field.description.replace("%", "%%")
         if isinstance(field.default, bool):
             parser.add_argument(field.flag, action="store_const", const=True, help=about)

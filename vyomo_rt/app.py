@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
 from vyomo_rt import config
 from vyomo_rt.config import Settings
@@ -31,6 +32,7 @@ from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, connect, database_of
+from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub, Sources
@@ -97,6 +99,28 @@ async def serve(settings: Settings) -> None:
         raise StartError(failures[0])
 
 
+async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
+    """Whether the store holds what its events say; says line by line what it does not.
+
+    Raises StartError, also while a server runs on the store.
+    """
+    if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
+        raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
+    # Whoever only looks takes nothing over, also if the environment says so for serve.
+    async with _store(structs.replace(settings, take_over=False)) as (store, lease):
+        keeping = asyncio.create_task(lease.keep())
+        try:
+            verdict = await check(store, say)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        if not keeping.cancelled():
+            keeping.result()  # what was read is no longer what is there
+    hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
+    say(f"database {store.database.name}: {verdict}{hint}")
+    return not verdict.differences
+
+
 @asynccontextmanager
 async def running(
     settings: Settings,
@@ -110,6 +134,7 @@ async def running(
     ``on_failure`` is told if it can no longer do its work, and why.
     """
     async with _store(settings) as (store, lease):
+        await store.prepare()
         server = Server(settings, store, lease, now=now, on_failure=on_failure)
         await server.load()
         runner = web.AppRunner(
@@ -335,8 +360,7 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
     lease = Lease(store)
     where = config.hide_password(uri)
     try:
-        await store.prepare()
-        await lease.acquire()
+        await lease.acquire(take_over=settings.take_over)
         try:
             yield store, lease
         finally:

@@ -59,6 +59,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "mongodb://host[:port] or mongodb+srv://host", "secret": True},
         ),
     ] = None
+    take_over: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Take the MongoDB over from the server that writes to it, which then stops; "
+                "otherwise a second server is refused."
+            )
+        ),
+    ] = False
     feed: Annotated[
         Literal["ingest", "sim"],
         Meta(description="Where prices come from: pushed by a client (ingest) or simulated (sim)."),
@@ -205,6 +214,11 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
         raise ConfigError(
             f"{given[name].source}: the time for a pong must be shorter than the time between "
             f"pings, got {settings.pong_timeout_s:g} and {settings.ping_interval_s:g} seconds"
+        )
+    if settings.take_over and settings.mongo_uri is None:
+        raise ConfigError(
+            f"{given['take_over'].source}: only a MongoDB (--mongo-uri, VYOMO_RT_MONGO_URI) can be "
+            "taken over; the embedded store ends with its server: stop that one"
         )
     if not is_loopback(settings.host) and not settings.allow_open:
         raise ConfigError(

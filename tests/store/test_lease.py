@@ -90,7 +90,9 @@ async def test_who_lost_the_lease_stops(store: MongoStore) -> None:
     await lease.acquire()
     keeping = asyncio.create_task(lease.keep())
     await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
-    with pytest.raises(LeaseError, match="only one may write"):
+    with pytest.raises(
+        LeaseError, match=r"process .* has taken this database over: only one may write"
+    ):
         await asyncio.wait_for(keeping, 5)
 
 
@@ -118,3 +120,58 @@ async def test_two_servers_on_one_mongodb_are_refused_but_a_killed_ones_place_is
     await first.kill()
     third = server_process("--mongo-uri", uri)
     await third.start()
+
+
+# --- taking it over
+
+
+async def test_who_takes_it_over_has_it_once_the_loser_has_let_go(store: MongoStore) -> None:
+    loser, taker = Lease(store), Lease(store)
+    await loser.acquire()
+    keeping = asyncio.create_task(loser.keep())
+    taking = asyncio.create_task(taker.acquire(take_over=True))
+    with pytest.raises(LeaseError, match=rf"process {os.getpid()} on .* taken this database over"):
+        await asyncio.wait_for(keeping, 5)
+    assert not taking.done(), "the loser may still have something to write"
+    await loser.release()
+    await asyncio.wait_for(taking, 5)
+    await taker.release()
+    await Lease(store).acquire()
+
+
+async def test_a_loser_that_hangs_is_not_waited_for_long(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_STOP_S", 0.1)
+    await Lease(store).acquire()
+    await asyncio.wait_for(Lease(store).acquire(take_over=True), 5)
+
+
+async def test_a_writer_that_meets_another_one_looks_at_its_lease_at_once(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_S", 60)
+    lease = Lease(store)
+    await lease.acquire()
+    keeping = asyncio.create_task(lease.keep())
+    await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
+    store.met_another_writer.set()
+    with pytest.raises(LeaseError):
+        await asyncio.wait_for(keeping, 5)
+
+
+async def test_the_epoch_counts_the_owners(store: MongoStore) -> None:
+    async def epoch() -> int:
+        document = await store.leases.find_one(where(_id="writer"))
+        assert document is not None
+        return int(document["epoch"])
+
+    first, second = Lease(store), Lease(store)
+    await first.acquire()
+    assert await epoch() == 1
+    await first.release()
+    await second.acquire()
+    assert await epoch() == 2
+    await second.release()
+    await Lease(store).acquire(take_over=True)
+    assert await epoch() == 3

@@ -367,10 +367,10 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
             made = [opening(seq) for seq in range(start, start + 1000)]
             await db["events"].insert_many([documents.from_event(event) for event in made])
             if start < 5000:
-                copies = [documents.from_trade(event.trade) for event in made]
-                await db["trades"].insert_many(
-                    [{"_id": copy["tradeId"], "seq": 1, **copy} for copy in copies]
-                )
+                closed = Exit(221_505_000, ExitReason.MANUAL, 1_785_200_000_123)
+                trades = [e.trade if e.seq <= 5 else e.trade.closed(closed) for e in made]
+                copies = [documents.from_copy(trade, 1) for trade in trades]
+                await db["trades"].insert_many(copies)
         last = upto
 
     lookups: dict[str, Callable[[], Awaitable[object]]] = {
@@ -380,10 +380,14 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
         "append again": lambda: store.append(opening(77)),
         "trade": lambda: store.trade(177),
         "page": lambda: store.trades(6, None, 600, 5),
-        "page by status": lambda: store.trades(6, TradeStatus.OPEN, 600, 5),
+        "page by status": lambda: store.trades(6, TradeStatus.CLOSED, 600, 5),
         "highest": store.highest_trade_id,
         "seqs": lambda: store.projected_seqs([101, 102]),
         "copy again": lambda: store.save_trade(opening(77).trade, 1),
+        # and what else a start does
+        "indexes": store.prepare,
+        "sessions": store.load_sessions,
+        "open trades": lambda: store.open_trades(6),
     }
 
     async def cost_s(lookup: Callable[[], Awaitable[object]]) -> float:

@@ -96,6 +96,11 @@ def to_trade(document: Mapping[str, Any]) -> Trade:
     )
 
 
+def from_copy(trade: Trade, seq: int) -> Document:
+    """The readable copy of a trade as of event ``seq``."""
+    return {"_id": trade.trade_id, "seq": seq, **from_trade(trade)}
+
+
 def from_session(session: Session, operation_id: str, request_hash: str) -> Document:
     return {
         "_id": session.session_id,

@@ -10,6 +10,7 @@ so ``connect`` is all that changes when it goes.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
@@ -47,8 +48,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_MS = 2000
-"""How long the driver tries an operation; a limit around it would leave it writing."""
+TIMEOUT_MS = 1800
+"""How long the driver tries an operation; a limit around it would leave it writing.
+
+Waiting for a server that is away, it looks at the clock every half second only: a command
+is answered within 2.5 s, so this is less than 2.
+"""
 
 BATCH = 500
 """Documents in one read: ten thousand would hold the embedded server for half a second."""
@@ -97,7 +102,7 @@ class MongoStore:
 
     def __init__(self, client: Client, database: str) -> None:
         self._client = client
-        db = client.get_database(
+        self.database = db = client.get_database(
             database,
             codec_options=CodecOptions(tz_aware=True),
             read_preference=ReadPreference.PRIMARY,
@@ -111,6 +116,8 @@ class MongoStore:
         self._counters: Collection = db["counters"]
         self._prices: Collection = db["prices"]
         self.leases: Collection = db["leases"]
+        self.met_another_writer = asyncio.Event()
+        """Set when an event's number was taken: is the lease still ours?"""
         self._write_failed_at: float | None = None
         self.write_time = Histogram(
             "vyomo_rt_store_write_seconds",
@@ -167,7 +174,7 @@ class MongoStore:
     # --- sessions
 
     async def load_sessions(self) -> list[tuple[Session, Figures | None]]:
-        with _reading():
+        with reading():
             found = await self._sessions.find({}).to_list(None)
         found.sort(key=lambda document: document["_id"])
         return [
@@ -191,7 +198,7 @@ class MongoStore:
             raise Conflict(f"session {session.session_id} or its operation exists already")
 
     async def find_session(self, operation_id: str) -> tuple[Session, str] | None:
-        with _reading():
+        with reading():
             found = await self._sessions.find_one(where(opId=operation_id))
         if found is None:
             return None
@@ -238,6 +245,7 @@ class MongoStore:
         if made is None and holder is None:
             raise OutcomeUnknown(_NOT_CONFIRMED)
         if made is None or made["seq"] != event.seq:
+            self.met_another_writer.set()
             raise NumberTaken(
                 f"event {event.seq} of session {event.session_id} was written by another server"
             )
@@ -246,7 +254,7 @@ class MongoStore:
         self, session_id: int, after: int, upto: int | None = None
     ) -> list[TradeEvent]:
         seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
-        with _reading():
+        with reading():
             found = (
                 await self._events.find(where(sessionId=session_id, seq=seq), batch_size=BATCH)
                 .sort("seq", ASCENDING)
@@ -256,14 +264,14 @@ class MongoStore:
         return [documents.to_event(document) for document in found]
 
     async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
-        with _reading():
+        with reading():
             found = await self._events.find_one(where(sessionId=session_id, opId=operation_id))
         return None if found is None else documents.to_event(found)
 
     # --- readable copies of the trades
 
     async def save_trade(self, trade: Trade, seq: int) -> None:
-        document = {"_id": trade.trade_id, "seq": seq, **documents.from_trade(trade)}
+        document = documents.from_copy(trade, seq)
         # If the copy there is as new or newer, the filter misses it and the insert of the upsert
         # meets its _id. It also does when an older copy arrives in between: hence once more.
         for _ in range(2):
@@ -274,7 +282,7 @@ class MongoStore:
                 return
 
     async def trade(self, trade_id: int) -> Trade | None:
-        with _reading():
+        with reading():
             found = await self._trades.find_one(where(_id=trade_id))
         return None if found is None else documents.to_trade(found)
 
@@ -286,7 +294,7 @@ class MongoStore:
             filter_ |= where(status=status.value)
         if before_id is not None:
             filter_ |= where(tradeId={"$lt": before_id})
-        with _reading():
+        with reading():
             found = (
                 await self._trades.find(filter_, batch_size=BATCH)
                 .sort("tradeId", DESCENDING)
@@ -306,7 +314,7 @@ class MongoStore:
             before_id = page[-1].trade_id
 
     async def highest_trade_id(self) -> int:
-        with _reading():
+        with reading():
             found = (
                 await self._trades.find({}, {"tradeId": 1})
                 .sort("tradeId", DESCENDING)
@@ -319,7 +327,7 @@ class MongoStore:
         seqs: dict[int, int] = {}
         for start in range(0, len(trade_ids), BATCH):
             ids = list(trade_ids[start : start + BATCH])
-            with _reading():
+            with reading():
                 found = await self._trades.find(
                     where(_id={"$in": ids}), {"seq": 1}, batch_size=BATCH
                 ).to_list(BATCH)
@@ -350,7 +358,7 @@ class MongoStore:
 
     async def load_prices(self) -> list[Quote]:
         """The prices of the last save, all of them stale by now."""
-        with _reading():
+        with reading():
             document = await self._prices.find_one(where(_id=_PRICES_ID))
         return [documents.to_stale_quote(row) for row in document["rows"]] if document else []
 
@@ -408,7 +416,8 @@ _NOT_CONFIRMED = "the database has not confirmed the change yet; it may or may n
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
+    """For a read that decides nothing: the driver's errors become Unavailable."""
     try:
         yield
     except PyMongoError as error:

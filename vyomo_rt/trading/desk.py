@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from vyomo_rt.wire.rest import NewSession, NewTrade
 log = logging.getLogger(__name__)
 
 _SETTLE_SESSION_S = 0.5
+_TELL_EVERY_S = 2.0
+_MANY_EVENTS = 100
+"""Read at a start, so many are worth a checkpoint: they take longer to read than it to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +274,15 @@ class Desk:
     async def load(self) -> None:
         """Rebuild every session from its newest checkpoint and the events after it."""
         sessions = await self._journal.load_sessions()
+        told_at = time.monotonic()
         for session, checkpoint in sessions:
+            if time.monotonic() - told_at > _TELL_EVERY_S:
+                told_at = time.monotonic()
+                log.info("%d of %d sessions are read", len(self._ledgers), len(sessions))
             state = await rebuild(self._journal, session, checkpoint)
+            if state.seq - (checkpoint.seq if checkpoint else 0) >= _MANY_EVENTS:
+                # Or every start would read them again, of each session there ever was.
+                await self._journal.save_checkpoint(session.session_id, state.figures)
             self._add(state.on_day(self._day))
             for trade in state.open_trades.values():
                 self._index(trade)

@@ -201,6 +201,7 @@ class Ledger:
                     self.state.session.session_id, self.state.figures
                 )
         except Unavailable:
+            self.turns.give_up()
             self.wake()
 
     async def _close_latched(self) -> None:

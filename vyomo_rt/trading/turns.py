@@ -29,5 +29,9 @@ class Turns:
             try:
                 yield
             except Unavailable:
-                self._failures += 1
+                self.give_up()
                 raise
+
+    def give_up(self) -> None:
+        """The store is away, though this turn itself succeeds: who waits behind it gives up."""
+        self._failures += 1

@@ -1,0 +1,128 @@
+"""Long histories for a store, written as fast as it takes them.
+
+``python -m tests.long_history FOLDER TRADES SESSIONS`` makes an embedded store as of a server
+that was killed: each session with all events of its trades, and its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.session import Figures, Session
+from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.store import documents
+from vyomo_rt.store.documents import Document
+from vyomo_rt.store.embedded import EmbeddedServer
+from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.trading.ledger import CHECKPOINT_EVERY
+from vyomo_rt.wire.messages import trade_event_message
+
+BEGAN_MS = 1_785_200_000_000
+AT_ONCE = 1000
+
+
+def history(
+    session_id: int, trades: int, open_at_once: int = 10, first_id: int = 1
+) -> Iterator[TradeEvent]:
+    """The events of so many trades, of which the last ``open_at_once`` stay open."""
+    waiting: deque[Trade] = deque()
+    seq = 0
+    for trade_id in range(first_id, first_id + trades):
+        made = [_opened(session_id, trade_id)]
+        waiting.append(made[0])
+        if len(waiting) > open_at_once:
+            made.append(_closed(waiting.popleft()))
+        for trade in made:
+            seq += 1
+            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
+            message = trade_event_message(kind, trade, seq)
+            yield TradeEvent(session_id, seq, kind, message, trade, f"operation {seq}", "5f" * 32)
+
+
+def _opened(session_id: int, trade_id: int) -> Trade:
+    side = Side.SELL if trade_id % 3 else Side.BUY
+    entry_e4 = 221_505_000 + trade_id % 997 * 500
+    at_ms = BEGAN_MS + trade_id * 20
+    return Trade(trade_id, session_id, "NIFTY", side, 50, entry_e4, None, None, opened_at_ms=at_ms)
+
+
+def _closed(trade: Trade) -> Trade:
+    price_e4 = trade.entry_price_e4 + (trade.trade_id % 13 - 6) * 1000
+    return trade.closed(Exit(price_e4, ExitReason.MANUAL, trade.opened_at_ms + 300))
+
+
+async def make_store(
+    folder: Path, trades: int, *, sessions: int = 1, open_at_once: int = 10
+) -> None:
+    """Make an embedded store with sessions of so many trades each, and their checkpoints."""
+    server = EmbeddedServer(folder)
+    store = MongoStore(connect(await server.start()), "vyomo")
+    try:
+        await store.prepare()
+        for id_ in range(1, sessions + 1):
+            session = Session(id_, "Long", 50_000_00, BEGAN_MS, "5f5f5f5f")
+            await store.create_session(session, f"operation {id_}", "")
+            events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
+            checkpoint = None
+            # Past the server, which would take an hour for a million trades.
+            with closing(sqlite3.connect(folder / "db" / "vyomo.db")) as db, db:
+                db.execute("PRAGMA synchronous = off")
+                for figures in _write(db, events, Figures(0, trading_day(BEGAN_MS))):
+                    if figures.seq % CHECKPOINT_EVERY == 0:
+                        checkpoint = figures
+            if checkpoint:
+                await store.save_checkpoint(id_, checkpoint)
+        await store.raise_counter("sessions", sessions)
+        await store.raise_counter("trades", sessions * trades)
+    finally:
+        await store.close()
+        await server.stop()
+
+
+def _write(
+    db: sqlite3.Connection, events: Iterator[TradeEvent], figures: Figures
+) -> Iterator[Figures]:
+    """Insert events and the copies of their trades; yields the figures after each event."""
+    newest: dict[int, Document] = {}
+    while page := list(islice(events, AT_ONCE)):
+        _insert(db, "events", [documents.from_event(event) for event in page])
+        done = []
+        for event in page:
+            copy = newest[event.trade.trade_id] = documents.from_copy(event.trade, event.seq)
+            if event.kind is EventKind.CLOSED:
+                done.append(copy)
+                del newest[event.trade.trade_id]
+                figures = figures.after_closing(event.trade)
+            else:
+                figures = figures.after_opening()
+            yield figures
+        _insert(db, "trades", done)
+    _insert(db, "trades", list(newest.values()))
+
+
+def _insert(db: sqlite3.Connection, collection: str, rows: list[Document]) -> None:
+    """As the embedded server writes documents."""
+    made = [(str(row["_id"]), json.dumps(row, default=_date)) for row in rows]
+    db.executemany(f"INSERT INTO {collection} (_id, data) VALUES (?, ?)", made)
+
+
+def _date(moment: datetime) -> dict[str, str]:
+    return {"$date": moment.replace(tzinfo=None).isoformat()}
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    asyncio.run(make_store(Path(sys.argv[1]), int(sys.argv[2]), sessions=int(sys.argv[3])))
+    print(f"made in {time.monotonic() - began:.0f} s")

@@ -1,0 +1,149 @@
+"""One session as its events make it, from the first one on, and where that is contradicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from typing import Any, NamedTuple
+
+from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.session import Figures, Session
+from vyomo_rt.domain.trade import EventKind, TradeEvent
+from vyomo_rt.store import documents
+from vyomo_rt.store.documents import Document
+from vyomo_rt.wire.messages import trade_event_message
+
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What a document raises that is not what it should be."""
+NOTHING = "(nothing)"
+
+Differ = Callable[[str, str, object, object], None]
+"""Told of a difference: which document, which field, what is stored, what is computed."""
+
+
+class Open(NamedTuple):
+    """An open trade: the event that opened it, and its readable copy."""
+
+    event: TradeEvent
+    copy: Document | None
+
+
+class Fold:
+    """A session, event by event from the first one on."""
+
+    def __init__(
+        self, session: Session, checkpoint: Mapping[str, Any] | None, differ: Differ
+    ) -> None:
+        self.session = session
+        self.events = 0
+        self.figures = Figures(seq=0, today=trading_day(session.created_at_ms))
+        self.open: dict[int, Open] = {}
+        self._checkpoint = checkpoint
+        self._differ = differ
+        self._last_trade_id = 0
+        self._compare_checkpoint()
+
+    @property
+    def checkpoint_seq(self) -> int:
+        """What came up to this number, a start does not look at again."""
+        seq = self._checkpoint.get("atSeq") if self._checkpoint else 0
+        return seq if isinstance(seq, int) else 0
+
+    def read(self, document: Document) -> TradeEvent | None:
+        """The event, if it can be read; whatever contradicts itself in it is told."""
+        name = f"event {document['_id']}"
+        self.events += 1
+        expected = self.figures.seq + 1
+        seq = document["seq"]
+        if seq > expected:
+            self._differ(name, "seq", seq, f"{expected}: {_numbers(expected, seq - 1)} missing")
+        elif seq < expected:
+            self._differ(name, "seq", seq, f"{expected}: an event of this number was there before")
+        try:
+            event = documents.to_event(document)
+            trade = replace(event.trade, session_id=self.session.session_id)
+            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
+            message = trade_event_message(kind, trade, seq)
+            event = replace(event, kind=kind, trade=trade, message=message)
+            computed = documents.from_event(event)
+        except UNREADABLE as error:
+            self._differ(name, "document", unreadable(error), "an event")
+            self.figures = replace(self.figures, seq=seq)
+            self._compare_checkpoint()
+            return None
+        for field, value, right in unequal(document, computed):
+            self._differ(name, field, value, right)
+        return event
+
+    def take_opening(self, event: TradeEvent, copy: Document | None) -> None:
+        """Fold an opening; its trade is open from here on, and ``copy`` is kept with it."""
+        trade_id = event.trade.trade_id
+        if trade_id <= self._last_trade_id:
+            above = f"above {self._last_trade_id}: each is opened once, in this order"
+            self._differ(_name(event), "trade.tradeId", trade_id, above)
+        self._last_trade_id = max(self._last_trade_id, trade_id)
+        self.open[trade_id] = Open(event, copy)
+        self.figures = replace(self.figures.after_opening(), seq=event.seq)
+        self._compare_checkpoint()
+
+    def take_closing(self, event: TradeEvent) -> Open | None:
+        """Fold a closing; returns what it closes, if that was open."""
+        opening = self.open.pop(event.trade.trade_id, None)
+        if opening is None:
+            why = f"trade {event.trade.trade_id} is not open: never opened, or closed before"
+            self._differ(_name(event), "kind", event.kind.value, why)
+        else:
+            stored = documents.from_trade(replace(event.trade, exit=None))
+            for field, value, right in unequal(stored, documents.from_trade(opening.event.trade)):
+                self._differ(_name(event), f"trade.{field}", value, right)
+        self.figures = replace(self.figures.after_closing(event.trade), seq=event.seq)
+        self._compare_checkpoint()
+        return opening
+
+    def end(self) -> None:
+        """After the last event: a checkpoint ahead of it cannot be."""
+        if self.checkpoint_seq > self.figures.seq:
+            self._differ(
+                self._name, "checkpoint.atSeq", self.checkpoint_seq, f"at most {self.figures.seq}"
+            )
+
+    def _compare_checkpoint(self) -> None:
+        if self._checkpoint is None or self.figures.seq != self.checkpoint_seq:
+            return
+        figures = self.figures
+        with suppress(*UNREADABLE):  # a day may have begun after the event
+            figures = figures.on_day(date.fromisoformat(self._checkpoint["today"]))
+        for field, value, right in unequal(self._checkpoint, documents.from_figures(figures)):
+            self._differ(self._name, f"checkpoint.{field}", value, right)
+
+    @property
+    def _name(self) -> str:
+        return f"session {self.session.session_id}"
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"number {first} is" if first == last else f"numbers {first} to {last} are"
+
+
+def _name(event: TradeEvent) -> str:
+    return f"event {documents.event_id(event.session_id, event.seq)}"
+
+
+def unequal(
+    stored: Mapping[str, Any], computed: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, object, object]]:
+    """Fields, dotted, that are not the same: name, stored and computed value."""
+    found: list[tuple[str, object, object]] = []
+    for field in [*computed, *(field for field in stored if field not in computed)]:
+        value, right = stored.get(field, NOTHING), computed.get(field, NOTHING)
+        if isinstance(value, Mapping) and isinstance(right, Mapping):
+            found += unequal(value, right, f"{prefix}{field}.")
+        elif value != right or not isinstance(value, type(right)):
+            found.append((prefix + field, value, right))
+    return found
+
+
+def unreadable(error: Exception) -> str:
+    return f"what cannot be read ({type(error).__name__}: {error})"

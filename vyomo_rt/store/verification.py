@@ -1,0 +1,277 @@
+"""Holds what is stored against what the events say: ``vyomo-rt verify``.
+
+The events are the truth, so all else is computed anew from the first one on, and
+compared field by field. Nothing is changed. In memory are one page of each kind of
+document and the open trades.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vyomo_rt.domain.trade import EventKind, TradeEvent
+from vyomo_rt.store import documents
+from vyomo_rt.store.documents import Document
+from vyomo_rt.store.fold import NOTHING, UNREADABLE, Fold, unequal, unreadable
+from vyomo_rt.store.mongo import BATCH, reading, where
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.mongo import MongoStore
+
+log = logging.getLogger(__name__)
+
+_TELL_EVERY_S = 2.0
+_LOWEST = -(2**63) + 1
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Verdict:
+    """What a verification found, in numbers."""
+
+    sessions: int = 0
+    events: int = 0
+    trades: int = 0
+    differences: int = 0
+    late_copies: int = 0
+    """Readable copies that a crash left behind their events; the next start writes them."""
+
+    def __str__(self) -> str:
+        return (
+            f"{_count(self.sessions, 'session')}, {_count(self.events, 'event')}, "
+            f"{_count(self.trades, 'trade')}: {_outcome(self.differences, self.late_copies)}"
+        )
+
+
+async def verify(store: MongoStore, say: Say) -> Verdict:
+    """Check a whole database and say what it finds, a line for each thing.
+
+    A line of a difference names the document, its field, what is stored there and what
+    follows from the events. Raises Unavailable.
+    """
+    with reading():
+        return await _Verification(store, say).run()
+
+
+class _Copies:
+    """The readable copies of a session's trades, in the order of their ids."""
+
+    def __init__(
+        self, pages: AsyncIterator[Document], tell_extra: Callable[[Document], None]
+    ) -> None:
+        self._pages = pages
+        self._tell_extra = tell_extra
+        self._next: Document | None = None
+        self._ended = False
+
+    async def take(self, trade_id: float) -> Document | None:
+        """The copy of a trade, or None; lower ids that nobody took belong to no trade."""
+        while (copy := await self._peek()) is not None and copy["tradeId"] <= trade_id:
+            self._next = None
+            if copy["tradeId"] == trade_id:
+                return copy
+            self._tell_extra(copy)
+        return None
+
+    async def _peek(self) -> Document | None:
+        if self._next is None and not self._ended:
+            self._next = await anext(self._pages, None)
+            self._ended = self._next is None
+        return self._next
+
+
+class _Verification:
+    def __init__(self, store: MongoStore, say: Say) -> None:
+        self._db = store.database
+        self._say = say
+        self._verdict = Verdict()
+        self._highest_trade_id = 0
+        self._told_at = time.monotonic()
+
+    async def run(self) -> Verdict:
+        sessions = await self._db["sessions"].find({}).to_list(None)
+        made_by: dict[Any, Any] = {}
+        for document in sessions:
+            other = made_by.setdefault(document.get("opId"), document["_id"])
+            if other != document["_id"]:
+                name = f"session {document['_id']}"
+                self._differ(name, "opId", document.get("opId"), f"not that of session {other}")
+        ids = {document["_id"] for document in sessions}
+        for document in sorted(sessions, key=lambda each: str(each["_id"]).zfill(20)):
+            await self._check_session(document)
+        await self._find_strays("events", "seq", ids)
+        await self._find_strays("trades", "tradeId", ids)
+        highest_session_id = max((id_ for id_ in ids if isinstance(id_, int)), default=0)
+        await self._check_counter("sessions", highest_session_id)
+        await self._check_counter("trades", self._highest_trade_id)
+        return self._verdict
+
+    async def _check_session(self, document: Document) -> None:
+        name = f"session {document['_id']}"
+        verdict = self._verdict
+        differences, late = verdict.differences, verdict.late_copies
+        verdict.sessions += 1
+        try:
+            session = documents.to_session(document)
+            computed = documents.from_session(session, document["opId"], document["requestHash"])
+        except UNREADABLE as error:
+            self._differ(name, "document", unreadable(error), "a session")
+            self._say(f"{name}: not checked further")
+            return
+        checkpoint = document.pop("checkpoint", None)
+        if checkpoint is not None and not isinstance(checkpoint, Mapping):
+            self._differ(name, "checkpoint", checkpoint, "figures")
+            checkpoint = None
+        self._compare(name, document, computed)
+        fold = Fold(session, checkpoint, self._differ)
+        await self._check_events(fold)
+        await self._check_operations(session.session_id)
+        figures = fold.figures
+        self._say(
+            f"{name} {session.name!r}: {_count(fold.events, 'event')}, "
+            f"{_count(figures.opened, 'trade')} ({len(fold.open)} open), "
+            f"{figures.realised_paise / 100:.2f} realised: "
+            f"{_outcome(verdict.differences - differences, verdict.late_copies - late)}"
+        )
+
+    async def _check_events(self, fold: Fold) -> None:
+        """Fold a session's events, and hold each trade's copy against the newest of them.
+
+        The copies come along in the order of openings: trade ids rise within a session,
+        because an opening draws its id in the session's turn.
+        """
+        equal = {"sessionId": fold.session.session_id}
+        copies = _Copies(self._pages("trades", equal, "tradeId", _LOWEST), self._differ_extra)
+        async for document in self._pages("events", equal, "seq", _LOWEST):
+            self._verdict.events += 1
+            self._tell_progress(fold.session.session_id)
+            event = fold.read(document)
+            if event is not None and event.kind is EventKind.OPENED:
+                self._verdict.trades += 1
+                self._use_trade_id(event.trade.trade_id)
+                fold.take_opening(event, await copies.take(event.trade.trade_id))
+            elif event is not None and (opening := fold.take_closing(event)):
+                self._check_copy(opening.copy, event, fold.checkpoint_seq)
+        await copies.take(math.inf)
+        for still_open in fold.open.values():
+            self._check_copy(still_open.copy, still_open.event, fold.checkpoint_seq)
+        fold.end()
+
+    def _check_copy(self, copy: Document | None, event: TradeEvent, checkpoint_seq: int) -> None:
+        behind = copy is None or (isinstance(copy.get("seq"), int) and copy["seq"] < event.seq)
+        if behind and event.seq > checkpoint_seq:
+            self._verdict.late_copies += 1
+        elif copy is None:
+            as_of = f"a copy as of event {event.session_id}-{event.seq}"
+            self._differ(f"trade {event.trade.trade_id}", "document", NOTHING, as_of)
+        else:
+            computed = documents.from_copy(event.trade, event.seq)
+            self._compare(f"trade {event.trade.trade_id}", copy, computed)
+
+    def _differ_extra(self, copy: Document) -> None:
+        self._use_trade_id(copy["tradeId"])
+        name = f"trade {copy['tradeId']}"
+        self._differ(name, "document", "a copy", "none: no event of its session opens it")
+
+    def _use_trade_id(self, trade_id: object) -> None:
+        if isinstance(trade_id, int):
+            self._highest_trade_id = max(self._highest_trade_id, trade_id)
+
+    async def _check_operations(self, session_id: int) -> None:
+        """No two events of a session are of one operation."""
+        last: Document = {}
+        by_operation = self._pages("events", {"sessionId": session_id}, "opId", "", {"opId": 1})
+        async for event in by_operation:
+            if event["opId"] == last.get("opId"):
+                right = f"not that of event {last['_id']}"
+                self._differ(f"event {event['_id']}", "opId", event["opId"], right)
+            last = event
+            self._tell_progress(session_id)
+
+    async def _find_strays(self, collection: str, key: str, sessions: set[Any]) -> None:
+        """Name the documents of sessions that are not there."""
+        session_id = _LOWEST
+        while first := await self._db[collection].find_one(
+            where(sessionId={"$gt": session_id}), sort=[("sessionId", 1)]
+        ):
+            session_id = first["sessionId"]
+            if session_id not in sessions:
+                strays = self._pages(collection, {"sessionId": session_id}, key, _LOWEST)
+                async for document in strays:
+                    name = f"{collection[:-1]} {document['_id']}"
+                    self._differ(name, "sessionId", session_id, "a session that is there")
+
+    async def _check_counter(self, name: str, at_least: int) -> None:
+        found = await self._db["counters"].find_one(where(_id=name))
+        value = None if found is None else found.get("value")
+        if at_least and not (isinstance(value, int) and value >= at_least):
+            stored = NOTHING if value is None else value
+            self._differ(f"counter {name}", "value", stored, f"at least {at_least}")
+
+    async def _pages(
+        self,
+        collection: str,
+        equal: Mapping[str, Any],
+        key: str,
+        least: Any,
+        fields: Mapping[str, int] | None = None,
+    ) -> AsyncIterator[Document]:
+        """All documents in the order of a key, a page at a time; the key may repeat."""
+        operator, kind = "$gte", type(least)
+        seen: set[Any] = set()
+        while True:
+            page = (
+                await self._db[collection]
+                .find(where(**equal, **{key: {operator: least}}), fields, batch_size=BATCH)
+                .sort(key, 1)
+                .limit(BATCH)
+                .to_list(BATCH)
+            )
+            for document in page:
+                if document["_id"] in seen:
+                    continue
+                if isinstance(document[key], kind):
+                    yield document
+                else:  # SQLite's order goes on from numbers to texts
+                    name = f"{collection[:-1]} {document['_id']}"
+                    self._differ(name, key, document[key], f"of type {kind.__name__}")
+            if len(page) < BATCH:
+                return
+            operator = "$gte" if page[-1][key] != least else "$gt"
+            least = page[-1][key]
+            seen = {document["_id"] for document in page if document[key] == least}
+
+    def _tell_progress(self, session_id: int) -> None:
+        if time.monotonic() - self._told_at > _TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            log.info("session %d: %d events so far", session_id, self._verdict.events)
+
+    def _compare(self, name: str, stored: Document, computed: Document) -> None:
+        for field, value, expected in unequal(stored, computed):
+            self._differ(name, field, value, expected)
+
+    def _differ(self, name: str, field: str, stored: object, computed: object) -> None:
+        self._verdict.differences += 1
+        self._say(f"  {name}: {field}: stored {_shown(stored)}, computed {_shown(computed)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _outcome(differences: int, late_copies: int) -> str:
+    found = _count(differences, "difference") if differences else "well"
+    if not late_copies:
+        return found
+    late = "1 copy of a trade" if late_copies == 1 else f"{late_copies} copies of trades"
+    return f"{found} ({late} to be written by the next start)"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
