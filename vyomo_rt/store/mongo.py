@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_MS = 1800
+TIMEOUT_MS = 1400
 """How long the driver tries an operation; a limit around it would leave it writing.
 
 Waiting for a server that is away, it looks at the clock every half second only: a command
-is answered within 2.5 s, so this is less than 2.
+is answered within 2 s, so this is less than 1.5.
 """
 
 BATCH = 500
