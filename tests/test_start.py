@@ -243,3 +243,10 @@ async def test_simulated_prices_are_fresh_from_the_first_request_on(
             assert len(answer["prices"]) > 10
             assert not any(price["stale"] for price in answer["prices"])
         await server.stop()
+
+
+async def test_a_terminal_that_closes_stops_it_as_well(server_process: MakeServer) -> None:
+    server = server_process()
+    await server.start()
+    assert await server.stop(signal.SIGHUP) == 0
+    assert "stopped" in server.output[-1]

@@ -71,10 +71,10 @@ def wall_clock_ms() -> int:
 
 
 async def serve(settings: Settings) -> None:
-    """Run the server until SIGINT or SIGTERM; a second one ends the process at once."""
+    """Run the server until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(name, _on_signal, stopping)
     try:
         sockets = bind_sockets(settings.host, settings.port)
@@ -397,7 +397,8 @@ def _on_signal(stopping: asyncio.Event) -> None:
 
 
 def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
-    host = "localhost" if settings.host is None else settings.host
+    everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104 (compared, not bound)
+    host = "localhost" if settings.host is None or everywhere else settings.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}"
     what = "DEMO, simulated prices" if settings.demo else f"feed {settings.feed}"
     log.info("vyomo-rt %s serves %s at %s", version(), what, url)

@@ -108,12 +108,13 @@ async def test_resumptions_are_counted_by_whether_they_recovered(server: Rest) -
 async def test_ticks_trades_and_writes_are_counted(server: Rest) -> None:
     session_id = await server.new_session()
     await server.tick("NIFTY", 22150.5)
-    await server.call("POST", "/ticks", {"symbol": "NIFTY", "price": 1, "ts": 5})
+    old, wrong = {"symbol": "NIFTY", "price": 1, "ts": 5}, {"symbol": "NIFTY", "price": "1"}
+    await server.call("POST", "/ticks", [old, wrong])
     written = await value(server, "store_write_seconds_count")
     assert written is not None
     await server.open_trade(session_id)
     assert await value(server, "ticks_total", outcome="accepted") == 1
-    assert await value(server, "ticks_total", outcome="refused") == 1
+    assert await value(server, "ticks_total", outcome="refused") == 2
     assert await value(server, "sessions") == 1
     assert await value(server, "open_trades") == 1
     assert await value(server, "exits_waiting") == 0

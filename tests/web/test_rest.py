@@ -661,6 +661,18 @@ async def test_a_body_that_is_too_large_is_refused(server: Rest) -> None:
     assert (status, problem["code"]) == (413, "limit_exceeded")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(
+    server: Rest, encoding: str
+) -> None:
+    headers = {"Content-Encoding": encoding}
+    url = f"{server.url}{API}/ticks"
+    async with server.http.post(url, data=b"hello", headers=headers) as response:
+        problem = await response.json(content_type="application/problem+json")
+        assert (response.status, problem["code"]) == (400, "bad_request")
+        assert encoding in problem["detail"]
+
+
 async def test_a_name_of_any_characters_comes_back_as_it_was_given(server: Rest) -> None:
     for name in ("null", '{"a":1}', "5", "2026-11-22T10:00:00Z", "a\nb\x00c", "😀", " "):
         _, made = await server.call("POST", "/sessions", {"startingCapital": 1, "name": name})

@@ -74,7 +74,7 @@ class PriceBook:
         )
         self._accepted = self.ticks.labels("accepted")
         self._held = self.ticks.labels("held")
-        self._refused = self.ticks.labels("refused")
+        self.refused = self.ticks.labels("refused")
 
     def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
@@ -85,7 +85,7 @@ class PriceBook:
         """
         reason = self._take(symbol, price_e4, as_of_ms)
         if reason is not None:
-            self._refused.inc()
+            self.refused.inc()
         elif self.is_held(symbol):
             self._held.inc()
         else:

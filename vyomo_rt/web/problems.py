@@ -69,6 +69,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]
         return response
+    except web.RequestPayloadError as error:
+        return answer(BadRequest(f"the body cannot be read: {error}"))
     except ConnectionError:
         # The client has left: there is nobody to tell, and aiohttp would log a fault.
         return web.Response()

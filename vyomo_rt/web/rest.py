@@ -205,6 +205,7 @@ class RestRoutes:
         try:
             tick: Tick = rest.to_tick(row)
         except VyomoError as error:
+            self._book.refused.inc()
             return str(error)
         return self._book.accept(tick.symbol, tick.price_e4, tick.as_of_ms)
 
