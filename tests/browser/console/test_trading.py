@@ -95,6 +95,13 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     await expect(stop).to_be_focused()
     await expect(stop).to_have_accessible_description(re.compile("^stopLoss must be below"))
 
+    for typed in ("1e999", "0x10", "1400.000000000000001"):  # never another stop, never none
+        await stop.fill(typed)
+        await page.locator("#place").click()
+        await expect(stop).to_have_accessible_description(
+            re.compile("^stopLoss: expected a number")
+        )
+
     await stop.fill("")
     symbol = page.get_by_label("Symbol", exact=True)
     await symbol.fill("<b>x</b>")
