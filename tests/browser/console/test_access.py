@@ -19,10 +19,6 @@ from tests.browser.console.parts import (
     toast,
 )
 
-pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
-
 LONG = "NIFTY26NOV24000CE OF SIXTY FOUR CHARACTERS:AND^MORE=ABCDEFGHIJKL"
 OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
     const { right, width } = element.getBoundingClientRect();

@@ -25,10 +25,6 @@ from tests.browser.console.parts import (
     toast,
 )
 
-pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
-
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_trade_is_seen_from_its_opening_to_its_closing(
