@@ -219,6 +219,7 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         for price in (110, 130):
             await desk.close(await desk.open("PAST", entryPrice=100), price=price)
         left = await desk.open("PAST", entryPrice=100)  # a symbol that has no price
+        watched_from = (await desk.figures())["timestamp"]
         await show(page, ingest_server, desk.session_id)
         await expect(position(page, left)).to_contain_text("no price yet")
         curve = page.get_by_role("img", name="P&L curve")
@@ -229,6 +230,13 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         assert await curve.evaluate(drawn)
         assert await tape(page) == await desk.trade_ids()
         assert await page.locator("#toasts .toast").count() == 0  # old news
+        is_slope = """async (from) => {
+            const { model } = await import("/static/console/model.js");
+            return !model.equity.points.find(({ t }) => t > Date.parse(from)).gap;
+        }"""
+        assert not await page.evaluate(
+            is_slope, watched_from
+        )  # nothing is known of the time before
 
 
 async def test_a_stale_price_and_a_late_feed_are_seen_at_once(page: Page, tmp_path: Path) -> None:
