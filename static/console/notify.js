@@ -19,7 +19,7 @@ let notifications = recall("notify") === "on" && globalThis.Notification?.permis
 let audio;
 let missed = 0;
 
-/** It goes by itself, but not from under the pointer, or by a click.
+/** It goes by itself, though not from under the pointer; and by a click.
  * @param {string} place @param {string} text @param {string} kind @param {number} ms */
 function toast(place, text, kind, ms) {
   const list = $(place);
