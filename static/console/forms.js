@@ -7,17 +7,28 @@ const NUMBERS = new Set(["quantity", "entryPrice", "stopLoss", "target", "price"
 
 /** 1,50,000.50 or 150,000.50, but not 22,50: that may be meant as 22.50. */
 const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
+/** Without 1e999, which JSON turns into null, 0x10 and the like. */
+const PLAIN = /^[+-]?\d+(\.\d+)?$/;
 
-/** The fields as JSON. A number that is none goes as it was typed, for the server to say what is
- * wrong; an empty field is absent. @param {HTMLFormElement} form @returns {Record<string, any>} */
+/** Digits as `String` writes a number. @param {string} digits */
+const shortest = (digits) => digits.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1")
+  .replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+
+/** The number that was typed, or the text as it was if it is none or has more digits than a number
+ * holds: the server then says what is wrong. @param {string} text @returns {number | string} */
+export function numberOf(text) {
+  const digits = GROUPED.test(text) ? text.replaceAll(",", "") : text;
+  return PLAIN.test(digits) && String(Number(digits)) === shortest(digits) ? Number(digits) : text;
+}
+
+/** The fields as JSON; an empty one is absent.
+ * @param {HTMLFormElement} form @returns {Record<string, any>} */
 export function fieldsOf(form) {
   /** @type {Record<string, any>} */
   const fields = {};
   for (const [name, value] of new FormData(form)) {
     const text = String(value).trim();
-    if (text === "") continue;
-    const number = Number(GROUPED.test(text) ? text.replaceAll(",", "") : text);
-    fields[name] = NUMBERS.has(name) && !Number.isNaN(number) ? number : text;
+    if (text !== "") fields[name] = NUMBERS.has(name) ? numberOf(text) : text;
   }
   return fields;
 }

@@ -9,7 +9,7 @@ export function start(shortcuts) {
   const help = () => dialog.showModal();
   /** @type {[string, string, () => void][]} */
   const all = [...shortcuts, ["?", "This list", help]];
-  for (const [key, what] of [...all, ["Esc", "Close a dialog or the drawer"]]) {
+  for (const [key, what] of [...all, ["Esc", "Close a dialog, the drawer, messages"]]) {
     $("shortcuts").append(el("dt", {}, el("kbd", {}, key)), el("dd", {}, what));
   }
   const switched = $("shortcuts-on");

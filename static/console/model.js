@@ -144,7 +144,9 @@ export function notePast(session, events, openTrades) {
   const known = events.filter(({ seq }) => seq <= session.seq);
   const pnls = known.map(({ type, data }) => (type === "trade_closed" ? data.pnl : 0));
   let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
-  const firstLive = model.equity.points[0]?.t ?? Infinity;
+  const [live] = model.equity.points;
+  const firstLive = live?.t ?? Infinity;
+  if (live) live.gap = true;
   /** @type {Point[]} */
   const past = known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
   known.forEach(({ type, data }, index) => {

@@ -7,7 +7,7 @@ import { isReplaying } from "./model.js";
 import { recall, remember } from "./remembered.js";
 import { client } from "./stream.js";
 
-const MOST = 4;
+const MOST = 2;
 const SHOWN_MS = 6000;
 const ERROR_MS = 12_000;
 /** Rising for a gain, falling for a loss. @type {Record<string, number[]>} Hz */
@@ -19,13 +19,18 @@ let notifications = recall("notify") === "on" && globalThis.Notification?.permis
 let audio;
 let missed = 0;
 
-/** @param {string} place @param {string} text @param {string} kind @param {number} ms */
+/** It goes by itself, though not from under the pointer; and by a click.
+ * @param {string} place @param {string} text @param {string} kind @param {number} ms */
 function toast(place, text, kind, ms) {
   const list = $(place);
   const item = el("p", { class: `toast ${kind}` }, text);
   list.append(item);
   while (list.childElementCount > MOST) list.firstElementChild.remove();
-  setTimeout(() => item.remove(), ms);
+  const goLater = () => setTimeout(() => item.remove(), ms);
+  let going = goLater();
+  item.addEventListener("pointerenter", () => clearTimeout(going));
+  item.addEventListener("pointerleave", () => { going = goLater(); });
+  item.addEventListener("click", () => item.remove());
 }
 
 /** @param {string} text */
@@ -99,6 +104,10 @@ export function start() {
   press($("notify"), notifications);
   $("sound").addEventListener("click", toggleSound);
   $("notify").addEventListener("click", toggleNotifications);
+  document.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || document.querySelector("dialog[open]")) return;
+    for (const list of [$("toasts"), $("alerts")]) list.replaceChildren();
+  });
   client.on("trade_opened", ({ data }) => {
     const text = `Opened ${data.side} ${whole(data.quantity)} ${data.symbol} at ${price(data.entryPrice)}`;
     tell(text, "", "opened");

@@ -22,7 +22,8 @@ function paintPreview() {
   const { side, symbol = "", quantity, entryPrice, stopLoss, target } = fieldsOf(ticket);
   const name = String(symbol).toUpperCase();
   const quote = model.prices.get(name);
-  put($("place"), [side === "SELL" ? "Sell" : "Buy", quantity ? whole(Number(quantity) || null) : "", name].join(" ").trim());
+  const lot = Number.isInteger(quantity) ? whole(quantity) : quantity ?? "";
+  put($("place"), [side === "SELL" ? "Sell" : "Buy", lot, name].join(" ").trim());
   const at = entryPrice ?? quote?.price;
   const sign = side === "SELL" ? -1 : 1;
   const parts = [];

@@ -8,6 +8,7 @@ import * as book from "./model.js";
 const { model } = book;
 const PAST_EVENTS = 2000;
 const RETRY_MS = 2000;
+const RETRY_MAX_MS = 30_000;
 
 export const client = new VyomoClient();
 
@@ -44,11 +45,8 @@ export const removeSymbol = (symbol) => client.unsubscribePrices([symbol]);
 export function setInterval_ms(interval_ms) {
   model.interval_ms = interval_ms;
   client.subscribePrices([], { priceInterval: interval_ms });
-  const { position } = client;
-  if (position) {
-    const { sessionId, seq, epoch } = position;
-    client.subscribeSession(sessionId, { updateInterval: interval_ms, since: seq, epoch });
-  }
+  const { sessionId } = asked(); // the one that is being changed to, if any
+  if (sessionId !== null) client.subscribeSession(sessionId, { updateInterval: interval_ms });
 }
 
 /** @param {"auto" | import("../vyomo-rt.js").Transport} choice */
@@ -130,23 +128,29 @@ function startSession(sessionId) {
 
 /** What was before the stream: the figures' document, the newest events, open trades without a price.
  * @param {number} sessionId @param {object} mark the beginning for which this is loaded */
-async function loadPast(sessionId, mark) {
+async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const path = `sessions/${sessionId}`;
   const session = await call("GET", path);
-  const since = Math.max(0, (session.document.seq ?? 0) - PAST_EVENTS);
-  const [events, ...pages] = await Promise.all([
-    call("GET", `${path}/events?since=${since}`),
-    call("GET", `${path}/trades?status=OPEN&limit=500`),
-  ]);
-  while (pages.at(-1)?.document.next) {
-    const after = pages.at(-1)?.document.next;
-    pages.push(await call("GET", `${path}/trades?status=OPEN&limit=500&after=${after}`));
-  }
+  const since = Math.max(0, session.document.seq - PAST_EVENTS);
+  const events = session.ok ? await call("GET", `${path}/events?since=${since}`) : session;
+  const trades = events.ok ? await openTrades(path) : events;
   if (mark !== begun) return;
-  if ([session, events, ...pages].some(({ ok }) => !ok)) {
-    setTimeout(() => { if (mark === begun) loadPast(sessionId, mark); }, RETRY_MS);
-    return;
+  if (trades.ok) book.notePast(session.document, events.document.events, trades.document.trades);
+  else if (trades.status !== 404) { // else the session is gone, which the stream tells
+    const nextMs = Math.min(2 * retryInMs, RETRY_MAX_MS);
+    setTimeout(() => { if (mark === begun) loadPast(sessionId, mark, nextMs); }, retryInMs);
   }
-  book.notePast(session.document, events.document.events,
-    pages.flatMap(({ document }) => document.trades));
+}
+
+/** @param {string} path of the session @returns {Promise<import("./api.js").Answer>} all pages as
+ *   one, or the first that failed */
+async function openTrades(path) {
+  const trades = [];
+  for (let after = ""; ;) {
+    const page = await call("GET", `${path}/trades?status=OPEN&limit=500${after}`);
+    if (!page.ok) return page;
+    trades.push(...page.document.trades);
+    if (!page.document.next) return { ...page, document: { trades } };
+    after = `&after=${page.document.next}`;
+  }
 }

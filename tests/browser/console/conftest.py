@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.cable import Cable, laid_cable
 from tests.browser.conftest import CHROMIUM_FLAGS
@@ -23,10 +23,19 @@ START_WITHIN_S = 30
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One event loop for all tests of this folder: the browser that they share lives in it."""
+    """One event loop for the tests in a browser: the one that they share lives in it."""
     for item in items:
         if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def patience() -> Iterator[None]:
+    """What the tests of this folder expect may take a while: the machine may be shared."""
+    expect.set_options(timeout=15_000)
+    yield
+    expect.set_options(timeout=None)  # Playwright's own
 
 
 @contextmanager

@@ -19,10 +19,6 @@ from tests.browser.console.parts import (
     toast,
 )
 
-pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
-
 LONG = "NIFTY26NOV24000CE OF SIXTY FOUR CHARACTERS:AND^MORE=ABCDEFGHIJKL"
 OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
     const { right, width } = element.getBoundingClientRect();
@@ -199,6 +195,42 @@ async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
         await press(page, "Developer drawer")
         await expect(page.locator("#rate-messages")).to_have_text(DIGIT)
         assert await page.evaluate(OVERFLOWING) == []
+
+
+async def test_a_message_stays_under_the_pointer_and_goes_by_click_and_escape(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await page.clock.install()
+    await show(page, server, desk.session_id)
+    await desk.open("TCS")
+    opened = toast(page, "Opened BUY 50 TCS")
+    await opened.hover()
+    await page.clock.fast_forward(60_000)
+    await expect(opened).to_be_visible()
+    await page.mouse.move(0, 0)
+    await page.clock.fast_forward(6000)
+    await expect(opened).to_have_count(0)
+
+    await desk.open("NIFTY")
+    await toast(page, "NIFTY").click()
+    await expect(toast(page, "NIFTY")).to_have_count(0)
+    await desk.open("RELIANCE")
+    await expect(toast(page, "RELIANCE")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(toast(page, "RELIANCE")).to_have_count(0)
+
+
+async def test_the_drawer_leaves_every_row_of_tiles_whole_and_the_page_as_tall_as_the_window(
+    page: Page, ingest_server: str
+) -> None:
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await show(page, ingest_server, symbols="ROW1,ROW2,ROW3,ROW4,ROW5,ROW6")
+    await expect(page.locator(".tile")).to_have_count(6)
+    await page.keyboard.press("d")
+    await expect(page.locator("#rate-messages")).to_have_text(DIGIT)
+    prices = page.locator(".prices .scroll")
+    assert await prices.evaluate("panel => panel.scrollHeight <= panel.clientHeight")
+    assert await page.evaluate("document.documentElement.scrollHeight") == 800
 
 
 async def test_names_from_others_are_only_ever_text(page: Page, server: str) -> None:

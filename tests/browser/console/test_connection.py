@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.cable import Cable
 from tests.browser.console.desk import Desk
@@ -29,11 +29,7 @@ from tests.browser.console.parts import (
     tile,
     toast,
 )
-from tests.support import ServerProcess
-
-pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
+from tests.support import ServerProcess, until
 
 
 async def first_price(page: Page) -> float:
@@ -136,6 +132,80 @@ async def test_the_drawer_changes_the_transport_and_cuts_the_line_without_a_loss
     await expect(position(page, during)).to_be_visible()
     assert await tape(page) == await desk.trade_ids()
     await expect(page.locator("#position")).to_have_text("seq 4 · no gap")
+
+
+async def test_another_interval_doubles_no_event_that_is_on_its_way(
+    page: Page, server: str, desk: Desk
+) -> None:
+    browsers: list[WebSocketRoute] = []
+    on_its_way: list[str] = []
+    holding = False
+
+    def carry(browser: WebSocketRoute) -> None:
+        browsers.append(browser)
+        browser.connect_to_server().on_message(
+            lambda text: on_its_way.append(str(text)) if holding else browser.send(text)
+        )
+
+    await page.route_web_socket("**/ws/auto-trader", carry)
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    await expect(tile(page, "NIFTY")).to_be_visible()
+    holding = True
+    await desk.open()
+    await until(lambda: any('"trade_opened"' in text for text in on_its_way))
+    await page.get_by_label("every").select_option("200 ms")
+    await until(lambda: any('"updateInterval":200' in text for text in on_its_way))
+    holding = False
+    for text in on_its_way:
+        browsers[0].send(text)
+    await desk.open("NIFTY")
+    told = [re.compile("Opened BUY 50 RELIANCE"), re.compile("Opened BUY 50 NIFTY")]
+    await expect(page.locator("#toasts .toast")).to_have_text(told)
+
+
+async def test_another_interval_does_not_turn_a_change_of_the_session_back(
+    page: Page, server: str, desk: Desk
+) -> None:
+    async with Desk.at(server, name="The other") as other:
+        await show(page, server, desk.session_id, symbols="NIFTY")
+        await page.evaluate(
+            """async (other) => {
+                const { setInterval_ms, showSession } = await import("/static/console/stream.js");
+                showSession(other);
+                setInterval_ms(200);
+            }""",
+            other.session_id,
+        )
+        chosen = page.get_by_label("Session on screen").locator("option:checked")
+        await expect(chosen).to_contain_text("The other")
+        trade = await other.open()
+        await expect(position(page, trade)).to_be_visible()
+
+
+async def test_a_past_that_cannot_be_loaded_is_asked_for_ever_less_and_not_once_it_is_gone(
+    page: Page, server: str, desk: Desk
+) -> None:
+    asked: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        asked.append(route.request.url.partition("/auto-trader/")[2])
+        await route.fulfill(status=503 if len(asked) <= 6 else 404, json={"detail": "not now"})
+
+    await page.route(re.compile(f"/auto-trader/sessions/{desk.session_id}"), refuse)
+    await page.add_init_script(
+        """globalThis.waits = [];
+        const { setTimeout } = globalThis;
+        globalThis.setTimeout = (done, ms, ...values) => {
+            if (ms >= 2000) waits.push(ms);
+            return setTimeout(done, ms / 1000, ...values);
+        };"""
+    )
+    await show(page, server, desk.session_id)
+    await until(lambda: len(asked) == 7)
+    trade = await desk.open()
+    await expect(position(page, trade)).to_be_visible()
+    assert asked == [f"sessions/{desk.session_id}"] * 7
+    assert (await page.evaluate("waits"))[:6] == [2000, 4000, 8000, 16_000, 30_000, 30_000]
 
 
 async def test_the_drawer_measures_and_shows_what_comes(

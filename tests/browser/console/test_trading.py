@@ -25,10 +25,6 @@ from tests.browser.console.parts import (
     toast,
 )
 
-pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
-
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_trade_is_seen_from_its_opening_to_its_closing(
@@ -94,6 +90,13 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     await expect(stop).to_have_attribute("aria-invalid", "true")
     await expect(stop).to_be_focused()
     await expect(stop).to_have_accessible_description(re.compile("^stopLoss must be below"))
+
+    for typed in ("1e999", "0x10", "1400.000000000000001"):  # never another stop, never none
+        await stop.fill(typed)
+        await page.locator("#place").click()
+        await expect(stop).to_have_accessible_description(
+            re.compile("^stopLoss: expected a number")
+        )
 
     await stop.fill("")
     symbol = page.get_by_label("Symbol", exact=True)
@@ -216,6 +219,7 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         for price in (110, 130):
             await desk.close(await desk.open("PAST", entryPrice=100), price=price)
         left = await desk.open("PAST", entryPrice=100)  # a symbol that has no price
+        watched_from = (await desk.figures())["timestamp"]
         await show(page, ingest_server, desk.session_id)
         await expect(position(page, left)).to_contain_text("no price yet")
         curve = page.get_by_role("img", name="P&L curve")
@@ -226,6 +230,13 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         assert await curve.evaluate(drawn)
         assert await tape(page) == await desk.trade_ids()
         assert await page.locator("#toasts .toast").count() == 0  # old news
+        is_slope = """async (from) => {
+            const { model } = await import("/static/console/model.js");
+            return !model.equity.points.find(({ t }) => t > Date.parse(from)).gap;
+        }"""
+        assert not await page.evaluate(
+            is_slope, watched_from
+        )  # nothing is known of the time before
 
 
 async def test_a_stale_price_and_a_late_feed_are_seen_at_once(page: Page, tmp_path: Path) -> None:

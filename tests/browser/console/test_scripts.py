@@ -1,4 +1,4 @@
-"""The console's scripts use each other, the client module and the browser as these are."""
+"""The console's scripts without a page: types, sizes, and what Node.js can run of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import subprocess
 from pathlib import Path
 
 JS = Path(__file__).parents[2] / "js"
+
+
+def test_the_scripts_pass_their_own_tests(node: str) -> None:
+    files = sorted((JS / "console").glob("*.test.mjs"))
+    assert files
+    done = subprocess.run(
+        [node, "--test", *files], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_types_in_the_comments_are_right(node: str, node_modules: Path) -> None:
