@@ -150,6 +150,7 @@ export function start() {
   });
   client.on("status", ({ state }) => {
     pinged_ms = null;
+    $("explanation").hidden = true; // it was of the connection before
     if (state === "open") setTimeout(ping, 200);
   });
   setInterval(ping, PING_MS);

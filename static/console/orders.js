@@ -5,6 +5,7 @@ import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { money, price, signedMoney, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
+import { client } from "./stream.js";
 
 /** @type {HTMLFormElement} */
 const ticket = $("ticket");
@@ -72,6 +73,12 @@ export function start() {
   part("ticket", paintPreview);
   part("closing", paintClosing);
   ticket.addEventListener("input", () => touch("ticket"));
+  /** @type {string | undefined} */
+  let status;
+  client.on("session_update", ({ data }) => {
+    if (data.status !== status) clearProblems(ticket); // what was refused may be allowed by now
+    status = data.status;
+  });
   setInterval(() => touch("ticket", "closing"), 500); // they show live prices
   onOrder(ticket, ({ ...body }) => {
     if (model.sessionId === null) return "Choose or create a session first.";

@@ -31,6 +31,7 @@ function makeTile(_quote, symbol) {
   remove.addEventListener("click", () => {
     const next = tile.nextElementSibling ?? tile.previousElementSibling;
     (next?.querySelector(".remove") ?? $("add-symbol")).focus(); // it would fall to the page's top
+    complain("");
     removeSymbol(symbol);
   });
   follow(canvas, () => { drawn.delete(canvas); touch("prices"); });
@@ -98,7 +99,10 @@ export function start(onPick) {
     addSymbols(symbols);
     $("add-symbol").value = "";
   });
-  $("interval").addEventListener("change", () => setInterval_ms(Number($("interval").value)));
+  $("interval").addEventListener("change", () => {
+    complain("");
+    setInterval_ms(Number($("interval").value));
+  });
   client.on("ack", ({ result }) => {
     if (result.unknown?.length) complain(`The feed has no ${result.unknown.join(", ")}.`);
   });

@@ -242,6 +242,8 @@ async def test_the_drawer_measures_and_shows_what_comes(
     await expect(page.locator("#explanation")).to_contain_text(
         f"figures of session {desk.session_id} come every 100 ms"
     )
+    await press(page, "Cut the line")
+    await expect(page.locator("#explanation")).to_be_hidden()
 
 
 async def test_the_curl_line_gets_the_same_stream(page: Page, server: str, desk: Desk) -> None:
