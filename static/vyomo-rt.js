@@ -87,6 +87,9 @@ const subscription = ({ sessionId, types, updateInterval, symbols, priceInterval
 /** @param {string[]} symbols @returns {string[]} as the server spells them */
 const spelled = (symbols) => symbols.map((symbol) => symbol.trim().toUpperCase());
 
+/** @param {[unknown, { command: Command }]} pending */
+const isOfSession = ([, { command }]) => command.endsWith("_session");
+
 /** @param {string} text @returns {any} the message in it; undefined if there is none */
 function parsed(text) {
   try {
@@ -129,10 +132,13 @@ export class VyomoClient extends EventTarget {
   #connectionId = null;
   /** @type {Position | null} */
   #position = null;
-  /** @type {Position | null | undefined} where the page wants a session to start that is not yet
-   * accepted: null is a fresh snapshot; undefined goes on at #position */
+  /** Where the page wants a session to start that is not yet accepted, without a number with a
+   * fresh snapshot; undefined goes on at #position. `rewinds`: behind what was delivered.
+   * @type {{ sessionId: number, seq?: number, epoch?: string, rewinds?: boolean } | undefined} */
   #start;
-  /** @type {Map<unknown, Command>} commands without an answer, by id */
+  /** Commands under way, by id (a stream has none), and from where they resume: more may be asked
+   * for before the answer. `passes`: refused for now, to be repeated.
+   * @type {Map<any, { command: Command, from: any, passes?: boolean }>} */
   #pending = new Map();
   #lastId = 0;
   #attempt = 0;
@@ -230,15 +236,23 @@ export class VyomoClient extends EventTarget {
   close() { this.#finish("closed by the page"); }
 
   /**
-   * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
+   * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
+   * but the one that is followed already, with `types` or `updateInterval`, goes on with these,
+   * and nothing is lost or doubled.
    * @param {number} sessionId
    * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
    *   epoch?: string }} [options]
    */
   subscribeSession(sessionId, { types, updateInterval, since, epoch } = {}) {
+    const changes = since === undefined && sessionId === this.#wanted.sessionId
+      && (types ?? updateInterval) !== undefined;
     Object.assign(this.#wanted, { sessionId, types });
     this.#wanted.updateInterval = updateInterval ?? this.#wanted.updateInterval;
-    this.#start = since === undefined ? null : { sessionId, seq: since, epoch };
+    if (!changes) {
+      const held = this.#position;
+      const rewinds = since !== undefined && held?.sessionId === sessionId && since < held.seq;
+      this.#start = { sessionId, seq: since, epoch, rewinds };
+    }
     this.#command("subscribe_session", this.#sessionFields());
   }
 
@@ -303,7 +317,8 @@ export class VyomoClient extends EventTarget {
     socket.onopen = () => {
       if (this.#link !== socket) return;
       this.#accepted = subscription({});
-      this.#sendWanted();
+      this.#sendSession();
+      this.#sendSymbols();
       this.#opened();
     };
     socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
@@ -317,7 +332,9 @@ export class VyomoClient extends EventTarget {
   #openEventSource() {
     const url = new URL("sse/auto-trader", this.#base);
     const from = this.#resumption();
-    const lastEventId = from && [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
+    this.#pending.set(undefined, { command: "subscribe_session", from });
+    const lastEventId = from?.seq === undefined ? ""
+      : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
       const text = String(value ?? "");
       if (text) url.searchParams.set(name, text);
@@ -422,10 +439,10 @@ export class VyomoClient extends EventTarget {
     return this.#wanted.sessionId !== null || this.#wanted.symbols.length > 0;
   }
 
-  /** @returns {Position | null} where the wanted session goes on; null for a fresh snapshot */
+  /** Where the wanted session goes on. */
   #resumption() {
-    const from = this.#start === undefined ? this.#position : this.#start;
-    return from?.sessionId === this.#wanted.sessionId ? from : null;
+    const from = this.#start ?? this.position;
+    return from?.sessionId === this.#wanted.sessionId ? from : undefined;
   }
 
   #sessionFields() {
@@ -434,18 +451,29 @@ export class VyomoClient extends EventTarget {
     return { sessionId, types, updateInterval, since: from?.seq, epoch: from?.epoch };
   }
 
-  /** Tells the server all that is wanted; symbols that were confirmed before apart from new ones,
-   * so that a refusal does not take them along. */
-  #sendWanted() {
-    const { sessionId, symbols, priceInterval, onlyChanges } = this.#wanted;
-    this.#pending.clear();
-    if (sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
+  #sendSession() {
+    if (this.#wanted.sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
+  }
+
+  /** Symbols that were confirmed before go apart from new ones, so that a refusal does not take
+   * them along. */
+  #sendSymbols() {
+    const { symbols, priceInterval, onlyChanges } = this.#wanted;
     const old = new Set(this.#settled.symbols);
     for (const known of [true, false]) {
       const part = symbols.filter((symbol) => old.has(symbol) === known);
       const fields = { symbols: part, priceInterval, onlyChanges };
       if (part.length) this.#send("subscribe_prices", fields);
     }
+  }
+
+  /** Sends again what was refused for now. */
+  #repeat() {
+    const passed = [...this.#pending].filter(([, { passes }]) => passes);
+    for (const [id] of passed) this.#pending.delete(id);
+    if (passed.some(isOfSession)) this.#sendSession();
+    if (!passed.every(isOfSession)) this.#sendSymbols();
+    if (this.#pending.size === 0) this.#settle(this.#accepted);
   }
 
   /** Tells the server of a change in #wanted: by a command, or on SSE by one new stream for all
@@ -466,7 +494,12 @@ export class VyomoClient extends EventTarget {
   #send(type, fields) {
     if (this.#link?.readyState !== 1) return false;
     const id = ++this.#lastId;
-    if (type !== "ping") this.#pending.set(id, type);
+    if (type.endsWith("_session")) { // it takes the place of one that would have been repeated
+      for (const entry of this.#pending) {
+        if (entry[1].passes && isOfSession(entry)) this.#pending.delete(entry[0]);
+      }
+    }
+    if (type !== "ping") this.#pending.set(id, { command: type, from: this.#resumption() });
     this.#link.send(JSON.stringify({ type, id, ...fields }));
     return true;
   }
@@ -492,49 +525,66 @@ export class VyomoClient extends EventTarget {
 
   /** @param {Typed["ack"]} message */
   #acknowledged({ id, connectionId, result }) {
-    const command = id === undefined ? "stream" : this.#pending.get(id);
+    const { command, from } = this.#pending.get(id) ?? {};
     this.#accepted = subscription(result);
     this.#connectionId = connectionId ?? null;
     const { sessionId } = this.#accepted;
-    if (sessionId !== null && (command === "stream" || command === "subscribe_session")) {
-      const { seq = null, epoch, recovered } = result;
-      const start = this.#start === undefined ? this.#position : this.#start;
-      const from = start?.sessionId === sessionId ? start : null;
-      if (from && recovered === false) this.#missed(sessionId, from.seq, seq ?? 0);
-      // An event may have come while the command was on its way: don't go back behind it.
-      const at = recovered && from ? from.seq : seq ?? 0;
-      this.#position = { sessionId, seq: at, epoch: epoch ?? undefined };
-    }
+    if (sessionId !== null && command === "subscribe_session") this.#begun(sessionId, from, result);
     this.#answered(id);
-    if (command === "stream") this.#opened();
+    if (id === undefined) this.#opened();
+  }
+
+  /** Moves the position to where an accepted session begins.
+   * @param {number} sessionId @param {any} from where its command resumed
+   * @param {Typed["ack"]["result"]} result */
+  #begun(sessionId, from, { seq, epoch, recovered }) {
+    if (from === this.#start) this.#start = undefined;
+    let at = seq ?? 0;
+    if (from?.seq !== undefined) {
+      const held = this.#position;
+      const isHeld = held?.sessionId === sessionId && held.epoch === (from.epoch ?? held.epoch);
+      // Events may have come while the command was on its way: only a page goes back behind them.
+      const before = isHeld && !from.rewinds ? Math.max(from.seq, held.seq) : from.seq;
+      from.rewinds = false;
+      if (recovered) at = before;
+      else if (recovered === false) this.#missed(sessionId, before, at);
+    }
+    this.#position = { sessionId, seq: at, epoch: epoch ?? undefined };
   }
 
   /** Completes the message with the command that was refused. @param {Typed["error"]} refusal */
   #refused(refusal) {
     const { id, code, message, retryAfterMs } = refusal;
+    const pending = this.#pending.get(id);
     this.#lastError = message;
     if (this.#transport === "sse") {
       refusal.command = this.#change();
       this.#orderedDelay = retryAfterMs; // the stream ends after it
-    } else if (this.#pending.has(id)) {
-      refusal.command = this.#pending.get(id);
-      if (PASSING.has(code ?? "")) {
+    } else if (pending) {
+      const { command } = pending;
+      refusal.command = command;
+      const isSuperseded = command === "subscribe_session" && this.#isSuperseded(id);
+      if (PASSING.has(code ?? "") && !isSuperseded) {
+        pending.passes = true;
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+        this.#timer = setTimeout(() => this.#repeat(), retryAfterMs ?? this.#backOff());
       } else {
-        if (refusal.command === "subscribe_session") this.#goBack(id);
+        if (command === "subscribe_session" && !isSuperseded) this.#goBack();
         this.#answered(id);
       }
     }
   }
 
+  /** @param {any} id @returns {boolean} is a newer command for a session under way? */
+  #isSuperseded(id) {
+    return [...this.#pending].some((entry) => entry[0] > id && isOfSession(entry));
+  }
+
   /** Where a new connection refuses a session that was asked for while the old one was lost, the
-   * session before it is not there yet. @param {unknown} id the refused command's */
-  #goBack(id) {
+   * session before it is not there yet. */
+  #goBack() {
     const { sessionId, types, updateInterval } = this.#settled;
-    const newer = [...this.#pending].some(([other, command]) =>
-      other !== id && command === "subscribe_session");
-    if (newer || sessionId === null || sessionId === this.#wanted.sessionId
+    if (sessionId === null || sessionId === this.#wanted.sessionId
         || this.#accepted.sessionId !== null) return;
     Object.assign(this.#wanted, { sessionId, types, updateInterval });
     this.#start = undefined;
@@ -546,7 +596,7 @@ export class VyomoClient extends EventTarget {
     this.#pending.delete(id);
     // With no command under way the server's word is the truth: a refused change is forgotten.
     if (this.#pending.size === 0) this.#settle(this.#accepted);
-    else if (![...this.#pending.values()].includes("subscribe_session")) this.#start = undefined;
+    else if (![...this.#pending].some(isOfSession)) this.#start = undefined;
   }
 
   /** @param {Subscription} truth */

@@ -59,6 +59,23 @@ describe("subscriptions", () => {
     assert.deepEqual(sockets[0].sent[1], { type: "subscribe_session", id: 2, sessionId: 6 });
   });
 
+  it("that the server can't take now are not sent again once another has taken their place", (t) => {
+    const { client, heard } = following(t);
+    const [socket] = sockets;
+    const answer = (code) =>
+      socket.say({ type: "error", id: socket.sent.at(-1).id, code, message: code, retryAfterMs: 100 });
+    client.subscribeSession(98);
+    answer("unavailable");
+    client.subscribeSession(99);
+    t.mock.timers.tick(2000);
+    answer("not_found");
+    t.mock.timers.tick(2000);
+    assert.deepEqual(socket.sent.map(({ sessionId }) => sessionId), [6, 98, 99]);
+    assert.deepEqual(heard.slice(1).map(({ command }) => command), ["subscribe_session", "subscribe_session"]);
+    client.subscribeSession(6, { updateInterval: 500 });
+    assert.equal(socket.sent.at(-1).since, 10);
+  });
+
   it("that were confirmed survive a line that broke before a change was refused", (t) => {
     const { client } = following(t);
     client.subscribePrices(["NIFTY"]);
