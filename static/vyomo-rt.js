@@ -68,12 +68,14 @@
 const SSE_EVENTS = ["ack", "price_update", "trade_opened", "trade_closed", "session_update",
   "pnl_update", "feed_status", "server_shutdown", "server_error"];
 /** After these another attempt would only be refused again. */
-const FINAL_CODES = new Set([1009, 4500, 4502, 4503, 4507, 4509]);
+const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
 const BACK_OFF_MS = 1000;
 const BACK_OFF_MAX_MS = 10_000;
+/** What goes well for so long ends the back-off: to be answered, and lost again, does not. */
+const STEADY_MS = 5000;
 const WATCH_MS = 15_000;
 /** Silent watches until a connection counts as dead. SSE needs more: EventSource shows no
  * keep-alives and can't ask, and updates may be a minute apart. */
@@ -143,11 +145,13 @@ export class VyomoClient extends EventTarget {
   #lastId = 0;
   #attempt = 0;
   #failedOpens = 0;
-  /** @type {number | undefined} when the server told us to come back */
+  /** @type {number | undefined} when to come back after what the server said */
   #orderedDelay;
   #lastError = "";
   /** @type {any} */
   #timer;
+  /** @type {any} */
+  #steady;
   /** @type {any} */
   #watchdog;
   #silence = 0;
@@ -379,6 +383,7 @@ export class VyomoClient extends EventTarget {
 
   #opened() {
     this.#failedOpens = -Infinity; // what has opened once is not exchanged
+    this.#steadies();
     this.#report("open", this.#base.host);
   }
 
@@ -411,10 +416,14 @@ export class VyomoClient extends EventTarget {
     this.#report("waiting", detail, more);
   }
 
-  /** Full jitter: clients that were cut together don't come back together. */
-  #backOff() {
+  #steadies() { this.#steady = setTimeout(() => { this.#attempt = 0; }, STEADY_MS); }
+
+  /** Full jitter: clients that were cut together don't come back together, and those that the
+   * server told the same delay neither. @param {number} [least] that delay */
+  #backOff(least = 0) {
+    clearTimeout(this.#steady);
     const most = Math.min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** this.#attempt++);
-    return Math.round(Math.random() * most);
+    return Math.round(least + Math.random() * most);
   }
 
   /** @param {string} detail @param {number} [code] */
@@ -431,6 +440,7 @@ export class VyomoClient extends EventTarget {
     this.#orderedDelay = undefined;
     this.#pending.clear();
     clearTimeout(this.#timer);
+    clearTimeout(this.#steady);
     clearInterval(this.#watchdog);
     link?.close();
   }
@@ -471,6 +481,7 @@ export class VyomoClient extends EventTarget {
   #repeat() {
     const passed = [...this.#pending].filter(([, { passes }]) => passes);
     for (const [id] of passed) this.#pending.delete(id);
+    this.#steadies();
     if (passed.some(isOfSession)) this.#sendSession();
     if (!passed.every(isOfSession)) this.#sendSymbols();
     if (this.#pending.size === 0) this.#settle(this.#accepted);
@@ -514,10 +525,7 @@ export class VyomoClient extends EventTarget {
       type: "error", code: "bad_json", message: `the server sent no message: ${text}`.slice(0, 200),
     };
     if (message.type === "error") this.#refused(message);
-    else {
-      this.#attempt = 0;
-      this.#lastError = "";
-    }
+    else this.#lastError = "";
     if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
     if (message.type === "ack") this.#acknowledged(message);
     if (this.#advances(message)) this.#emit(message);
@@ -559,7 +567,7 @@ export class VyomoClient extends EventTarget {
     this.#lastError = message;
     if (this.#transport === "sse") {
       refusal.command = this.#change();
-      this.#orderedDelay = retryAfterMs; // the stream ends after it
+      this.#orderedDelay = this.#backOff(retryAfterMs); // the stream ends after it
     } else if (pending) {
       const { command } = pending;
       refusal.command = command;
@@ -567,7 +575,7 @@ export class VyomoClient extends EventTarget {
       if (PASSING.has(code ?? "") && !isSuperseded) {
         pending.passes = true;
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#repeat(), retryAfterMs ?? this.#backOff());
+        this.#timer = setTimeout(() => this.#repeat(), this.#backOff(retryAfterMs));
       } else {
         if (command === "subscribe_session" && !isSuperseded) this.#goBack();
         this.#answered(id);

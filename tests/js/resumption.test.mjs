@@ -30,7 +30,7 @@ describe("resumption", () => {
     assert.deepEqual(seqs(), [11, 12]);
     // With everything answered, the server's word counts again.
     socket.drop();
-    t.mock.timers.tick(500);
+    t.mock.timers.tick(1000);
     sockets[1].open();
     assert.equal(sockets[1].sent.length, 1);
   });
