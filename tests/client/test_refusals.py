@@ -114,7 +114,7 @@ async def test_a_refusal_is_raised_in_the_words_of_the_server(
         await anext(stream)
 
 
-@pytest.mark.parametrize("code", [1009, 4500, 4503, 4509])
+@pytest.mark.parametrize("code", [1003, 1007, 1009, 4500, 4503, 4509])
 async def test_a_final_close_code_is_raised(code: int) -> None:
     async with answering(closing_with(code, ACK, PRICE)) as url:
         stream = connect(url, symbols=["A"])
@@ -124,7 +124,7 @@ async def test_a_final_close_code_is_raised(code: int) -> None:
         assert raised.value.close_code == code
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1011, 4008, 4012, 4504])
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1011, 4008, 4012, 4504])
 async def test_another_close_code_is_waited_out_with_back_off(code: int) -> None:
     async with answering(closing_with(code, ACK)) as url:
         status = await first_wait(url, "ws")

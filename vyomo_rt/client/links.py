@@ -14,7 +14,7 @@ from vyomo_rt.client.events import EventParser
 from vyomo_rt.client.messages import Refused
 from vyomo_rt.client.subscription import PRICES_ID, SESSION_ID, Fields
 
-_FINAL_CLOSE_CODES = {1002, 1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
+_FINAL_CLOSE_CODES = {1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
 _FINAL_STATUSES = {400, 401, 403, 404, 421}
 _PATIENCE_S = 40.0
 """Without a byte until a connection counts as dead: the server pings, and writes keep-alives."""
