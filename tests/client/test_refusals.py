@@ -4,73 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.client.rig import take
+from tests.client.rig import (
+    ACK,
+    PRICE,
+    RESUMED,
+    answering,
+    closing_with,
+    event_stream,
+    status,
+    take,
+)  # fmt: skip
 from tests.support import Rest, until
 from vyomo_rt.client import Message, Refused, Status, connect
 from vyomo_rt.client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PRICES_ONLY = {"sessionId": None, "seq": None, "epoch": None, "symbols": ["A"], "unknown": []}
-ACK = {"type": "ack", "result": PRICES_ONLY}
-RESUMED = {
-    "type": "ack",
-    "result": PRICES_ONLY | {"sessionId": 6, "seq": 10, "epoch": "e", "recovered": True},
-}
-PRICE = {"type": "price_update", "data": {"symbol": "A", "price": 100}}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def answering(ws: Handler, sse: Handler | None = None) -> AsyncIterator[str]:
-    """A server that does on both endpoints what the real one does too rarely."""
-    app = web.Application()
-    app.router.add_get("/ws/auto-trader", ws)
-    app.router.add_get("/sse/auto-trader", sse or ws)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-def closing_with(code: int, *messages: dict[str, Any]) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        for message in messages:
-            await ws.send_json(message)
-        await ws.close(code=code, message=b"because of a reason")
-        return ws
-
-    return handler
-
-
-def events(*messages: dict[str, Any], retry_ms: int = 0) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        lines = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
-        return web.Response(text=f"retry: {retry_ms}\n{lines}", content_type="text/event-stream")
-
-    return handler
-
-
-def status(status: int, **options: Any) -> Handler:
-    async def handler(_: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, **options)
-
-    return handler
 
 
 async def first_wait(url: str, transport: Choice, **options: Any) -> Status:
@@ -144,7 +98,7 @@ async def test_what_is_no_vyomo_rt_server_is_said_to_be_none(server: Rest) -> No
         await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="sse"))
     with pytest.raises(Refused, match="HTTP 404 instead of a WebSocket"):
         await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="ws"))
-    async with answering(events({"type": "ack"} | ACK, {"no": "type"}, retry_ms=1)) as url:
+    async with answering(event_stream({"type": "ack"} | ACK, {"no": "type"}, retry_ms=1)) as url:
         assert "not a message of a vyomo-rt server" in (await first_wait(url, "sse")).detail
 
 
@@ -183,7 +137,7 @@ async def test_an_error_that_passes_is_waited_out_as_long_as_it_says_at_least(
     transport: Choice,
 ) -> None:
     error = {"type": "error", "message": "busy", "code": "unavailable", "retryAfterMs": 2500}
-    async with answering(closing_with(1000, error), events(error)) as url:
+    async with answering(closing_with(1000, error), event_stream(error)) as url:
         waiting = await first_wait(url, transport)
     assert waiting.detail == "busy"
     assert waiting.delay_s is not None
@@ -206,13 +160,13 @@ async def test_a_server_that_names_no_time_to_wait_is_not_stormed(
 
 async def test_too_many_connections_pass(transport: Choice) -> None:
     error = {"type": "error", "message": "too many connections", "code": "limit_exceeded"}
-    async with answering(closing_with(4504), events(error, retry_ms=100)) as url:
+    async with answering(closing_with(4504), event_stream(error, retry_ms=100)) as url:
         assert (await first_wait(url, transport)).state == "waiting"
 
 
 async def test_a_server_that_shuts_down_says_when_to_come_back(transport: Choice) -> None:
     shutdown = {"type": "server_shutdown", "data": {"reconnectAfterMs": 3984}}
-    async with answering(closing_with(4001, ACK, shutdown), events(ACK, shutdown)) as url:
+    async with answering(closing_with(4001, ACK, shutdown), event_stream(ACK, shutdown)) as url:
         waiting = await first_wait(url, transport)
     assert (waiting.detail, waiting.delay_s) == ("the server shuts down", 3.984)
 
@@ -235,7 +189,7 @@ async def test_a_busy_server_is_no_reason_to_leave_the_websocket(
 
 
 async def test_an_event_stream_is_not_come_back_to_earlier_than_it_says() -> None:
-    async with answering(events(ACK, retry_ms=4321)) as url:
+    async with answering(event_stream(ACK, retry_ms=4321)) as url:
         delay_s = (await first_wait(url, "sse")).delay_s
     assert delay_s is not None
     assert 4.321 < delay_s <= 5.321

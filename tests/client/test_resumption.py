@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import AddrInfoType, TCPConnector
 
-from tests.client.rig import proxy_before, take
+from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
 from tests.support import Rest, ServerProcess, serve_here, until
 from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
 from vyomo_rt.client import stream as stream_module
@@ -176,6 +176,36 @@ async def test_what_cannot_be_replayed_is_told_as_a_gap(
         assert message.gap == Gap(before=Position(session_id, 1, "wiped"), now=now)
         await server.open_trade(session_id)
         assert (await take(stream, "trade_opened")).gap is None, "it is told once"
+
+
+@pytest.mark.parametrize(
+    ("types", "gaps"),
+    [
+        (None, [None, (11, 13), None, (14, 16), None]),
+        (["trade_opened", "trade_closed"], [None, (11, 13), None, (14, 16), None]),
+        (["trade_closed", "session_update"], [None] * 5),
+    ],
+)
+async def test_a_number_that_is_left_out_is_told_as_a_gap(
+    transport: Choice, types: list[str] | None, gaps: list[tuple[int, int] | None]
+) -> None:
+    told = [
+        {"type": kind, "data": {"sessionId": 6}, "seq": seq}
+        for kind, seq in [
+            ("trade_closed", 11), ("trade_closed", 14), ("session_update", 14),
+            ("session_update", 16), ("trade_closed", 17),
+        ]
+    ]  # fmt: skip
+    ack = RESUMED | {"id": "session"}
+    async with (
+        answering(closing_with(1000, ack, *told), event_stream(RESUMED, *told)) as url,
+        connect(url, session_id=6, since="6-10-e", types=types, transport=transport) as stream,
+    ):
+        messages = [await anext(stream) for _ in told]
+        assert stream.position == Position(6, 17, "e")
+    assert [message.gap for message in messages] == [
+        gap and Gap(Position(6, gap[0], "e"), Position(6, gap[1], "e")) for gap in gaps
+    ]
 
 
 @pytest.mark.usefixtures("quick")
