@@ -121,7 +121,14 @@ async def test_a_server_that_stops_says_when_to_come_back_and_a_program_may_end_
                 await task
 
 
-async def test_another_process_goes_on_where_the_first_one_stopped(server: Rest) -> None:
+@pytest.mark.parametrize(
+    ("loop", "kinds"),
+    [("asyncio", ("sse", "ws")), ("uvloop", ("sse", "ws")), ("uvloop", ("ws", "sse"))],
+)
+async def test_another_process_goes_on_where_the_first_one_stopped(
+    server: Rest, loop: str, kinds: tuple[Choice, ...]
+) -> None:
+    pytest.importorskip(loop)
     session_id = await server.new_session()
     async with connect(server.url, session_id=session_id, since=0) as stream:
         for _ in range(5):
@@ -131,15 +138,15 @@ async def test_another_process_goes_on_where_the_first_one_stopped(server: Rest)
         saved = str(stream.position)
     assert saved.startswith(f"{session_id}-3-")
     program = f"""
-import asyncio
+import {loop}
 from vyomo_rt.client import connect
 async def main():
-    for kind in "sse", "ws":
+    for kind in {kinds}:
         async for message in connect({server.url!r}, session_id={session_id}, since={saved!r}, transport=kind):
             print(message.type, message.seq, message.recovered)
             if message.type == "session_update":
                 break
-asyncio.run(main())
+{loop}.run(main())
 """  # noqa: E501
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-X", "dev", "-c", program),

@@ -170,7 +170,7 @@ class Stream:
                     yield await self.__anext__()
         finally:
             if not self._entered:
-                await _to_the_end(self.aclose())
+                await _to_the_end(self.aclose)
 
     async def __anext__(self) -> Message:
         """The next message; a call that is cancelled loses none. Raises Refused."""
@@ -327,14 +327,17 @@ class Stream:
             self._on_status(self._status)
 
 
-async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+async def _to_the_end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Close though the iteration is left by ``break``, and the program right after.
 
-    Before Python 3.13 GeneratorExit then comes into the middle of the closing.
+    Before Python 3.13 GeneratorExit then comes into the middle of the closing. uvloop's end of a
+    program cancels it, maybe before it has begun.
     """
-    task = asyncio.ensure_future(closing)
+    task = asyncio.ensure_future(close())
     try:
         await asyncio.shield(task)
-    except GeneratorExit:
-        await task
+    except (GeneratorExit, asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
+            await task
+        await close()
         raise
