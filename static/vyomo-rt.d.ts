@@ -60,7 +60,9 @@ export class VyomoClient extends EventTarget {
     /** Closes the connection; subscription and position are kept for another `connect`. */
     close(): void;
     /**
-     * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
+     * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
+     * but the one that is followed already, with `types` or `updateInterval`, goes on with these,
+     * and nothing is lost or doubled.
      * @param {number} sessionId
      * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
      *   epoch?: string }} [options]

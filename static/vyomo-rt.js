@@ -68,12 +68,14 @@
 const SSE_EVENTS = ["ack", "price_update", "trade_opened", "trade_closed", "session_update",
   "pnl_update", "feed_status", "server_shutdown", "server_error"];
 /** After these another attempt would only be refused again. */
-const FINAL_CODES = new Set([1009, 4500, 4502, 4503, 4507, 4509]);
+const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
 const BACK_OFF_MS = 1000;
 const BACK_OFF_MAX_MS = 10_000;
+/** What goes well for so long ends the back-off: to be answered, and lost again, does not. */
+const STEADY_MS = 5000;
 const WATCH_MS = 15_000;
 /** Silent watches until a connection counts as dead. SSE needs more: EventSource shows no
  * keep-alives and can't ask, and updates may be a minute apart. */
@@ -86,6 +88,9 @@ const subscription = ({ sessionId, types, updateInterval, symbols, priceInterval
 
 /** @param {string[]} symbols @returns {string[]} as the server spells them */
 const spelled = (symbols) => symbols.map((symbol) => symbol.trim().toUpperCase());
+
+/** @param {[unknown, { command: Command }]} pending */
+const isOfSession = ([, { command }]) => command.endsWith("_session");
 
 /** @param {string} text @returns {any} the message in it; undefined if there is none */
 function parsed(text) {
@@ -129,19 +134,24 @@ export class VyomoClient extends EventTarget {
   #connectionId = null;
   /** @type {Position | null} */
   #position = null;
-  /** @type {Position | null | undefined} where the page wants a session to start that is not yet
-   * accepted: null is a fresh snapshot; undefined goes on at #position */
+  /** Where the page wants a session to start that is not yet accepted, without a number with a
+   * fresh snapshot; undefined goes on at #position. `rewinds`: behind what was delivered.
+   * @type {{ sessionId: number, seq?: number, epoch?: string, rewinds?: boolean } | undefined} */
   #start;
-  /** @type {Map<unknown, Command>} commands without an answer, by id */
+  /** Commands under way, by id (a stream has none), and from where they resume: more may be asked
+   * for before the answer. `passes`: refused for now, to be repeated.
+   * @type {Map<any, { command: Command, from: any, passes?: boolean }>} */
   #pending = new Map();
   #lastId = 0;
   #attempt = 0;
   #failedOpens = 0;
-  /** @type {number | undefined} when the server told us to come back */
+  /** @type {number | undefined} when to come back after what the server said */
   #orderedDelay;
   #lastError = "";
   /** @type {any} */
   #timer;
+  /** @type {any} */
+  #steady;
   /** @type {any} */
   #watchdog;
   #silence = 0;
@@ -230,15 +240,23 @@ export class VyomoClient extends EventTarget {
   close() { this.#finish("closed by the page"); }
 
   /**
-   * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot.
+   * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
+   * but the one that is followed already, with `types` or `updateInterval`, goes on with these,
+   * and nothing is lost or doubled.
    * @param {number} sessionId
    * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
    *   epoch?: string }} [options]
    */
   subscribeSession(sessionId, { types, updateInterval, since, epoch } = {}) {
+    const changes = since === undefined && sessionId === this.#wanted.sessionId
+      && (types ?? updateInterval) !== undefined;
     Object.assign(this.#wanted, { sessionId, types });
     this.#wanted.updateInterval = updateInterval ?? this.#wanted.updateInterval;
-    this.#start = since === undefined ? null : { sessionId, seq: since, epoch };
+    if (!changes) {
+      const held = this.#position;
+      const rewinds = since !== undefined && held?.sessionId === sessionId && since < held.seq;
+      this.#start = { sessionId, seq: since, epoch, rewinds };
+    }
     this.#command("subscribe_session", this.#sessionFields());
   }
 
@@ -303,7 +321,8 @@ export class VyomoClient extends EventTarget {
     socket.onopen = () => {
       if (this.#link !== socket) return;
       this.#accepted = subscription({});
-      this.#sendWanted();
+      this.#sendSession();
+      this.#sendSymbols();
       this.#opened();
     };
     socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
@@ -317,7 +336,9 @@ export class VyomoClient extends EventTarget {
   #openEventSource() {
     const url = new URL("sse/auto-trader", this.#base);
     const from = this.#resumption();
-    const lastEventId = from && [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
+    this.#pending.set(undefined, { command: "subscribe_session", from });
+    const lastEventId = from?.seq === undefined ? ""
+      : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
       const text = String(value ?? "");
       if (text) url.searchParams.set(name, text);
@@ -362,6 +383,7 @@ export class VyomoClient extends EventTarget {
 
   #opened() {
     this.#failedOpens = -Infinity; // what has opened once is not exchanged
+    this.#steadies();
     this.#report("open", this.#base.host);
   }
 
@@ -394,10 +416,14 @@ export class VyomoClient extends EventTarget {
     this.#report("waiting", detail, more);
   }
 
-  /** Full jitter: clients that were cut together don't come back together. */
-  #backOff() {
+  #steadies() { this.#steady = setTimeout(() => { this.#attempt = 0; }, STEADY_MS); }
+
+  /** Full jitter: clients that were cut together don't come back together, and those that the
+   * server told the same delay neither. @param {number} [least] that delay */
+  #backOff(least = 0) {
+    clearTimeout(this.#steady);
     const most = Math.min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** this.#attempt++);
-    return Math.round(Math.random() * most);
+    return Math.round(least + Math.random() * most);
   }
 
   /** @param {string} detail @param {number} [code] */
@@ -414,6 +440,7 @@ export class VyomoClient extends EventTarget {
     this.#orderedDelay = undefined;
     this.#pending.clear();
     clearTimeout(this.#timer);
+    clearTimeout(this.#steady);
     clearInterval(this.#watchdog);
     link?.close();
   }
@@ -422,10 +449,10 @@ export class VyomoClient extends EventTarget {
     return this.#wanted.sessionId !== null || this.#wanted.symbols.length > 0;
   }
 
-  /** @returns {Position | null} where the wanted session goes on; null for a fresh snapshot */
+  /** Where the wanted session goes on. */
   #resumption() {
-    const from = this.#start === undefined ? this.#position : this.#start;
-    return from?.sessionId === this.#wanted.sessionId ? from : null;
+    const from = this.#start ?? this.position;
+    return from?.sessionId === this.#wanted.sessionId ? from : undefined;
   }
 
   #sessionFields() {
@@ -434,18 +461,30 @@ export class VyomoClient extends EventTarget {
     return { sessionId, types, updateInterval, since: from?.seq, epoch: from?.epoch };
   }
 
-  /** Tells the server all that is wanted; symbols that were confirmed before apart from new ones,
-   * so that a refusal does not take them along. */
-  #sendWanted() {
-    const { sessionId, symbols, priceInterval, onlyChanges } = this.#wanted;
-    this.#pending.clear();
-    if (sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
+  #sendSession() {
+    if (this.#wanted.sessionId !== null) this.#send("subscribe_session", this.#sessionFields());
+  }
+
+  /** Symbols that were confirmed before go apart from new ones, so that a refusal does not take
+   * them along. */
+  #sendSymbols() {
+    const { symbols, priceInterval, onlyChanges } = this.#wanted;
     const old = new Set(this.#settled.symbols);
     for (const known of [true, false]) {
       const part = symbols.filter((symbol) => old.has(symbol) === known);
       const fields = { symbols: part, priceInterval, onlyChanges };
       if (part.length) this.#send("subscribe_prices", fields);
     }
+  }
+
+  /** Sends again what was refused for now. */
+  #repeat() {
+    const passed = [...this.#pending].filter(([, { passes }]) => passes);
+    for (const [id] of passed) this.#pending.delete(id);
+    this.#steadies();
+    if (passed.some(isOfSession)) this.#sendSession();
+    if (!passed.every(isOfSession)) this.#sendSymbols();
+    if (this.#pending.size === 0) this.#settle(this.#accepted);
   }
 
   /** Tells the server of a change in #wanted: by a command, or on SSE by one new stream for all
@@ -466,7 +505,12 @@ export class VyomoClient extends EventTarget {
   #send(type, fields) {
     if (this.#link?.readyState !== 1) return false;
     const id = ++this.#lastId;
-    if (type !== "ping") this.#pending.set(id, type);
+    if (type.endsWith("_session")) { // it takes the place of one that would have been repeated
+      for (const entry of this.#pending) {
+        if (entry[1].passes && isOfSession(entry)) this.#pending.delete(entry[0]);
+      }
+    }
+    if (type !== "ping") this.#pending.set(id, { command: type, from: this.#resumption() });
     this.#link.send(JSON.stringify({ type, id, ...fields }));
     return true;
   }
@@ -481,10 +525,7 @@ export class VyomoClient extends EventTarget {
       type: "error", code: "bad_json", message: `the server sent no message: ${text}`.slice(0, 200),
     };
     if (message.type === "error") this.#refused(message);
-    else {
-      this.#attempt = 0;
-      this.#lastError = "";
-    }
+    else this.#lastError = "";
     if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
     if (message.type === "ack") this.#acknowledged(message);
     if (this.#advances(message)) this.#emit(message);
@@ -492,49 +533,66 @@ export class VyomoClient extends EventTarget {
 
   /** @param {Typed["ack"]} message */
   #acknowledged({ id, connectionId, result }) {
-    const command = id === undefined ? "stream" : this.#pending.get(id);
+    const { command, from } = this.#pending.get(id) ?? {};
     this.#accepted = subscription(result);
     this.#connectionId = connectionId ?? null;
     const { sessionId } = this.#accepted;
-    if (sessionId !== null && (command === "stream" || command === "subscribe_session")) {
-      const { seq = null, epoch, recovered } = result;
-      const start = this.#start === undefined ? this.#position : this.#start;
-      const from = start?.sessionId === sessionId ? start : null;
-      if (from && recovered === false) this.#missed(sessionId, from.seq, seq ?? 0);
-      // An event may have come while the command was on its way: don't go back behind it.
-      const at = recovered && from ? from.seq : seq ?? 0;
-      this.#position = { sessionId, seq: at, epoch: epoch ?? undefined };
-    }
+    if (sessionId !== null && command === "subscribe_session") this.#begun(sessionId, from, result);
     this.#answered(id);
-    if (command === "stream") this.#opened();
+    if (id === undefined) this.#opened();
+  }
+
+  /** Moves the position to where an accepted session begins.
+   * @param {number} sessionId @param {any} from where its command resumed
+   * @param {Typed["ack"]["result"]} result */
+  #begun(sessionId, from, { seq, epoch, recovered }) {
+    if (from === this.#start) this.#start = undefined;
+    let at = seq ?? 0;
+    if (from?.seq !== undefined) {
+      const held = this.#position;
+      const isHeld = held?.sessionId === sessionId && held.epoch === (from.epoch ?? held.epoch);
+      // Events may have come while the command was on its way: only a page goes back behind them.
+      const before = isHeld && !from.rewinds ? Math.max(from.seq, held.seq) : from.seq;
+      from.rewinds = false;
+      if (recovered) at = before;
+      else if (recovered === false) this.#missed(sessionId, before, at);
+    }
+    this.#position = { sessionId, seq: at, epoch: epoch ?? undefined };
   }
 
   /** Completes the message with the command that was refused. @param {Typed["error"]} refusal */
   #refused(refusal) {
     const { id, code, message, retryAfterMs } = refusal;
+    const pending = this.#pending.get(id);
     this.#lastError = message;
     if (this.#transport === "sse") {
       refusal.command = this.#change();
-      this.#orderedDelay = retryAfterMs; // the stream ends after it
-    } else if (this.#pending.has(id)) {
-      refusal.command = this.#pending.get(id);
-      if (PASSING.has(code ?? "")) {
+      this.#orderedDelay = this.#backOff(retryAfterMs); // the stream ends after it
+    } else if (pending) {
+      const { command } = pending;
+      refusal.command = command;
+      const isSuperseded = command === "subscribe_session" && this.#isSuperseded(id);
+      if (PASSING.has(code ?? "") && !isSuperseded) {
+        pending.passes = true;
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#sendWanted(), retryAfterMs ?? this.#backOff());
+        this.#timer = setTimeout(() => this.#repeat(), this.#backOff(retryAfterMs));
       } else {
-        if (refusal.command === "subscribe_session") this.#goBack(id);
+        if (command === "subscribe_session" && !isSuperseded) this.#goBack();
         this.#answered(id);
       }
     }
   }
 
+  /** @param {any} id @returns {boolean} is a newer command for a session under way? */
+  #isSuperseded(id) {
+    return [...this.#pending].some((entry) => entry[0] > id && isOfSession(entry));
+  }
+
   /** Where a new connection refuses a session that was asked for while the old one was lost, the
-   * session before it is not there yet. @param {unknown} id the refused command's */
-  #goBack(id) {
+   * session before it is not there yet. */
+  #goBack() {
     const { sessionId, types, updateInterval } = this.#settled;
-    const newer = [...this.#pending].some(([other, command]) =>
-      other !== id && command === "subscribe_session");
-    if (newer || sessionId === null || sessionId === this.#wanted.sessionId
+    if (sessionId === null || sessionId === this.#wanted.sessionId
         || this.#accepted.sessionId !== null) return;
     Object.assign(this.#wanted, { sessionId, types, updateInterval });
     this.#start = undefined;
@@ -546,7 +604,7 @@ export class VyomoClient extends EventTarget {
     this.#pending.delete(id);
     // With no command under way the server's word is the truth: a refused change is forgotten.
     if (this.#pending.size === 0) this.#settle(this.#accepted);
-    else if (![...this.#pending.values()].includes("subscribe_session")) this.#start = undefined;
+    else if (![...this.#pending].some(isOfSession)) this.#start = undefined;
   }
 
   /** @param {Subscription} truth */

@@ -207,6 +207,29 @@ async def test_a_switch_of_transport_in_the_midst_of_trading_loses_and_doubles_n
     assert not any(state.startswith(("waiting", "closed")) for state in states)
 
 
+async def test_another_interval_in_the_midst_of_trading_loses_and_doubles_nothing(
+    place: Place, rest: Rest
+) -> None:
+    session_id = await rest.new_session()
+    clients = await watch_both(place, rest.url, session_id)
+
+    async def trade() -> None:
+        for _ in range(100):
+            await rest.open_trade(session_id)
+
+    async with asyncio.TaskGroup() as group:
+        trading = group.create_task(trade())
+        interval_ms = 100
+        while not trading.done():
+            interval_ms += 100
+            for client in clients.values():
+                change = f"subscribeSession({session_id}, {{ updateInterval: {interval_ms} }})"
+                await client.client(change)
+    for client in clients.values():
+        await client.until_seq(100)
+        assert await client.seen("errors") == []
+
+
 async def test_a_cut_connection_comes_back_and_resumes(place: Place, rest: Rest) -> None:
     session_id = await rest.new_session()
     clients = await watch_both(place, rest.url, session_id)

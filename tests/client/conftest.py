@@ -32,5 +32,6 @@ def transport(request: pytest.FixtureRequest) -> Choice:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client comes back at once, also where the server (in this process) names a delay."""
     monkeypatch.setattr(stream, "_BACK_OFF_S", 0.01)
+    monkeypatch.setattr(stream, "_STEADY_S", 0)
     monkeypatch.setattr(streams, "_RETRY_FROM_MS", 1)
     monkeypatch.setattr(streams, "_RETRY_UPTO_MS", 5)

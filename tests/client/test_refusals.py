@@ -4,71 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.client.rig import take
+from tests.client.rig import (
+    ACK,
+    PRICE,
+    RESUMED,
+    answering,
+    closing_with,
+    event_stream,
+    status,
+    take,
+)  # fmt: skip
 from tests.support import Rest, until
-from vyomo_rt.client import Refused, Status, connect
+from vyomo_rt.client import Message, Refused, Status, connect
 from vyomo_rt.client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-ACK = {
-    "type": "ack",
-    "result": {"sessionId": None, "seq": None, "epoch": None, "symbols": ["A"], "unknown": []},
-}
-PRICE = {"type": "price_update", "data": {"symbol": "A", "price": 100}}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def answering(ws: Handler, sse: Handler | None = None) -> AsyncIterator[str]:
-    """A server that does on both endpoints what the real one does too rarely."""
-    app = web.Application()
-    app.router.add_get("/ws/auto-trader", ws)
-    app.router.add_get("/sse/auto-trader", sse or ws)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-def closing_with(code: int, *messages: dict[str, Any]) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        for message in messages:
-            await ws.send_json(message)
-        await ws.close(code=code, message=b"because of a reason")
-        return ws
-
-    return handler
-
-
-def events(*messages: dict[str, Any], retry_ms: int = 0) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        lines = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
-        return web.Response(text=f"retry: {retry_ms}\n{lines}", content_type="text/event-stream")
-
-    return handler
-
-
-def status(status: int, **options: Any) -> Handler:
-    async def handler(_: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, **options)
-
-    return handler
 
 
 async def first_wait(url: str, transport: Choice, **options: Any) -> Status:
@@ -114,7 +70,7 @@ async def test_a_refusal_is_raised_in_the_words_of_the_server(
         await anext(stream)
 
 
-@pytest.mark.parametrize("code", [1009, 4500, 4503, 4509])
+@pytest.mark.parametrize("code", [1003, 1007, 1009, 4500, 4503, 4509])
 async def test_a_final_close_code_is_raised(code: int) -> None:
     async with answering(closing_with(code, ACK, PRICE)) as url:
         stream = connect(url, symbols=["A"])
@@ -124,7 +80,7 @@ async def test_a_final_close_code_is_raised(code: int) -> None:
         assert raised.value.close_code == code
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1011, 4008, 4012, 4504])
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1011, 4008, 4012, 4504])
 async def test_another_close_code_is_waited_out_with_back_off(code: int) -> None:
     async with answering(closing_with(code, ACK)) as url:
         status = await first_wait(url, "ws")
@@ -142,36 +98,75 @@ async def test_what_is_no_vyomo_rt_server_is_said_to_be_none(server: Rest) -> No
         await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="sse"))
     with pytest.raises(Refused, match="HTTP 404 instead of a WebSocket"):
         await anext(connect(f"{server.url}/wrong", symbols=["A"], transport="ws"))
-    async with answering(events({"type": "ack"} | ACK, {"no": "type"}, retry_ms=1)) as url:
+    async with answering(event_stream({"type": "ack"} | ACK, {"no": "type"}, retry_ms=1)) as url:
         assert "not a message of a vyomo-rt server" in (await first_wait(url, "sse")).detail
 
 
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("choice", ["auto", "ws"])
+async def test_a_refusal_of_a_websocket_that_stands_is_raised_though_one_was_open(
+    code: int, choice: Choice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    handlers = iter([closing_with(1000, ACK, PRICE), *[status(code)] * 9])
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await next(handlers)(request)
+
+    async with answering(handler) as url:
+        stream = connect(url, symbols=["A"], transport=choice)
+        assert (await anext(stream)).type == "price_update"
+        with pytest.raises(Refused, match=f"HTTP {code}") as raised:
+            async with asyncio.timeout(5):
+                await anext(stream)
+    assert raised.value.status == code
+
+
 @pytest.mark.parametrize("code", [503, 502, 429, 500])
-async def test_a_status_that_passes_is_waited_out_as_long_as_it_says(
+async def test_a_status_that_passes_is_waited_out_as_long_as_it_says_at_least(
     code: int, transport: Choice
 ) -> None:
     async with answering(status(code, headers={"Retry-After": "7"})) as url:
         waiting = await first_wait(url, transport)
     assert f"HTTP {code}" in waiting.detail
-    assert waiting.delay_s == 7
+    assert waiting.delay_s is not None
+    assert 7 < waiting.delay_s <= 8
 
 
-async def test_an_error_that_passes_is_waited_out_as_long_as_it_says(transport: Choice) -> None:
+async def test_an_error_that_passes_is_waited_out_as_long_as_it_says_at_least(
+    transport: Choice,
+) -> None:
     error = {"type": "error", "message": "busy", "code": "unavailable", "retryAfterMs": 2500}
-    async with answering(closing_with(1000, error), events(error)) as url:
+    async with answering(closing_with(1000, error), event_stream(error)) as url:
         waiting = await first_wait(url, transport)
-    assert (waiting.detail, waiting.delay_s) == ("busy", 2.5)
+    assert waiting.detail == "busy"
+    assert waiting.delay_s is not None
+    assert 2.5 < waiting.delay_s <= 3.5
+
+
+async def test_a_server_that_names_no_time_to_wait_is_not_stormed(
+    transport: Choice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vyomo_rt.client.stream.random.uniform", lambda _, high: high)
+    waits: list[Status] = []
+    async with (
+        answering(status(503, headers={"Retry-After": "0"})) as url,
+        connect(url, symbols=["A"], transport=transport, on_status=waits.append) as stream,
+    ):
+        with pytest.raises(TimeoutError):
+            await take(stream, "never", within_s=1.5)
+    assert [s.delay_s for s in waits if s.state == "waiting"] == [1, 2]
 
 
 async def test_too_many_connections_pass(transport: Choice) -> None:
     error = {"type": "error", "message": "too many connections", "code": "limit_exceeded"}
-    async with answering(closing_with(4504), events(error, retry_ms=100)) as url:
+    async with answering(closing_with(4504), event_stream(error, retry_ms=100)) as url:
         assert (await first_wait(url, transport)).state == "waiting"
 
 
 async def test_a_server_that_shuts_down_says_when_to_come_back(transport: Choice) -> None:
     shutdown = {"type": "server_shutdown", "data": {"reconnectAfterMs": 3984}}
-    async with answering(closing_with(4001, ACK, shutdown), events(ACK, shutdown)) as url:
+    async with answering(closing_with(4001, ACK, shutdown), event_stream(ACK, shutdown)) as url:
         waiting = await first_wait(url, transport)
     assert (waiting.detail, waiting.delay_s) == ("the server shuts down", 3.984)
 
@@ -194,13 +189,15 @@ async def test_a_busy_server_is_no_reason_to_leave_the_websocket(
 
 
 async def test_an_event_stream_is_not_come_back_to_earlier_than_it_says() -> None:
-    async with answering(events(ACK, retry_ms=4321)) as url:
-        assert (await first_wait(url, "sse")).delay_s == 4.321
+    async with answering(event_stream(ACK, retry_ms=4321)) as url:
+        delay_s = (await first_wait(url, "sse")).delay_s
+    assert delay_s is not None
+    assert 4.321 < delay_s <= 5.321
 
 
-async def test_the_back_off_grows_to_ten_seconds_and_begins_anew_after_a_connection(
-    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
-) -> None:
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The longest of each back-off; in fact it does not wait."""
     most: list[float] = []
 
     def uniform(low: float, high: float) -> float:
@@ -209,23 +206,83 @@ async def test_the_back_off_grows_to_ten_seconds_and_begins_anew_after_a_connect
         return 0.0
 
     monkeypatch.setattr("vyomo_rt.client.stream.random.uniform", uniform)
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+    return most
+
+
+async def read_until_attempts(most: list[float], count: int, url: str) -> None:
     async with connect(url, symbols=["A"]) as stream:
         reading = asyncio.create_task(take(stream, "never"))
-        await until(lambda: len(most) >= 7)
+        await until(lambda: len(most) >= count)
         await stream.aclose()
         with pytest.raises(StopAsyncIteration):
             await reading
+
+
+async def test_the_back_off_grows_to_ten_seconds(most: list[float], unused_tcp_port: int) -> None:
+    await read_until_attempts(most, 7, f"http://127.0.0.1:{unused_tcp_port}")
     assert most[:7] == [1, 2, 4, 8, 10, 10, 10]
 
-    most.clear()
-    async with answering(closing_with(1000, ACK)) as url, connect(url, symbols=["A"]) as stream:
-        reading = asyncio.create_task(take(stream, "never"))
-        await until(lambda: len(most) >= 3)
-        await stream.aclose()
-        with pytest.raises(StopAsyncIteration):
-            await reading
-    assert set(most) == {1}
+
+async def test_the_back_off_begins_anew_after_a_connection_that_held_and_no_other(
+    most: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering(closing_with(1000, ACK)) as url:
+        await read_until_attempts(most, 3, url)
+        assert most[:3] == [1, 2, 4]
+        most.clear()
+        monkeypatch.setattr("vyomo_rt.client.stream._STEADY_S", 0)
+        await read_until_attempts(most, 3, url)
+        assert most[:3] == [1, 1, 1]
+
+
+async def test_prices_go_on_while_a_session_is_refused_for_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    connections = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal connections
+        connections += 1
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        asked = 0
+        async for text in ws:
+            command = json.loads(text.data)
+            if command["type"] == "subscribe_prices":
+                await ws.send_json(ACK | {"id": command["id"]})
+                await ws.send_json(PRICE)
+                continue
+            asked += 1
+            assert (command["sessionId"], command["since"]) == (6, 10)
+            if asked <= 2:
+                await ws.send_json(
+                    {"type": "error", "message": "the store is away", "code": "unavailable",
+                     "retryAfterMs": 50, "id": command["id"]}
+                )  # fmt: skip
+                await ws.send_json(PRICE)
+            else:
+                await ws.send_json(RESUMED | {"id": command["id"]})
+                opened = {"type": "trade_opened", "data": {"sessionId": 6}, "seq": 11}
+                await ws.send_json(opened)
+        return ws
+
+    states: list[Status] = []
+    async with (
+        answering(handler) as url,
+        connect(
+            url, session_id=6, symbols=["A"], since="6-10-e", transport="ws",
+            on_status=states.append,
+        ) as stream,
+    ):  # fmt: skip
+        seen: list[Message] = []
+        while not seen or seen[-1].type != "trade_opened":
+            async with asyncio.timeout(5):
+                seen.append(await anext(stream))
+    assert [message.type for message in seen] == ["price_update"] * 3 + ["trade_opened"]
+    assert seen[-1].seq == 11
+    assert connections == 1
+    assert [status.state for status in states[:3]] == ["connecting", "waiting", "open"]
 
 
 async def test_what_the_status_callback_raises_ends_the_iteration(server: Rest) -> None:

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import AddrInfoType, TCPConnector
 
-from tests.client.rig import proxy_before, take
+from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
 from tests.support import Rest, ServerProcess, serve_here, until
 from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
 from vyomo_rt.client import stream as stream_module
@@ -121,7 +121,14 @@ async def test_a_server_that_stops_says_when_to_come_back_and_a_program_may_end_
                 await task
 
 
-async def test_another_process_goes_on_where_the_first_one_stopped(server: Rest) -> None:
+@pytest.mark.parametrize(
+    ("loop", "kinds"),
+    [("asyncio", ("sse", "ws")), ("uvloop", ("sse", "ws")), ("uvloop", ("ws", "sse"))],
+)
+async def test_another_process_goes_on_where_the_first_one_stopped(
+    server: Rest, loop: str, kinds: tuple[Choice, ...]
+) -> None:
+    pytest.importorskip(loop)
     session_id = await server.new_session()
     async with connect(server.url, session_id=session_id, since=0) as stream:
         for _ in range(5):
@@ -131,15 +138,15 @@ async def test_another_process_goes_on_where_the_first_one_stopped(server: Rest)
         saved = str(stream.position)
     assert saved.startswith(f"{session_id}-3-")
     program = f"""
-import asyncio
+import {loop}
 from vyomo_rt.client import connect
 async def main():
-    for kind in "sse", "ws":
+    for kind in {kinds}:
         async for message in connect({server.url!r}, session_id={session_id}, since={saved!r}, transport=kind):
             print(message.type, message.seq, message.recovered)
             if message.type == "session_update":
                 break
-asyncio.run(main())
+{loop}.run(main())
 """  # noqa: E501
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-X", "dev", "-c", program),
@@ -176,6 +183,36 @@ async def test_what_cannot_be_replayed_is_told_as_a_gap(
         assert message.gap == Gap(before=Position(session_id, 1, "wiped"), now=now)
         await server.open_trade(session_id)
         assert (await take(stream, "trade_opened")).gap is None, "it is told once"
+
+
+@pytest.mark.parametrize(
+    ("types", "gaps"),
+    [
+        (None, [None, (11, 13), None, (14, 16), None]),
+        (["trade_opened", "trade_closed"], [None, (11, 13), None, (14, 16), None]),
+        (["trade_closed", "session_update"], [None] * 5),
+    ],
+)
+async def test_a_number_that_is_left_out_is_told_as_a_gap(
+    transport: Choice, types: list[str] | None, gaps: list[tuple[int, int] | None]
+) -> None:
+    told = [
+        {"type": kind, "data": {"sessionId": 6}, "seq": seq}
+        for kind, seq in [
+            ("trade_closed", 11), ("trade_closed", 14), ("session_update", 14),
+            ("session_update", 16), ("trade_closed", 17),
+        ]
+    ]  # fmt: skip
+    ack = RESUMED | {"id": "session"}
+    async with (
+        answering(closing_with(1000, ack, *told), event_stream(RESUMED, *told)) as url,
+        connect(url, session_id=6, since="6-10-e", types=types, transport=transport) as stream,
+    ):
+        messages = [await anext(stream) for _ in told]
+        assert stream.position == Position(6, 17, "e")
+    assert [message.gap for message in messages] == [
+        gap and Gap(Position(6, gap[0], "e"), Position(6, gap[1], "e")) for gap in gaps
+    ]
 
 
 @pytest.mark.usefixtures("quick")

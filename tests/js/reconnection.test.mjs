@@ -18,17 +18,27 @@ describe("reconnection", () => {
     assert.equal(states.at(-1).retryInMs, 0);
   });
 
-  it("starts over with short waits after a connection that worked", (t) => {
-    const { states } = following(t);
-    for (let attempt = 0; attempt < 5; attempt++) {
-      sockets.at(-1).drop();
-      t.mock.timers.tick(states.at(-1).retryInMs);
-    }
-    sockets.at(-1).open();
-    sockets.at(-1).ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true });
-    sockets.at(-1).drop(4001);
-    assert.equal(states.at(-1).retryInMs, 500);
-  });
+  for (const transport of ["ws", "sse"]) {
+    it(`starts over with short waits after a connection that held for 5 seconds, on ${transport}`, (t) => {
+      const { states } = following(t, { transport });
+      const made = transport === "ws" ? sockets : streams;
+      const position = { sessionId: 6, seq: 10, epoch: "e1", recovered: true };
+      const comeBack = () => {
+        t.mock.timers.tick(states.at(-1).retryInMs);
+        made.at(-1).open(position);
+        if (transport === "ws") made.at(-1).ack(position);
+      };
+      for (const wait of [500, 1000, 2000, 4000]) {
+        made.at(-1).drop();
+        assert.equal(states.at(-1).retryInMs, wait);
+        comeBack();
+        t.mock.timers.tick(4999); // answered, and lost again
+      }
+      t.mock.timers.tick(1);
+      made.at(-1).drop();
+      assert.equal(states.at(-1).retryInMs, 500);
+    });
+  }
 
   it("does not count a connection that was refused at once as one that worked", (t) => {
     const { client, states } = start(t);
@@ -55,7 +65,7 @@ describe("reconnection", () => {
     }
   });
 
-  for (const code of [1009, 4500, 4502, 4503, 4507, 4509]) {
+  for (const code of [1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]) {
     it(`does not come back after ${code}`, (t) => {
       const { states } = following(t);
       sockets[0].drop(code, "no");
@@ -65,7 +75,7 @@ describe("reconnection", () => {
     });
   }
 
-  for (const code of [1000, 1001, 1006, 1012, 4001, 4005, 4008, 4012, 4013, 4504]) {
+  for (const code of [1000, 1001, 1002, 1006, 1012, 4001, 4005, 4008, 4012, 4013, 4504]) {
     it(`comes back after ${code}`, (t) => {
       following(t);
       sockets[0].drop(code);
@@ -231,12 +241,16 @@ describe("SSE", () => {
     assert.equal(streams[1].url.searchParams.get("lastEventId"), "6-10-e1");
   });
 
-  it("emits a server_error as error and waits as long as it says", (t) => {
+  it("emits a server_error as error and waits as long as it says, and its back-off", (t) => {
     const { heard, states } = following(t, { transport: "sse" });
     streams[0].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 4000 });
     streams[0].drop();
     assert.deepEqual([heard.at(-1).type, heard.at(-1).command], ["error", undefined]);
-    assert.deepEqual([states.at(-1).detail, states.at(-1).retryInMs], ["the store is away", 4000]);
+    assert.deepEqual([states.at(-1).detail, states.at(-1).retryInMs], ["the store is away", 4500]);
+    t.mock.timers.tick(4500);
+    streams[1].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 0 });
+    streams[1].drop();
+    assert.equal(states.at(-1).retryInMs, 1000);
   });
 
   const problem = (status) => async () => new Response(

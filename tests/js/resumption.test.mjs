@@ -1,25 +1,36 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { figures, following, opened, sockets, start, streams } from "./fakes.mjs";
+import { figures, following, opened, sockets, start, streams, turn } from "./fakes.mjs";
+
+/** Follows session 6 up to event 10, lost its connection, and has a new one that did not answer. */
+function resuming(t) {
+  const started = following(t);
+  sockets[0].drop();
+  t.mock.timers.tick(500);
+  sockets[1].open();
+  return { ...started, position: { sessionId: 6, seq: 10, epoch: "e1" } };
+}
 
 describe("resumption", () => {
   it("is not set back by an event that overtakes a repeated command", (t) => {
     const { client, seqs } = following(t);
     const [socket] = sockets;
+    client.subscribeSession(6, { updateInterval: 500 });
     client.subscribePrices(["NIFTY"]);
-    socket.say({ type: "error", id: 2, code: "unavailable", message: "away", retryAfterMs: 100 });
-    t.mock.timers.tick(100);
-    const [, , session, prices] = socket.sent;
-    assert.equal(session.since, 10);
+    const [, refused, prices] = socket.sent;
+    socket.say({ type: "error", id: refused.id, code: "unavailable", message: "away", retryAfterMs: 100 });
+    socket.ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: [], unknown: ["NIFTY"] }, prices);
+    t.mock.timers.tick(2000);
+    const [, , , session, ...more] = socket.sent;
+    assert.deepEqual([session.since, session.updateInterval, more], [10, 500, []]);
     socket.say(opened(11));
     socket.ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true }, session);
     for (const seq of [11, 12]) socket.say(opened(seq));
     assert.deepEqual(seqs(), [11, 12]);
     // With everything answered, the server's word counts again.
-    socket.ack({ sessionId: 6, seq: 12, epoch: "e1", symbols: [], unknown: ["NIFTY"] }, prices);
     socket.drop();
-    t.mock.timers.tick(500);
+    t.mock.timers.tick(1000);
     sockets[1].open();
     assert.equal(sockets[1].sent.length, 1);
   });
@@ -81,6 +92,90 @@ describe("resumption", () => {
     sockets[0].ack({ sessionId: 6, seq: 4, epoch: "e1", recovered: true });
     sockets[0].say(opened(5));
     assert.deepEqual(seqs(), [5]);
+  });
+
+  it("is that of its own command, whatever is asked for before the answer", (t) => {
+    const { client, seqs, position } = resuming(t);
+    const gaps = [];
+    client.on("gap", (gap) => gaps.push(gap));
+    client.subscribeSession(999);
+    const [resumption, other] = sockets[1].sent;
+    assert.equal(resumption.since, 10);
+    sockets[1].ack({ ...position, seq: 13, recovered: true }, resumption);
+    for (const seq of [11, 12, 13]) sockets[1].say(opened(seq));
+    sockets[1].say({ type: "error", id: other.id, code: "not_found", message: "no session 999" });
+    sockets[1].say(opened(14));
+    assert.deepEqual(seqs(), [11, 12, 13, 14]);
+    assert.deepEqual(gaps, []);
+    assert.equal(client.position.seq, 14);
+  });
+
+  for (const options of [{ updateInterval: 500 }, { updateInterval: 500, since: 10, epoch: "e1" },
+    { types: ["trade_opened", "trade_closed"] }]) {
+    it(`does not go back behind an event that was on its way: ${JSON.stringify(options)}`, (t) => {
+      const { client, seqs } = following(t);
+      client.subscribeSession(6, options);
+      assert.equal(sockets[0].sent[1].since, 10);
+      sockets[0].say(opened(11));
+      sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true });
+      for (const seq of [11, 12]) sockets[0].say(opened(seq));
+      assert.deepEqual(seqs(), [11, 12]);
+    });
+  }
+
+  it("goes back where the page says so, once", (t) => {
+    const { client, seqs } = following(t);
+    client.subscribeSession(6, { since: 4, epoch: "e1" });
+    client.subscribeSession(6, { updateInterval: 500 });
+    const [, back, change] = sockets[0].sent;
+    assert.deepEqual([back.since, change.since], [4, 4]);
+    sockets[0].say(opened(11));
+    for (const command of [back, change]) {
+      sockets[0].ack({ sessionId: 6, seq: 4, epoch: "e1", recovered: true }, command);
+      for (const seq of [5, 6]) sockets[0].say(opened(seq));
+    }
+    assert.deepEqual(seqs(), [11, 5, 6]);
+  });
+
+  it("is kept by a change of options, on both transports", async (t) => {
+    const { client, seqs } = following(t, { transport: "sse" });
+    streams[0].say(opened(11));
+    client.subscribeSession(6, { updateInterval: 500 });
+    await turn();
+    const { searchParams } = streams[1].url;
+    assert.deepEqual([searchParams.get("lastEventId"), searchParams.get("updateInterval")], ["6-11-e1", "500"]);
+    streams[1].open({ sessionId: 6, seq: 11, epoch: "e1", recovered: true, updateInterval: 500 });
+    for (const seq of [11, 12]) streams[1].say(opened(seq));
+    client.use("ws");
+    sockets[0].open();
+    client.subscribeSession(6, { updateInterval: 1000 });
+    assert.deepEqual(sockets[0].sent.map(({ since, updateInterval }) => [since, updateInterval]),
+      [[12, 500], [12, 1000]]);
+    assert.deepEqual(seqs(), [11, 12]);
+  });
+
+  it("holds from the first answer on, though a change is under way when the line breaks", (t) => {
+    const { client } = start(t);
+    client.subscribeSession(6);
+    client.connect();
+    sockets[0].open();
+    client.subscribeSession(6, { updateInterval: 500 });
+    sockets[0].ack({ sessionId: 6, seq: 10, epoch: "e1" }, sockets[0].sent[0]);
+    sockets[0].drop();
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    assert.deepEqual([sockets[1].sent[0].since, sockets[1].sent[0].updateInterval], [10, 500]);
+  });
+
+  it("does not go with another session, nor with one that was left", (t) => {
+    const { client } = following(t);
+    client.subscribeSession(7, { updateInterval: 500 });
+    client.subscribeSession(6, { updateInterval: 500 });
+    client.unsubscribeSession();
+    client.subscribeSession(6, { updateInterval: 500 });
+    const sessions = sockets[0].sent.slice(1).filter(({ sessionId }) => sessionId);
+    assert.deepEqual(sessions.map(({ sessionId, since }) => [sessionId, since]),
+      [[7, undefined], [6, undefined], [6, undefined]]);
   });
 
   it("is not asked for by a fresh subscription of the same session", (t) => {

@@ -47,16 +47,40 @@ describe("subscriptions", () => {
     ]);
   });
 
-  it("that the server can't take now are sent again when it said", (t) => {
+  it("that the server can't take now are sent again when it said, with back-off", (t) => {
     const { client } = start(t);
     client.connect();
     sockets[0].open();
     client.subscribeSession(6);
-    sockets[0].say({ type: "error", id: 1, code: "unavailable", message: "the store is away", retryAfterMs: 700 });
-    t.mock.timers.tick(699);
-    assert.equal(sockets[0].sent.length, 1);
-    t.mock.timers.tick(1);
-    assert.deepEqual(sockets[0].sent[1], { type: "subscribe_session", id: 2, sessionId: 6 });
+    const waits = (wait) => {
+      const { sent } = sockets[0];
+      const before = sent.length;
+      sockets[0].say({ type: "error", id: sent.at(-1).id, code: "unavailable", message: "the store is away", retryAfterMs: 700 });
+      t.mock.timers.tick(wait - 1);
+      assert.equal(sent.length, before);
+      t.mock.timers.tick(1);
+      assert.deepEqual(sent.at(-1), { type: "subscribe_session", id: before + 1, sessionId: 6 });
+    };
+    for (const wait of [500, 1000, 2000, 4000, 5000, 5000]) waits(700 + wait);
+    t.mock.timers.tick(5000);
+    waits(1200);
+  });
+
+  it("that the server can't take now are not sent again once another has taken their place", (t) => {
+    const { client, heard } = following(t);
+    const [socket] = sockets;
+    const answer = (code) =>
+      socket.say({ type: "error", id: socket.sent.at(-1).id, code, message: code, retryAfterMs: 100 });
+    client.subscribeSession(98);
+    answer("unavailable");
+    client.subscribeSession(99);
+    t.mock.timers.tick(2000);
+    answer("not_found");
+    t.mock.timers.tick(2000);
+    assert.deepEqual(socket.sent.map(({ sessionId }) => sessionId), [6, 98, 99]);
+    assert.deepEqual(heard.slice(1).map(({ command }) => command), ["subscribe_session", "subscribe_session"]);
+    client.subscribeSession(6, { updateInterval: 500 });
+    assert.equal(socket.sent.at(-1).since, 10);
   });
 
   it("that were confirmed survive a line that broke before a change was refused", (t) => {
@@ -79,7 +103,7 @@ describe("subscriptions", () => {
     sockets[1].ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
     sockets[1].say(opened(11));
     sockets[1].drop();
-    t.mock.timers.tick(500);
+    t.mock.timers.tick(1000);
     sockets[2].open();
     assert.deepEqual(sockets[2].sent.map(({ sessionId, since, symbols }) => sessionId ? [sessionId, since] : symbols),
       [[6, 11], ["NIFTY"]]);

@@ -14,7 +14,7 @@ from vyomo_rt.client.events import EventParser
 from vyomo_rt.client.messages import Refused
 from vyomo_rt.client.subscription import PRICES_ID, SESSION_ID, Fields
 
-_FINAL_CLOSE_CODES = {1002, 1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
+_FINAL_CLOSE_CODES = {1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
 _FINAL_STATUSES = {400, 401, 403, 404, 421}
 _PATIENCE_S = 40.0
 """Without a byte until a connection counts as dead: the server pings, and writes keep-alives."""
@@ -24,13 +24,16 @@ _CLOSE_S = 2.0
 class Lost(Exception):
     """There is no connection, for now.
 
-    `delay_s`: when the server wants the next attempt. `blocked`: something on the way may not let
-    this transport through.
+    `delay_s`: how long the server wants a client to stay away at least. `spread`: that is another
+    time for each client. `blocked`: something on the way may not let this transport through.
     """
 
-    def __init__(self, reason: str, *, delay_s: float | None = None, blocked: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, delay_s: float = 0, spread: bool = False, blocked: bool = False
+    ) -> None:
         super().__init__(reason)
         self.delay_s = delay_s
+        self.spread = spread
         self.blocked = blocked
 
 
@@ -65,11 +68,16 @@ class WebSocket:
             try:
                 for name, fields in ((SESSION_ID, session), (PRICES_ID, prices)):
                     if fields:
-                        await ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
+                        await link.subscribe(name, fields)
             except BaseException:
                 await link.close()
                 raise
             return link
+
+    async def subscribe(self, name: str, fields: Fields) -> None:
+        """Send one of the two commands; its name is its id too. Raises Lost."""
+        with reasons():
+            await self._ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
 
     async def receive(self) -> str:
         """The next text. Raises Lost or Refused."""
@@ -173,7 +181,7 @@ def _refusal(
     if status in _FINAL_STATUSES:
         return Refused(message, code=code, status=status)
     retry_after = headers.get("Retry-After", "")
-    delay_s = float(retry_after) if retry_after.isdecimal() else None
+    delay_s = float(retry_after) if retry_after.isdecimal() else 0
     return Lost(message, delay_s=delay_s, blocked=True)
 
 

@@ -33,7 +33,8 @@ class Position(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Trade events that the server could not replay: those after `before`, up to `now`.
+    """Trade events that did not come and will not: those after `before`, up to `now`. The server
+    could not replay them, or left numbers out.
 
     With another epoch in `now` the history is another one, and nothing of the old one holds.
     ``GET /api/auto-trader/sessions/{id}/trades`` tells what is true.
@@ -49,8 +50,9 @@ class Message:
 
     Prices, money and percentages in `data` are Decimal, exactly the numbers that the server wrote;
     ids and counts are int. `seq` is the number of a trade event, in a ``session_update`` that of
-    the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` is in
-    the first message of the session, whatever its type, after a resumption that failed.
+    the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` says
+    what is missing before this message; after a resumption that failed it is in the first message
+    of the session, whatever its type.
     """
 
     type: str

@@ -15,7 +15,7 @@ from yarl import URL
 
 from vyomo_rt.client.links import EventStream, Lost, WebSocket, reasons
 from vyomo_rt.client.messages import Message, Position, Refused, State, Status, Transport
-from vyomo_rt.client.subscription import Fields, Subscription, parse
+from vyomo_rt.client.subscription import SESSION_ID, Fields, Subscription, parse
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,12 @@ OnStatus = Callable[[Status], object]
 
 _PASSING = {"unavailable", "rate_limited", "internal"}
 """Codes of errors that pass by themselves."""
+_STANDING = {401, 403}
+"""No proxy answers these just because the server restarts."""
 _NAMES: dict[Transport, str] = {"ws": "WebSocket", "sse": "SSE"}
 _BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 10.0
+_STEADY_S = 5.0
+"""What goes well for so long ends the back-off: to be answered, and lost again, does not."""
 _OPEN_S = 20.0
 """From the first packet to the server's first answer."""
 
@@ -130,7 +134,9 @@ class Stream:
         self._own_http: aiohttp.ClientSession | None = None
         self._link: WebSocket | EventStream | None = None
         self._attempt = 0
+        self._tried_at_s = 0.0
         self._retry_at_s = 0.0
+        self._repeat_at_s: float | None = None
         self._entered = False
         self._closed = asyncio.Event()
         self._on_status = on_status
@@ -164,13 +170,13 @@ class Stream:
                     yield await self.__anext__()
         finally:
             if not self._entered:
-                await _to_the_end(self.aclose())
+                await _to_the_end(self.aclose)
 
     async def __anext__(self) -> Message:
         """The next message; a call that is cancelled loses none. Raises Refused."""
         while not self._closed.is_set():
             try:
-                text = await (self._link.receive() if self._link else self._open())
+                text = await (self._receive(self._link) if self._link else self._open())
                 message = self._take(text)
             except Lost as lost:
                 if not self._closed.is_set():
@@ -200,6 +206,7 @@ class Stream:
 
     async def _drop(self) -> None:
         link, self._link = self._link, None
+        self._repeat_at_s = None
         if link is not None:
             await link.close()
 
@@ -225,12 +232,27 @@ class Stream:
                         raise
         except Refused as refused:
             # It may be a proxy that does not let a WebSocket through, or not just now.
-            from_between = self._transport == "ws" and (self._may_change or self._opened)
+            not_now = self._opened and refused.status not in _STANDING
+            from_between = self._transport == "ws" and (self._may_change or not_now)
             if refused.status is None or not from_between:
                 raise
             raise Lost(str(refused), blocked=True) from refused
         self._link = link
+        self._tried_at_s = asyncio.get_running_loop().time()
         return text
+
+    async def _receive(self, link: WebSocket | EventStream) -> str:
+        """The next text; meanwhile a command that was refused for now is sent again."""
+        if self._repeat_at_s is not None and isinstance(link, WebSocket):
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._repeat_at_s:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._repeat_at_s):
+                        return await link.receive()
+            await link.subscribe(SESSION_ID, self._subscription.commands()[0])
+            self._repeat_at_s = None
+            self._tried_at_s = loop.time()
+        return await link.receive()
 
     def _take(self, text: str) -> Message | None:
         """What the program gets of a text. Raises Lost or Refused where the text means that."""
@@ -241,26 +263,34 @@ class Stream:
         match message["type"]:
             case "ack":
                 self._subscription.acknowledge(message.get("id"), message["result"])
-                if self._status.state == "connecting":
+                if self._status.state != "open":
                     self._opened, self._may_change = True, False
-                    self._attempt = 0
                     self._report("open", self._base.authority)
                 return None
             case "error":
-                raise self._refusal(message)
+                self._take_error(message)
+                return None
             case "server_shutdown":
                 delay_s = float(message["data"]["reconnectAfterMs"]) / 1000
-                raise Lost("the server shuts down", delay_s=delay_s)
+                raise Lost("the server shuts down", delay_s=delay_s, spread=True)
             case _:
                 return self._subscription.deliver(message)
 
-    def _refusal(self, error: Fields) -> Lost | Refused:
+    def _take_error(self, error: Fields) -> None:
+        """Repeat later what is refused for now. Raises Lost or Refused where it is not that."""
         # An SSE stream that has begun was accepted: what it says before its end will pass.
         if self._transport == "ws" and error.get("code") not in _PASSING:
-            return Refused(error["message"], code=error.get("code"))
-        retry_after_ms = error.get("retryAfterMs")
-        delay_s = None if retry_after_ms is None else float(retry_after_ms) / 1000
-        return Lost(error["message"], delay_s=delay_s)
+            raise Refused(error["message"], code=error.get("code"))
+        lost = Lost(error["message"], delay_s=float(error.get("retryAfterMs") or 0) / 1000)
+        if self._transport == "sse" or error.get("id") != SESSION_ID:
+            raise lost
+        # The link stays, for the prices.
+        delay_s = self._delay_s(lost)
+        self._repeat_at_s = asyncio.get_running_loop().time() + delay_s
+        if self._status.state == "open":
+            log.warning("the session is asked for again in %.1f s: %s", delay_s, lost)
+        else:
+            self._report("waiting", str(lost), delay_s)
 
     async def _wait(self, lost: Lost) -> None:
         """Drop the connection, and decide when and how there will be another."""
@@ -271,17 +301,24 @@ class Stream:
             if self._failed_opens % 2 == 0:
                 self._transport = "sse" if self._transport == "ws" else "ws"
                 reason = f"{reason}; trying {_NAMES[self._transport]}"
-        delay_s = max(retry_s, self._back_off_s()) if lost.delay_s is None else lost.delay_s
+        delay_s = self._delay_s(lost, retry_s)
         self._retry_at_s = asyncio.get_running_loop().time() + delay_s
         self._report("waiting", reason, delay_s)
         # Last, because it takes a while, in which this call may be cancelled.
         await self._drop()
 
-    def _back_off_s(self) -> float:
-        """Full jitter: clients that were cut together don't come back together."""
+    def _delay_s(self, lost: Lost, retry_s: float = 0.0) -> float:
+        """Full jitter: clients that were cut together don't come back together, and those that
+        the server told the same delay neither.
+        """
+        if lost.spread:
+            return lost.delay_s
+        steady_s = asyncio.get_running_loop().time() - self._tried_at_s
+        if self._status.state == "open" and steady_s >= _STEADY_S:
+            self._attempt = 0
         most_s = min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** min(self._attempt, 10))
         self._attempt += 1
-        return random.uniform(0, most_s)  # noqa: S311
+        return max(lost.delay_s, retry_s) + random.uniform(0, most_s)  # noqa: S311
 
     def _report(self, state: State, detail: str, delay_s: float | None = None) -> None:
         self._status = Status(state, self._transport, detail, delay_s)
@@ -290,14 +327,17 @@ class Stream:
             self._on_status(self._status)
 
 
-async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+async def _to_the_end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Close though the iteration is left by ``break``, and the program right after.
 
-    Before Python 3.13 GeneratorExit then comes into the middle of the closing.
+    Before Python 3.13 GeneratorExit then comes into the middle of the closing. uvloop's end of a
+    program cancels it, maybe before it has begun.
     """
-    task = asyncio.ensure_future(closing)
+    task = asyncio.ensure_future(close())
     try:
         await asyncio.shield(task)
-    except GeneratorExit:
-        await task
+    except (GeneratorExit, asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
+            await task
+        await close()
         raise

@@ -13,7 +13,8 @@ log = logging.getLogger(__name__)
 
 PRICES_ID = "prices"
 SESSION_ID = "session"
-_SESSION_TYPES = {"session_update", "pnl_update", "trade_opened", "trade_closed"}
+_EVENT_TYPES = {"trade_opened", "trade_closed"}
+_SESSION_TYPES = {"session_update", "pnl_update"} | _EVENT_TYPES
 _EXACT = {
     "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "winRate",
@@ -56,23 +57,35 @@ class Subscription:
         if result["recovered"]:
             self.position = before._replace(epoch=now.epoch)
         else:
-            self._gap = Gap(self._gap.before if self._gap else before, now)
-            log.warning("trade events after %s can't be replayed: now at %s", *self._gap)
+            self._missed(before, now)
 
     def deliver(self, message: Fields) -> Message | None:
         """Move the position on; None for a trade event that was delivered before."""
         type_, data, seq = message["type"], message.get("data", {}), message.get("seq")
         gap = None
         if type_ in _SESSION_TYPES:
-            if seq is not None and self.position is not None:
-                if seq <= self.position.seq and type_ != "session_update":
+            before = self.position
+            if seq is not None and before is not None:
+                if seq <= before.seq and type_ != "session_update":
                     return None
-                self.position = self.position._replace(seq=max(seq, self.position.seq))
+                unseen = seq if type_ == "session_update" else seq - 1
+                if self._wants_all_events and unseen > before.seq:
+                    self._missed(before, before._replace(seq=unseen))
+                self.position = before._replace(seq=max(seq, before.seq))
             gap, self._gap = self._gap, None
         for name in _EXACT.intersection(data):
             if isinstance(data[name], int):
                 data[name] = Decimal(data[name])
         return Message(type_, data, seq, message.get("recovered"), gap)
+
+    @property
+    def _wants_all_events(self) -> bool:
+        types = self._session.get("types")
+        return types is None or _EVENT_TYPES.issubset(types)
+
+    def _missed(self, before: Position, now: Position) -> None:
+        self._gap = Gap(self._gap.before if self._gap else before, now)
+        log.warning("trade events after %s did not come: now at %s", *self._gap)
 
 
 def parse(text: str) -> Fields:

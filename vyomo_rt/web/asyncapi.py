@@ -25,7 +25,7 @@ _ABOUT = (
 _MEND = "Do not come back before the client is mended."
 _BACK_OFF = "Come back, with back-off."
 CLOSE_CODES = {
-    CloseReason.PROTOCOL_ERROR: f"A frame broke RFC 6455. {_MEND}",
+    CloseReason.PROTOCOL_ERROR: f"A frame broke RFC 6455; it may have been a proxy. {_BACK_OFF}",
     CLOSE_UNSUPPORTED: f"A binary frame. {_MEND}",
     CloseReason.INVALID_FRAME_PAYLOAD_DATA: f"Text that is not UTF-8. {_MEND}",
     CLOSE_TOO_BIG: f"A message longer than allowed. {_MEND}",
