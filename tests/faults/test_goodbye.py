@@ -61,7 +61,7 @@ class Client(asyncio.Protocol):
             if self._stuck:
                 self.transport.pause_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.ended.set_result(None)
 
     def messages(self) -> tuple[list[Message], int | None]:
