@@ -64,6 +64,16 @@ def test_it_is_late_once_no_tick_came_for_longer_than_promised(ingest: Ingest) -
     )
 
 
+def test_it_is_late_if_no_tick_comes_after_the_clock_was_set_back(ingest: Ingest) -> None:
+    ingest.book.accept("NIFTY", 1)
+    ingest.poll_after(0)
+    back_ms = -3_600_000
+    late = status(FeedState.DEGRADED, "no tick since 2026-02-02T02:40:00.000Z", after_ms=back_ms)
+    assert ingest.poll_after(back_ms) == late
+    ingest.book.accept("NIFTY", 1)
+    assert ingest.poll_after(0) == status(FeedState.LIVE, "prices are coming in", after_ms=back_ms)
+
+
 def test_refused_ticks_and_restored_prices_do_not_count_as_life(ingest: Ingest) -> None:
     ingest.book.accept("NIFTY", 1)
     kept = ingest.book.quotes()

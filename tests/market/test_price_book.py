@@ -162,6 +162,18 @@ def test_a_server_clock_that_is_set_back_does_not_stop_the_prices(desk: Desk) ->
     assert not desk.held().stale
 
 
+def test_a_price_that_nobody_renews_after_the_clock_was_set_back_is_stale(desk: Desk) -> None:
+    """Else it would be fresh for another hour, and trades be opened on it."""
+    desk.book.accept("NIFTY", 101)
+    desk.now_ms -= MAX_AHEAD_MS
+    assert not desk.held().stale, "so little may be the clock's correction"
+    desk.now_ms -= HOUR_MS
+    assert desk.held().stale
+    assert desk.book.quotes()[0].stale
+    assert desk.book.accept("NIFTY", 101) is None
+    assert not desk.held().stale
+
+
 def test_restored_prices_are_stale_until_a_tick_renews_them(desk: Desk) -> None:
     kept = [Quote(s, 105, START_MS - 1, "ingest", stale=False) for s in ("NIFTY", "SBIN", "TCS")]
     desk.book.accept("TCS", 106)

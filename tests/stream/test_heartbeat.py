@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.stream.virtual import turns, virtually
+from tests.stream.virtual import VirtualLoop, turns, virtually
 from tests.stream.world import Client, World
 from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG, Heartbeat
 from vyomo_rt.stream.hub import CLOSE_SLOW
@@ -168,6 +168,38 @@ def test_a_paused_client_too_many_events_behind_is_closed_although_it_reads() ->
                 await world.wait(100 if number < 21 else 1100)
             assert over_ws.closed_with == CLOSE_SLOW
             assert client.closed_with is None
+
+    virtually(story())
+
+
+def test_after_the_whole_machine_slept_nobody_is_closed_and_signs_of_life_go_on_as_before() -> None:
+    """Not even who was to answer a ping, or had to read, when it fell asleep."""
+
+    async def story() -> None:
+        async with beating() as (world, heart):
+            awaited, stuck = Socket(world, Framing.WS, 5.0), Socket(world, Framing.WS)
+            others = [Socket(world, framing) for framing in Framing for _ in range(10)]
+            for client in (awaited, stuck, *others):
+                heart.add(client.peer)
+            await stuck.ask("subscribe_session", sessionId=SESSION, updateInterval=100)
+            stuck.wire.room = 0
+            await world.wait(5000)
+            stuck.wire.take(1)
+            await asyncio.sleep(21)
+            assert awaited.peer.awaiting_pong
+            signs = sum(len(client.pinged_at_s) for client in others)
+            stuck.closed_with = None
+
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.now_s += 600
+            awaited.pong_after_s = 0.05
+            loop.call_later(1.5, awaited._answer)
+            await turns(20)
+            assert sum(len(client.pinged_at_s) for client in others) == signs, "no burst"
+            await asyncio.sleep(60)
+            assert {client.closed_with for client in (awaited, *others)} == {None}
+            assert sum(len(client.pinged_at_s) for client in others) > signs
 
     virtually(story())
 

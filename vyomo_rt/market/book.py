@@ -180,7 +180,9 @@ class PriceBook:
 
     def _judged(self, quote: Quote, now_ms: int) -> Quote:
         fresh_since_ms = self._fresh_since_ms.get(quote.symbol, _NEVER_MS)
-        stale = now_ms - fresh_since_ms > self._fresh_for_ms
+        # A moment far ahead is from before the server's clock was set back: obeying it would
+        # make the price fresh until the clock is there again.
+        stale = not -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
         return quote if quote.stale == stale else replace(quote, stale=stale)
 
 

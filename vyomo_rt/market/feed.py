@@ -7,7 +7,7 @@ from typing import Protocol
 
 from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
-from vyomo_rt.market.book import PriceBook
+from vyomo_rt.market.book import MAX_AHEAD_MS, PriceBook
 
 Accept = Callable[[str, int, int | None], str | None]
 """``PriceBook.accept``: symbol, price and moment in, reason for a refusal out."""
@@ -95,7 +95,8 @@ class FeedMonitor:
         last_ms = self._book.last_accepted_ms
         if last_ms is None:
             return FeedState.DEGRADED, "waiting for the first tick"
-        if now_ms - last_ms > self._feed.fresh_for_ms:
+        # Far ahead is a moment from before the server's clock was set back: it tells nothing.
+        if not -MAX_AHEAD_MS <= now_ms - last_ms <= self._feed.fresh_for_ms:
             # Names a moment, not an age, so that it stays true without being sent again.
             return FeedState.DEGRADED, f"no tick since {iso(last_ms)}"
         return FeedState.LIVE, "prices are coming in"

@@ -40,17 +40,28 @@ class Heartbeat:
         self._due: dict[Framing, deque[tuple[float, Peer]]] = {f: deque() for f in Framing}
         self._pongs_due: deque[tuple[float, Peer]] = deque()
         self._stalls: dict[Peer, tuple[float, int, int]] = {}
+        self._lost_s = 0.0
+
+    def _time_s(self) -> float:
+        """The loop's time without that in which this process stood still: no client is to blame."""
+        return asyncio.get_running_loop().time() - self._lost_s
 
     def add(self, peer: Peer) -> None:
         """Begin with a new peer; one that has left is dropped when its turn comes."""
         interval_s = self._interval_s[peer.framing]
-        self._due[peer.framing].append((_time_s() + interval_s, peer))
+        self._due[peer.framing].append((self._time_s() + interval_s, peer))
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            due_s = self._time_s() + self._sweep_s
             await asyncio.sleep(self._sweep_s)
-            now_s = _time_s()
+            late_s = self._time_s() - due_s
+            if late_s > self._sweep_s:
+                # The machine was asleep, or the process stopped. What came in meanwhile, pongs
+                # too, is still to be read.
+                self._lost_s += late_s
+            now_s = self._time_s()
             self._close_unanswered(now_s)
             for queue in self._due.values():
                 self._send_due(queue, now_s)
@@ -91,7 +102,3 @@ class Heartbeat:
 
 def _is_far_behind(peer: Peer) -> bool:
     return peer.topic is not None and not peer.topic.log.within_reach(peer.cursor)
-
-
-def _time_s() -> float:
-    return asyncio.get_running_loop().time()

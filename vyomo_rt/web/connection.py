@@ -27,6 +27,36 @@ CLOSE_ERRORS = 4509
 _MAX_ERRORS = 100
 _ERROR_WINDOW_S = 60.0
 _CLOSE_TIMEOUT_S = 1.0
+_PIECE_BYTES = 256
+_SLICE_S, _REST_S = 0.001, 0.002
+
+
+class Backlog:
+    """Connections that sent more than is read at once: served in turn, a third of the time.
+
+    However many clients send however much, the others wait for a slice of it at most, and
+    the threads of the driver, which need the interpreter as well, get on with the trades.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[WebSocketConnection] = deque()
+        self._is_due = False
+
+    def add(self, connection: WebSocketConnection) -> None:
+        self._waiting.append(connection)
+        self._continue()
+
+    def _continue(self) -> None:
+        if self._waiting and not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_later(_REST_S, self._serve)
+
+    def _serve(self) -> None:
+        until_s = monotonic() + _SLICE_S
+        while self._waiting and monotonic() < until_s:
+            self._waiting.popleft().read_on()
+        self._is_due = False
+        self._continue()
 
 
 @dataclass(frozen=True)
@@ -39,6 +69,7 @@ class Streaming:
     max_message_bytes: int
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    backlog: Backlog = field(default_factory=Backlog)
 
     async def close_all(self, timeout_s: float) -> None:
         """Wait until every connection has ended; drop those that have not when the time is up."""
@@ -135,38 +166,81 @@ class WebSocketConnection(Connection):
     """A WebSocket: texts are commands, carried out strictly in order.
 
     While a command waits for the store, or the client does not read what it
-    gets, its further texts stay in the socket.
+    gets, its further texts stay in the socket. What came in is read in pieces,
+    so that a flood holds up nobody else.
     """
 
-    __slots__ = ("_errors", "_errors_since_s", "_inbound", "_inbox", "_pending")
+    __slots__ = (
+        "_errors",
+        "_errors_since_s",
+        "_has_turn",
+        "_inbound",
+        "_inbox",
+        "_pending",
+        "_unread",
+    )
 
     def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
         super().__init__(transport, Framing.WS, address, streaming)
         # Parser and inbox exist only while something is half received or waits.
         self._inbound: Inbound | None = None
         self._inbox: deque[str] | None = None
+        self._unread = b""
+        self._has_turn = False
         self._pending: asyncio.Future[bool] | None = None
         self._errors = 0
         self._errors_since_s = 0.0
 
     def data_received(self, data: bytes) -> None:
-        inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
-        self._inbound = inbound
-        try:
-            for event in inbound.receive(data):
-                self._handle(inbound, event)
-        except Violation as violation:
-            self.close(violation.code, violation.reason)
-        if inbound.idle and not self._ended:
-            self._inbound = None
+        self._unread += data
+        if not self._has_turn:
+            self.read_on()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._pause_reading()
+        self._go_on()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._run_inbox()
+        self._go_on()
+
+    @property
+    def _must_wait(self) -> bool:
+        """Whether what else the client sent has to wait, for the store or for the client itself."""
+        waits = self._inbox or self._pending is not None or self.peer.paused
+        return bool(waits) and not self._ended
+
+    def _go_on(self) -> None:
+        """Read what follows, from memory or from the socket, when its time has come."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if self._unread or self._must_wait:
+            if transport.is_reading():
+                transport.pause_reading()
+            if not (self._must_wait or self._has_turn):
+                self._has_turn = True
+                self._streaming.backlog.add(self)
+        elif not transport.is_reading():
+            transport.resume_reading()
+
+    def read_on(self) -> None:
+        """Parse a piece of what came, unless the client has to wait; the rest comes later."""
+        self._has_turn = False
+        if not (self._must_wait or self._transport.is_closing()):
+            piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
+            self._inbound = inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
+            try:
+                for event in inbound.receive(piece):
+                    self._handle(inbound, event)
+            except Violation as violation:
+                self.close(violation.code, violation.reason)
+            except Exception as error:
+                self._fail(error)
+            if inbound.idle and not self._ended:
+                self._inbound = None
+        self._go_on()
 
     def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
         if isinstance(event, CloseConnection):
@@ -193,22 +267,21 @@ class WebSocketConnection(Connection):
             else:
                 self._pending = asyncio.ensure_future(outcome)
                 self._pending.add_done_callback(self._pending_done)
-        if self._inbox or self._pending is not None or self.peer.paused:
-            self._pause_reading()
-        else:
-            self._inbox = None
-            if not self._transport.is_closing() and not self._transport.is_reading():
-                self._transport.resume_reading()
+        self._inbox = self._inbox or None
 
     def _pending_done(self, pending: asyncio.Future[bool]) -> None:
         self._pending = None
         if error := pending.exception():
-            name = f"{self.peer.framing.label} {self.peer.id}"
-            log.error("%s: a command failed", name, exc_info=error)
-            self.close(CLOSE_FAILED, "the server failed: its log says why")
+            self._fail(error)
             return
         self._count_error(pending.result())
         self._run_inbox()
+        self._go_on()
+
+    def _fail(self, error: BaseException) -> None:
+        name = f"{self.peer.framing.label} {self.peer.id}"
+        log.error("%s: a command failed", name, exc_info=error)
+        self.close(CLOSE_FAILED, "the server failed: its log says why")
 
     def _count_error(self, succeeded: bool) -> None:
         if succeeded:
@@ -219,10 +292,6 @@ class WebSocketConnection(Connection):
         self._errors += 1
         if self._errors >= _MAX_ERRORS:
             self.close(CLOSE_ERRORS, f"{_MAX_ERRORS} errors in a minute")
-
-    def _pause_reading(self) -> None:
-        if not self._ended and not self._transport.is_closing() and self._transport.is_reading():
-            self._transport.pause_reading()
 
     def _finish(self, inbound: Inbound, event: CloseConnection) -> None:
         """The client closes, or answers our close."""
@@ -236,5 +305,4 @@ class WebSocketConnection(Connection):
         """Send the close frame; the client's answer, or the timeout, ends the connection."""
         inbound = self._inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
         self._transport.write(inbound.close(code, reason))
-        if not self._transport.is_reading() and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._go_on()

@@ -1,0 +1,330 @@
+"""Who uses a soaked server as they should: writers, watchers that resume, and a price feed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+from soak_truth import SessionTruth, Truth, Violated
+from target import API
+from yarl import URL
+
+from vyomo_rt.client.links import EventStream, Lost, WebSocket
+from vyomo_rt.client.messages import Refused
+from vyomo_rt.client.subscription import SESSION_ID
+
+SYMBOLS = ("NIFTY", "BANKNIFTY", "FINNIFTY", "RELIANCE", "TCS", "INFY")
+_PRICES = (22150.5, 48000.0, 21000.0, 2900.0, 3900.0, 1500.0)
+MANY = [f"S{number}" for number in range(300)]
+"""So many prices fill a socket soon when nobody reads them."""
+SLOW_TIMEOUT_S = 2.0
+_AWAY = (aiohttp.ClientError, OSError, TimeoutError)
+_TIMEOUT = aiohttp.ClientTimeout(total=15)
+_PASSING = {"unavailable", "limit_exceeded", "internal"}
+
+
+class _Page(msgspec.Struct):
+    events: list[msgspec.Raw]
+
+
+class Site:
+    """The address of the server that is soaked, and whether it is disturbed on purpose."""
+
+    def __init__(self, http: aiohttp.ClientSession, rng: random.Random) -> None:
+        self.http = http
+        self.rng = rng
+        self.url = ""
+        self.stopping = asyncio.Event()
+        self._disturbances = 0
+        self._is_disturbed = False
+
+    @contextmanager
+    def disturbed(self) -> Iterator[None]:
+        """Meanwhile connections may be lost and requests not answered."""
+        self._disturbances += 1
+        self._is_disturbed = True
+        try:
+            yield
+        finally:
+            self._is_disturbed = False
+
+    @property
+    def calm(self) -> int | None:
+        """The same number as long as nothing disturbs the server; None while something does."""
+        return None if self._is_disturbed else self._disturbances
+
+    async def call(
+        self, method: str, path: str, body: Any = None, key: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of a call. Raises one of the errors of a server that is away."""
+        headers = {"Idempotency-Key": key} if key else {}
+        data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
+        async with self.http.request(
+            method, f"{self.url}{API}{path}", data=data, headers=headers, timeout=_TIMEOUT
+        ) as response:
+            return response.status, msgspec.json.decode(await response.read())
+
+    async def events(self, session_id: int, since: int) -> tuple[int, list[bytes]]:
+        """Status and texts of a session's stored events after a number, as bytes."""
+        path = f"/sessions/{session_id}/events?since={since}"
+        async with self.http.get(f"{self.url}{API}{path}", timeout=_TIMEOUT) as response:
+            if response.status != 200:
+                return response.status, []
+            page = msgspec.json.decode(await response.read(), type=_Page)
+            return 200, [bytes(event) for event in page.events]
+
+    async def until_answered(
+        self, path: str, body: Any, key: str, good: set[int]
+    ) -> tuple[int, dict[str, Any]]:
+        """Repeat a request under its key until it is answered with more than *try again*."""
+        while True:
+            try:
+                status, answer = await self.call("POST", path, body, key)
+            except _AWAY:
+                status, answer = 503, {}
+            except msgspec.DecodeError as error:
+                raise Violated(f"answers are JSON: POST {path}: {error}") from error
+            if status in good:
+                return status, answer
+            if status != 503:
+                raise Violated(f"a right request is not refused: POST {path}: {status} {answer}")
+            await asyncio.sleep(self.rng.uniform(0.02, 0.2))
+
+
+class Writer:
+    """Opens and closes trades one after the other, each request until it is answered."""
+
+    def __init__(self, number: int, site: Site, truth: SessionTruth, feed: Feed) -> None:
+        self._name = f"writer {number}"
+        self._site = site
+        self._truth = truth
+        self._feed = feed
+
+    async def run(self) -> None:
+        """Until the soak stops; what was begun is ended."""
+        count, rng = 0, self._site.rng
+        while not self._site.stopping.is_set():
+            count += 1
+            opening = f"{self._name} opens {count}"
+            order = self._order(rng)
+            path = f"/sessions/{self._truth.session_id}/trades"
+            _, trade = await self._site.until_answered(path, order, opening, {201})
+            self._truth.acknowledge_opening(opening, trade["tradeId"])
+            await asyncio.sleep(rng.uniform(0.02, 0.6))
+            if rng.random() < 0.9:
+                await self._close(trade["tradeId"], f"{self._name} closes {count}")
+            if rng.random() < 0.1:
+                _, trade = await self._site.until_answered(path, order, opening, {201})
+                self._truth.acknowledge_opening(opening, trade["tradeId"])
+
+    def _order(self, rng: random.Random) -> dict[str, Any]:
+        symbol = rng.choice(SYMBOLS)
+        price = self._feed.prices[symbol]
+        order = {"symbol": symbol, "quantity": rng.randint(1, 100), "entryPrice": price}
+        if rng.random() < 0.3:
+            order |= {"stopLoss": round(price * 0.998, 2), "target": round(price * 1.002, 2)}
+        return order
+
+    async def _close(self, trade_id: int, key: str) -> None:
+        body = {}
+        if self._site.rng.random() < 0.5:
+            body["price"] = self._site.rng.randrange(9_000, 2_500_000) / 100
+        path = f"/trades/{trade_id}/close"
+        status, answer = await self._site.until_answered(path, body, key, {200, 409})
+        trade = answer if status == 200 else answer.get("trade")
+        if trade is None:
+            raise Violated(f"a right request is not refused: POST {path}: {status} {answer}")
+        self._truth.closed[trade_id] = trade
+
+
+class Watcher:
+    """Watches a session over one connection after the other, on either transport.
+
+    It stays for a while, or is cut off, or dozes until the server must have closed it as too
+    slow; and it always comes back with the number of the last event that it has seen.
+    """
+
+    def __init__(self, site: Site, truth: SessionTruth, counts: Counter[str]) -> None:
+        self.position: int | None = None
+        self._epoch = ""
+        self._site = site
+        self._truth = truth
+        self._counts = counts
+        self._since: int | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        rng = self._site.rng
+        while True:
+            kind = rng.choice((WebSocket, EventStream))
+            dozes = rng.random() < 0.15
+            try:
+                await self._visit(kind, dozes, rng.uniform(0.5, 6))
+            except (Lost, TimeoutError):
+                await asyncio.sleep(rng.uniform(0.05, 0.4))
+            except Refused as refused:
+                raise Violated(f"a right subscription is not refused: {refused}") from refused
+
+    async def _visit(
+        self, kind: type[WebSocket] | type[EventStream], dozes: bool, stay_s: float
+    ) -> None:
+        session: dict[str, Any] = {"sessionId": self._truth.session_id, "updateInterval": 500}
+        self._since = self.position
+        if self.position is not None:
+            session |= {"since": self.position, "epoch": self._epoch}
+        symbols = MANY if dozes else list(SYMBOLS)
+        prices = {"symbols": symbols, "priceInterval": 100 if dozes else 500}
+        async with asyncio.timeout(15):
+            link = await kind.open(self._site.http, URL(self._site.url), session, prices)
+        self._counts[f"connections over {'SSE' if kind is EventStream else 'WebSocket'}"] += 1
+        try:
+            if dozes:
+                await self._doze(link)
+            else:
+                await self._read(link, stay_s)
+        finally:
+            await link.close()
+
+    async def _doze(self, link: WebSocket | EventStream) -> None:
+        """Read nothing for so long that the server must close; then see that it did."""
+        calm = self._site.calm
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._site.stopping.wait(), 2 * SLOW_TIMEOUT_S + 2)
+            return
+        try:
+            await self._read(link, 4.0)
+        except Lost:
+            self._counts["slow ones closed"] += 1
+            raise
+        if calm is not None and self._site.calm == calm:
+            raise Violated("who does not read is closed: a watcher was still connected")
+
+    async def _read(self, link: WebSocket | EventStream, for_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                while True:
+                    self._take(await link.receive())
+
+    def _take(self, text: str) -> None:
+        message = msgspec.json.decode(text)
+        match message["type"]:
+            case "ack" if message.get("id") in (None, SESSION_ID):
+                self._acknowledged(message["result"])
+            case "trade_opened" | "trade_closed":
+                self._see(message["seq"], text)
+            case "session_update" if message["seq"] > (self.position or 0):
+                raise Violated(
+                    f"figures are never ahead of their events: {message['seq']} after event "
+                    f"{self.position} of session {self._truth.session_id}"
+                )
+            case "error" if message["code"] in _PASSING:
+                raise Lost(message["message"])
+            case "error":
+                raise Violated(f"a right subscription is not refused: {text}")
+            case "server_shutdown":
+                raise Lost("the server shuts down")
+
+    def _acknowledged(self, result: dict[str, Any]) -> None:
+        self._epoch = result["epoch"]
+        if self._since is None:
+            self.position = result["seq"]
+        elif not result["recovered"]:
+            raise Violated(
+                f"who comes back resumes: event {self._since} of session "
+                f"{self._truth.session_id} was no place to go on from"
+            )
+        else:
+            self._counts["resumptions"] += 1
+
+    def _see(self, seq: int, text: str) -> None:
+        if self.position is None or seq != self.position + 1:
+            raise Violated(
+                f"every watcher sees every event once and in order: after {self.position} "
+                f"came {seq} of session {self._truth.session_id}"
+            )
+        self.position = seq
+        self._counts["events seen"] += 1
+        self._truth.tell(seq, text.encode())
+
+
+class Feed:
+    """Pushes prices that walk at random, and can be told to misbehave."""
+
+    def __init__(self, site: Site) -> None:
+        self.prices = dict(zip(SYMBOLS, _PRICES, strict=True))
+        self.pause_until_s = 0.0
+        self._site = site
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        rng = self._site.rng
+        while True:
+            await asyncio.sleep(0.25)
+            if asyncio.get_running_loop().time() < self.pause_until_s:
+                continue
+            for symbol, price in self.prices.items():
+                self.prices[symbol] = round(price * (1 + rng.gauss(0, 0.0005)), 2)
+            ticks = [{"symbol": symbol, "price": price} for symbol, price in self.prices.items()]
+            ticks += [{"symbol": symbol, "price": rng.randint(100, 110)} for symbol in MANY]
+            await self.push(ticks, accepted=len(ticks))
+
+    async def push(self, ticks: Any, *, accepted: int) -> None:
+        """Post ticks, and see that so many are accepted; a server that is away gets none."""
+        try:
+            status, answer = await self._site.call("POST", "/ticks", ticks)
+        except _AWAY:
+            return
+        taken = answer.get("accepted", 0)
+        if status not in (200, 400) or taken != accepted:
+            raise Violated(
+                f"right ticks are taken, wrong ones are not: {status} {str(answer)[:300]}, "
+                f"to be accepted were {accepted}"
+            )
+
+    def ticks(self, factor: float = 1.0, **more: Any) -> list[dict[str, Any]]:
+        """A tick of each symbol at its price times a factor."""
+        return [
+            {"symbol": symbol, "price": round(price * factor, 2)} | more
+            for symbol, price in self.prices.items()
+        ]
+
+    async def hiccup(self, kind: str) -> None:
+        """Misbehave once."""
+        match kind:
+            case "pause":
+                self.pause_until_s = asyncio.get_running_loop().time() + 3
+            case "repeats":
+                await self.push(self.ticks() * 20, accepted=20 * len(SYMBOLS))
+            case "back in time":
+                hour_ago_ms = round(time.time() * 1000) - 3_600_000
+                ticks = self.ticks() + self.ticks(ts=hour_ago_ms)
+                await self.push(ticks, accepted=len(SYMBOLS))
+            case "no prices":
+                await self.push(b'[{"symbol":"NIFTY","price":NaN}]', accepted=0)
+                await self.push(self.ticks(factor=0), accepted=0)
+                await self.push(self.ticks(factor=-1), accepted=0)
+            case "misprints":
+                factor = self._site.rng.choice((0.6, 1.4))
+                ticks = self.ticks() + self.ticks(factor) + self.ticks()
+                await self.push(ticks, accepted=len(ticks))
+            case "burst":
+                for _ in range(5):
+                    await self.push((self.ticks() * 166)[:990], accepted=990)
+
+
+HICCUPS = ("pause", "repeats", "back in time", "no prices", "misprints", "burst")
+
+
+async def guarded(truth: Truth, actor: Awaitable[None]) -> None:
+    """Run an actor; what it finds violated ends the soak."""
+    try:
+        await actor
+    except Violated as violated:
+        truth.violate(violated)

@@ -1,0 +1,194 @@
+"""What a soaked server has acknowledged, told and stored, and whether these agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import msgspec
+
+CAPITAL = 10_000_000
+_MOST_MOVE = Fraction(1, 4)
+"""No true price of the soak's feed moves so far from a trade's entry; its misprints do."""
+_IST = timezone(timedelta(hours=5, minutes=30))
+
+
+class Violated(Exception):
+    """An invariant does not hold; the text names it and what was found."""
+
+
+class Event(NamedTuple):
+    """A stored trade event."""
+
+    text: bytes
+    seq: int
+    type: str
+    data: dict[str, Any]
+
+
+class Acknowledged(NamedTuple):
+    """What the server has said of a session up to some moment."""
+
+    opened: dict[str, int]
+    closed: dict[int, dict[str, Any]]
+    told_upto: int
+
+
+class SessionTruth:
+    """One session: its stored events as far as they were fetched, and what is known beside."""
+
+    def __init__(self, session_id: int) -> None:
+        self.session_id = session_id
+        self.stored: list[Event] = []
+        self.told: dict[int, bytes] = {}
+        """The text of each event that a watcher got, by number."""
+        self.opened: dict[str, int] = {}
+        """The trade of each acknowledged opening, by its key."""
+        self.closed: dict[int, dict[str, Any]] = {}
+        """The answer to each acknowledged close, by trade."""
+        self._checked_told = 0
+
+    @property
+    def newest_seq(self) -> int:
+        return len(self.stored)
+
+    def acknowledge_opening(self, key: str, trade_id: int) -> None:
+        if self.opened.setdefault(key, trade_id) != trade_id:
+            raise Violated(
+                f"a retry opens nothing twice: key {key!r} made the trades "
+                f"{self.opened[key]} and {trade_id}"
+            )
+
+    def tell(self, seq: int, text: bytes) -> None:
+        """A watcher got an event."""
+        if self.told.setdefault(seq, text) != text:
+            raise Violated(
+                f"all watchers see the same: event {seq} of session {self.session_id} is "
+                f"{self.told[seq].decode()} and {text.decode()}"
+            )
+
+    def take(self, texts: Sequence[bytes], since: int) -> None:
+        """Compare and keep the events after number ``since``, as they are replayed now."""
+        for seq, text in enumerate(texts, since + 1):
+            message = msgspec.json.decode(text)
+            if message["seq"] != seq:
+                raise Violated(
+                    f"event numbers have no gap: session {self.session_id} replays "
+                    f"{message['seq']} in the place of {seq}"
+                )
+            if seq > len(self.stored):
+                self.stored.append(Event(text, seq, message["type"], message["data"]))
+            elif self.stored[seq - 1].text != text:
+                raise Violated(
+                    f"a replay has the same bytes as before: event {seq} of session "
+                    f"{self.session_id} was {self.stored[seq - 1].text.decode()}, "
+                    f"is {text.decode()}"
+                )
+        if since + len(texts) < len(self.stored):
+            raise Violated(
+                f"what was stored stays stored: session {self.session_id} had "
+                f"{len(self.stored)} events and has {since + len(texts)}"
+            )
+
+    def check_told(self, upto: int) -> None:
+        """What watchers were told of, up to a number, is what is stored."""
+        for seq in range(self._checked_told + 1, upto + 1):
+            text = self.told.get(seq)
+            if text is None:
+                continue
+            if seq > len(self.stored) or self.stored[seq - 1].text != text:
+                there = self.stored[seq - 1].text.decode() if seq <= len(self.stored) else "nothing"
+                raise Violated(
+                    f"nobody is told of what is not stored: event {seq} of session "
+                    f"{self.session_id} was told as {text.decode()}, stored is {there}"
+                )
+        self._checked_told = max(self._checked_told, upto)
+
+    def check_figures(self, session: dict[str, Any]) -> None:
+        """A session's figures are those of its events."""
+        today = datetime.fromisoformat(session["timestamp"]).astimezone(_IST).date()
+        events = self.stored[: session["seq"]]
+        wanted = _figures([(event.type, event.data) for event in events], today)
+        found = {name: session[name] for name in wanted}
+        if found != wanted:
+            raise Violated(
+                f"figures are those of the events: session {self.session_id} at event "
+                f"{session['seq']} has {found}, its events make {wanted}"
+            )
+
+    def acknowledged(self) -> Acknowledged:
+        """What has been acknowledged so far: take it before fetching what must contain it."""
+        return Acknowledged(dict(self.opened), dict(self.closed), max(self.told, default=0))
+
+    def check_trades(self, known: Acknowledged) -> None:
+        """What was acknowledged is stored; each trade opens once, closes at most once, rightly."""
+        count = Counter((event.type, event.data["tradeId"]) for event in self.stored)
+        if doubled := [which for which, times in count.items() if times > 1]:
+            raise Violated(f"a trade opens and closes once: session {self.session_id}, {doubled}")
+        events = {(event.type, event.data["tradeId"]): event.data for event in self.stored}
+        for key, trade_id in known.opened.items():
+            if ("trade_opened", trade_id) not in events:
+                raise Violated(f"what is acknowledged is stored: opening {key!r}, trade {trade_id}")
+        for trade_id, answer in known.closed.items():
+            stored = events.get(("trade_closed", trade_id))
+            if stored is None or {name: answer.get(name) for name in stored} != stored:
+                raise Violated(
+                    f"what is acknowledged is stored: the close of trade {trade_id} was "
+                    f"answered as {answer}, stored is {stored}"
+                )
+        for (type_, trade_id), data in events.items():
+            if type_ == "trade_closed" and data["exitReason"] != "MANUAL":
+                entry = Fraction(str(events["trade_opened", trade_id]["entryPrice"]))
+                if abs(Fraction(str(data["exitPrice"])) - entry) > _MOST_MOVE * entry:
+                    raise Violated(f"no misprint closes a trade: {data}")
+
+    def check_nothing_else(self) -> None:
+        """At the end, when every request was answered: only what was asked for has happened."""
+        opened = [event.data["tradeId"] for event in self.stored if event.type == "trade_opened"]
+        asked = sorted(self.opened.values())
+        if sorted(opened) != asked:
+            raise Violated(
+                f"only what was asked for is opened: session {self.session_id} has the trades "
+                f"{sorted(set(opened) ^ set(asked))} on one side only"
+            )
+
+
+class Truth:
+    """All sessions of a soak, and the first invariant that was violated."""
+
+    def __init__(self) -> None:
+        self.sessions: list[SessionTruth] = []
+        self.violated: list[str] = []
+        self.failed = asyncio.Event()
+
+    def violate(self, violated: Violated) -> None:
+        self.violated.append(str(violated))
+        self.failed.set()
+
+
+def _figures(events: list[tuple[str, dict[str, Any]]], today: date) -> dict[str, Any]:
+    """A session's figures by the arithmetic of the protocol."""
+    closes = [data for type_, data in events if type_ == "trade_closed"]
+    pnls = [Fraction(str(data["pnl"])) for data in closes]
+    todays = [
+        pnl
+        for pnl, data in zip(pnls, closes, strict=True)
+        if datetime.fromisoformat(data["timestamp"]).astimezone(_IST).date() == today
+    ]
+    opened, wins = len(events) - len(pnls), sum(pnl > 0 for pnl in pnls)
+    return {
+        "totalTrades": opened,
+        "openTrades": opened - len(pnls),
+        "winningTrades": wins,
+        "losingTrades": sum(pnl < 0 for pnl in pnls),
+        "totalPnL": float(sum(pnls)),
+        "todayPnL": float(sum(todays)),
+        "currentCapital": float(CAPITAL + sum(pnls)),
+        "winRate": (Fraction(wins * 10_000, len(pnls)) + Fraction(1, 2)).__floor__() / 100
+        if pnls
+        else 0,
+    }

@@ -1,0 +1,131 @@
+"""Time does not pass as it should: the clock is set back, the machine falls asleep."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support import Rest, ServerProcess, children_of, serve_here
+from tests.web.streams import Stream, watching
+from vyomo_rt.config import Settings
+
+ASLEEP_S = 2.5
+
+
+async def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices, trades, exits and streams go on at once, with the new time; also over a restart."""
+    real_ns, ahead_s = time.time_ns, 0
+
+    def time_ns() -> int:
+        return real_ns() + ahead_s * 1_000_000_000
+
+    monkeypatch.setattr(time, "time_ns", time_ns)
+    settings = Settings(port=0, data_dir=tmp_path / "data")
+    async with serve_here(settings) as rest:
+        session_id = await rest.new_session()
+        await rest.tick("NIFTY", 100)
+        await rest.open_trade(session_id, symbol="NIFTY", entryPrice=None)
+        await rest.open_trade(session_id, symbol="NIFTY", entryPrice=100, target=105)
+        fields = {"sessionId": session_id, "symbols": ["NIFTY"], "priceInterval": 100}
+        async with (
+            watching("ws", rest.url, **fields, updateInterval=100) as ws,
+            watching("sse", rest.url, **fields, updateInterval=100) as sse,
+        ):
+            for stream in (ws, sse):
+                assert not (await stream.next("price_update"))["data"]["stale"]
+            ahead_s = -3600
+            for stream in (ws, sse):
+                while not (await stream.next("price_update"))["data"]["stale"]:
+                    pass
+            await rest.tick("NIFTY", 106)
+            for stream in (ws, sse):
+                closed = await stream.next("trade_closed")
+                assert (closed["seq"], closed["data"]["exitReason"]) == (3, "TARGET")
+                assert seconds_since(closed) < 60, "the new time, not that of an hour ahead"
+                while (price := (await stream.next("price_update"))["data"])["price"] != 106:
+                    pass
+                assert not price["stale"]
+                for _ in range(3):
+                    assert seconds_since(await stream.next("session_update")) < 60
+            trade = await rest.open_trade(session_id, symbol="NIFTY", entryPrice=None)
+            assert (trade["tradeId"], trade["entryPrice"]) == (3, 106)
+    async with serve_here(settings) as rest:
+        await rest.close_trade(3, 107)
+        async with watching("sse", rest.url, sessionId=session_id, since=0) as sse:
+            events = [json.loads(text) for text in await sse.until_seq(5)]
+            assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
+
+
+async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still(
+    server_process: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Server and store are stopped for longer than any patience; the clients are elsewhere."""
+    monkeypatch.setenv("VYOMO_RT_PING_INTERVAL_S", "0.6")
+    monkeypatch.setenv("VYOMO_RT_PONG_TIMEOUT_S", "0.5")
+    monkeypatch.setenv("VYOMO_RT_SSE_KEEP_ALIVE_S", "0.5")
+    monkeypatch.setenv("VYOMO_RT_SLOW_TIMEOUT_S", "0.5")
+    process = server_process()
+    url = await process.start()
+    pids = [process.process.pid, *children_of(process.process.pid)]
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(url, http)
+        session_id = await rest.new_session()
+        await rest.tick("NIFTY", 100)
+        fields = {"sessionId": session_id, "symbols": ["NIFTY"], "priceInterval": 100}
+        async with (
+            watching("ws", url, **fields) as ws,
+            watching("sse", url, **fields) as sse,
+        ):
+            for stream in (ws, sse):
+                await stream.next("price_update")
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            opening = asyncio.create_task(rest.open_trade(session_id))
+            await asyncio.sleep(ASLEEP_S)
+            woken_at = time.time()
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            await opening
+            for stream in (ws, sse):
+                await stream.until_seq(1)
+            # Several pings, and longer than every patience.
+            await asyncio.gather(*(read_on(stream, prices=20) for stream in (ws, sse)))
+            for stream in (ws, sse):
+                sent_s = [time_of(price) for price in stream.messages("price_update")]
+                since_s = [at_s for at_s in sent_s if at_s > woken_at]
+                passed_s = since_s[-1] - since_s[0]
+                assert len(since_s) <= 2 + passed_s / 0.1, "one price, and then the old rhythm"
+            await rest.open_trade(session_id)
+            for stream in (ws, sse):
+                await stream.until_seq(2)
+        ended = [line for line in process.output if " closed from " in line]
+        assert all("client left" in line or "client closed" in line for line in ended), ended
+        assert not [line for line in process.output if " ERROR " in line]
+        assert process.process.returncode is None
+
+
+def time_of(message: dict[str, Any]) -> float:
+    stamp = message.get("timestamp") or message["data"]["timestamp"]
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def seconds_since(message: dict[str, Any]) -> float:
+    """How long ago it was, by the clock that was set back."""
+    return abs(time.time_ns() / 1e9 - time_of(message))
+
+
+async def read_on(stream: Stream, prices: int) -> None:
+    for _ in range(prices):
+        await stream.next("price_update")
