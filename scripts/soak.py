@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import resource
 import shutil
@@ -308,7 +309,7 @@ class Soak:
         if slow:
             report.warnings.append(
                 f"{len(slow)} of {len(self._processes.start_s)} starts took longer than "
-                f"{_MOST_START_S:g} s: is this machine busy?"
+                f"{_MOST_START_S:g} s; the machine's load is {os.getloadavg()[0]:.1f} now"
             )
         failures = [line for line in self._processes.server.problems if " ERROR " in line]
         report.warnings += failures[:10]
@@ -322,9 +323,12 @@ async def _within(what: str, waited_for: Any) -> None:
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Once is not always enough: a connection that is just being made may swallow it."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
 
 
 def table(report: Report) -> str:
