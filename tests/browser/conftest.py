@@ -46,10 +46,18 @@ async def page(chromium_program: str) -> AsyncIterator[Page]:
 @pytest.fixture
 def node() -> str:
     path = program("node")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.strip().removeprefix("v").split(".")[0]) < 20:
-        missing(f"Node.js {version.strip()} is too old: 20 or newer is needed")
-    return path
+    asked = subprocess.run(
+        [path, "-p", "`${process.versions.node} ${process.execPath}`"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # The name on PATH may be that of a program that starts Node.js, as that of PyPI's is: who
+    # kills it would not end what it started.
+    version, _, executable = asked.stdout.strip().partition(" ")
+    if int(version.split(".")[0]) < 20:
+        missing(f"Node.js {version} is too old: 20 or newer is needed")
+    return executable
 
 
 @pytest.fixture
