@@ -144,6 +144,10 @@ class Swarm:
             watcher.close("too slow to start")
         except (OSError, Refused) as problem:
             self.failed[getattr(problem, "strerror", None) or str(problem)] += 1
+        except asyncio.CancelledError:
+            watcher.started.cancel()  # nobody wants to know any more
+            watcher.close("given up")
+            raise
         else:
             self.watchers.append(watcher)
             self._start_delays.add((loop.time() - begun_s) * 1000)
