@@ -20,6 +20,11 @@ class ServerFailed(Exception):
     """The server could not be started; the text says why."""
 
 
+def own_environ() -> dict[str, str]:
+    """The environment without the settings that somebody has made for another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VYOMO_RT_")}
+
+
 class ServerUnderTest:
     """``vyomo-rt serve`` as a process of its own.
 
@@ -32,9 +37,7 @@ class ServerUnderTest:
             sys.executable, "-m", "vyomo_rt", "serve",
             "--port", "0", "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
-        self._environ = {
-            name: value for name, value in os.environ.items() if not name.startswith("VYOMO_RT_")
-        } | variables
+        self._environ = own_environ() | variables
         self._log_file = data_dir / "server.log"
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""

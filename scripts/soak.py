@@ -30,7 +30,7 @@ import aiohttp
 import msgspec
 from machine import describe
 from msgspec import Struct, field
-from server_under_test import ServerFailed
+from server_under_test import ServerFailed, own_environ
 from soak_actors import Feed, Site, Watcher, Writer, guarded
 from soak_faults import Clients, Lane, Processes
 from soak_truth import CAPITAL, SessionTruth, Truth, Violated
@@ -276,15 +276,10 @@ class Soak:
         await _within("files of connections are closed when they end", closed())
 
     async def _verify(self) -> str:
-        """What `vyomo-rt verify` finds, where there is that command."""
-        command = (sys.executable, "-m", "vyomo_rt")
+        """What `vyomo-rt verify` finds."""
         process = await asyncio.create_subprocess_exec(
-            *command, "--help", stdout=asyncio.subprocess.PIPE
-        )
-        if b"verify" not in (await process.communicate())[0]:
-            return "not there"
-        process = await asyncio.create_subprocess_exec(
-            *command, "verify", "--data-dir", str(self._processes.folder),
+            sys.executable, "-m", "vyomo_rt", "verify", "--data-dir", str(self._processes.folder),
+            env=own_environ(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
