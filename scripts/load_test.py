@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -24,11 +23,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import load_report
-import msgspec
 from counting import Figures
 from load_options import parse
 from load_report import Parameters, Report, Trades, broken_budgets
 from machine import Usage, listening_pid, pin, process_name, usage
+from reporting import interruption, publish
 from server_under_test import ServerFailed, ServerUnderTest
 from target import Target, TargetError, Trader, connected
 from watchers import Plan
@@ -251,29 +250,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
-    print(load_report.table(report), file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json == "-":
-        print(text, end="")
-    elif options.json:
-        Path(options.json).write_text(text)
+    publish(report, load_report.table(report), options.json)
     if report.interrupted:
         return 130
     return 1 if report.broken else 0
 
 
 async def _interruptible(options: argparse.Namespace) -> Report:
-    """Ctrl-C or SIGTERM ends the measuring, a second Ctrl-C everything at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    return await run(options, stop)
+    return await run(options, interruption())
 
 
 if __name__ == "__main__":

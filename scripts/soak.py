@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import msgspec
 from machine import describe
 from msgspec import Struct, field
+from reporting import interruption, publish
 from server_under_test import ServerFailed, own_environ
 from soak_actors import Feed, Site, Watcher, Writer, guarded
 from soak_faults import Clients, Lane, Processes
@@ -382,15 +382,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 async def soak(options: argparse.Namespace) -> Report:
     """Carry it out; Ctrl-C or SIGTERM ends it with the report so far, a second one at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    stop = interruption()
     folder = Path(tempfile.mkdtemp(prefix="vyomo-soak-"))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         run = Soak(options, http, folder)
@@ -416,12 +408,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
-    print(table(report), file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json == "-":
-        print(text, end="")
-    elif options.json:
-        Path(options.json).write_text(text)
+    publish(report, table(report), options.json)
     if report.violated:
         return 1
     return 130 if report.interrupted else 0
