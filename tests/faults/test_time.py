@@ -106,7 +106,8 @@ async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still
                 sent_s = [time_of(price) for price in stream.messages("price_update")]
                 since_s = [at_s for at_s in sent_s if at_s > woken_at]
                 passed_s = since_s[-1] - since_s[0]
-                assert len(since_s) <= 2 + passed_s / 0.1, "one price, and then the old rhythm"
+                # One more, because the first beat may have been late and the last in time.
+                assert len(since_s) <= 3 + passed_s / 0.1, "one price, and then the old rhythm"
             await rest.open_trade(session_id)
             for stream in (ws, sse):
                 await stream.until_seq(2)
