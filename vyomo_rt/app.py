@@ -274,9 +274,11 @@ class Server:
             self._run_feed(),
             self._hub.run(self._before_beat),
             self._heartbeat.run(),
-            self._save_prices(),
             self._lease.keep(),
         ]
+        if self._feed.takes_posts:
+            # What was posted is not posted again after a restart; other feeds tick by themselves.
+            jobs.append(self._save_prices())
         if self._settings.demo:
             jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
         tasks = [asyncio.create_task(job) for job in jobs]

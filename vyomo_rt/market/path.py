@@ -47,6 +47,10 @@ class PricePath:
         self._minute: int | None = None
         self._prices_e4: list[int] = []
 
+    def is_drawn(self, moment_ms: int) -> bool:
+        """Whether that minute's prices are there already, so that asking costs nothing."""
+        return (moment_ms + _IST_AHEAD_MS) // 60_000 == self._minute
+
     def price_e4(self, moment_ms: int) -> int:
         """The price from the quarter second at or before ``moment_ms`` on."""
         minute, ms = divmod(moment_ms + _IST_AHEAD_MS, 60_000)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from vyomo_rt.stream.peer import Peer
 
 K = TypeVar("K", bound=Hashable)
 
 
+class Roll(NamedTuple):
+    """Who is ready, and in the same order how to write to them."""
+
+    peers: Sequence[Peer]
+    writes: Sequence[Callable[[bytes], None]]
+
+
 class Audience(Generic[K]):
     """The ready peers' write functions, the peers that wait, and totals per broadcast."""
 
-    __slots__ = ("bytes", "key", "messages", "waiting", "writes", "wrote_at_s")
+    __slots__ = ("_roll", "bytes", "key", "messages", "waiting", "writes", "wrote_at_s")
 
     def __init__(self, key: K) -> None:
         self.key = key
+        self._roll: Roll | None = None
         self.writes: dict[Peer, Callable[[bytes], None]] = {}
         self.waiting: set[Peer] = set()
         self.messages = 0
@@ -37,12 +45,14 @@ class Audience(Generic[K]):
         """The peer is ready: write to it directly from now on."""
         self.waiting.discard(peer)
         self.writes[peer] = peer.write
+        self._roll = None
         peer.messages -= self.messages
         peer.bytes -= self.bytes
 
     def hold(self, peer: Peer) -> None:
         """The peer is not ready: it is told what it misses."""
         del self.writes[peer]
+        self._roll = None
         self.waiting.add(peer)
         peer.messages += self.messages
         peer.bytes += self.bytes
@@ -52,6 +62,20 @@ class Audience(Generic[K]):
         if peer in self.writes:
             self.hold(peer)
         self.waiting.discard(peer)
+
+    def roll(self) -> Roll:
+        """Who is ready: the same object as before if nothing has changed since.
+
+        A peer is not looked at then: among thousands each look is a cache miss, and
+        those cost more than all the rest that is done for one write.
+        """
+        if self._roll is None:
+            self._roll = Roll(list(self.writes), list(self.writes.values()))
+        return self._roll
+
+    def unroll(self) -> None:
+        """A peer was written to apart from the others: have each of them looked at once."""
+        self._roll = None
 
     def count(self, data: bytes, messages: int) -> None:
         """Add a broadcast to the totals of everybody who is ready."""
@@ -63,6 +87,6 @@ class Audience(Generic[K]):
         """Write the same bytes to every ready peer in one step."""
         # Counted first: a write may pause its peer, which then banks the totals.
         self.count(data, messages)
-        # A copy, because a write may pause its peer and so change the dict.
-        for write in list(self.writes.values()):
+        # Not the dict, because a write may pause its peer and so change it.
+        for write in self.roll().writes:
             write(data)

@@ -16,7 +16,7 @@ from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame, Framing
 
-SLICE = 32
+SLICE = 64
 """Peers written to before the loop may run: trade events do not wait behind a price beat."""
 
 PRICES = "price_update"
@@ -110,6 +110,8 @@ class Prices:
             peer.seen = peer.seen | sent
         # A beat that began before this must not follow with older prices.
         peer.price_stamp = next(self._stamps)
+        if peer.price_audience is not None:
+            peer.price_audience.unroll()
 
     async def beat(self, after_slot: int, upto_slot: int) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""
@@ -145,22 +147,26 @@ class Prices:
             return
         data = b"".join(frames)
         stamp = next(self._stamps)
-        peers = list(audience.writes.items())
+        roll = audience.roll()
         audience.count(data, len(frames))
-        for start in range(0, len(peers), SLICE):
-            part = peers[start : start + SLICE]
-            written = 0
-            for peer, write in part:
-                # While the loop ran it may have got newer prices than these, or moved.
-                if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
+        self._traffic.add(PRICES, key.framing, len(frames), len(data), len(roll.peers))
+        for start in range(0, len(roll.peers), SLICE):
+            writes = roll.writes[start : start + SLICE]
+            if audience.roll() is roll:
+                for write in writes:
                     write(data)
-                    written += 1
-                else:
-                    peer.messages -= len(frames)
-                    peer.bytes -= len(data)
-                    self._send_to_changed(peer, key)
-            self._traffic.add(PRICES, key.framing, written * len(frames), written * len(data))
-            await self._let_others_run(len(part))
+            else:
+                # While the loop ran some may have got newer prices than these, or moved.
+                for peer in roll.peers[start : start + SLICE]:
+                    if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
+                        peer.write(data)
+                    else:
+                        peer.messages -= len(frames)
+                        peer.bytes -= len(data)
+                        self._traffic.add(PRICES, key.framing, len(frames), len(data), -1)
+                        self._send_to_changed(peer, key)
+            if self._fills_slice(len(writes)):
+                await asyncio.sleep(0)
 
     def _send_to_changed(self, peer: Peer, key: _AudienceKey) -> None:
         """Give a peer that is not as it was when its beat began what it still wants of it."""
@@ -184,7 +190,7 @@ class Prices:
         stamp = next(self._stamps)
         joins: dict[int, _Difference] = {}
         sent_messages = sent_bytes = 0
-        peers = list(audience.writes)
+        peers = audience.roll().peers
         for start in range(0, len(peers), SLICE):
             part = peers[start : start + SLICE]
             for peer in part:
@@ -208,15 +214,17 @@ class Prices:
                     sent_messages += difference.messages
                     sent_bytes += len(difference.data)
                     peer.send_joined(difference.data, difference.messages)
-            await self._let_others_run(len(part))
+            if self._fills_slice(len(part)):
+                await asyncio.sleep(0)
         self._traffic.add(PRICES, key.framing, sent_messages, sent_bytes)
 
-    async def _let_others_run(self, written: int) -> None:
-        """Yield to the loop once a slice of writes is full, over however many audiences."""
+    def _fills_slice(self, written: int) -> bool:
+        """Whether the loop should run now; over however many audiences, also of one peer each."""
         self._written += written
-        if self._written >= SLICE:
-            self._written = 0
-            await asyncio.sleep(0)
+        if self._written < SLICE:
+            return False
+        self._written = 0
+        return True
 
     def _changed(self, peer: Peer) -> list[str]:
         """The symbols whose price or staleness differs from what the peer was last sent."""

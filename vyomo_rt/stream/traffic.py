@@ -61,11 +61,13 @@ class Traffic:
         """Add messages that each of ``receivers`` connections got."""
         for event, group in groupby(frames, _EVENT):
             sizes = [len(frame.data[framing]) for frame in group]
-            self.add(event, framing, receivers * len(sizes), receivers * sum(sizes))
+            self.add(event, framing, len(sizes), sum(sizes), receivers)
 
-    def add(self, event: str, framing: Framing, messages: int, bytes_: int) -> None:
-        self._messages[framing][event] += messages
-        self._bytes[framing][event] += bytes_
+    def add(
+        self, event: str, framing: Framing, messages: int, bytes_: int, receivers: int = 1
+    ) -> None:
+        self._messages[framing][event] += receivers * messages
+        self._bytes[framing][event] += receivers * bytes_
 
     def collect(self) -> Iterator[Metric]:
         yield _by_event("messages", "Messages written", self._messages)
