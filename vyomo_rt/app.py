@@ -142,6 +142,7 @@ async def running(
             access_log=None,
             shutdown_timeout=_HANDLERS_S,
             handle_signals=False,
+            tcp_keepalive=False,  # streams have their pings, and the rest ends when it is idle
             max_line_size=_MAX_LINE_BYTES,
         )
         await runner.setup()

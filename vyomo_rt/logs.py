@@ -42,6 +42,9 @@ def configure(level: str) -> None:
     """Log this package from `level` up, and libraries from warnings up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine())
+    # No line shows them, and to look them up is a third of a line's cost.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 (as its manual says)
     own_level = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(
         level=max(own_level, logging.WARNING),  # pymongo would log every command at debug

@@ -9,17 +9,13 @@ all of them here; ``tests/web/test_handover.py`` says which one broke.
 from __future__ import annotations
 
 import asyncio
-import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 if TYPE_CHECKING:
     from vyomo_rt.web.connection import Connection
-
-_NOTSENT_LOWAT_BYTES = 16 * 1024
-_USER_TIMEOUT_MS = 30_000
 
 
 class RawEventStream(EventSourceResponse):
@@ -35,6 +31,13 @@ class RawEventStream(EventSourceResponse):
         # Set here because the constructor overwrites what it is given.
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers["Connection"] = "close"
+
+
+class _HandedOver(web.Response):
+    """Tells aiohttp to end its part of a connection, like one that is lost before the answer."""
+
+    async def prepare(self, _request: web.BaseRequest) -> NoReturn:
+        raise ConnectionResetError("the connection is no longer aiohttp's")
 
 
 async def accept_websocket(request: web.Request) -> bytes:
@@ -72,24 +75,12 @@ def hand_over(request: web.Request, connection: Connection) -> web.Response:
     arrive in between would go to aiohttp.
     """
     transport = open_transport(request)
-    _tune(transport)
+    # With the little that the kernel takes unsent: `pause_writing` fires early.
+    transport.set_write_buffer_limits(high=1)
     transport.set_protocol(connection)
     protocol = request.protocol
     protocol.transport = None
     protocol.connection_lost(None)
     if not transport.is_reading():
         transport.resume_reading()
-    # aiohttp fails to write this anywhere, and so ends its part of the connection.
-    return web.Response()
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Make ``pause_writing`` fire after some 16 KB unsent, and lost peers end in half a minute."""
-    transport.set_write_buffer_limits(high=1)
-    sock = transport.get_extra_info("socket")
-    for name, value in (
-        ("TCP_NOTSENT_LOWAT", _NOTSENT_LOWAT_BYTES),
-        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-    ):
-        if option := getattr(socket, name, None):
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return _HandedOver()

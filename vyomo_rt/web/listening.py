@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 _FILES_KEPT_FREE = 64
+_NOTSENT_LOWAT_BYTES = 16 * 1024
+_USER_TIMEOUT_MS = 30_000
 
 
 class ListenError(Exception):
@@ -49,6 +51,7 @@ def _bound(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _tune(sock)
         sock.bind(address)
         # At once, because two servers that start together may both bind, and the loop
         # would not tell that only one can listen. Clients wait until the server is up.
@@ -62,6 +65,16 @@ def _bound(host: str, port: int) -> socket.socket:
         kind_of = ListenError if isinstance(error, PermissionError) else _NoSuchAddress
         raise kind_of(f"cannot listen on {host} port {port}: {error.strerror}") from error
     return sock
+
+
+def _tune(sock: socket.socket) -> None:
+    """What every connection inherits: few bytes unsent in the kernel, the lost ended in 30 s."""
+    for name, value in (
+        ("TCP_NOTSENT_LOWAT", _NOTSENT_LOWAT_BYTES),
+        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    ):
+        if option := getattr(socket, name, None):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def connection_limit(wanted: int) -> int:

@@ -78,7 +78,7 @@ class Ping(_Command, tag="ping"):
 
 
 Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping
-_TYPES = frozenset(command.__struct_config__.tag for command in get_args(Command))
+_BY_TYPE = {command.__struct_config__.tag: command for command in get_args(Command)}
 
 
 def message_id(fields: dict[str, Any]) -> MessageId | None:
@@ -96,9 +96,11 @@ def to_command(fields: dict[str, Any]) -> Command:
         raise BadRequest("type is required")
     if not isinstance(kind, str):
         raise BadRequest(f"type: expected a string, got {json_kind(kind)}")
-    if kind not in _TYPES:
+    if kind not in _BY_TYPE:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
-    return decoding.convert(with_integers(fields), Command)  # type: ignore[arg-type]
+    # Not as the union, which msgspec would take apart anew for each message.
+    command: Command = decoding.convert(with_integers(fields), _BY_TYPE[kind])
+    return command
 
 
 def with_integers(fields: dict[str, Any]) -> dict[str, Any]:

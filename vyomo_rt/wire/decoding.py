@@ -37,7 +37,9 @@ def parse_json(text: str | bytes) -> Any:
     can name the field.
     """
     try:
-        value = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        value = _decode(text)
         # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
         canonical(value)
     except RecursionError:
@@ -58,9 +60,13 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= _MAX_DIGITS else _decimal(text)
 
 
+_decode = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal).decode
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=repr).encode
+
+
 def canonical(value: Any) -> bytes:
     """The same bytes for the same JSON value, whatever its spacing and order of members."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr).encode()
+    return _encode(value).encode()
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
