@@ -50,13 +50,15 @@ async def run(options: argparse.Namespace) -> Report:
             rows = [Row.of(case, transport) for transport in case.transports]
             report.rows += rows
             for turn in range(1, options.repeat + 1):
-                if not stop.is_set():
-                    at = f"{number} of {len(options.cases)}, round {turn}, {case.name}"
-                    await _round(bench, case, rows, at)
+                at = f"{number} of {len(options.cases)}, round {turn}, {case.name}"
+                await _round(bench, case, rows, at)
+                if stop.is_set():
+                    return report
     except (TargetError, ServerFailed, WorkerDied, FloorFailed) as problem:
         report.failure = str(problem)
-    report.interrupted = stop.is_set()
-    bar.clear()
+    finally:
+        report.interrupted = stop.is_set()
+        bar.clear()
     return report
 
 

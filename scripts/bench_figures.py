@@ -38,7 +38,7 @@ class Observed(NamedTuple):
     ramp: Moment
     """While all connected."""
     crowd: Moment
-    """From the empty server until all were there and quiet."""
+    """From the empty server to the end of the window."""
     window: Moment
     """While messages were counted."""
     collections_ms: list[float]

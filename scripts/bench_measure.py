@@ -47,6 +47,7 @@ class Bench:
 
     def __init__(self, duration_s: float, processes: int, bar: Bar, stop: asyncio.Event) -> None:
         self._duration_s = duration_s
+        self._settle_s = min(_SETTLE_S, duration_s)
         self._processes = processes
         self._bar = bar
         self._stop = stop
@@ -63,7 +64,7 @@ class Bench:
             plans = await _plans(case, transport, target)
             symbol, price = next(iter((await target.prices()).items()))
             started = _moment(server)
-            await self._wait(f"{what}: empty server", _SETTLE_S)
+            await self._wait(f"{what}: empty server", self._settle_s)
             empty = _moment(server)
             async with AsyncExitStack() as stack:
                 crowds = [
@@ -74,7 +75,7 @@ class Bench:
                 ]
                 await self._ramp(what, crowds, case.connections)
                 ramped = _moment(server)
-                await self._wait(f"{what}: settling", _SETTLE_S)
+                await self._wait(f"{what}: settling", self._settle_s)
                 settled = _moment(server)
                 for crowd in crowds:
                     crowd.measure()
@@ -97,7 +98,7 @@ class Bench:
                     case=case,
                     empty=empty.since(started),
                     ramp=ramped.since(empty),
-                    crowd=settled.since(empty),
+                    crowd=measured.since(empty),
                     window=measured.since(settled),
                     collections_ms=collections_ms,
                     load=[figures for crowd in told for figures in crowd],

@@ -26,7 +26,7 @@ _GULP_S = 0.01
 _LARGEST_READ_BYTES = 1 << 18
 
 
-class Floor(Struct):
+class Floor(Struct, rename="camel"):
     """What sending alone took."""
 
     sends: int
