@@ -93,7 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         text += "\n\n" + ratios(report, options.against)
     publish(report, text, options.json)
     if report.failure:
-        print(f"bench: {report.failure}", file=sys.stderr)
         return 2
     return 130 if report.interrupted else 0
 

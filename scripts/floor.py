@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 _WARM_UP_S = 0.5
+_CONNECT_S = 10.0
 _SLOT_MS = 100
 _GULP_S = 0.01
 """The reader does not wait for data, or each send would pay for waking it."""
@@ -124,6 +125,7 @@ def main() -> None:
             return
         if cores:
             os.sched_setaffinity(0, cores[:1])
+        listening.settimeout(_CONNECT_S)  # the reader may have died
         peers = [listening.accept()[0] for _ in range(count)]
     for peer in peers:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -19,6 +19,7 @@ class Usage(Struct, frozen=True):
     """What a process has used of the machine."""
 
     cpu_s: float
+    """Of the threads that there are; the time of those that have ended is lost."""
     waited_s: float
     """How long its main thread could have run, but other programs had the core."""
     memory_bytes: int
@@ -31,12 +32,15 @@ def usage(pid: int) -> Usage | None:
     try:
         pages = int((process / "statm").read_text().split()[1])
         waited_ns = int((process / "schedstat").read_text().split()[1])
-        # Of each thread, in ns: the process's own sum is kept in steps of 10 ms.
-        threads = [file.read_text() for file in process.glob("task/*/schedstat")]
     except OSError:
         return None
+    # Thread by thread, in ns: the process's own sum is kept in steps of 10 ms.
+    cpu_ns = 0
+    for thread in process.glob("task/*/schedstat"):
+        with suppress(OSError):  # it has ended meanwhile
+            cpu_ns += int(thread.read_text().split()[0])
     return Usage(
-        cpu_s=sum(int(thread.split()[0]) for thread in threads) / 1e9,
+        cpu_s=cpu_ns / 1e9,
         waited_s=waited_ns / 1e9,
         memory_bytes=pages * resource.getpagesize(),
     )
