@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct, field
 
 
@@ -60,6 +62,28 @@ class SeqCheck:
         return len(self.missing) + max(0, newest_seq + 1 - self.next_seq)
 
 
+class Event:
+    """A trade event as the clients of a swarm got it."""
+
+    __slots__ = ("last_ms", "receipts", "seq", "stored_ms")
+
+    def __init__(self, seq: int, stored_ms: float) -> None:
+        self.seq = seq
+        self.stored_ms = stored_ms
+        self.receipts = 0
+        self.last_ms = 0.0
+        """When the newest of them came in, by the server's clock."""
+
+
+class Chunk(NamedTuple):
+    """Bytes of whole messages, and what is in them; most clients get the very same ones."""
+
+    data: bytes = b""
+    messages: int = 0
+    prices: int = 0
+    events: tuple[Event, ...] = ()
+
+
 class Tally:
     """What all watchers of a swarm have counted so far."""
 
@@ -70,8 +94,12 @@ class Tally:
         self.bytes = 0
         self.price_delays = Delays()
         self.event_delays = Delays()
-        self.events: dict[bytes, tuple[int, float]] = {}
-        """Each text of an event that anybody got, with its seq and its timestamp in ms."""
+        self.events: dict[bytes, Event] = {}
+        """By its text, each event that anybody got."""
+        self.announced_ms: dict[int, float] = {}
+        """By seq, the timestamp of the figures that follow an event: when the store had it."""
+        self.newest: dict[type, Chunk] = {}
+        """By kind of watcher, what was read last: not to be taken apart again for each."""
 
 
 class Progress(Struct, tag="progress"):
@@ -84,6 +112,17 @@ class Progress(Struct, tag="progress"):
     ramped: bool = False
 
 
+class Receipt(Struct):
+    """What became of one trade event in a swarm."""
+
+    seq: int
+    clients: int
+    last_ms: float
+    """When the last client had it, in epoch milliseconds of the server's clock."""
+    announced_ms: float | None
+    """When the server sent it, which it does once the store has answered; cut to a whole ms."""
+
+
 class Figures(Struct, tag="figures"):
     """What a swarm has measured. The rates' counts are those of the window ``window_s``."""
 
@@ -94,6 +133,8 @@ class Figures(Struct, tag="figures"):
     """Clients that lost their connection later, by reason."""
     start_delays: Delays
     """From connecting to the last ack."""
+    ramp_s: float = 0.0
+    """From the first connecting to the last client that started."""
     window_s: float = 0.0
     messages: int = 0
     prices: int = 0
@@ -112,3 +153,4 @@ class Figures(Struct, tag="figures"):
     disordered: int = 0
     event_texts: list[str] = []
     """Each different text of an event that anybody got."""
+    receipts: list[Receipt] = []

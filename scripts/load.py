@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from counting import Delays, Figures, Tally
+from counting import Delays, Figures, Receipt, Tally
 from machine import usage
 from watchers import EventStreamWatcher, Plan, Refused, Watcher, WebSocketWatcher
 
@@ -39,6 +39,7 @@ class Swarm:
         self.watchers: list[Watcher] = []
         self.failed: Counter[str] = Counter()
         self._start_delays = Delays()
+        self._ramp_s = 0.0
         self._begun: _Counts | None = None
         self._window: dict[str, Any] = {}
         self._lags = Delays()
@@ -53,10 +54,14 @@ class Swarm:
         """Connect all, at the plan's pace; return when each has started or failed."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
+        turns = asyncio.Semaphore(self.plan.connecting_at_once)
         async with asyncio.TaskGroup() as starting:
             for number in range(self.plan.clients):
                 await asyncio.sleep(begun_s + number / self.plan.connects_per_s - loop.time())
-                starting.create_task(self._start(self._watcher(number)))
+                await turns.acquire()
+                task = starting.create_task(self._start(self._watcher(number)))
+                task.add_done_callback(lambda _: turns.release())
+        self._ramp_s = loop.time() - begun_s
 
     def measure(self) -> None:
         """Begin the window in which rates and delays count."""
@@ -85,6 +90,7 @@ class Swarm:
             failed=self.failed,
             dropped=self.dropped,
             start_delays=self._start_delays,
+            ramp_s=self._ramp_s,
             **self._window,
             lags=self._lags,
             price_delays=tally.price_delays,
@@ -94,6 +100,10 @@ class Swarm:
             doubled=sum(check.doubled for check in checks),
             disordered=sum(check.disordered for check in checks),
             event_texts=[text.decode() for text in tally.events],
+            receipts=[
+                Receipt(each.seq, each.receipts, each.last_ms, tally.announced_ms.get(each.seq))
+                for each in tally.events.values()
+            ],
         )
         self.close()
         return figures
@@ -123,10 +133,11 @@ class Swarm:
             self._lags.add((loop.time() - due_s) * 1000)
 
     def _watcher(self, number: int) -> Watcher:
-        """The transports take turns, as far as their shares allow."""
-        sse, clients = self.plan.sse_clients, self.plan.clients
-        is_sse = (number + 1) * sse // clients > number * sse // clients
-        return (EventStreamWatcher if is_sse else WebSocketWatcher)(self.plan, self.tally)
+        """The transports take turns, as far as their shares allow; so do the stalled, by twos."""
+        clients, pair = self.plan.clients, number // 2
+        is_sse = _is_turn(number, self.plan.sse_clients, clients)
+        kind = EventStreamWatcher if is_sse else WebSocketWatcher
+        return kind(self.plan, self.tally, stalls=_is_turn(pair, self.plan.stalled, clients))
 
     async def _start(self, watcher: Watcher) -> None:
         loop = asyncio.get_running_loop()
@@ -161,3 +172,8 @@ class Swarm:
         until_s = time.monotonic() + within_s
         while behind() and time.monotonic() < until_s:  # noqa: ASYNC110 (counts tell nobody)
             await asyncio.sleep(0.05)
+
+
+def _is_turn(number: int, some: int, of: int) -> bool:
+    """Whether a number is one of ``some`` that lie evenly among ``of``."""
+    return (number + 1) * some // of > number * some // of

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import resource
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Sequence
 from urllib.parse import urlsplit
+
+from flags import Parser, check_json, number
+from machine import lack_of_room
 
 PRESETS: dict[str, dict[str, object]] = {
     "original": {
@@ -28,8 +28,6 @@ presets:
 a server of the test's own takes no VYOMO_RT_... variables; for other settings, start one
 yourself and name it by --url. It is kept on the first core and the load off it.
 """
-_FILES_KEPT_FREE = 64
-_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
@@ -40,48 +38,16 @@ def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.processes > options.clients:
         parser.error(f"--processes: {options.processes} is more than the clients; use fewer")
-    if options.json and options.json != "-" and not Path(options.json).absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {Path(options.json).parent}; make it first")
-    files = -(-options.clients // options.processes) + _FILES_KEPT_FREE
-    if not options.url:
-        files = options.clients + _FILES_KEPT_FREE
-    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != resource.RLIM_INFINITY and files > limit:
-        fix = "raise it (ulimit -Hn, as root), or use fewer clients"
-        parser.error(f"--clients: a process here may open {limit} files, {files} are needed; {fix}")
-    if _PORT_RANGE.exists():
-        low, high = map(int, _PORT_RANGE.read_text().split())
-        if options.clients > high - low:
-            parser.error(
-                f"--clients: at most {high - low} connections can go from here to one server; "
-                "use fewer, or widen the sysctl net.ipv4.ip_local_port_range"
-            )
+    check_json(parser, options.json)
+    # A server of the test's own has them all in one process.
+    files = -(-options.clients // options.processes) if options.url else options.clients
+    if lack := lack_of_room(options.clients, files):
+        parser.error(f"--clients: {lack}")
     return options
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, without the whole usage before it."""
-        self.exit(2, f"load_test: {message.removeprefix('argument ')}\n")
-
-
-def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
-    what = "a whole number" if kind is int else "a number"
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be {what} from {low:g} to {high:g}, not {text}")
-        return value
-
-    return parse
-
-
 def _interval(text: str) -> int:
-    value = int(_number(int, 100, 60_000)(text))
+    value = int(number(int, 100, 60_000)(text))
     if value % 100:
         raise argparse.ArgumentTypeError(f"must be a multiple of 100, not {text}")
     return value
@@ -89,7 +55,7 @@ def _interval(text: str) -> int:
 
 def _symbols(text: str) -> int | list[str]:
     if text.strip().isdecimal():
-        return int(_number(int, 1, 500)(text))
+        return int(number(int, 1, 500)(text))
     symbols = [part.strip().upper() for part in text.split(",") if part.strip()]
     if not symbols:
         raise argparse.ArgumentTypeError("name at least one, or how many")
@@ -110,7 +76,7 @@ def _url(text: str) -> str:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="load_test.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -123,14 +89,14 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add(
         "--clients",
         metavar="N",
-        type=_number(int, 1, 1_000_000),
+        type=number(int, 1, 1_000_000),
         default=100,
         help="how many connect (default: %(default)s)",
     )
     add(
         "--sse-share",
         metavar="SHARE",
-        type=_number(float, 0, 1),
+        type=number(float, 0, 1),
         default=0.5,
         help="which part of them takes Server-Sent Events, the others WebSocket (%(default)s)",
     )
@@ -151,41 +117,41 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add(
         "--duration",
         metavar="S",
-        type=_number(float, 0.5, 1e6),
+        type=number(float, 0.5, 1e6),
         default=30.0,
         help="seconds measured, after all have connected (%(default)g)",
     )
     add(
         "--connects-per-s",
         metavar="N",
-        type=_number(float, 0.1, 1e5),
+        type=number(float, 0.1, 1e5),
         default=100.0,
         help="how fast they connect (%(default)g)",
     )
     add(
         "--trades-per-s",
         metavar="N",
-        type=_number(float, 0, 1000),
+        type=number(float, 0, 1000),
         default=2.0,
         help="opened, and closed again, all the while: two events each (%(default)g)",
     )
     add(
         "--processes",
         metavar="N",
-        type=_number(int, 1, 1024),
+        type=number(int, 1, 1024),
         default=1,
         help="load processes; more where the report says that one is saturated (%(default)s)",
     )
     add(
         "--p99-ms",
         metavar="MS",
-        type=_number(float, 0, 1e6),
+        type=number(float, 0, 1e6),
         help="budget: exit 1 if the p99 delay of prices or of trades is longer",
     )
     add(
         "--lost",
         metavar="N",
-        type=_number(int, 0, 1_000_000_000),
+        type=number(int, 0, 1_000_000_000),
         default=0,
         help="budget: exit 1 if more events were lost, doubled, out of order or altered "
         "(%(default)s)",

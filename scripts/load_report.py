@@ -9,8 +9,8 @@ from counting import Delays, Figures
 from machine import Usage, describe
 from msgspec import Struct, field
 
-_SATURATED_PERCENT = 90.0
-_DISTURBED_PERCENT = 5.0
+SATURATED_PERCENT = 90.0
+DISTURBED_PERCENT = 5.0
 _WIDTH = 96
 _WHAT_IS_MEASURED = (
     "Delays run from a message's timestamp to its receipt, a trade's with its storing. They are up "
@@ -251,13 +251,13 @@ def table(report: Report) -> str:
 
 def _notes(report: Report) -> list[str]:
     notes = [_WHAT_IS_MEASURED]
-    if max(report.load_cpu_percent, default=0.0) > _SATURATED_PERCENT:
+    if max(report.load_cpu_percent, default=0.0) > SATURATED_PERCENT:
         notes.append(
-            f"THE LOAD SIDE IS SATURATED (over {_SATURATED_PERCENT:g} % of a core): delays and "
+            f"THE LOAD SIDE IS SATURATED (over {SATURATED_PERCENT:g} % of a core): delays and "
             "rates are partly its own. Use more --processes, or fewer clients."
         )
     waited = report.server.waited_percent or 0.0, max(report.load_waited_percent, default=0.0)
-    if max(waited) > _DISTURBED_PERCENT:
+    if max(waited) > DISTURBED_PERCENT:
         notes.append(
             "THE MACHINE IS BUSY WITH OTHER THINGS, and the delays show it: the server had to "
             f"wait for a core {waited[0]:.0f} % of the time, the load side {waited[1]:.0f} %."

@@ -12,23 +12,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import load_report
 from counting import Figures
 from load_options import parse
 from load_report import Parameters, Report, Trades, broken_budgets
-from machine import Usage, listening_pid, pin, process_name, usage
-from reporting import interruption, publish
-from server_under_test import ServerFailed, ServerUnderTest
+from machine import Usage, listening_pid, process_name, usage
+from reporting import Bar, going_on, interruption, publish
+from server_under_test import ServerFailed, ServerUnderTest, on_first_core
 from target import Target, TargetError, Trader, connected
 from watchers import Plan
 from workers import WorkerDied, Workers
@@ -92,23 +89,12 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> Report:
 
 @asynccontextmanager
 async def _server(options: argparse.Namespace) -> AsyncIterator[Server]:
-    """The one that is named, or one of our own on the first core, with this process off it."""
+    """The one that is named, or one of our own."""
     if options.url:
         yield Server(options.url, None, [])
-        return
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
-        most = str(max(10_000, options.clients + 1))
-        own = ServerUnderTest(Path(folder), "--feed", "sim", VYOMO_RT_MAX_CONNECTIONS=most)
-        if len(cores) > 1:
-            os.sched_setaffinity(0, cores[1:])
-        try:
-            url = await own.start()
-            if len(cores) > 1 and own.pid:
-                pin(own.pid, cores[0])
-            yield Server(url, own, cores[1:])
-        finally:
-            await own.stop()
+    else:
+        async with on_first_core(ServerUnderTest, options.clients) as (own, load_cores):
+            yield Server(own.url, own, load_cores)
 
 
 class Measured(NamedTuple):
@@ -139,7 +125,7 @@ async def _measure(
             bar.show("connecting", at.started + at.failed, plan.clients, "clients")
             return not at.ramped
 
-        await _while(ramping, plan.clients / plan.connects_per_s + _RAMP_GRACE_S, stop)
+        await going_on(ramping, plan.clients / plan.connects_per_s + _RAMP_GRACE_S, stop)
         workers.measure()
         begun, begun_s = server.usage(), time.monotonic()
 
@@ -149,7 +135,7 @@ async def _measure(
             bar.show("measuring", time.monotonic() - begun_s, options.duration, told)
             return at.started > at.dropped
 
-        await _while(measuring, options.duration, stop)
+        await going_on(measuring, options.duration, stop)
         workers.rest()
         ended, window_s = server.usage(), time.monotonic() - begun_s
         interrupted = stop.is_set()
@@ -203,41 +189,6 @@ def _symbols(wanted: int | list[str], priced: list[str]) -> list[str]:
             "ask for fewer, push more to it, or let the test start a server of its own (no --url)"
         )
     return priced[:wanted]
-
-
-async def _while(going_on: Callable[[], bool], within_s: float, stop: asyncio.Event) -> None:
-    """Wait until it is over, the time is up, or somebody stops the test."""
-    until_s = time.monotonic() + within_s
-    while going_on() and (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), min(0.2, left_s))
-
-
-class Bar:
-    """One line of standard error that changes; where that is no terminal, a line every 5 s."""
-
-    _EVERY_S = 5.0
-    _WIDTH = 24
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._doing = ""
-        self._shown_s = 0.0
-
-    def show(self, doing: str, done: float, total: float, more: str) -> None:
-        filled = round(self._WIDTH * min(1, done / total))
-        bar = "#" * filled + "." * (self._WIDTH - filled)
-        text = f"{doing} [{bar}] {done:.0f} of {total:g} {more}"
-        now_s = time.monotonic()
-        if self._is_terminal:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        elif doing != self._doing or now_s - self._shown_s >= self._EVERY_S:
-            print(text, file=sys.stderr, flush=True)
-            self._doing, self._shown_s = doing, now_s
-
-    def clear(self) -> None:
-        if self._is_terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,10 +1,13 @@
-"""What scripts that run for a while and then report have in common: Ctrl-C, and the report."""
+"""What scripts that take a while have in common: Ctrl-C, progress, and the report."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +26,41 @@ def interruption() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     return stop
+
+
+async def going_on(still: Callable[[], bool], within_s: float, stop: asyncio.Event) -> None:
+    """Wait until it is over, the time is up, or somebody stops the script."""
+    until_s = time.monotonic() + within_s
+    while still() and (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(0.2, left_s))
+
+
+class Bar:
+    """One line of standard error that changes; where that is no terminal, a line every 5 s."""
+
+    _EVERY_S = 5.0
+    _WIDTH = 24
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._doing = ""
+        self._shown_s = 0.0
+
+    def show(self, doing: str, done: float, total: float, more: str) -> None:
+        filled = round(self._WIDTH * min(1, done / total))
+        bar = "#" * filled + "." * (self._WIDTH - filled)
+        text = f"{doing} [{bar}] {done:.0f} of {total:g} {more}"
+        now_s = time.monotonic()
+        if self._is_terminal:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif doing != self._doing or now_s - self._shown_s >= self._EVERY_S:
+            print(text, file=sys.stderr, flush=True)
+            self._doing, self._shown_s = doing, now_s
+
+    def clear(self) -> None:
+        if self._is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def publish(report: Struct, table: str, json: str | None) -> None:

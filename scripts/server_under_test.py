@@ -7,13 +7,21 @@ import os
 import re
 import signal
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+from machine import pin
 
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _PROBLEM = re.compile(r"^\S+Z (?:WARNING|ERROR|CRITICAL) ")
-_START_S = 30.0
+_ANSWER_S = 30.0
 _STOP_S = 10.0
+
+
+Server = TypeVar("Server", bound="ServerUnderTest")
 
 
 class ServerFailed(Exception):
@@ -32,9 +40,12 @@ class ServerUnderTest:
     the database that somebody has named in the environment.
     """
 
+    PROGRAM: tuple[str, ...] = ("-m", "vyomo_rt")
+    """What Python runs."""
+
     def __init__(self, data_dir: Path, *flags: str, **variables: str) -> None:
         self._command = [
-            sys.executable, "-m", "vyomo_rt", "serve",
+            sys.executable, *self.PROGRAM, "serve",
             "--port", "0", "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
         self._environ = own_environ() | variables
@@ -58,16 +69,32 @@ class ServerUnderTest:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C is not for the server
             )
-        assert self._process.stdout is not None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_START_S):
-                async for line in self._process.stdout:
-                    if listening := _LISTENING.search(line.decode()):
-                        self.url = listening[1]
-                        return self.url
+        if listening := await self._said(_LISTENING):
+            self.url = listening[1]
+            return self.url
         await self.stop()
         said = self._log_file.read_text(errors="replace").strip()
         raise ServerFailed(f"the server did not start: {said[-2000:] or 'it said nothing'}")
+
+    async def ask(self, signal_: signal.Signals, answer: re.Pattern[str]) -> re.Match[str]:
+        """Send a signal and return what the server then prints. Raises ServerFailed."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal_)
+        if said := await self._said(answer):
+            return said
+        raise ServerFailed(f"the server does not answer {signal_.name}")
+
+    async def _said(self, wanted: re.Pattern[str]) -> re.Match[str] | None:
+        """The next line on its standard output that is like this; None if none comes."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                async for line in self._process.stdout:
+                    if found := wanted.search(line.decode()):
+                        return found
+        return None
 
     async def stop(self, signal_: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code; one that does not end is killed. Idempotent."""
@@ -86,3 +113,29 @@ class ServerUnderTest:
         """The lines of its log that are warnings or worse."""
         lines = self._log_file.read_text(errors="replace").splitlines()
         return [line for line in lines if _PROBLEM.match(line)]
+
+
+@asynccontextmanager
+async def on_first_core(
+    kind: type[Server], connections: int, **variables: str
+) -> AsyncIterator[tuple[Server, list[int]]]:
+    """A server with simulated prices and room for connections, alone on the first core.
+
+    Yields it with the cores for the load, on which this process is meanwhile too; with one
+    core only, or where that cannot be had, there are none. Raises ServerFailed.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    variables["VYOMO_RT_MAX_CONNECTIONS"] = str(max(10_000, connections + 1))
+    with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
+        own = kind(Path(folder), "--feed", "sim", **variables)
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores[1:])
+        try:
+            await own.start()
+            if len(cores) > 1 and own.pid:
+                pin(own.pid, cores[0])
+            yield own, cores[1:]
+        finally:
+            await own.stop()
+            if cores:
+                os.sched_setaffinity(0, cores)

@@ -140,6 +140,8 @@ class Trader:
         self.opened = 0
         self.closed = 0
         self.failed: Counter[str] = Counter()
+        self.sent_ms: list[float] = []
+        """When each command that succeeded was sent, in epoch milliseconds."""
         self._target = target
         self._order = {"symbol": symbol, "quantity": 1, "entryPrice": price}
         self._path = f"/sessions/{session_id}/trades"
@@ -159,18 +161,22 @@ class Trader:
         due_s = loop.time()
         while not self._stopping.is_set():
             try:
-                trade = msgspec.json.decode(
-                    await self._target.call("POST", self._path, self._order)
-                )
+                trade = msgspec.json.decode(await self._post(self._path, self._order))
                 self.opened += 1
                 await self._pause(due_s + self._half_period_s - loop.time())
-                await self._target.call("POST", f"/trades/{trade['tradeId']}/close")
+                await self._post(f"/trades/{trade['tradeId']}/close")
                 self.closed += 1
             except TargetError as problem:
                 self.failed[str(problem)] += 1
             # A server that cannot keep the pace is not asked to catch up.
             due_s = max(due_s + 2 * self._half_period_s, loop.time())
             await self._pause(due_s - loop.time())
+
+    async def _post(self, path: str, body: Any = None) -> bytes:
+        sent_ms = time.time() * 1000
+        answer = await self._target.call("POST", path, body)
+        self.sent_ms.append(sent_ms)
+        return answer
 
     async def _pause(self, seconds: float) -> None:
         if seconds > 0:

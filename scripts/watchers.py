@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from base64 import b64encode
 from datetime import datetime
@@ -21,13 +22,15 @@ from typing import cast
 from urllib.parse import urlencode
 
 import msgspec
-from counting import SeqCheck, Tally
+from counting import Chunk, Event, SeqCheck, Tally
 from msgspec import Struct
 
 EVENT = b'"type":"trade_'
 PRICE = b'"type":"price_update"'
+_FIGURES = b'"type":"session_update"'
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 _NO_MASK = bytes(4)  # a client has to mask, but nobody says with what
+_STALLED_BUFFER_BYTES = 4096
 
 
 class Plan(Struct, frozen=True):
@@ -39,7 +42,9 @@ class Plan(Struct, frozen=True):
     """As the ``Host`` header names the server."""
     tls: bool
     session_id: int
+    """0: none, prices only."""
     symbols: list[str]
+    """None of them: the session only."""
     interval_ms: int
     clients: int
     sse_clients: int
@@ -49,6 +54,14 @@ class Plan(Struct, frozen=True):
     """Of how many deliveries of prices to a client one is looked into."""
     clock_offset_ms: float = 0.0
     """How far the server's clock is ahead of this one."""
+    update_interval_ms: int | None = None
+    """How often the session's figures come; None leaves it to the server."""
+    connecting_at_once: int = 1_000_000
+    """How many of a process's clients may be on their way to be connected."""
+    stalled: int = 0
+    """How many stop reading once their subscriptions are acknowledged."""
+    deflate: bool = False
+    """Offer to take compressed messages over WebSocket, as browsers do."""
 
 
 class Refused(Exception):
@@ -79,6 +92,11 @@ _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
+def _stamp_ms(text: bytes) -> float:
+    """A message's timestamp in epoch milliseconds."""
+    return _decode_message(text).data.timestamp.timestamp() * 1000
+
+
 class Watcher(asyncio.Protocol):
     """One client: subscribes to a session and prices, then counts.
 
@@ -87,13 +105,12 @@ class Watcher(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_acks_due", "_is_open", "_plan", "_received_ms", "_tail", "_tally", "_transport",
-        "_until_sample", "ended", "seqs", "started",
+        "_acks_due", "_is_open", "_plan", "_received_ms", "_stalls", "_tail", "_tally",
+        "_transport", "_until_sample", "_walked", "ended", "seqs", "started",
     )  # fmt: skip
     _STATUS: bytes
-    _ACKS: int
 
-    def __init__(self, plan: Plan, tally: Tally) -> None:
+    def __init__(self, plan: Plan, tally: Tally, *, stalls: bool = False) -> None:
         self.started = asyncio.get_running_loop().create_future()
         self.seqs: SeqCheck | None = None
         self.ended = ""
@@ -101,8 +118,11 @@ class Watcher(asyncio.Protocol):
         self._tally = tally
         self._transport: asyncio.Transport | None = None
         self._is_open = False
-        self._acks_due = self._ACKS
+        self._acks_due = self._acks()
+        self._stalls = stalls
         self._tail = b""
+        self._walked: list[Event] | None = None
+        """The events of what is being read; None if each client must read it for itself."""
         self._received_ms = 0.0
         self._until_sample = random.randint(1, plan.sample_every)
 
@@ -120,10 +140,30 @@ class Watcher(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        if self._stalls:
+            sock: socket.socket = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STALLED_BUFFER_BYTES)
         self._transport.write(f"{self._request()}\r\nHost: {self._plan.host}\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        self._tally.bytes += len(data)
+        tally = self._tally
+        tally.bytes += len(data)
+        self._until_sample -= 1
+        newest = tally.newest.get(type(self))
+        if (
+            newest is not None
+            and data == newest.data
+            and not self._tail
+            and not self._acks_due
+            and self._until_sample > 0
+        ):
+            tally.messages += newest.messages
+            tally.prices += newest.prices
+            if newest.events:
+                self._received_ms = self._now_ms()
+                for event in newest.events:
+                    self._count(event)
+            return
         if self._tail:
             data = self._tail + data
         if not self._is_open:
@@ -137,11 +177,15 @@ class Watcher(asyncio.Protocol):
                 return
             self._is_open = True
             self._opened()
+        self._walked = []
         look = self._worth_a_look(data)
         consumed, messages = self._read(data, look)
-        self._tally.messages += messages
-        self._tally.prices += data.count(PRICE, 0, consumed)
+        prices = data.count(PRICE, 0, consumed)
+        tally.messages += messages
+        tally.prices += prices
         self._tail = data[consumed:]
+        if self._walked is not None and not self._tail:
+            tally.newest[type(self)] = Chunk(data, messages, prices, tuple(self._walked))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = self.ended or (f"lost: {exc}" if exc else "ended by the server")
@@ -149,6 +193,10 @@ class Watcher(asyncio.Protocol):
             self.started.set_exception(Refused(self.ended))
 
     # -- what the transports differ in -----------------------------------------
+
+    def _acks(self) -> int:
+        """How many answers make the subscriptions."""
+        raise NotImplementedError
 
     def _request(self) -> str:
         """The request line, and further headers than ``Host``."""
@@ -164,11 +212,14 @@ class Watcher(asyncio.Protocol):
     # -- what is looked into ---------------------------------------------------
 
     def _worth_a_look(self, data: bytes) -> bool:
-        self._until_sample -= 1
         look = self._acks_due > 0 or self._until_sample <= 0 or EVENT in data
         if look:
-            self._received_ms = time.time() * 1000 + self._plan.clock_offset_ms
+            self._received_ms = self._now_ms()
         return look
+
+    def _now_ms(self) -> float:
+        """The present by the server's clock."""
+        return time.time() * 1000 + self._plan.clock_offset_ms
 
     def _look(self, text: bytes) -> None:
         if EVENT in text:
@@ -177,22 +228,29 @@ class Watcher(asyncio.Protocol):
             if self._until_sample <= 0:
                 self._until_sample = self._plan.sample_every
                 if self._tally.measuring:
-                    sent_ms = _decode_message(text).data.timestamp.timestamp() * 1000
-                    self._tally.price_delays.add(self._received_ms - sent_ms)
+                    self._tally.price_delays.add(self._received_ms - _stamp_ms(text))
         elif self._acks_due:
             self._see_answer(text)
+        elif self._walked and _FIGURES in text:
+            self._tally.announced_ms.setdefault(self._walked[-1].seq, _stamp_ms(text))
 
     def _see_event(self, text: bytes) -> None:
         event = self._tally.events.get(text)
         if event is None:
             message = _decode_message(text)
-            event = message.seq, message.data.timestamp.timestamp() * 1000
+            event = Event(message.seq, message.data.timestamp.timestamp() * 1000)
             self._tally.events[text] = event
-        seq, stored_ms = event
+        if self._walked is not None:
+            self._walked.append(event)
+        self._count(event)
+
+    def _count(self, event: Event) -> None:
+        event.receipts += 1
+        event.last_ms = self._received_ms
         if self.seqs is not None:
-            self.seqs.see(seq)
+            self.seqs.see(event.seq)
         if self._tally.measuring:
-            self._tally.event_delays.add(self._received_ms - stored_ms)
+            self._tally.event_delays.add(self._received_ms - event.stored_ms)
 
     def _see_answer(self, text: bytes) -> None:
         answer = _decode_answer(text)
@@ -207,6 +265,8 @@ class Watcher(asyncio.Protocol):
             self._acks_due -= 1
             if not self._acks_due and not self.started.done():
                 self.started.set_result(None)
+                if self._stalls and self._transport is not None:
+                    self._transport.pause_reading()
 
 
 class WebSocketWatcher(Watcher):
@@ -214,21 +274,29 @@ class WebSocketWatcher(Watcher):
 
     __slots__ = ()
     _STATUS = b" 101 "
-    _ACKS = 2
+
+    def _acks(self) -> int:
+        return bool(self._plan.session_id) + bool(self._plan.symbols)
 
     def _request(self) -> str:
         key = b64encode(random.randbytes(16)).decode()
         return (
             "GET /ws/auto-trader HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}"
+            + "\r\nSec-WebSocket-Extensions: permessage-deflate"
+            * self._plan.deflate
         )
 
     def _opened(self) -> None:
-        session = {"type": "subscribe_session", "id": 1, "sessionId": self._plan.session_id}
-        prices = {"type": "subscribe_prices", "id": 2, "symbols": self._plan.symbols}
-        prices["priceInterval"] = self._plan.interval_ms
-        self._send(_TEXT, msgspec.json.encode(session))
-        self._send(_TEXT, msgspec.json.encode(prices))
+        plan = self._plan
+        if plan.session_id:
+            session = {"type": "subscribe_session", "id": 1, "sessionId": plan.session_id}
+            session["updateInterval"] = plan.update_interval_ms
+            self._send(_TEXT, msgspec.json.encode(session))
+        if plan.symbols:
+            prices = {"type": "subscribe_prices", "id": 2, "symbols": plan.symbols}
+            prices["priceInterval"] = plan.interval_ms
+            self._send(_TEXT, msgspec.json.encode(prices))
 
     def _read(self, data: bytes, look: bool) -> tuple[int, int]:
         at = messages = 0
@@ -255,6 +323,7 @@ class WebSocketWatcher(Watcher):
         return at, messages
 
     def _see_control(self, head: int, payload: bytes) -> None:
+        self._walked = None
         if head == _PING:
             self._send(_PONG, payload)
         elif head == _CLOSE:
@@ -275,14 +344,19 @@ class EventStreamWatcher(Watcher):
 
     __slots__ = ()
     _STATUS = b" 200 "
-    _ACKS = 1
+
+    def _acks(self) -> int:
+        return 1
 
     def _request(self) -> str:
-        query = {
-            "sessionId": self._plan.session_id,
-            "symbols": ",".join(self._plan.symbols),
-            "priceInterval": self._plan.interval_ms,
-        }
+        plan = self._plan
+        query: dict[str, object] = {}
+        if plan.session_id:
+            query["sessionId"] = plan.session_id
+        if plan.update_interval_ms is not None:
+            query["updateInterval"] = plan.update_interval_ms
+        if plan.symbols:
+            query |= {"symbols": ",".join(plan.symbols), "priceInterval": plan.interval_ms}
         # HTTP/1.0, so that no proxy on the way cuts the stream into chunks.
         return f"GET /sse/auto-trader?{urlencode(query)} HTTP/1.0"
 

@@ -95,14 +95,16 @@ def shares(plan: Plan, processes: int) -> list[Plan]:
     each = []
     for number in range(processes):
         first, end = (plan.clients * n // processes for n in (number, number + 1))
+
+        def share(whole: int, first: int = first, end: int = end) -> int:
+            return end * whole // plan.clients - first * whole // plan.clients
+
         each.append(
             msgspec.structs.replace(
                 plan,
                 clients=end - first,
-                sse_clients=(
-                    end * plan.sse_clients // plan.clients
-                    - first * plan.sse_clients // plan.clients
-                ),
+                sse_clients=share(plan.sse_clients),
+                stalled=share(plan.stalled),
                 connects_per_s=plan.connects_per_s / processes,
             )
         )
@@ -162,6 +164,19 @@ async def _work() -> None:
     )
     swarm = Swarm(msgspec.json.decode(await lines.readline(), type=Plan))
     ramping = asyncio.create_task(swarm.ramp())
+
+    def tell_progress(_: object = None) -> None:
+        _tell(
+            Progress(
+                started=len(swarm.watchers),
+                failed=swarm.failed.total(),
+                dropped=swarm.dropped.total(),
+                messages=swarm.tally.messages,
+                ramped=ramping.done(),
+            )
+        )
+
+    ramping.add_done_callback(tell_progress)  # at once: somebody may be measuring the ramp
     while True:
         try:
             async with asyncio.timeout(_TELL_EVERY_S):
@@ -177,15 +192,8 @@ async def _work() -> None:
                 break
         if ramping.done():
             ramping.result()
-        _tell(
-            Progress(
-                started=len(swarm.watchers),
-                failed=swarm.failed.total(),
-                dropped=swarm.dropped.total(),
-                messages=swarm.tally.messages,
-                ramped=ramping.done(),
-            )
-        )
+        tell_progress()
+    ramping.remove_done_callback(tell_progress)
     ramping.cancel()
     if command:
         _tell(await swarm.finish(int(command[1])))

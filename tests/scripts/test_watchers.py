@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ HEADS = {
     Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
     Framing.SSE: b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
 }
+UNCONNECTED = socket.socket()
 STAMP = "2026-11-23T00:57:38.833Z"
 
 
@@ -34,12 +36,20 @@ class Recorder:
     def __init__(self) -> None:
         self.written = b""
         self.aborted = False
+        self.paused = False
+        self.socket = UNCONNECTED
 
     def write(self, data: bytes) -> None:
         self.written += data
 
     def abort(self) -> None:
         self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def get_extra_info(self, _name: str) -> socket.socket:
+        return self.socket
 
 
 def watching(
@@ -83,7 +93,8 @@ def price(framing: Framing, padding: int = 0) -> bytes:
 def noise(framing: Framing) -> bytes:
     """A keep-alive and other messages."""
     keep_alive = b":\n" if framing else b"\x89\x02hi"
-    return keep_alive + message("session_update", framing, data={"status": "ACTIVE"}, seq=1)
+    data = {"status": "ACTIVE", "timestamp": STAMP}
+    return keep_alive + message("session_update", framing, data=data, seq=1)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -127,6 +138,89 @@ def test_messages_and_events_are_counted_however_the_bytes_are_cut(
     assert not recorder.aborted
     if framing is Framing.WS:
         assert pongs_of(recorder.written) == kinds.count("noise")
+
+
+@pytest.mark.parametrize("framing", Framing)
+@given(
+    st.lists(st.sampled_from(["event", "price", "noise"])),
+    st.lists(st.integers(0, 1 << 20)),
+)
+def test_clients_that_get_the_same_bytes_are_each_counted(
+    framing: Framing, kinds: list[str], places: list[int]
+) -> None:
+    """Only the first of them takes the bytes apart."""
+    pieces = [HEADS[framing], acks(framing)]
+    for seq, kind in enumerate(kinds, 1):
+        new = event(seq, framing) if kind == "event" else b""
+        pieces += cut(new or (price(framing) if kind == "price" else noise(framing)), places)
+
+    async def watch() -> tuple[list[Watcher], list[Recorder], Tally]:
+        tally = Tally()
+        kind = EventStreamWatcher if framing else WebSocketWatcher
+        watchers = [kind(msgspec.structs.replace(PLAN, sample_every=100), tally) for _ in "abc"]
+        recorders = [Recorder() for _ in watchers]
+        for watcher, recorder in zip(watchers, recorders, strict=True):
+            watcher.connection_made(cast("asyncio.Transport", recorder))
+        for piece in pieces:
+            for watcher in watchers:
+                watcher.data_received(piece)
+        return [*watchers], recorders, tally
+
+    watchers, recorders, tally = asyncio.run(watch())
+    assert tally.messages == 3 * (len(kinds) + (1 if framing else 2))
+    assert tally.prices == 3 * kinds.count("price")
+    assert tally.bytes == 3 * len(b"".join(pieces))
+    assert [each.receipts for each in tally.events.values()] == [3] * kinds.count("event")
+    events = [seq for seq, kind in enumerate(kinds, 1) if kind == "event"]
+    for watcher, recorder in zip(watchers, recorders, strict=True):
+        assert watcher.seqs is not None
+        assert watcher.seqs.next_seq == max(events, default=0) + 1
+        assert not watcher.seqs.doubled
+        if framing is Framing.WS:
+            assert pongs_of(recorder.written) == kinds.count("noise")
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_the_figures_behind_an_event_tell_when_the_store_had_it(framing: Framing) -> None:
+    """Those that come at their interval are later, and do not count."""
+    stamps = [f"2026-11-23T00:57:{second}.000Z" for second in (38, 39, 40)]
+    first, second, third = (
+        message("session_update", framing, data={"timestamp": stamp}, seq=7) for stamp in stamps
+    )
+    data = [HEADS[framing] + acks(framing) + first, event(7, framing) + second, third]
+    watcher, _ = watching(framing, data)
+    announced_ms = datetime.fromisoformat(stamps[1]).timestamp() * 1000
+    assert watcher._tally.announced_ms == {7: announced_ms}
+
+
+@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("what", ["session", "prices"])
+def test_a_watcher_may_want_the_session_or_prices_only(framing: Framing, what: str) -> None:
+    ack = message("ack", framing, result={"seq": 40, "unknown": []})
+    if what == "session":
+        plan = msgspec.structs.replace(PLAN, symbols=[])
+    else:
+        plan = msgspec.structs.replace(PLAN, session_id=0)
+    watcher, recorder = watching(framing, [HEADS[framing] + ack], plan)
+    assert watcher.started.done()
+    wants = {"session": (b"sessionId", b"ubscribe_session"), "prices": (b"symbols", b"NIFTY")}
+    for name, (in_query, in_command) in wants.items():
+        wanted = in_query if framing is Framing.SSE else in_command
+        assert (wanted in recorder.written) == (name == what)
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_a_stalled_client_stops_reading_once_it_is_subscribed(framing: Framing) -> None:
+    async def stall() -> tuple[bool, bool]:
+        kind = EventStreamWatcher if framing else WebSocketWatcher
+        watcher, recorder = kind(PLAN, Tally(), stalls=True), Recorder()
+        watcher.connection_made(cast("asyncio.Transport", recorder))
+        watcher.data_received(HEADS[framing])
+        before = recorder.paused
+        watcher.data_received(acks(framing))
+        return before, recorder.paused
+
+    assert asyncio.run(stall()) == (False, True)
 
 
 def pongs_of(written: bytes) -> int:

@@ -1,0 +1,187 @@
+"""One measurement of the benchmark: a fresh server, its connections, a window."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bench_cases import Case, Transport
+from bench_figures import Measurement, Moment, Observed, figures_of
+from floor import Floor, send_only
+from machine import usage
+from msgspec.structs import replace
+from reporting import Bar, going_on
+from server_under_test import ServerFailed, ServerUnderTest, on_first_core
+from target import Target, Trader, connected
+from watchers import Plan
+from workers import Workers
+
+_COLLECTED = re.compile(r"collected in (\S+) and (\S+) ms")
+_ANY_PACE_PER_S = 1e9
+_CONNECTING_AT_ONCE = 128
+_SLOWEST_CONNECTS_PER_S = 50
+_RAMP_GRACE_S = 20.0
+_SETTLE_S = 1.0
+_MOST_SAMPLES_PER_S = 2000
+_LONGEST_INTERVAL_MS = 60_000
+
+
+class _ObservedServer(ServerUnderTest):
+    """A server that can be told to collect its garbage."""
+
+    PROGRAM = (str(Path(__file__).with_name("observed_server.py")),)
+
+    async def collections_ms(self) -> list[float]:
+        """How long a collection of generation 1, and one of all, take it now."""
+        collected = await self.ask(signal.SIGUSR1, _COLLECTED)
+        return [float(ms) for ms in collected.groups()]
+
+
+class Bench:
+    """Makes measurements, shows how far each is, and stops when it is told to."""
+
+    def __init__(self, duration_s: float, processes: int, bar: Bar, stop: asyncio.Event) -> None:
+        self._duration_s = duration_s
+        self._settle_s = min(_SETTLE_S, duration_s)
+        self._processes = processes
+        self._bar = bar
+        self._stop = stop
+
+    async def measure(self, case: Case, transport: Transport, what: str) -> Measurement | None:
+        """Measure a case, called ``what`` meanwhile; None if it was stopped.
+
+        Raises TargetError, ServerFailed or WorkerDied.
+        """
+        # Who stopped reading is to stay, to be measured.
+        variables = {"VYOMO_RT_SLOW_TIMEOUT_S": "3600"} if case.stalled else {}
+        room = on_first_core(_ObservedServer, case.connections, **variables)
+        async with room as (server, cores), connected(server.url) as target:
+            plans = await _plans(case, transport, target)
+            symbol, price = next(iter((await target.prices()).items()))
+            started = _moment(server)
+            await self._wait(f"{what}: empty server", self._settle_s)
+            empty = _moment(server)
+            async with AsyncExitStack() as stack:
+                crowds = [
+                    await stack.enter_async_context(
+                        Workers(plan, min(self._processes, plan.clients), cores[at:] + cores[:at])
+                    )
+                    for at, plan in enumerate(plans)
+                ]
+                await self._ramp(what, crowds, case.connections)
+                ramped = _moment(server)
+                await self._wait(f"{what}: settling", self._settle_s)
+                settled = _moment(server)
+                for crowd in crowds:
+                    crowd.measure()
+                trader = Trader(target, plans[0].session_id, symbol, price, case.trades_per_s)
+                await self._wait(f"{what}: measuring", self._duration_s)
+                for crowd in crowds:
+                    crowd.rest()
+                measured = _moment(server)
+                await trader.stop()
+                if self._stop.is_set():
+                    return None
+                collections_ms = await server.collections_ms()
+                newest = len(trader.sent_ms)
+                told = [
+                    await crowd.finish(newest if plan.session_id else 0)
+                    for plan, crowd in zip(plans, crowds, strict=True)
+                ]
+            return figures_of(
+                Observed(
+                    case=case,
+                    empty=empty.since(started),
+                    ramp=ramped.since(empty),
+                    crowd=measured.since(empty),
+                    window=measured.since(settled),
+                    collections_ms=collections_ms,
+                    load=[figures for crowd in told for figures in crowd],
+                    load_cores=max(1, len(cores)),
+                    posted_ms=trader.sent_ms,
+                    failed_trades=trader.failed,
+                    server_problems=server.problems,
+                )
+            )
+
+    async def floor(self, case: Case, size_bytes: int, interval_ms: int, what: str) -> Floor | None:
+        """Measure sending alone to the case's watchers; None if it was stopped.
+
+        Raises FloorFailed.
+        """
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        sending = asyncio.create_task(
+            send_only(case.watchers, size_bytes, interval_ms, self._duration_s, cores)
+        )
+        await self._wait(what, self._duration_s)
+        if self._stop.is_set():
+            sending.cancel()
+            await asyncio.wait([sending])
+            return None
+        return await sending
+
+    async def _ramp(self, what: str, crowds: list[Workers], connections: int) -> None:
+        def ramping() -> bool:
+            all_progress = [crowd.progress for crowd in crowds]
+            tried = sum(at.started + at.failed for at in all_progress)
+            self._bar.show(f"{what}: connecting", tried, connections, "connections")
+            return not all(at.ramped for at in all_progress)
+
+        await going_on(ramping, connections / _SLOWEST_CONNECTS_PER_S + _RAMP_GRACE_S, self._stop)
+
+    async def _wait(self, what: str, for_s: float) -> None:
+        begun_s = time.monotonic()
+
+        def waiting() -> bool:
+            self._bar.show(what, time.monotonic() - begun_s, for_s, "s")
+            return True
+
+        await going_on(waiting, for_s, self._stop)
+
+
+def _moment(server: ServerUnderTest) -> Moment:
+    used = usage(server.pid) if server.pid else None
+    if used is None:
+        raise ServerFailed("the server ended by itself")
+    return Moment(time.monotonic(), used.cpu_s, used.waited_s, used.memory_bytes)
+
+
+async def _plans(case: Case, transport: Transport, target: Target) -> list[Plan]:
+    """Of the session's subscribers, if there are any, and of those who get prices."""
+    deliveries_per_s = case.watchers * 1000 / case.interval_ms
+    common = Plan(
+        address=target.address,
+        port=target.port,
+        host=target.host,
+        tls=target.tls,
+        session_id=0,
+        symbols=[],
+        interval_ms=case.interval_ms,
+        clients=0,
+        sse_clients=0,
+        connects_per_s=_ANY_PACE_PER_S,
+        sample_every=max(1, round(deliveries_per_s / _MOST_SAMPLES_PER_S)),
+        connecting_at_once=_CONNECTING_AT_ONCE,
+        deflate=case.deflate,
+    )
+    sse_share = {"ws": 0.0, "sse": 1.0, "both": 0.5}[transport]
+
+    def plan(clients: int, **differences: object) -> Plan:
+        sse_clients = round(clients * sse_share)
+        return replace(common, clients=clients, sse_clients=sse_clients, **differences)
+
+    plans = []
+    if case.subscribers:
+        # Whoever is to be idle is not sent figures either.
+        update_ms = None if case.trades_per_s else _LONGEST_INTERVAL_MS
+        session_id = await target.new_session()
+        plans.append(plan(case.subscribers, session_id=session_id, update_interval_ms=update_ms))
+    if case.watchers:
+        symbols = list(await target.prices())[: case.symbols]
+        plans.append(plan(case.watchers, symbols=symbols, stalled=case.stalled))
+    return plans
