@@ -48,6 +48,26 @@ class _Difference(NamedTuple):
     messages: int
 
 
+class _Parts(dict[str, bytes]):
+    """Symbols' newest frames in one framing; empty where there is no price yet.
+
+    They hold for one turn of the loop, since a tick may come in the next. Subscriptions that
+    differ share them: each joins what others have looked up.
+    """
+
+    def __init__(
+        self, current: Callable[[str], tuple[Quote, Frame] | None], framing: Framing
+    ) -> None:
+        super().__init__()
+        self._current = current
+        self._framing = framing
+
+    def __missing__(self, symbol: str) -> bytes:
+        current = self._current(symbol)
+        part = self[symbol] = b"" if current is None else current[1].data[self._framing]
+        return part
+
+
 class Prices:
     """Sends the newest price of each subscribed symbol, every interval."""
 
@@ -60,6 +80,7 @@ class Prices:
         self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
         self._frames: dict[str, _Kept] = {}
+        self._parts = [_Parts(self._current, framing) for framing in Framing]
         self._stamps = count(1)
         self._written = 0
 
@@ -122,6 +143,7 @@ class Prices:
         ]
         if not due:
             return
+        self._forget_parts()
         with self._traffic.price_fan_out.time():
             for audience in due:
                 self._owe(audience)
@@ -141,8 +163,7 @@ class Prices:
 
     async def _beat_all(self, audience: Audience[_AudienceKey]) -> None:
         key = audience.key
-        current = [self._current(symbol) for symbol in key.symbols]
-        frames = [at[1].data[key.framing] for at in current if at is not None]
+        frames = list(filter(None, map(self._parts[key.framing].__getitem__, key.symbols)))
         if not frames:
             return
         data = b"".join(frames)
@@ -219,12 +240,17 @@ class Prices:
         self._traffic.add(PRICES, key.framing, sent_messages, sent_bytes)
 
     def _fills_slice(self, written: int) -> bool:
-        """Whether the loop should run now; over however many audiences, also of one peer each."""
+        """Whether the loop has to run now; over however many audiences, also of one peer each."""
         self._written += written
         if self._written < SLICE:
             return False
         self._written = 0
+        self._forget_parts()
         return True
+
+    def _forget_parts(self) -> None:
+        for parts in self._parts:
+            parts.clear()
 
     def _changed(self, peer: Peer) -> list[str]:
         """The symbols whose price or staleness differs from what the peer was last sent."""
