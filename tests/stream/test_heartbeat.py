@@ -221,6 +221,23 @@ def test_a_client_that_left_is_forgotten() -> None:
     virtually(story())
 
 
+def test_a_client_whose_connection_ended_is_forgotten_at_once() -> None:
+    async def story() -> None:
+        async with beating() as (world, heart):
+            pinged, other = Socket(world, Framing.WS, None), Socket(world, Framing.SSE)
+            for client in (pinged, other):
+                heart.add(client.peer)
+            await asyncio.sleep(27)
+            assert pinged.peer in heart._pongs_due
+            for client in (pinged, other):
+                client.leave()
+                heart.remove(client.peer)
+            assert not any(heart._due.values())
+            assert not heart._pongs_due
+
+    virtually(story())
+
+
 def test_at_shutdown_each_client_is_told_to_come_back_at_a_time_of_its_own() -> None:
     async def story() -> None:
         async with beating() as (world, _):

@@ -317,6 +317,22 @@ class Wire:
         self.settled = self.paused
 
 
+class WirePeer(Peer):
+    """The server's end of a client's wire."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(
+            f"{id(client):x}", client.framing, client.world.hub.traffic, client.wire.write
+        )
+        self._client = client
+
+    def close(self, code: int, _reason: str) -> None:
+        self._client.on_close(code)
+
+    def buffered_bytes(self) -> int:
+        return self._client.wire.buffered
+
+
 class Client:
     """A connection, what it got, and a model of what it may get next."""
 
@@ -324,14 +340,7 @@ class Client:
         self.world = world
         self.framing = framing
         self.wire = Wire(self, eager=eager)
-        self.peer = Peer(
-            f"{id(self):x}",
-            framing,
-            world.hub.traffic,
-            write=self.wire.write,
-            close=self._on_close,
-            buffered_bytes=lambda: self.wire.buffered,
-        )
+        self.peer = WirePeer(self)
         self.received: list[Message] = []
         self.delivered = 0
         self.closed_with: int | None = None
@@ -436,7 +445,7 @@ class Client:
     def wrong(self, why: str) -> None:
         self.world.wrongs.append(f"{self.framing.name} {why}")
 
-    def _on_close(self, code: int, _reason: str) -> None:
+    def on_close(self, code: int) -> None:
         self.closed_with = code
         self.world.hub.leave(self.peer)
 

@@ -27,7 +27,6 @@ from wsproto.events import CloseConnection, TextMessage
 from tests.support import Rest, serve_here, until
 from tests.web.streams import HANDSHAKE, frame, raw_socket, raw_websocket, watching
 from vyomo_rt.config import Settings
-from vyomo_rt.stream.peer import Peer
 from vyomo_rt.web import handover
 from vyomo_rt.web.connection import Connection as StreamConnection
 from vyomo_rt.web.handover import RawEventStream
@@ -210,11 +209,30 @@ async def test_nothing_stays_of_connections_that_have_ended(tmp_path: Path) -> N
                 async with watching(transport, server.url, **about):
                     assert alive(StreamConnection)
         assert await holds(lambda: not alive(StreamConnection))
-        assert await holds(lambda: not alive(Peer))
+
+
+@pytest.mark.parametrize("transport", ["ws", "sse"])
+async def test_a_connection_that_has_ended_is_freed_at_once_without_the_garbage_collector(
+    server: Rest, transport: str
+) -> None:
+    """Nothing of it refers back to it, and the heartbeat does not keep it until its next turn."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with watching(transport, server.url, symbols=["A"]):
+            assert tracked(StreamConnection)
+        assert await holds(lambda: not tracked(StreamConnection))
+    finally:
+        gc.enable()
 
 
 def alive(type_: type) -> list[object]:
     gc.collect()
+    return tracked(type_)
+
+
+def tracked(type_: type) -> list[object]:
+    """Also what only waits to be collected."""
     return [found for found in gc.get_objects() if isinstance(found, type_)]
 
 

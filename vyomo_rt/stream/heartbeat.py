@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from itertools import takewhile
 
 from vyomo_rt.stream.hub import CLOSE_SLOW, Hub
 from vyomo_rt.stream.peer import Peer
@@ -36,9 +36,10 @@ class Heartbeat:
             sse_keep_alive_s / 4,
             slow_timeout_s / 4,
         )
-        # Equal intervals keep each queue in the order of its times.
-        self._due: dict[Framing, deque[tuple[float, Peer]]] = {f: deque() for f in Framing}
-        self._pongs_due: deque[tuple[float, Peer]] = deque()
+        # When each peer's turn comes. Equal intervals keep them in the order of these times, and
+        # a pong is due before the next ping.
+        self._due: dict[Framing, dict[Peer, float]] = {framing: {} for framing in Framing}
+        self._pongs_due: dict[Peer, float] = {}
         self._stalls: dict[Peer, tuple[float, int, int]] = {}
         self._lost_s = 0.0
 
@@ -47,9 +48,13 @@ class Heartbeat:
         return asyncio.get_running_loop().time() - self._lost_s
 
     def add(self, peer: Peer) -> None:
-        """Begin with a new peer; one that has left is dropped when its turn comes."""
-        interval_s = self._interval_s[peer.framing]
-        self._due[peer.framing].append((self._time_s() + interval_s, peer))
+        """Begin with a new peer."""
+        self._due[peer.framing][peer] = self._time_s() + self._interval_s[peer.framing]
+
+    def remove(self, peer: Peer) -> None:
+        """Forget a peer whose connection has ended."""
+        self._due[peer.framing].pop(peer, None)
+        self._pongs_due.pop(peer, None)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -63,26 +68,24 @@ class Heartbeat:
                 self._lost_s += late_s
             now_s = self._time_s()
             self._close_unanswered(now_s)
-            for queue in self._due.values():
-                self._send_due(queue, now_s)
+            for due in self._due.values():
+                self._send_due(due, now_s)
             self._close_slow(now_s)
 
-    def _send_due(self, queue: deque[tuple[float, Peer]], now_s: float) -> None:
-        while queue and queue[0][0] <= now_s:
-            _, peer = queue.popleft()
+    def _send_due(self, due: dict[Peer, float], now_s: float) -> None:
+        for peer in _take(due, now_s):
             if peer.closed:
                 continue
             if not peer.paused:
                 if peer.framing is Framing.WS:
                     # Before the write: it may pause the peer, which takes the ping back.
                     peer.awaiting_pong = True
-                    self._pongs_due.append((now_s + self._pong_timeout_s, peer))
+                    self._pongs_due[peer] = now_s + self._pong_timeout_s
                 peer.send_joined(KEEP_ALIVE[peer.framing], 0)
             self.add(peer)
 
     def _close_unanswered(self, now_s: float) -> None:
-        while self._pongs_due and self._pongs_due[0][0] <= now_s:
-            _, peer = self._pongs_due.popleft()
+        for peer in _take(self._pongs_due, now_s):
             if peer.awaiting_pong and not peer.closed:
                 peer.close(CLOSE_NO_PONG, "no pong")
 
@@ -98,6 +101,14 @@ class Heartbeat:
             else:
                 stalls[peer] = stall
         self._stalls = stalls
+
+
+def _take(due: dict[Peer, float], now_s: float) -> list[Peer]:
+    """Remove those whose time has come."""
+    peers = list(takewhile(lambda peer: due[peer] <= now_s, due))
+    for peer in peers:
+        del due[peer]
+    return peers
 
 
 def _is_far_behind(peer: Peer) -> bool:

@@ -26,13 +26,14 @@ class Peer:
     Any other waits: its place in the log (``cursor``) says which events it still
     has to get, and the ``due_*`` fields which state. What that state *is* is
     looked up when the socket takes it, so a slow peer costs no queue.
+
+    The base of whoever has the socket, not a part of it: each object of a
+    connection is one more that every garbage collection has to look at.
     """
 
     __slots__ = (
         "awaiting_pong",
-        "buffered_bytes",
         "bytes",
-        "close",
         "closed",
         "conflated",
         "cursor",
@@ -64,21 +65,12 @@ class Peer:
     )
 
     def __init__(
-        self,
-        id_: str,
-        framing: Framing,
-        traffic: Traffic,
-        *,
-        write: Callable[[bytes], None],
-        close: Callable[[int, str], None],
-        buffered_bytes: Callable[[], int],
+        self, id_: str, framing: Framing, traffic: Traffic, write: Callable[[bytes], None]
     ) -> None:
         self.id = id_
         self.framing = framing
         self.traffic = traffic
         self.write = write
-        self.close = close
-        self.buffered_bytes = buffered_bytes
         self.closed = False
         self.paused = False
         self.ready = True
@@ -113,6 +105,14 @@ class Peer:
         self.due_prices: set[str] = set()
 
         self.due_status = False
+
+    def close(self, code: int, reason: str) -> None:
+        """End the stream from this side; nothing more is sent to the peer."""
+        raise NotImplementedError
+
+    def buffered_bytes(self) -> int:
+        """What the process still holds of what was written, because the socket takes no more."""
+        raise NotImplementedError
 
     @property
     def subscribed(self) -> bool:

@@ -81,50 +81,50 @@ class Streaming:
             connection.abort()
 
 
-class Connection(asyncio.Protocol):
-    """The socket's protocol; writing is done by the hub through the peer."""
+class Connection(Peer, asyncio.Protocol):
+    """The socket's protocol, and the peer through which the hub writes."""
 
-    __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport", "peer")
+    __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport")
 
     def __init__(
         self, transport: asyncio.Transport, framing: Framing, address: str, streaming: Streaming
     ) -> None:
+        super().__init__(token_hex(6), framing, streaming.hub.traffic, transport.write)
         self._transport = transport
         self._streaming = streaming
         self._address = address
         self._ended = ""
         self._code: int | None = None
-        self.peer = Peer(
-            token_hex(6),
-            framing,
-            streaming.hub.traffic,
-            write=transport.write,
-            close=self.close,
-            buffered_bytes=transport.get_write_buffer_size,
-        )
+
+    @property
+    def peer(self) -> Peer:
+        """The connection as the streams see it."""
+        return self
 
     def start(self) -> None:
         """Begin to stream; the socket must be this protocol's by now."""
         self._streaming.connections.add(self)
-        self._streaming.hub.enter(self.peer)
-        self._streaming.heartbeat.add(self.peer)
-        log.info("%s %s opened from %s", self.peer.framing.label, self.peer.id, self._address)
+        self._streaming.hub.enter(self)
+        self._streaming.heartbeat.add(self)
+        log.info("%s %s opened from %s", self.framing.label, self.id, self._address)
 
     def pause_writing(self) -> None:
-        self._streaming.hub.pause(self.peer)
+        self._streaming.hub.pause(self)
 
     def resume_writing(self) -> None:
-        self._streaming.hub.resume(self.peer)
+        self._streaming.hub.resume(self)
 
     def close(self, code: int, reason: str) -> None:
-        """End the stream from this side; nothing more is sent to the peer."""
         if self._ended:
             return
         self._ended = f"{code} {reason}" if code else reason
         self._code = code
-        self._streaming.hub.leave(self.peer)
+        self._streaming.hub.leave(self)
         self._say_goodbye(code, reason)
         asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self._transport.abort)
+
+    def buffered_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Drop the socket."""
@@ -134,22 +134,23 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._streaming.hub.leave(self.peer)
+        self._streaming.hub.leave(self)
+        self._streaming.heartbeat.remove(self)
         self._streaming.connections.discard(self)
         ended_by = CLIENT_LEFT if self._code is None else str(self._code or REFUSED)
-        self._streaming.hub.traffic.closed[ended_by, self.peer.framing] += 1
+        self._streaming.hub.traffic.closed[ended_by, self.framing] += 1
         if not self._streaming.connections:
             self._streaming.emptied.set()
         why = self._ended or (f"lost: {exc}" if exc else "client left")
         log.info(
             "%s %s closed from %s: %s; %.1f s, %d messages, %d bytes sent",
-            self.peer.framing.label,
-            self.peer.id,
+            self.framing.label,
+            self.id,
             self._address,
             why,
-            monotonic() - self.peer.opened_at_s,
-            self.peer.messages,
-            self.peer.bytes,
+            monotonic() - self.opened_at_s,
+            self.messages,
+            self.bytes,
         )
 
 
@@ -208,7 +209,7 @@ class WebSocketConnection(Connection):
     @property
     def _must_wait(self) -> bool:
         """Whether what else the client sent has to wait, for the store or for the client itself."""
-        waits = self._inbox or self._pending is not None or self.peer.paused
+        waits = self._inbox or self._pending is not None or self.paused
         return bool(waits) and not self._ended
 
     def _go_on(self) -> None:
@@ -245,7 +246,7 @@ class WebSocketConnection(Connection):
     def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
         if isinstance(event, CloseConnection):
             self._finish(inbound, event)
-        elif self.peer.closed:
+        elif self.closed:
             return
         elif isinstance(event, str):
             if self._inbox is None:
@@ -255,13 +256,12 @@ class WebSocketConnection(Connection):
         elif isinstance(event, Ping):
             self._transport.write(inbound.answer(event))
         else:
-            self.peer.awaiting_pong = False
+            self.awaiting_pong = False
 
     def _run_inbox(self) -> None:
         """Carry out what was received, as far as the client's own pace allows."""
-        peer = self.peer
-        while self._inbox and self._pending is None and not (peer.paused or peer.closed):
-            outcome = self._streaming.commands.receive(self.peer, self._inbox.popleft())
+        while self._inbox and self._pending is None and not (self.paused or self.closed):
+            outcome = self._streaming.commands.receive(self, self._inbox.popleft())
             if isinstance(outcome, bool):
                 self._count_error(outcome)
             else:
@@ -279,7 +279,7 @@ class WebSocketConnection(Connection):
         self._go_on()
 
     def _fail(self, error: BaseException) -> None:
-        name = f"{self.peer.framing.label} {self.peer.id}"
+        name = f"{self.framing.label} {self.id}"
         log.error("%s: a command failed", name, exc_info=error)
         self.close(CLOSE_FAILED, "the server failed: its log says why")
 
@@ -297,7 +297,7 @@ class WebSocketConnection(Connection):
         """The client closes, or answers our close."""
         if not self._ended:
             self._ended = f"client closed with {event.code}"
-            self._streaming.hub.leave(self.peer)
+            self._streaming.hub.leave(self)
             self._transport.write(inbound.answer(event))
         self._transport.close()
 
