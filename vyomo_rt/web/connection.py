@@ -96,11 +96,6 @@ class Connection(Peer, asyncio.Protocol):
         self._ended = ""
         self._code: int | None = None
 
-    @property
-    def peer(self) -> Peer:
-        """The connection as the streams see it."""
-        return self
-
     def start(self) -> None:
         """Begin to stream; the socket must be this protocol's by now."""
         self._streaming.connections.add(self)

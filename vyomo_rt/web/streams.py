@@ -91,7 +91,7 @@ class StreamRoutes:
         full = self._full
         connection.start()
         if self._streaming.hub.closing:
-            self._streaming.hub.dismiss(connection.peer)
+            self._streaming.hub.dismiss(connection)
         elif full:
             connection.close(CLOSE_TOO_MANY, "too many connections")
         elif early:
@@ -147,15 +147,15 @@ class StreamRoutes:
             response = hand_over(request, connection)
             connection.start()
             if hub.closing:
-                hub.dismiss(connection.peer)
+                hub.dismiss(connection)
             elif trouble is not None:
-                connection.peer.reply(messages.error(trouble, None))
+                connection.reply(messages.error(trouble, None))
                 code = CLOSE_TOO_MANY if isinstance(trouble, LimitExceeded) else 0
                 connection.close(code, str(trouble))
             else:
                 handed_over = True
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311
-                commands.open_stream(connection.peer, session, prices_command, retry_ms)
+                commands.open_stream(connection, session, prices_command, retry_ms)
             return response
         finally:
             if session is not None and not handed_over:
