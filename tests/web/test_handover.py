@@ -226,6 +226,22 @@ async def test_a_connection_that_has_ended_is_freed_at_once_without_the_garbage_
         gc.enable()
 
 
+@pytest.mark.parametrize("transport", ["ws", "sse"])
+async def test_a_handshake_leaves_nothing_of_aiohttp_for_the_garbage_collector(
+    server: Rest, transport: str
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with watching(transport, server.url, symbols=["A"]):
+            assert await holds(lambda: not tracked(RequestHandler)), (
+                "something keeps what aiohttp had of a connection (handover.hand_over, and for SSE"
+                " _ping_task of aiohttp-sse in handover.accept_event_stream)"
+            )
+    finally:
+        gc.enable()
+
+
 def alive(type_: type) -> list[object]:
     gc.collect()
     return tracked(type_)

@@ -15,7 +15,7 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.stream.beats import SLOT_MS, Beat, beat_from
-from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.prices import SLICE, Prices
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.traffic import Traffic
@@ -161,7 +161,7 @@ class Hub:
             peer.due_session = False
             peer.topic.send_state(peer)
         if peer.due_prices:
-            due, peer.due_prices = peer.due_prices, set()
+            due, peer.due_prices = peer.due_prices, NOTHING_DUE
             self.prices.send(peer, sorted(due))
         if peer.due_status:
             peer.due_status = False
@@ -259,14 +259,12 @@ class Hub:
         peer.seen = (peer.seen or {}) if peer.only_changes else None
         peer.due_prices = due
         if symbols:
-            peer.price_beat = beat
             self.prices.join(peer, beat)
 
     def drop_prices(self, peer: Peer) -> None:
         self.prices.leave(peer)
         peer.symbols = ()
-        peer.price_beat = None
-        peer.due_prices = set()
+        peer.due_prices = NOTHING_DUE
 
     def owe_status(self, peer: Peer) -> None:
         """A snapshot says so while the feed is not LIVE."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PRICE_INTERVAL_MS = 1000
 DEFAULT_UPDATE_INTERVAL_MS = 2000
+NOTHING_DUE: frozenset[str] = frozenset()
 
 
 class Peer:
@@ -48,7 +49,6 @@ class Peer:
         "paused",
         "paused_at_s",
         "price_audience",
-        "price_beat",
         "price_interval_ms",
         "price_stamp",
         "ready",
@@ -95,14 +95,13 @@ class Peer:
         self.due_session = False
 
         self.price_audience: Audience[Any] | None = None
-        self.price_beat: Beat | None = None
         self.symbols: tuple[str, ...] = ()
         self.price_interval_ms = DEFAULT_PRICE_INTERVAL_MS
         self.only_changes = False
         # What an onlyChanges peer was last sent: price and staleness by symbol.
         self.seen: dict[str, tuple[int, bool]] | None = None
         self.price_stamp = 0
-        self.due_prices: set[str] = set()
+        self.due_prices = NOTHING_DUE
 
         self.due_status = False
 
@@ -117,6 +116,11 @@ class Peer:
     @property
     def subscribed(self) -> bool:
         return self.topic is not None or bool(self.symbols)
+
+    @property
+    def price_beat(self) -> Beat | None:
+        """When its prices are due; None without symbols."""
+        return None if self.price_audience is None else self.price_audience.key.beat
 
     @property
     def position(self) -> int | None:

@@ -114,7 +114,7 @@ class Prices:
             if peer.ready:
                 self.send(peer, (quote.symbol,))
             else:
-                peer.due_prices.add(quote.symbol)
+                peer.due_prices |= {quote.symbol}
 
     def send(self, peer: Peer, symbols: Iterable[str]) -> None:
         """Send one peer the newest prices of some symbols."""
@@ -157,7 +157,7 @@ class Prices:
         key = audience.key
         for peer in audience.waiting:
             due_symbols = self._changed(peer) if key.only_changes else key.symbols
-            peer.due_prices.update(due_symbols)
+            peer.due_prices = peer.due_prices.union(due_symbols)
             peer.conflated += len(due_symbols)
             self._traffic.conflated += len(due_symbols)
 

@@ -58,6 +58,8 @@ async def accept_event_stream(request: web.Request, headers: dict[str, str]) -> 
     response = RawEventStream(headers)
     await response.prepare(request)
     response.stop_streaming()
+    # The cancelled task refers to the response, and so to all that aiohttp had of the connection.
+    response._ping_task = None  # noqa: SLF001
 
 
 def open_transport(request: web.Request) -> asyncio.Transport:
