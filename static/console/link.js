@@ -27,8 +27,10 @@ function paint() {
   const { state, transport, detail } = client.status;
   if (state === "open") openUntil = performance.now();
   const silent_ms = state === "open" ? silentFor_ms() : 0;
-  // Over SSE each change is a new connection: that is not worth a word.
-  const changing = state === "connecting" && performance.now() - openUntil < BLINK_MS;
+  // Over SSE each change is a new connection: that is not worth a word. A quick retry of a line
+  // that was shown as lost is no such change.
+  const changing = state === "connecting" && document.body.dataset.link !== "lost"
+    && performance.now() - openUntil < BLINK_MS;
   const link = state !== "open" && !changing ? "lost" : silent_ms ? "silent" : "live";
   if (link === "live") put($("announcer"), wasLost ? "Live again." : "");
   else if (since()) {
