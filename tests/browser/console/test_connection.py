@@ -250,6 +250,7 @@ async def test_the_curl_line_gets_the_same_stream(page: Page, server: str, desk:
     await show(page, server, desk.session_id, symbols="NIFTY,TCS", interval=200)
     await expect(tile(page, "TCS")).to_be_visible()
     await page.keyboard.press("d")
+    await expect(page.locator("#curl")).to_contain_text("curl")
     line = await page.locator("#curl").inner_text()
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", f"exec {line} -s"), stdout=asyncio.subprocess.PIPE, start_new_session=True
