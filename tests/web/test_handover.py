@@ -12,7 +12,7 @@ import gc
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -211,35 +211,35 @@ async def test_nothing_stays_of_connections_that_have_ended(tmp_path: Path) -> N
         assert await holds(lambda: not alive(StreamConnection))
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_connection_that_has_ended_is_freed_at_once_without_the_garbage_collector(
     server: Rest, transport: str
 ) -> None:
     """Nothing of it refers back to it, and the heartbeat does not keep it until its next turn."""
-    gc.collect()
-    gc.disable()
-    try:
-        async with watching(transport, server.url, symbols=["A"]):
-            assert tracked(StreamConnection)
-        assert await holds(lambda: not tracked(StreamConnection))
-    finally:
-        gc.enable()
+    async with watching(transport, server.url, symbols=["A"]):
+        assert tracked(StreamConnection)
+    assert await holds(lambda: not tracked(StreamConnection))
 
 
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_handshake_leaves_nothing_of_aiohttp_for_the_garbage_collector(
     server: Rest, transport: str
 ) -> None:
-    gc.collect()
-    gc.disable()
-    try:
-        async with watching(transport, server.url, symbols=["A"]):
-            assert await holds(lambda: not tracked(RequestHandler)), (
-                "something keeps what aiohttp had of a connection (handover.hand_over, and for SSE"
-                " _ping_task of aiohttp-sse in handover.accept_event_stream)"
-            )
-    finally:
-        gc.enable()
+    async with watching(transport, server.url, symbols=["A"]):
+        assert await holds(lambda: not tracked(RequestHandler)), (
+            "something keeps what aiohttp had of a connection (handover.hand_over, and for SSE"
+            " _ping_task of aiohttp-sse in handover.accept_event_stream)"
+        )
 
 
 def alive(type_: type) -> list[object]:
