@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
+from vyomo_rt.domain.moment import IST_AHEAD_MS
+
 STEP_MS = 250
 STEPS_A_MINUTE = 60_000 // STEP_MS
 MINUTES_A_DAY = 1440
 TRADING_DAYS_A_YEAR = 252
 
-_DAY_MS = 86_400_000
-_IST_AHEAD_MS = 19_800_000
 _OPEN_MINUTE = 9 * 60 + 15
 _SESSION_MINUTES = 375
 
@@ -49,11 +49,11 @@ class PricePath:
 
     def is_drawn(self, moment_ms: int) -> bool:
         """Whether that minute's prices are there already, so that asking costs nothing."""
-        return (moment_ms + _IST_AHEAD_MS) // 60_000 == self._minute
+        return (moment_ms + IST_AHEAD_MS) // 60_000 == self._minute
 
     def price_e4(self, moment_ms: int) -> int:
         """The price from the quarter second at or before ``moment_ms`` on."""
-        minute, ms = divmod(moment_ms + _IST_AHEAD_MS, 60_000)
+        minute, ms = divmod(moment_ms + IST_AHEAD_MS, 60_000)
         if minute != self._minute:
             self._prices_e4 = self._prices_of(minute)
             self._minute = minute

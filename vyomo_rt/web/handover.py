@@ -52,10 +52,10 @@ async def accept_websocket(request: web.Request) -> bytes:
     return early
 
 
-async def accept_event_stream(request: web.Request, headers: dict[str, str]) -> None:
+async def accept_event_stream(request: web.Request) -> None:
     """Send the headers of an SSE response. Raises ConnectionResetError if the client has left."""
     open_transport(request)
-    response = RawEventStream(headers)
+    response = RawEventStream({})
     await response.prepare(request)
     response.stop_streaming()
     # The cancelled task refers to the response, and so to all that aiohttp had of the connection.

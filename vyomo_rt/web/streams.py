@@ -140,7 +140,7 @@ class StreamRoutes:
             if request.method == hdrs.METH_HEAD:
                 return _head()
             trouble = await self._prepare(session)
-            await accept_event_stream(request, {})
+            await accept_event_stream(request)
             connection = EventStreamConnection(
                 open_transport(request), Framing.SSE, _address(request), self._streaming
             )
