@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Rest, ServerProcess, serve_here
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
 from vyomo_rt.config import Settings
 
 

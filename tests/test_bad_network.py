@@ -11,8 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.proxy import Proxy
-from tests.support import API, Rest, ServerProcess, until
+from tests.kit.proxy import Proxy
+from tests.kit.rest import API, Rest
+from tests.kit.server import ServerProcess
+from tests.kit.waiting import until
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
 from vyomo_rt.store.verification import verify

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support import Rest, serve_here
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-import pkgutil
 import re
 import signal
 import subprocess
@@ -15,66 +13,27 @@ from contextlib import suppress
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import aiohttp
 import load_options
 import msgspec
 import pytest
 
-import vyomo_rt
-from tests.support import ServerProcess
+from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
+from tests.kit.server import ServerProcess
+from tests.kit.vocabulary import close_codes, error_codes, subclasses
 from vyomo_rt import config
-from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.commands import Command, to_command
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PROTOCOL = ROOT / "docs" / "protocol.md"
-README = ROOT / "README.md"
 _SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
 _SERVED = [(README, "demo"), (README, "ingest"), (PROTOCOL, "ingest")]
 _ADDRESS = "localhost:4025"
 _WITHIN_S = 8.0
 
 MakeServer = Callable[..., ServerProcess]
-
-
-class Block(NamedTuple):
-    """A fenced block: its language, the mark after it, its text."""
-
-    language: str
-    mark: str
-    text: str
-
-
-class Step(NamedTuple):
-    """A command, and lines that it prints, in this order."""
-
-    command: str
-    printed: list[str]
-
-
-def blocks(document: Path, language: str | None = None, mark: str | None = None) -> list[Block]:
-    found = re.findall(r"^```(\w*) *(\S*)\n(.*?)^```$", document.read_text(), re.M | re.S)
-    return [
-        block
-        for block in (Block(*parts) for parts in found)
-        if language in (None, block.language) and mark in (None, block.mark)
-    ]
-
-
-def steps(document: Path, mark: str) -> list[Step]:
-    """The commands of all blocks with a mark, in order."""
-    found: list[Step] = []
-    for block in blocks(document, "console", mark):
-        for line in filter(None, block.text.splitlines()):
-            if line.startswith("$ "):
-                found.append(Step(line.removeprefix("$ "), []))
-            else:
-                found[-1].printed.append(line)
-    return found
 
 
 class Shell:
@@ -334,36 +293,8 @@ def test_the_changelog_knows_the_version() -> None:
 
 
 def _server_messages() -> list[Any]:
-    return list(_subclasses(messages.Message))
-
-
-def _subclasses(root: Any) -> Iterator[Any]:
-    for child in root.__subclasses__():
-        yield child
-        yield from _subclasses(child)
+    return list(subclasses(messages.Message))
 
 
 def _tag(struct: Any) -> str:
     return str(struct.__struct_config__.tag)
-
-
-def error_codes() -> set[str]:
-    """The codes of all errors that there are."""
-    return {error.code for error in _subclasses(VyomoError)}
-
-
-def close_codes() -> dict[str, int]:
-    """The server's own close codes, by the constants' names."""
-    codes = {
-        name: value
-        for name, value in _constants()
-        if name.startswith("CLOSE_") and isinstance(value, int)
-    }
-    assert len(codes) >= 6
-    return codes
-
-
-def _constants() -> Iterator[tuple[str, Any]]:
-    for info in pkgutil.walk_packages(vyomo_rt.__path__, "vyomo_rt."):
-        if not info.name.endswith(("__main__", "embedded_child")):
-            yield from vars(importlib.import_module(info.name)).items()

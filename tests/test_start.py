@@ -17,7 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess, children_of, until
+from tests.kit.machine import children_of
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.waiting import until
 from vyomo_rt.store.embedded import EmbeddedServer
 
 MakeServer = Callable[..., ServerProcess]

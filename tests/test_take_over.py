@@ -10,8 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess, until
-from tests.test_crash import Writer, assert_told_once, everybody_writes, raw_history
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.waiting import until
+from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_history
 from vyomo_rt.store.embedded import EmbeddedServer
 
 MakeServer = Callable[..., ServerProcess]

@@ -9,17 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.support import missing, program
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.kit.chromium import CHROMIUM_FLAGS
+from tests.kit.machine import missing, program
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import Rest, serve_here
-from tests.test_docs import blocks
+from tests.kit.documents import blocks
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
 from vyomo_rt.config import Settings
 
 ROOT = Path(__file__).parents[2]

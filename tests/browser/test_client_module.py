@@ -15,8 +15,10 @@ import msgspec
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.cable import laid_cable
-from tests.support import Rest, ServerProcess, serve_here, until
+from tests.kit.cable import laid_cable
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 JS = Path(__file__).parents[1] / "js"

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support import Rest, serve_here
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
 from vyomo_rt.client import stream
 from vyomo_rt.client.stream import Choice
 from vyomo_rt.config import Settings

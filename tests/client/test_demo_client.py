@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Rest
+from tests.kit.rest import Rest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "demo_client.py"
 

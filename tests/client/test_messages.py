@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 
 from tests.client.rig import take
-from tests.support import Rest, serve_here, until
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.waiting import until
 from vyomo_rt.client import Message, Position, connect
 from vyomo_rt.client.stream import Choice
 from vyomo_rt.config import Settings

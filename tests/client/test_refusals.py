@@ -20,7 +20,8 @@ from tests.client.rig import (
     status,
     take,
 )  # fmt: skip
-from tests.support import Rest, until
+from tests.kit.rest import Rest
+from tests.kit.waiting import until
 from vyomo_rt.client import Message, Refused, Status, connect
 from vyomo_rt.client.stream import Choice
 

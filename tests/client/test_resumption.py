@@ -17,7 +17,9 @@ import pytest
 from aiohttp import AddrInfoType, TCPConnector
 
 from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
-from tests.support import Rest, ServerProcess, serve_here, until
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
+from tests.kit.waiting import until
 from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
 from vyomo_rt.client import stream as stream_module
 from vyomo_rt.client.stream import Choice

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.contracts.contract import NAMES, Contract, Contracts
-from tests.support import serve_here
+from tests.kit.server import serve_here
 from vyomo_rt.config import Settings
 
 

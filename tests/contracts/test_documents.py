@@ -15,8 +15,9 @@ from jsonschema import Draft7Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.contracts.contract import NAMES, Contracts
-from tests.support import Rest
-from tests.test_docs import PROTOCOL, blocks, close_codes, error_codes, steps
+from tests.kit.documents import PROTOCOL, blocks, steps
+from tests.kit.rest import Rest
+from tests.kit.vocabulary import close_codes, error_codes
 from vyomo_rt.app import running
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import ErrorCode

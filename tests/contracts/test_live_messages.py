@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.contracts.contract import Contract, Contracts
-from tests.support import API, Rest, serve_here
-from tests.web.streams import Stream, WebSocket, event_stream, web_socket
+from tests.kit.rest import API, Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import Stream, WebSocket, event_stream, web_socket
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.store.mongo import MongoStore

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support import ServerProcess
+from tests.kit.server import ServerProcess
 
 ROOT = Path(__file__).parent.parent.parent
 

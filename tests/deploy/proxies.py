@@ -17,13 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import program
-from tests.test_docs import ROOT, blocks
+from tests.kit.documents import ROOT, blocks
+from tests.kit.machine import program
 
 PAGE = ROOT / "docs" / "deploy.md"
 NAME = "rt.example.com"
 TIMEOUT_S = 1.0
 """What the recipes' time-outs are shrunk to."""
+KEEP_ALIVE_S = 0.25
+"""How often the server behind them says that it is there."""
 _START_S = 10.0
 
 

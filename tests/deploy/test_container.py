@@ -19,8 +19,9 @@ from ruamel.yaml import YAML
 
 from tests.deploy.images import Image, instructions
 from tests.deploy.proxies import free_port
-from tests.support import Rest, program
-from tests.test_docs import ROOT
+from tests.kit.documents import ROOT
+from tests.kit.machine import program
+from tests.kit.rest import Rest
 from vyomo_rt import config
 
 OPEN = {"VYOMO_RT_ALLOW_OPEN": "1"}

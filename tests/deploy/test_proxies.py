@@ -19,10 +19,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.deploy.conftest import KEEP_ALIVE_S, through
-from tests.deploy.proxies import NAME, PROXIES, TIMEOUT_S, Proxy, recipe
-from tests.support import ServerProcess, until
-from tests.web.streams import Stream
+from tests.deploy.proxies import KEEP_ALIVE_S, NAME, PROXIES, TIMEOUT_S, Proxy, recipe
+from tests.deploy.through import through
+from tests.kit.server import ServerProcess
+from tests.kit.streams import Stream
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,11 +11,14 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.browser.conftest import CHROMIUM_FLAGS
-from tests.deploy.conftest import ProxiedEventStream, Through, through
 from tests.deploy.proxies import NAME, Proxy, recipe
-from tests.support import Rest, ServerProcess, program, until
-from tests.web.streams import WebSocket
+from tests.deploy.through import ProxiedEventStream, Through, through
+from tests.kit.chromium import CHROMIUM_FLAGS
+from tests.kit.machine import program
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.streams import WebSocket
+from tests.kit.waiting import until
 
 MakeServer = Callable[..., ServerProcess]
 

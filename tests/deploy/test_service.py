@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.deploy.proxies import recipe
-from tests.support import program
+from tests.kit.machine import program
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-from tests.support import program, until
+from tests.kit.machine import program
+from tests.kit.waiting import until
 
 _HOST = "proxy_set_header Host $http_host;"
 _UPGRADE = (

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from tests.doctor.looking import look
 from tests.doctor.sites import SITES, running_nginx
-from tests.support import Rest, serve_here
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
 from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

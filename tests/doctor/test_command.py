@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support import Rest
+from tests.kit.rest import Rest
 from vyomo_rt import __main__ as command_line
 from vyomo_rt.doctor.report import Report, note, skipped, well, wrong
 from vyomo_rt.doctor.server import options

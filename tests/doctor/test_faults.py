@@ -21,7 +21,10 @@ import pytest
 from aiohttp import web
 
 from tests.doctor.looking import look
-from tests.support import Rest, ServerProcess, children_of, program, serve_here, until
+from tests.kit.machine import children_of, program
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

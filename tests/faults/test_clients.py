@@ -28,9 +28,11 @@ from machine import usage
 from watchers import Plan
 from workers import Workers
 
-from tests.support import Rest, ServerProcess, until
-from tests.web.streams import RawWebSocket, raw_websocket, watching
-from tests.web.test_websocket import read_out, stall
+from tests.kit.frames import RawWebSocket, raw_websocket, read_out, stall
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.streams import watching
+from tests.kit.waiting import until
 
 PESTS = Path(__file__).parents[2] / "scripts" / "pests.py"
 

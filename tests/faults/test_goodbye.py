@@ -11,10 +11,13 @@ from typing import Any, cast
 
 import aiohttp
 
-from tests.stream.world import Message, read_events, read_frames
-from tests.support import Rest, ServerProcess, children_of, until
-from tests.test_crash import is_running
-from tests.web.streams import HANDSHAKE, frame, query
+from tests.kit.frames import HANDSHAKE, frame
+from tests.kit.machine import children_of, is_running
+from tests.kit.messages import Message, read_events, read_frames
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.streams import query
+from tests.kit.waiting import until
 
 EACH = 500
 """Open streams of each transport; the first of each do not read."""

@@ -15,8 +15,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess, children_of, serve_here
-from tests.web.streams import Stream, watching
+from tests.kit.machine import children_of
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
+from tests.kit.streams import Stream, watching
 from vyomo_rt.config import Settings
 
 ASLEEP_S = 2.5

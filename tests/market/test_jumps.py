@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import Rest, until
+from tests.kit.rest import Rest
+from tests.kit.waiting import until
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.book import JUMP_HELD_MS, PriceBook
 from vyomo_rt.market.classes import class_of

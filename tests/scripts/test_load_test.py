@@ -21,8 +21,9 @@ from load_test import run
 from machine import listening_pid, process_name, usage
 from target import TargetError, connected
 
+from tests.kit.rest import Rest
+from tests.kit.waiting import until
 from tests.scripts.spoiler import SpoilingProxy
-from tests.support import Rest, until
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load_test.py"
 

@@ -19,9 +19,9 @@ from watchers import EventStreamWatcher, Plan, Watcher, WebSocketWatcher
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
+from tests.scripts.plan import PLAN
 from vyomo_rt.wire.frame import Framing, make_frame
 
-PLAN = Plan("127.0.0.1", 4025, "localhost:4025", False, 6, ["NIFTY"], 1000, 1, 0, 100.0)
 HEADS = {
     Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
     Framing.SSE: b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",

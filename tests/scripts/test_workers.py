@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers import shares
 
-from tests.scripts.test_watchers import PLAN
+from tests.scripts.plan import PLAN
 
 
 @given(st.data())

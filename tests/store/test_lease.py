@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support import ServerProcess
+from tests.kit.server import ServerProcess
 from vyomo_rt.store import lease as lease_module
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, where

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.long_history import make_store
-from tests.support import ServerProcess
+from tests.kit.history import make_store
+from tests.kit.server import ServerProcess
 
 TRADES = int(os.environ.get("VYOMO_RT_TEST_TRADES", "100000"))
 MOST_START_S = 3.0

@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.long_history import BEGAN_MS, history
-from tests.support import Rest, ServerProcess
+from tests.kit.history import BEGAN_MS, history
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.session import Figures, Session
 from vyomo_rt.domain.trade import EventKind

@@ -13,8 +13,9 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from tests.kit.messages import Message, read_events, read_frames
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
@@ -34,58 +35,6 @@ START_MS = 1_790_000_000_000
 EVENT_TYPES = frozenset(("trade_opened", "trade_closed"))
 ALL_TYPES = frozenset(("session_update", "pnl_update")) | EVENT_TYPES
 RETRY_MS = 3000
-
-
-class Message(NamedTuple):
-    """One message as a client got it; ``id`` and ``retry`` only exist on SSE."""
-
-    text: str
-    id: str | None = None
-    retry: str | None = None
-    event: str | None = None
-
-    @property
-    def json(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.text)
-        return value
-
-    @property
-    def type(self) -> str:
-        return str(self.json["type"])
-
-
-def read_frames(data: bytes) -> list[Message]:
-    """The texts of whole, unmasked WebSocket frames; pings are left out."""
-    found = []
-    while data:
-        head, size, start = data[0], data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4]), 4
-        elif size == 127:
-            size, start = int.from_bytes(data[2:10]), 10
-        payload = data[start : start + size]
-        assert len(payload) == size, "a write ends in the middle of a frame"
-        if head == 0x81:
-            found.append(Message(payload.decode()))
-        else:
-            assert head == 0x89, f"an unexpected frame {head:#x}"
-        data = data[start + size :]
-    return found
-
-
-def read_events(data: bytes) -> list[Message]:
-    """The events of whole SSE blocks; comment lines are left out."""
-    found = []
-    text = data.decode()
-    while text.startswith(":"):
-        _, _, text = text.partition("\n")
-    assert not text or text.endswith("\n\n"), "a write ends in the middle of a block"
-    for block in text.removesuffix("\n\n").split("\n\n") if text else ():
-        fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] != ":")
-        found.append(
-            Message(fields["data"], fields.get("id"), fields.get("retry"), fields["event"])
-        )
-    return found
 
 
 @dataclass

@@ -21,7 +21,7 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support import until
+from tests.kit.waiting import until
 from tests.trading.bench import Bench, FaultyStore
 from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable, VyomoError
 from vyomo_rt.domain.session import SessionStatus

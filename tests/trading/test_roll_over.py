@@ -7,7 +7,9 @@ from typing import Any
 
 from freezegun import freeze_time
 
-from tests.support import Rest, serve_here, until
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess, serve_here
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
 from vyomo_rt.config import Settings
 
 SLOW_TIMEOUT_S = 0.4

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.support import API, Rest, serve_here
-from tests.web.streams import HANDSHAKE, event_stream, raw_socket, web_socket
+from tests.kit.frames import HANDSHAKE, raw_socket
+from tests.kit.rest import API, Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import event_stream, web_socket
 from vyomo_rt.config import Settings
 from vyomo_rt.web.access import Access
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import Rest, serve_here
-from tests.web.streams import EventStream, event_stream, web_socket
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import EventStream, event_stream, web_socket
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.trade import TradeEvent

@@ -24,8 +24,11 @@ from aiohttp_sse import EventSourceResponse
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, TextMessage
 
-from tests.support import Rest, serve_here, until
-from tests.web.streams import HANDSHAKE, frame, raw_socket, raw_websocket, watching
+from tests.kit.frames import HANDSHAKE, frame, raw_socket, raw_websocket
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import watching
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 from vyomo_rt.web import handover
 from vyomo_rt.web.connection import Connection as StreamConnection

@@ -11,7 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import Rest, serve_here, until
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 from vyomo_rt.store.mongo import MongoStore
 

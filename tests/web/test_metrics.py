@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support import Rest, serve_here, until
-from tests.web.streams import watching, web_socket
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import watching, web_socket
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 BOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import API, Rest, serve_here, until
+from tests.kit.rest import API, Rest
+from tests.kit.server import serve_here
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 BEGIN_MS = 1_795_341_600_123

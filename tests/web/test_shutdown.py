@@ -12,9 +12,10 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from tests.support import Rest, ServerProcess
-from tests.web.streams import EventStream, Stream, WebSocket, raw_websocket, watching
-from tests.web.test_websocket import stall
+from tests.kit.frames import raw_websocket, stall
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
+from tests.kit.streams import EventStream, Stream, WebSocket, watching
 
 EACH = 100
 """Open streams of each transport."""

@@ -16,8 +16,10 @@ import httpx_sse
 import pytest
 import websockets
 
-from tests.support import Rest, ServerProcess, serve_here, until
-from tests.web.streams import EventStream, Stream, event_stream, query, watching, web_socket
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess, serve_here
+from tests.kit.streams import EventStream, Stream, event_stream, query, watching, web_socket
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 TRANSPORTS = ("ws", "sse")

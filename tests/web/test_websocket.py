@@ -15,18 +15,19 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.support import Rest, serve_here, until
-from tests.web.streams import (
+from tests.kit.frames import (
     HANDSHAKE,
-    WITHIN_S,
     RawWebSocket,
-    event_stream,
     frame,
     raw_socket,
     raw_websocket,
-    watching,
-    web_socket,
+    read_out,
+    stall,
 )
+from tests.kit.rest import Rest
+from tests.kit.server import serve_here
+from tests.kit.streams import WITHIN_S, event_stream, watching, web_socket
+from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.store.mongo import MongoStore
@@ -273,30 +274,6 @@ async def test_compression_is_not_agreed_on(server: Rest) -> None:
 
 
 # -- clients that do not read ----------------------------------------------------------
-
-
-async def stall(raw: RawWebSocket, session_id: int, symbols: list[str]) -> None:
-    """Ask for a lot, and then read nothing."""
-    about = {"type": "subscribe_prices", "symbols": symbols, "priceInterval": 100}
-    await raw.send_text(json.dumps(about))
-    about = {"type": "subscribe_session", "sessionId": session_id, "updateInterval": 100}
-    await raw.send_text(json.dumps(about | {"id": "start"}))
-    while (await raw.next("ack")).get("id") != "start":
-        pass
-
-
-async def read_out(raw: RawWebSocket) -> tuple[list[int], int | None]:
-    """What a client finds when it reads at last: events, and the close code or None for 1006."""
-    seqs: list[int] = []
-    try:
-        while True:
-            opcode, payload = await raw.next_frame()
-            if opcode == 8:
-                return seqs, int.from_bytes(payload[:2])
-            if opcode == 1 and (message := json.loads(payload))["type"] == "trade_opened":
-                seqs.append(message["seq"])
-    except (EOFError, ConnectionError):
-        return seqs, None
 
 
 async def test_a_client_that_stops_reading_is_closed_alone_and_resumes_without_a_gap(

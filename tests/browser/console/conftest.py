@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.browser.cable import Cable, laid_cable
-from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.browser.console.desk import Desk
+from tests.kit.cable import Cable, laid_cable
+from tests.kit.chromium import CHROMIUM_FLAGS
 
 START_WITHIN_S = 30
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.cable import Cable
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
@@ -29,7 +28,9 @@ from tests.browser.console.parts import (
     tile,
     toast,
 )
-from tests.support import ServerProcess, until
+from tests.kit.cable import Cable
+from tests.kit.server import ServerProcess
+from tests.kit.waiting import until
 
 
 async def first_price(page: Page) -> float:

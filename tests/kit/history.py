@@ -1,6 +1,6 @@
 """Long histories for a store, written as fast as it takes them.
 
-``python -m tests.long_history FOLDER TRADES SESSIONS`` makes an embedded store as of a server
+``python -m tests.kit.history FOLDER TRADES SESSIONS`` makes an embedded store as of a server
 that was killed: each session with all events of its trades, and its last checkpoint.
 """
 

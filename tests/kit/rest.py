@@ -1,0 +1,52 @@
+"""The REST calls of a server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+API = "/api/auto-trader"
+
+
+@dataclass
+class Rest:
+    """The REST calls of a server, with the JSON of their answers."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def call(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of a call; in the names of headers ``_`` stands for ``-``."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.request(
+            method, f"{self.url}{API}{path}", json=body, headers=named
+        ) as response:
+            return response.status, json.loads(await response.read())
+
+    async def new_session(self, capital: float = 50_000) -> int:
+        status, session = await self.call("POST", "/sessions", {"startingCapital": capital})
+        assert status == 201, session
+        return int(session["sessionId"])
+
+    async def tick(self, symbol: str, price: float, **more: Any) -> None:
+        """Push one price, which must be accepted."""
+        _, answer = await self.call("POST", "/ticks", {"symbol": symbol, "price": price, **more})
+        assert answer["accepted"] == 1, answer
+
+    async def open_trade(self, session_id: int, **order: Any) -> dict[str, Any]:
+        """Open a trade, by default a BUY of 50 BANKNIFTY at 195.25."""
+        order = {"symbol": "BANKNIFTY", "quantity": 50, "entryPrice": 195.25} | order
+        status, trade = await self.call("POST", f"/sessions/{session_id}/trades", order)
+        assert status == 201, trade
+        return trade
+
+    async def close_trade(self, trade_id: int, price: float | None = None) -> dict[str, Any]:
+        body = {} if price is None else {"price": price}
+        status, trade = await self.call("POST", f"/trades/{trade_id}/close", body)
+        assert status == 200, trade
+        return trade

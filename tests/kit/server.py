@@ -1,0 +1,75 @@
+"""Real servers for tests, in this process or as one of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.kit.rest import Rest
+from vyomo_rt.app import running
+from vyomo_rt.config import Settings
+from vyomo_rt.web.listening import bind_sockets
+
+_LISTENING = re.compile(r"listening on (http://\S+)")
+_START_S = 15.0
+
+
+@asynccontextmanager
+async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
+    """A server in this process and loop."""
+    sockets = bind_sockets(settings.host, settings.port)
+    port = sockets[0].getsockname()[1]
+    async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
+        yield Rest(f"http://127.0.0.1:{port}", http)
+
+
+class ServerProcess:
+    """``vyomo-rt serve`` as a process of its own, to be killed and started again."""
+
+    def __init__(self, data_dir: Path, *flags: str, port: int = 0) -> None:
+        self._command = [
+            sys.executable, "-m", "vyomo_rt", "serve",
+            "--port", str(port), "--data-dir", str(data_dir), *flags,
+        ]  # fmt: skip
+        self.output: list[str] = []
+        self.url = ""
+
+    async def start(self) -> str:
+        """Start and return the address that it prints."""
+        self.process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(_START_S):
+            async for line in self.process.stdout:
+                self.output.append(line.decode())
+                if match := _LISTENING.search(self.output[-1]):
+                    self.url = match[1]
+                    self._reader = asyncio.create_task(self._read_on())
+                    return self.url
+        raise AssertionError("".join(self.output))
+
+    async def _read_on(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.output.append(line.decode())
+
+    async def stop(self, signal_: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal_)
+        code = await self.process.wait()
+        if self.url:
+            await self._reader
+        return code
+
+    async def kill(self) -> None:
+        await self.stop(signal.SIGKILL)
