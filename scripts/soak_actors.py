@@ -217,19 +217,20 @@ class Watcher:
         match message["type"]:
             case "ack" if message.get("id") in (None, SESSION_ID):
                 self._acknowledged(message["result"])
-            case "trade_opened" | "trade_closed":
-                self._see(message["seq"], text)
-            case "session_update" if message["seq"] > (self.position or 0):
-                raise Violated(
-                    f"figures are never ahead of their events: {message['seq']} after event "
-                    f"{self.position} of session {self._truth.session_id}"
-                )
+            case "session_update":
+                if message["seq"] > (self.position or 0):
+                    raise Violated(
+                        f"figures are never ahead of their events: {message['seq']} after event "
+                        f"{self.position} of session {self._truth.session_id}"
+                    )
             case "error" if message["code"] in _PASSING:
                 raise Lost(message["message"])
             case "error":
                 raise Violated(f"a right subscription is not refused: {text}")
             case "server_shutdown":
                 raise Lost("the server shuts down")
+            case _ if "seq" in message:  # an event, of whatever kind
+                self._see(message["seq"], text)
 
     def _acknowledged(self, result: dict[str, Any]) -> None:
         self._epoch = result["epoch"]

@@ -14,6 +14,7 @@ import msgspec
 CAPITAL = 10_000_000
 _MOST_MOVE = Fraction(1, 4)
 """No true price of the soak's feed moves so far from a trade's entry; its misprints do."""
+_TRADE_EVENTS = {"trade_opened", "trade_closed"}
 _IST = timezone(timedelta(hours=5, minutes=30))
 
 
@@ -22,7 +23,7 @@ class Violated(Exception):
 
 
 class Event(NamedTuple):
-    """A stored trade event."""
+    """A stored event."""
 
     text: bytes
     seq: int
@@ -126,10 +127,11 @@ class SessionTruth:
 
     def check_trades(self, known: Acknowledged) -> None:
         """What was acknowledged is stored; each trade opens once, closes at most once, rightly."""
-        count = Counter((event.type, event.data["tradeId"]) for event in self.stored)
+        trades = [event for event in self.stored if event.type in _TRADE_EVENTS]
+        count = Counter((event.type, event.data["tradeId"]) for event in trades)
         if doubled := [which for which, times in count.items() if times > 1]:
             raise Violated(f"a trade opens and closes once: session {self.session_id}, {doubled}")
-        events = {(event.type, event.data["tradeId"]): event.data for event in self.stored}
+        events = {(event.type, event.data["tradeId"]): event.data for event in trades}
         for key, trade_id in known.opened.items():
             if ("trade_opened", trade_id) not in events:
                 raise Violated(f"what is acknowledged is stored: opening {key!r}, trade {trade_id}")
@@ -179,7 +181,8 @@ def _figures(events: list[tuple[str, dict[str, Any]]], today: date) -> dict[str,
         for pnl, data in zip(pnls, closes, strict=True)
         if datetime.fromisoformat(data["timestamp"]).astimezone(_IST).date() == today
     ]
-    opened, wins = len(events) - len(pnls), sum(pnl > 0 for pnl in pnls)
+    opened = sum(type_ == "trade_opened" for type_, _ in events)
+    wins = sum(pnl > 0 for pnl in pnls)
     return {
         "totalTrades": opened,
         "openTrades": opened - len(pnls),

@@ -1,7 +1,7 @@
 """Streaming clients for measuring: raw sockets that count messages.
 
 A client library would cost more per message than the server does. So a watcher reads the
-boundaries of messages out of the bytes and looks into few of them: acks, every trade event
+boundaries of messages out of the bytes and looks into few of them: acks, every event
 (is each there, once, in order?), and a sampled price now and then (how late is it?).
 
 A delay is the moment of receipt minus the message's ``timestamp``. That is cut to whole
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import time
 from base64 import b64encode
@@ -25,9 +26,12 @@ import msgspec
 from counting import Chunk, Event, SeqCheck, Tally
 from msgspec import Struct
 
-EVENT = b'"type":"trade_'
 PRICE = b'"type":"price_update"'
 _FIGURES = b'"type":"session_update"'
+_ACK = b'"type":"ack"'
+_SEQ = b',"seq":'
+"""In every event, of whatever kind, in figures, and in acks."""
+_RARE = re.compile(rb'"type":"(?!price_update|pnl_update|session_update)')
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 _NO_MASK = bytes(4)  # a client has to mask, but nobody says with what
 _STALLED_BUFFER_BYTES = 4096
@@ -212,7 +216,7 @@ class Watcher(asyncio.Protocol):
     # -- what is looked into ---------------------------------------------------
 
     def _worth_a_look(self, data: bytes) -> bool:
-        look = self._acks_due > 0 or self._until_sample <= 0 or EVENT in data
+        look = self._acks_due > 0 or self._until_sample <= 0 or _RARE.search(data) is not None
         if look:
             self._received_ms = self._now_ms()
         return look
@@ -222,17 +226,18 @@ class Watcher(asyncio.Protocol):
         return time.time() * 1000 + self._plan.clock_offset_ms
 
     def _look(self, text: bytes) -> None:
-        if EVENT in text:
-            self._see_event(text)
-        elif PRICE in text:
+        if PRICE in text:
             if self._until_sample <= 0:
                 self._until_sample = self._plan.sample_every
                 if self._tally.measuring:
                     self._tally.price_delays.add(self._received_ms - _stamp_ms(text))
+        elif _FIGURES in text:
+            if self._walked:
+                self._tally.announced_ms.setdefault(self._walked[-1].seq, _stamp_ms(text))
+        elif _SEQ in text and _ACK not in text:
+            self._see_event(text)
         elif self._acks_due:
             self._see_answer(text)
-        elif self._walked and _FIGURES in text:
-            self._tally.announced_ms.setdefault(self._walked[-1].seq, _stamp_ms(text))
 
     def _see_event(self, text: bytes) -> None:
         event = self._tally.events.get(text)

@@ -9,7 +9,7 @@
  *     client.connect();
  *
  * After a lost connection it comes back by itself, takes up the same subscription and resumes the
- * session where it stopped: every trade event is delivered once and in order.
+ * session where it stopped: every event is delivered once and in order.
  */
 export class VyomoClient extends EventTarget {
     /**
@@ -89,11 +89,11 @@ export class VyomoClient extends EventTarget {
     ping(): boolean;
     #private;
 }
-export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed";
+export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed" | "session_changed";
 export type Transport = "ws" | "sse";
 export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices";
 /**
- * The last trade event that was delivered; `epoch` names the history in which `seq` counts.
+ * The last event that was delivered; `epoch` names the history in which `seq` counts.
  */
 export type Position = {
     sessionId: number;
@@ -141,6 +141,20 @@ export type Figures = {
     winRate: number;
     timestamp: string;
 };
+export type Change = {
+    sessionId: number;
+    name: string;
+    status: Figures["status"];
+    statusReason: string | null;
+    reason: string;
+    detail: string | null;
+    rules: Record<string, any>;
+    charges: Record<string, any> | null;
+    lock: Record<string, any> | null;
+    waived: string[];
+    waivedOn: string | null;
+    timestamp: string;
+};
 export type Quote = {
     symbol: string;
     price: number;
@@ -167,6 +181,10 @@ export type Messages = {
         data: Trade & Exit & {
             status: "CLOSED";
         };
+    };
+    session_changed: {
+        seq: number;
+        data: Change;
     };
     session_update: {
         seq: number;
@@ -259,7 +277,7 @@ export type Status = {
     retryInMs?: number;
 };
 /**
- * The session's trade events after `from`, up to `to`, were not delivered and will not be. If `to`
+ * The session's events after `from`, up to `to`, were not delivered and will not be. If `to`
  * is less than `from`, the server has begun another history.
  */
 export type Gap = {

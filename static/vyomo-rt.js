@@ -2,12 +2,13 @@
 // Client of a vyomo-rt server. Made for browsers; other places pass in what they lack. The types
 // below are what vyomo-rt.d.ts is made of (`make types`).
 
-/** @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed"} SessionType */
+/** @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed"
+ *   | "session_changed"} SessionType */
 /** @typedef {"ws" | "sse"} Transport */
 /** @typedef {"subscribe_session" | "unsubscribe_session" | "subscribe_prices"
  *   | "unsubscribe_prices"} Command */
 /**
- * The last trade event that was delivered; `epoch` names the history in which `seq` counts.
+ * The last event that was delivered; `epoch` names the history in which `seq` counts.
  * @typedef {{ sessionId: number, seq: number, epoch?: string }} Position
  */
 /** @typedef {{ sessionId: number | null, types?: SessionType[], updateInterval?: number,
@@ -21,6 +22,11 @@
  *   currentCapital: number, totalPnL: number, todayPnL: number, unrealizedPnL: number,
  *   totalTrades: number, openTrades: number, winningTrades: number, losingTrades: number,
  *   winRate: number, timestamp: string }} Figures */
+/** @typedef {{ sessionId: number, name: string, status: Figures["status"],
+ *   statusReason: string | null, reason: string, detail: string | null,
+ *   rules: Record<string, any>, charges: Record<string, any> | null,
+ *   lock: Record<string, any> | null, waived: string[], waivedOn: string | null,
+ *   timestamp: string }} Change */
 /** @typedef {{ symbol: string, price: number, timestamp: string, asOf: string, source: string,
  *   stale: boolean }} Quote */
 
@@ -30,6 +36,7 @@
  * @property {{ data: Quote }} price_update
  * @property {{ seq: number, data: Trade & Exits & { status: "OPEN" } }} trade_opened
  * @property {{ seq: number, data: Trade & Exit & { status: "CLOSED" } }} trade_closed
+ * @property {{ seq: number, data: Change }} session_changed
  * @property {{ seq: number, recovered?: boolean, data: Figures }} session_update
  * @property {{ data: Trade & Exits & { currentPrice: number, unrealizedPnL: number,
  *   pnlPercent: number, stale: boolean } }} pnl_update
@@ -59,14 +66,14 @@
  *   detail: string, code?: number, retryInMs?: number }} Status
  */
 /**
- * The session's trade events after `from`, up to `to`, were not delivered and will not be. If `to`
+ * The session's events after `from`, up to `to`, were not delivered and will not be. If `to`
  * is less than `from`, the server has begun another history.
  * @typedef {{ sessionId: number, from: number, to: number, recovered: false }} Gap
  */
 /** @typedef {Typed & Reports} Events */
 
-const SSE_EVENTS = ["ack", "price_update", "trade_opened", "trade_closed", "session_update",
-  "pnl_update", "feed_status", "server_shutdown", "server_error"];
+/** The types on a stream beside those of the session, which its `ack` names. */
+const SSE_EVENTS = ["ack", "price_update", "feed_status", "server_shutdown", "server_error"];
 /** After these another attempt would only be refused again. */
 const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
@@ -111,7 +118,7 @@ function parsed(text) {
  *     client.connect();
  *
  * After a lost connection it comes back by itself, takes up the same subscription and resumes the
- * session where it stopped: every trade event is delivered once and in order.
+ * session where it stopped: every event is delivered once and in order.
  */
 export class VyomoClient extends EventTarget {
   /** @type {Status} */
@@ -138,9 +145,9 @@ export class VyomoClient extends EventTarget {
    * fresh snapshot; undefined goes on at #position. `rewinds`: behind what was delivered.
    * @type {{ sessionId: number, seq?: number, epoch?: string, rewinds?: boolean } | undefined} */
   #start;
-  /** Commands under way, by id (a stream has none), and from where they resume: more may be asked
-   * for before the answer. `passes`: refused for now, to be repeated.
-   * @type {Map<any, { command: Command, from: any, passes?: boolean }>} */
+  /** Commands under way, by id (a stream has none), from where they resume, and the session's
+   * types: more may be asked for before the answer. `passes`: refused for now, to be repeated.
+   * @type {Map<any, { command: Command, from: any, types?: SessionType[], passes?: boolean }>} */
   #pending = new Map();
   #lastId = 0;
   #attempt = 0;
@@ -336,7 +343,8 @@ export class VyomoClient extends EventTarget {
   #openEventSource() {
     const url = new URL("sse/auto-trader", this.#base);
     const from = this.#resumption();
-    this.#pending.set(undefined, { command: "subscribe_session", from });
+    const { types } = this.#wanted;
+    this.#pending.set(undefined, { command: "subscribe_session", from, types });
     const lastEventId = from?.seq === undefined ? ""
       : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
@@ -344,10 +352,7 @@ export class VyomoClient extends EventTarget {
       if (text) url.searchParams.set(name, text);
     }
     const source = this.#link = new this.#EventSource(url.href);
-    for (const type of SSE_EVENTS) {
-      source.addEventListener(type, (/** @type {any} */ event) =>
-        this.#receive(source, event.data));
-    }
+    this.#hear(source, SSE_EVENTS);
     // Left alone it would come back at a fixed pace, however long the server is in trouble.
     source.onerror = () => {
       if (this.#link !== source) return;
@@ -355,6 +360,15 @@ export class VyomoClient extends EventTarget {
       else this.#lost(this.#lastError || "the stream ended");
     };
     this.#report("connecting", url.host);
+  }
+
+  /** EventSource gives only what was asked for by name. @param {any} source
+   * @param {string[]} types */
+  #hear(source, types) {
+    for (const type of types) {
+      source.addEventListener(type, (/** @type {any} */ event) =>
+        this.#receive(source, event.data));
+    }
   }
 
   /** EventSource hides the status and the text of a refusal; a plain request shows them.
@@ -510,7 +524,10 @@ export class VyomoClient extends EventTarget {
         if (entry[1].passes && isOfSession(entry)) this.#pending.delete(entry[0]);
       }
     }
-    if (type !== "ping") this.#pending.set(id, { command: type, from: this.#resumption() });
+    if (type !== "ping") {
+      const { types } = this.#wanted;
+      this.#pending.set(id, { command: type, from: this.#resumption(), types });
+    }
     this.#link.send(JSON.stringify({ type, id, ...fields }));
     return true;
   }
@@ -533,8 +550,11 @@ export class VyomoClient extends EventTarget {
 
   /** @param {Typed["ack"]} message */
   #acknowledged({ id, connectionId, result }) {
-    const { command, from } = this.#pending.get(id) ?? {};
-    this.#accepted = subscription(result);
+    const { command, from, types } = this.#pending.get(id) ?? {};
+    if (this.#transport === "sse") this.#hear(this.#link, result.types ?? []);
+    // Left out they stay left out: a newer server has more of them.
+    this.#accepted = subscription({ ...result,
+      types: command === "subscribe_session" ? types : this.#accepted.types });
     this.#connectionId = connectionId ?? null;
     const { sessionId } = this.#accepted;
     if (sessionId !== null && command === "subscribe_session") this.#begun(sessionId, from, result);
@@ -625,18 +645,19 @@ export class VyomoClient extends EventTarget {
     if (differs("symbols", "priceInterval", "onlyChanges")) return "subscribe_prices";
   }
 
-  /** Moves the position on. @param {any} message @returns {boolean} false for a trade event that
-   * was delivered before */
+  /** Moves the position on. What carries a `seq` is an event, also of a type that is not known
+   * here; only `session_update` is state, which says how many events there are.
+   * @param {any} message @returns {boolean} false for an event that was delivered before */
   #advances({ type, seq, data }) {
     const position = this.#position;
-    if (seq === undefined || !position || data?.sessionId !== position.sessionId) return true;
+    if (seq === undefined || !position) return true;
+    if ((data?.sessionId ?? position.sessionId) !== position.sessionId) return true;
     const before = position.seq;
     if (seq <= before) return type === "session_update";
     position.seq = seq;
     const unseen = type === "session_update" ? seq : seq - 1;
-    const { types } = this.#accepted;
-    const all = !types || (types.includes("trade_opened") && types.includes("trade_closed"));
-    if (all && unseen > before) this.#missed(position.sessionId, before, unseen);
+    // Of some types only, the numbers that are left out are no loss.
+    if (!this.#accepted.types && unseen > before) this.#missed(position.sessionId, before, unseen);
     return true;
   }
 

@@ -16,6 +16,7 @@ import { Recent, thin } from "./series.js";
  */
 
 const TAPE_ROWS = 200;
+const TAPE_TYPES = new Set(["trade_opened", "trade_closed"]);
 const LINE_SLOT_MS = 1000;
 const LINE_POINTS = 120;
 /** A little under a second: messages come a second apart, more or less. */
@@ -155,7 +156,7 @@ export function notePast(session, events, openTrades) {
   });
   model.equity.points = thin(
     [...past.filter(({ t }) => t < firstLive), ...model.equity.points], EQUITY_POINTS);
-  addToTape(events);
+  addToTape(events.filter(({ type }) => TAPE_TYPES.has(type)));
   for (const trade of openTrades) {
     if (closed.has(trade.tradeId)) continue;
     model.open.set(trade.tradeId, { ...trade, ...model.open.get(trade.tradeId), openedAt: trade.openedAt });

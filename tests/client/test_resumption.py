@@ -190,9 +190,8 @@ async def test_what_cannot_be_replayed_is_told_as_a_gap(
 @pytest.mark.parametrize(
     ("types", "gaps"),
     [
-        (None, [None, (11, 13), None, (14, 16), None]),
-        (["trade_opened", "trade_closed"], [None, (11, 13), None, (14, 16), None]),
-        (["trade_closed", "session_update"], [None] * 5),
+        (None, [None, None, (12, 13), None, (14, 16), None]),
+        (["trade_opened", "trade_closed"], [None] * 6),
     ],
 )
 async def test_a_number_that_is_left_out_is_told_as_a_gap(
@@ -201,8 +200,8 @@ async def test_a_number_that_is_left_out_is_told_as_a_gap(
     told = [
         {"type": kind, "data": {"sessionId": 6}, "seq": seq}
         for kind, seq in [
-            ("trade_closed", 11), ("trade_closed", 14), ("session_update", 14),
-            ("session_update", 16), ("trade_closed", 17),
+            ("trade_closed", 11), ("kind_that_came_later", 12), ("trade_closed", 14),
+            ("session_update", 14), ("session_update", 16), ("trade_closed", 17),
         ]
     ]  # fmt: skip
     ack = RESUMED | {"id": "session"}

@@ -70,7 +70,7 @@ export class FakeEventSource extends FakeConnection {
 
 const NOTHING = {
   sessionId: null, seq: null, epoch: null,
-  types: ["session_update", "pnl_update", "trade_opened", "trade_closed"],
+  types: ["session_update", "pnl_update", "trade_opened", "trade_closed", "margin_called", "noted"],
   updateInterval: 2000, symbols: [], priceInterval: 1000, onlyChanges: false, unknown: [],
 };
 

@@ -82,7 +82,9 @@ def acks(framing: Framing, seq: int = 0) -> bytes:
 
 
 def event(seq: int, framing: Framing) -> bytes:
-    return message("trade_opened", framing, data={"tradeId": seq, "timestamp": STAMP}, seq=seq)
+    """An event, every second one of a kind that the watcher does not know."""
+    kind = "trade_opened" if seq % 2 else "margin_called"
+    return message(kind, framing, data={"tradeId": seq, "timestamp": STAMP}, seq=seq)
 
 
 def price(framing: Framing, padding: int = 0) -> bytes:

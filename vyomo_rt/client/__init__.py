@@ -7,10 +7,10 @@
             print(message.data["symbol"], message.data["pnl"])
 
 After a lost connection it comes back by itself, takes up the same subscription and resumes the
-session where it stopped: every trade event is delivered once and in order.
+session where it stopped: every event is delivered once and in order.
 
 Nothing is read ahead: the connection is read while the program waits for a message. A program that
-is slow gets the newest prices and figures instead of all of them, but every trade event. The
+is slow gets the newest prices and figures instead of all of them, but every event. The
 server takes one for gone that does not ask for a message for half a minute; when it asks again,
 it is connected and resumed.
 

@@ -11,7 +11,7 @@ State = Literal["connecting", "open", "waiting", "closed"]
 
 
 class Position(NamedTuple):
-    """The last trade event of a session that was delivered; `epoch` names the history it is of.
+    """The last event of a session that was delivered; `epoch` names the history it is of.
 
     Its `str` looks like ``6-41-3513a5a2b72773e6``: to be kept, and given as `since` later.
     """
@@ -33,7 +33,7 @@ class Position(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Trade events that did not come and will not: those after `before`, up to `now`. The server
+    """Events that did not come and will not: those after `before`, up to `now`. The server
     could not replay them, or left numbers out.
 
     With another epoch in `now` the history is another one, and nothing of the old one holds.
@@ -49,7 +49,7 @@ class Message:
     """A message of the server; `type` and `data` are those of docs/protocol.md.
 
     Prices, money and percentages in `data` are Decimal, exactly the numbers that the server wrote;
-    ids and counts are int. `seq` is the number of a trade event, in a ``session_update`` that of
+    ids and counts are int. `seq` is the number of an event, in a ``session_update`` that of
     the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` says
     what is missing before this message; after a resumption that failed it is in the first message
     of the session, whatever its type.

@@ -51,7 +51,7 @@ def connect(
     """The messages of a session, of prices, or of both. It connects when the first is asked for.
 
     `url`: the server's address, http(s) or ws(s). `types`: only these messages of the session.
-    `since`: go on after this trade event, given by its number or as a `Position` or its text;
+    `since`: go on after this event, given by its number or as a `Position` or its text;
     left out, start with the present state. `transport`: ``auto`` is WebSocket, and Server-Sent
     Events where that can't be opened. `session`: an aiohttp session to use, for a proxy or TLS;
     it stays open. `on_status` is called with each `Status`; what it raises ends the iteration.

@@ -13,8 +13,6 @@ log = logging.getLogger(__name__)
 
 PRICES_ID = "prices"
 SESSION_ID = "session"
-_EVENT_TYPES = {"trade_opened", "trade_closed"}
-_SESSION_TYPES = {"session_update", "pnl_update"} | _EVENT_TYPES
 _EXACT = {
     "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "winRate",
@@ -60,32 +58,35 @@ class Subscription:
             self._missed(before, now)
 
     def deliver(self, message: Fields) -> Message | None:
-        """Move the position on; None for a trade event that was delivered before."""
+        """Move the position on; None for an event that was delivered before."""
         type_, data, seq = message["type"], message.get("data", {}), message.get("seq")
-        gap = None
-        if type_ in _SESSION_TYPES:
-            before = self.position
-            if seq is not None and before is not None:
-                if seq <= before.seq and type_ != "session_update":
-                    return None
-                unseen = seq if type_ == "session_update" else seq - 1
-                if self._wants_all_events and unseen > before.seq:
-                    self._missed(before, before._replace(seq=unseen))
-                self.position = before._replace(seq=max(seq, before.seq))
+        gap, before = None, self.position
+        if seq is not None and before is not None and not self._advance(type_, seq, before):
+            return None
+        if before is not None and (seq is not None or data.get("sessionId") == before.session_id):
             gap, self._gap = self._gap, None
         for name in _EXACT.intersection(data):
             if isinstance(data[name], int):
                 data[name] = Decimal(data[name])
         return Message(type_, data, seq, message.get("recovered"), gap)
 
-    @property
-    def _wants_all_events(self) -> bool:
-        types = self._session.get("types")
-        return types is None or _EVENT_TYPES.issubset(types)
+    def _advance(self, type_: str, seq: int, before: Position) -> bool:
+        """Whether this is new. What carries a `seq` is an event, also of a type that is not known
+        here; only ``session_update`` is state, which says how many events there are.
+        """
+        is_state = type_ == "session_update"
+        if seq <= before.seq:
+            return is_state
+        unseen = seq if is_state else seq - 1
+        # Of some types only, the numbers that are left out are no loss.
+        if self._session.get("types") is None and unseen > before.seq:
+            self._missed(before, before._replace(seq=unseen))
+        self.position = before._replace(seq=seq)
+        return True
 
     def _missed(self, before: Position, now: Position) -> None:
         self._gap = Gap(self._gap.before if self._gap else before, now)
-        log.warning("trade events after %s did not come: now at %s", *self._gap)
+        log.warning("events after %s did not come: now at %s", *self._gap)
 
 
 def parse(text: str) -> Fields:

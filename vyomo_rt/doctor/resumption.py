@@ -87,4 +87,5 @@ async def _missed(stream: Stream, name: str, ack: Arrival | None) -> list[dict[s
         )
     if await stream.first(of_type("session_update"), ANSWER_WITHIN_S) is None:
         raise Problem(f"no snapshot follows on {name} within {ANSWER_WITHIN_S:g} s")
-    return [a.message for a in stream.arrivals if a.type in ("trade_opened", "trade_closed")]
+    # What carries a `seq` and is no state is an event, of whatever kind.
+    return [a.message for a in stream.arrivals if "seq" in a.message and a.type != "session_update"]
