@@ -7,14 +7,13 @@ import json
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
@@ -181,8 +180,8 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def demo_server(tmp_path: Path, _hurried: None) -> AsyncIterator[Rest]:
-    settings = Settings(port=0, data_dir=tmp_path / "data", demo=True, feed="sim")
+async def demo_server(make_settings: MakeSettings, _hurried: None) -> AsyncIterator[Rest]:
+    settings = make_settings(demo=True, feed="sim")
     async with serve_here(settings) as rest:
         yield rest
 
@@ -209,10 +208,10 @@ async def test_the_demo_has_session_6_with_50000_and_says_what_it_is(demo_server
     assert await demo_server.new_session() == 7
 
 
-async def test_the_data_of_the_demo_are_invisible_without_it(tmp_path: Path) -> None:
+async def test_the_data_of_the_demo_are_invisible_without_it(make_settings: MakeSettings) -> None:
     def settings(*, is_demo: bool) -> Settings:
         feed: Any = "sim" if is_demo else "ingest"
-        return Settings(port=0, data_dir=tmp_path / "data", demo=is_demo, feed=feed)
+        return make_settings(demo=is_demo, feed=feed)
 
     async with serve_here(settings(is_demo=True)) as rest:
         await rest.open_trade(6, symbol="NIFTY", entryPrice=100)

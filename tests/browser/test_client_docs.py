@@ -15,8 +15,7 @@ import pytest
 
 from tests.kit.documents import blocks
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
-from vyomo_rt.config import Settings
+from tests.kit.server import MakeSettings, serve_here
 
 ROOT = Path(__file__).parents[2]
 JS = ROOT / "tests" / "js"
@@ -26,8 +25,8 @@ WITHIN_S = 20.0
 
 
 @pytest.fixture
-async def rest(tmp_path: Path) -> AsyncIterator[Rest]:
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as rest:
+async def rest(make_settings: MakeSettings) -> AsyncIterator[Rest]:
+    async with serve_here(make_settings()) as rest:
         yield rest
 
 

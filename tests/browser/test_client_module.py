@@ -17,9 +17,8 @@ from playwright.async_api import Page
 
 from tests.kit.cable import laid_cable
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 JS = Path(__file__).parents[1] / "js"
 MODULE = Path(__file__).parents[2] / "static" / "vyomo-rt.js"
@@ -106,9 +105,9 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-async def rest(tmp_path: Path) -> AsyncIterator[Rest]:
+async def rest(make_settings: MakeSettings) -> AsyncIterator[Rest]:
     """A server in this process."""
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "here")) as rest:
+    async with serve_here(make_settings()) as rest:
         yield rest
 
 
@@ -276,12 +275,14 @@ async def test_a_refused_change_is_named_and_leaves_the_rest_as_it_was(
         await client.until_seq(seq)
 
 
-async def test_a_server_with_another_history_is_a_gap(place: Place, tmp_path: Path) -> None:
-    other = Settings(port=0, data_dir=tmp_path / "other")
+async def test_a_server_with_another_history_is_a_gap(
+    place: Place, make_settings: MakeSettings
+) -> None:
+    other = make_settings("other")
     async with serve_here(other) as rest:
         session_id = await rest.new_session()
         await rest.open_trade(session_id)
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "first")) as rest:
+    async with serve_here(make_settings("first")) as rest:
         assert await rest.new_session() == session_id
         clients = await watch_both(place, rest.url, session_id)
         for _ in range(2):

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
+from tests.kit.store import new_database
 from vyomo_rt.client import stream
 from vyomo_rt.client.stream import Choice
 from vyomo_rt.config import Settings
@@ -16,10 +17,10 @@ from vyomo_rt.web import streams
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rest]:
+async def server(embedded_uri: str) -> AsyncIterator[Rest]:
     """One server for all these tests, in whose loop they run; each makes a session of its own."""
-    data_dir = tmp_path_factory.mktemp("data")
-    async with serve_here(Settings(port=0, data_dir=data_dir)) as rest:
+    settings = Settings(port=0, mongo_uri=new_database(embedded_uri))
+    async with serve_here(settings) as rest:
         yield rest
 
 

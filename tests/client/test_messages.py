@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,11 +13,10 @@ import pytest
 
 from tests.client.rig import take
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.client import Message, Position, connect
 from vyomo_rt.client.stream import Choice
-from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MOVES = ("session_update", "pnl_update", "trade_opened", "trade_closed", "price_update")
@@ -129,9 +127,9 @@ async def test_an_address_may_be_that_of_an_endpoint(server: Rest, path: str) ->
 
 
 async def test_unknown_symbols_are_told_and_the_others_come(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(port=0, data_dir=tmp_path, feed="sim")
+    settings = make_settings(feed="sim")
     async with (
         serve_here(settings) as rest,
         connect(rest.url, symbols=["NIFTY", "NIFTI"]) as stream,

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -18,12 +17,11 @@ from aiohttp import AddrInfoType, TCPConnector
 
 from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
 from vyomo_rt.client import stream as stream_module
 from vyomo_rt.client.stream import Choice
-from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -106,9 +104,9 @@ async def test_a_server_that_is_killed_and_started_again_loses_and_doubles_nothi
 
 
 async def test_a_server_that_stops_says_when_to_come_back_and_a_program_may_end_before(
-    tmp_path: Path,
+    make_settings: MakeSettings,
 ) -> None:
-    async with serve_here(Settings(port=0, data_dir=tmp_path)) as rest:
+    async with serve_here(make_settings()) as rest:
         streams = [connect(rest.url, symbols=["A"], transport=kind) for kind in TRANSPORTS]
         reading = [asyncio.create_task(take(stream, "price_update")) for stream in streams]
         await until(lambda: all(stream.status.state == "open" for stream in streams))
@@ -218,11 +216,11 @@ async def test_a_number_that_is_left_out_is_told_as_a_gap(
 
 @pytest.mark.usefixtures("quick")
 async def test_a_program_that_pauses_longer_than_the_heartbeat_misses_no_trade(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """aiohttp answers pings only while a message is waited for, so the server gives it up."""
     caplog.set_level(logging.INFO)
-    settings = Settings(port=0, data_dir=tmp_path, ping_interval_s=0.1, pong_timeout_s=0.1)
+    settings = make_settings(ping_interval_s=0.1, pong_timeout_s=0.1)
     async with serve_here(settings) as rest:
         session_id = await rest.new_session()
         async with connect(rest.url, session_id=session_id, transport="ws") as stream:
@@ -237,11 +235,11 @@ async def test_a_program_that_pauses_longer_than_the_heartbeat_misses_no_trade(
 
 @pytest.mark.usefixtures("quick")
 async def test_programs_that_read_too_slowly_are_not_sent_more_and_miss_no_trade(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing reads ahead: the pressure reaches the server, which gives them up after a while."""
     caplog.set_level(logging.INFO)
-    settings = Settings(port=0, data_dir=tmp_path, slow_timeout_s=0.4)
+    settings = make_settings(slow_timeout_s=0.4)
     symbols = [f"S{number}" for number in range(200)]
     async with (
         serve_here(settings) as rest,
@@ -351,7 +349,7 @@ async def test_a_transport_that_worked_is_kept(server: Rest) -> None:
 
 
 async def test_a_server_that_is_not_there_yet_is_found_when_it_is(
-    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+    make_settings: MakeSettings, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And that nobody was there says nothing against WebSocket."""
     monkeypatch.setattr(stream_module, "_BACK_OFF_S", 0.01)
@@ -361,7 +359,7 @@ async def test_a_server_that_is_not_there_yet_is_found_when_it_is(
         reading = asyncio.create_task(take(stream, "price_update", within_s=20))
         await until(lambda: len(states) > 8)
         assert all(f"no server answers at 127.0.0.1:{unused_tcp_port}" in s for s in states[1::2])
-        async with serve_here(Settings(port=unused_tcp_port, data_dir=tmp_path)) as rest:
+        async with serve_here(make_settings(port=unused_tcp_port)) as rest:
             await rest.tick("A", 1)
             await reading
             assert stream.transport == "ws"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
 import pytest_asyncio
 
 from tests.contracts.contract import NAMES, Contract, Contracts
 from tests.kit.server import serve_here
+from tests.kit.store import new_database
 from vyomo_rt.config import Settings
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def contracts(tmp_path_factory: pytest.TempPathFactory) -> Contracts:
+async def contracts(embedded_uri: str) -> Contracts:
     """By name."""
     found: Contracts = {}
-    settings = Settings(port=0, data_dir=tmp_path_factory.mktemp("contracts"))
+    settings = Settings(port=0, mongo_uri=new_database(embedded_uri))
     async with serve_here(settings) as server:
         for name in NAMES:
             async with server.http.get(f"{server.url}/api/{name}.json") as response:

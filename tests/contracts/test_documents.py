@@ -17,9 +17,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.contracts.contract import NAMES, Contracts
 from tests.kit.documents import PROTOCOL, blocks, steps
 from tests.kit.rest import Rest
+from tests.kit.server import MakeSettings
 from tests.kit.vocabulary import close_codes, error_codes
 from vyomo_rt.app import running
-from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import ErrorCode
 from vyomo_rt.web.listening import bind_sockets
 
@@ -73,14 +73,16 @@ async def test_who_has_a_contract_is_not_sent_it_again(server: Rest, name: str) 
         assert response.status == 200
 
 
-async def test_every_call_is_described_and_no_other(contracts: Contracts, tmp_path: Path) -> None:
+async def test_every_call_is_described_and_no_other(
+    contracts: Contracts, make_settings: MakeSettings
+) -> None:
     """Only the console and its files are for people."""
     described = {
         (method.upper(), path)
         for path, operations in contracts["openapi"].document["paths"].items()
         for method in operations
     }
-    settings = Settings(port=0, data_dir=tmp_path / "data")
+    settings = make_settings()
     async with running(settings, bind_sockets(settings.host, settings.port)) as app:
         routed = {
             (route.method, route.resource.canonical)

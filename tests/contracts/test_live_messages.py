@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contracts.contract import Contract, Contracts
 from tests.kit.rest import API, Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import Stream, WebSocket, event_stream, web_socket
-from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.store.mongo import MongoStore
 
@@ -41,12 +39,12 @@ def unless_away(name: str, away: set[str]) -> Any:
 
 
 async def test_every_message_of_every_stream_keeps_the_contract(
-    contracts: Contracts, away: set[str], tmp_path: Path
+    contracts: Contracts, away: set[str], make_settings: MakeSettings
 ) -> None:
     contract = contracts["asyncapi"]
     streams: dict[str, Stream] = {}
     async with AsyncExitStack() as stack:
-        async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as server:
+        async with serve_here(make_settings()) as server:
             session_id = await server.new_session()
             await server.open_trade(session_id)
             paths = {

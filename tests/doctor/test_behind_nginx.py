@@ -12,6 +12,7 @@ from tests.doctor.looking import look
 from tests.doctor.sites import SITES, running_nginx
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
+from tests.kit.store import new_database
 from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,7 +26,9 @@ class Nginx(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nginx(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx]:
+async def nginx(
+    embedded_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Nginx]:
     """One nginx with a site for each fault, before a server with a session and a price."""
     folder = tmp_path_factory.mktemp("nginx")
     # Not on loopback only, where pages of any local port may connect.
@@ -33,10 +36,10 @@ async def nginx(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx
         host="0.0.0.0",
         allow_open=True,
         port=0,
-        data_dir=folder / "data",
+        mongo_uri=new_database(embedded_uri),
         allowed_origins=("https://my.app",),
     )
-    other = Settings(port=0, data_dir=folder / "other")
+    other = Settings(port=0, mongo_uri=new_database(embedded_uri))
     async with serve_here(settings) as rest, serve_here(other) as elsewhere:
         for server in (rest, elsewhere):
             await server.tick("NIFTY", 22150.5)

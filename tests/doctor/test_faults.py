@@ -23,9 +23,8 @@ from aiohttp import web
 from tests.doctor.looking import look
 from tests.kit.machine import children_of, program
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -206,8 +205,8 @@ async def test_a_stale_price_and_an_unused_session(server: Rest) -> None:
     assert "there are no events to replay yet" in seen.of("resumption")
 
 
-async def test_a_symbol_and_a_session_that_do_not_exist(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path, feed="sim")
+async def test_a_symbol_and_a_session_that_do_not_exist(make_settings: MakeSettings) -> None:
+    settings = make_settings(feed="sim")
     async with serve_here(settings) as rest:
         seen = await look(rest.url, symbol="nonsense", session=99)
     assert "there is no session 99" in seen.of("requests")
@@ -215,16 +214,16 @@ async def test_a_symbol_and_a_session_that_do_not_exist(tmp_path: Path) -> None:
     assert seen.lines[-1] == "2 problems: requests, prices."
 
 
-async def test_clocks_that_differ(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path)
+async def test_clocks_that_differ(make_settings: MakeSettings) -> None:
+    settings = make_settings()
     async with serve_here(settings, now=lambda: int(time.time() * 1000) - 60_000) as rest:
         seen = await look(rest.url)
     assert "! clock       the server's is 60.0 s behind this machine's" in seen.of("clock")
     assert "NTP" in seen.of("clock")
 
 
-async def test_a_server_that_is_full(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path, max_connections=1)
+async def test_a_server_that_is_full(make_settings: MakeSettings) -> None:
+    settings = make_settings(max_connections=1)
     async with serve_here(settings) as rest, rest.http.ws_connect(f"{rest.url}/ws/auto-trader"):
         seen = await look(rest.url)
     assert "the server is full (4504): raise VYOMO_RT_MAX_CONNECTIONS" in seen.of("websocket")

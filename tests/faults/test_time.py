@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,15 +16,14 @@ import pytest
 
 from tests.kit.machine import children_of
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import Stream, watching
-from vyomo_rt.config import Settings
 
 ASLEEP_S = 2.5
 
 
 async def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prices, trades, exits and streams go on at once, with the new time; also over a restart."""
     real_ns, ahead_s = time.time_ns, 0
@@ -34,7 +32,7 @@ async def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(
         return real_ns() + ahead_s * 1_000_000_000
 
     monkeypatch.setattr(time, "time_ns", time_ns)
-    settings = Settings(port=0, data_dir=tmp_path / "data")
+    settings = make_settings()
     async with serve_here(settings) as rest:
         session_id = await rest.new_session()
         await rest.tick("NIFTY", 100)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from vyomo_rt.app import running
 from vyomo_rt.config import Settings
 from vyomo_rt.web.listening import bind_sockets
 
+MakeSettings = Callable[..., Settings]
+"""Makes settings, by default on the test's own database; another name is another database."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _START_S = 15.0
 

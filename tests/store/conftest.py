@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from vyomo_rt.domain.money import Side
@@ -45,14 +44,6 @@ def _connect_pymongo(uri: str) -> AsyncMongoClient[Document]:
 def open_client(request: pytest.FixtureRequest) -> OpenClient:
     """Each of the two drivers."""
     return connect if request.param == "motor" else _connect_pymongo
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """An embedded server for all tests that leave it running."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
-    yield await server.start()
-    await server.stop()
 
 
 @pytest.fixture(params=["embedded", *(["external"] if _EXTERNAL else [])])

@@ -6,20 +6,10 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.trading.bench import Bench, FaultyStore
-from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import connect
 from vyomo_rt.trading import desk, ledger
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """An embedded server for all tests that leave it running."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
-    yield await server.start()
-    await server.stop()
 
 
 @pytest.fixture(autouse=True)

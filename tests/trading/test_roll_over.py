@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from freezegun import freeze_time
 
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 
-async def test_todays_pnl_begins_anew_at_1830_utc_while_the_server_runs(tmp_path: Path) -> None:
+async def test_todays_pnl_begins_anew_at_1830_utc_while_the_server_runs(
+    make_settings: MakeSettings,
+) -> None:
     with freeze_time(
         "2026-11-22T18:29:59Z", real_asyncio=True, ignore=["pymongo", "motor"]
     ) as clock:
-        async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as rest:
+        async with serve_here(make_settings()) as rest:
             session_id = await rest.new_session()
             trades = [await rest.open_trade(session_id, entryPrice=100) for _ in range(2)]
             await rest.close_trade(trades[0]["tradeId"], 101)
@@ -35,10 +35,10 @@ async def test_todays_pnl_begins_anew_at_1830_utc_while_the_server_runs(tmp_path
             assert session["timestamp"] == "2026-11-22T18:30:00.000Z"
 
         clock.move_to("2026-11-22T18:30:01Z")
-        async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as rest:
+        async with serve_here(make_settings()) as rest:
             assert await figures(rest, session_id) == (-100, -50)
         clock.move_to("2026-11-23T18:30:00Z")
-        async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as rest:
+        async with serve_here(make_settings()) as rest:
             assert await figures(rest, session_id) == (0, -50)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from vyomo_rt.config import Settings
 
 SLOW_TIMEOUT_S = 0.4
@@ -22,10 +21,12 @@ on_both_loops = pytest.fixture(params=["asyncio", "uvloop"])
 
 @on_both_loops
 async def any_server(
-    request: pytest.FixtureRequest, tmp_path: Path, server_process: Callable[..., ServerProcess]
+    request: pytest.FixtureRequest,
+    make_settings: MakeSettings,
+    server_process: Callable[..., ServerProcess],
 ) -> AsyncIterator[Rest]:
     """A server with the default settings."""
-    settings = Settings(port=0, data_dir=tmp_path / "here")
+    settings = make_settings()
     async with _serve(request.param, settings, server_process) as (rest, _):
         yield rest
 
@@ -33,7 +34,7 @@ async def any_server(
 @on_both_loops
 async def any_slow_server(
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    make_settings: MakeSettings,
     server_process: Callable[..., ServerProcess],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -41,7 +42,7 @@ async def any_slow_server(
     """A server that has little patience with who does not read, and its log so far."""
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("VYOMO_RT_SLOW_TIMEOUT_S", str(SLOW_TIMEOUT_S))
-    settings = Settings(port=0, data_dir=tmp_path / "here", slow_timeout_s=SLOW_TIMEOUT_S)
+    settings = make_settings(slow_timeout_s=SLOW_TIMEOUT_S)
     async with _serve(request.param, settings, server_process) as (rest, process):
         yield rest, lambda: "".join(process.output) if process else caplog.text
 
@@ -55,6 +56,6 @@ async def _serve(
             yield rest, None
     else:
         pytest.importorskip("uvloop")
-        process = server_process()
+        process = server_process("--mongo-uri", settings.mongo_uri)
         async with aiohttp.ClientSession() as http:
             yield Rest(await process.start(), http), process

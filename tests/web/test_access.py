@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -11,9 +10,8 @@ import pytest
 
 from tests.kit.frames import HANDSHAKE, raw_socket
 from tests.kit.rest import API, Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
-from vyomo_rt.config import Settings
 from vyomo_rt.web.access import Access
 
 FRIEND = "https://desk.example"
@@ -21,11 +19,9 @@ PATHS = ("/", "/sse/prices?symbols=A", f"{API}/sessions", f"{API}/sessions/99", 
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Rest]:
+async def guarded(make_settings: MakeSettings) -> AsyncIterator[Rest]:
     """A server with a friend and a second name."""
-    settings = Settings(
-        port=0,
-        data_dir=tmp_path / "data",
+    settings = make_settings(
         allowed_origins=(FRIEND, "null"),
         allowed_hosts=("trade.example",),
     )

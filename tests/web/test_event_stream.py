@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import EventStream, event_stream, web_socket
-from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.store.mongo import MongoStore
@@ -35,9 +33,9 @@ async def test_the_answer_is_an_event_stream_that_no_proxy_holds_back(
 
 
 async def test_every_block_is_an_event_with_data_and_positions_stand_only_where_they_may(
-    tmp_path: Path,
+    make_settings: MakeSettings,
 ) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", sse_keep_alive_s=0.05)
+    settings = make_settings(sse_keep_alive_s=0.05)
     async with serve_here(settings) as server:
         session_id = await server.new_session()
         await server.tick("BANKNIFTY", 196.3)
@@ -71,9 +69,9 @@ async def test_every_block_is_an_event_with_data_and_positions_stand_only_where_
 
 
 async def test_a_keep_alive_comes_every_interval_to_a_stream_that_is_otherwise_silent(
-    tmp_path: Path,
+    make_settings: MakeSettings,
 ) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", sse_keep_alive_s=0.05)
+    settings = make_settings(sse_keep_alive_s=0.05)
     async with (
         serve_here(settings) as server,
         event_stream(server.url, "/sse/prices?symbols=SBIN") as sse,
@@ -186,8 +184,8 @@ async def passing_trouble(sse: EventStream) -> dict[str, Any]:
     return error
 
 
-async def test_too_many_connections_are_told_so_in_the_stream(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+async def test_too_many_connections_are_told_so_in_the_stream(make_settings: MakeSettings) -> None:
+    settings = make_settings(max_connections=1)
     async with serve_here(settings) as server:
         path = "/sse/prices?symbols=SBIN"
         async with event_stream(server.url, path) as first:
@@ -202,7 +200,7 @@ async def test_too_many_connections_are_told_so_in_the_stream(tmp_path: Path) ->
 
 
 async def test_a_store_that_is_away_is_told_in_the_stream_and_costs_only_the_replay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = False
     events = MongoStore.events
@@ -213,7 +211,7 @@ async def test_a_store_that_is_away_is_told_in_the_stream_and_costs_only_the_rep
         return await events(self, *range_)
 
     monkeypatch.setattr(MongoStore, "events", events_or_not)
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as server:
+    async with serve_here(make_settings()) as server:
         session_id = await server.new_session()
         await server.open_trade(session_id)
         away = True

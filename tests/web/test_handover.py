@@ -26,10 +26,9 @@ from wsproto.events import CloseConnection, TextMessage
 
 from tests.kit.frames import HANDSHAKE, frame, raw_socket, raw_websocket
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 from vyomo_rt.web import handover
 from vyomo_rt.web.connection import Connection as StreamConnection
 from vyomo_rt.web.handover import RawEventStream
@@ -200,10 +199,8 @@ async def test_aiohttp_keeps_nothing_of_a_connection_that_was_handed_over(
         )
 
 
-async def test_nothing_stays_of_connections_that_have_ended(tmp_path: Path) -> None:
-    settings = Settings(
-        port=0, data_dir=tmp_path / "data", ping_interval_s=0.05, sse_keep_alive_s=0.05
-    )
+async def test_nothing_stays_of_connections_that_have_ended(make_settings: MakeSettings) -> None:
+    settings = make_settings(ping_interval_s=0.05, sse_keep_alive_s=0.05)
     async with serve_here(settings) as server:
         session_id = await server.new_session()
         about = {"sessionId": session_id, "symbols": ["A"]}

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 from vyomo_rt.store.mongo import MongoStore
 
 
@@ -41,9 +39,9 @@ async def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, gate: Gate) -> AsyncIterator[Rest]:
+async def server(make_settings: MakeSettings, gate: Gate) -> AsyncIterator[Rest]:
     assert not gate.waiting
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data", max_connections=3)) as rest:
+    async with serve_here(make_settings(max_connections=3)) as rest:
         yield rest
 
 
@@ -79,11 +77,11 @@ async def test_streams_that_resume_at_the_same_time_do_not_pass_the_limit(
 
 
 async def test_a_stream_that_opens_while_the_server_stops_is_told(
-    tmp_path: Path, gate: Gate
+    make_settings: MakeSettings, gate: Gate
 ) -> None:
     told: asyncio.Task[list[str]] | None = None
     async with aiohttp.ClientSession() as http:
-        async with serve_here(Settings(port=0, data_dir=tmp_path / "other")) as server:
+        async with serve_here(make_settings("other")) as server:
             session_id = await server.new_session()
             await server.open_trade(session_id)
             there = Rest(server.url, http)

@@ -11,10 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 BOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
 
@@ -65,9 +64,9 @@ async def test_messages_and_bytes_are_counted_by_type_and_transport(
 
 
 async def test_streams_that_the_server_ends_are_counted_by_why_on_both_transports(
-    tmp_path: Path,
+    make_settings: MakeSettings,
 ) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+    settings = make_settings(max_connections=1)
     async with serve_here(settings) as server, web_socket(server.url) as first:
         await first.ask("ping")
         async with web_socket(server.url) as second:

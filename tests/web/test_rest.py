@@ -7,15 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.rest import API, Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 BEGIN_MS = 1_795_341_600_123
 BEGIN = "2026-11-22T10:00:00.123Z"
@@ -47,9 +45,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def timed(tmp_path: Path, clock: Clock) -> AsyncIterator[Rest]:
+async def timed(make_settings: MakeSettings, clock: Clock) -> AsyncIterator[Rest]:
     """A server that takes ticks and goes by the test's clock."""
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data"), now=clock) as rest:
+    async with serve_here(make_settings(), now=clock) as rest:
         yield rest
 
 
@@ -562,8 +560,8 @@ async def test_prices_are_listed_by_symbol_and_unknown_ones_left_out(server: Res
     assert "symbol" in problem["detail"]
 
 
-async def test_under_simulated_prices_ticks_are_refused(tmp_path: Path) -> None:
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data", feed="sim")) as rest:
+async def test_under_simulated_prices_ticks_are_refused(make_settings: MakeSettings) -> None:
+    async with serve_here(make_settings(feed="sim")) as rest:
         problem = await refused(rest, 409, "POST", "/ticks", tick())
         assert problem["code"] == "conflict"
         session_id = await rest.new_session()
@@ -682,8 +680,8 @@ async def test_a_name_of_any_characters_comes_back_as_it_was_given(server: Rest)
         assert shown["name"] == name
 
 
-async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data")
+async def test_everything_is_there_after_a_restart(make_settings: MakeSettings) -> None:
+    settings = make_settings()
     async with serve_here(settings) as rest:
         session_id = await rest.new_session()
         trade = await rest.open_trade(session_id)

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,10 +16,9 @@ import pytest
 import websockets
 
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import EventStream, Stream, event_stream, query, watching, web_socket
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 
 TRANSPORTS = ("ws", "sse")
 both = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -331,13 +329,13 @@ async def test_what_a_client_was_told_survives_a_crash_and_it_resumes_on_the_oth
 
 
 async def test_who_was_ahead_of_a_wiped_store_is_not_recovered(
-    server: Rest, tmp_path: Path
+    server: Rest, make_settings: MakeSettings
 ) -> None:
     session_id = await server.new_session()
     for _ in range(2):
         await server.open_trade(session_id)
     _, before = await server.call("GET", f"/sessions/{session_id}")
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "wiped")) as wiped:
+    async with serve_here(make_settings("wiped")) as wiped:
         assert await wiped.new_session() == session_id
         for _ in range(4):
             await wiped.open_trade(session_id)

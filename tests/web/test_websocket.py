@@ -10,7 +10,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -25,10 +24,9 @@ from tests.kit.frames import (
     stall,
 )
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import WITHIN_S, event_stream, watching, web_socket
 from tests.kit.waiting import until
-from vyomo_rt.config import Settings
 from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.store.mongo import MongoStore
 from vyomo_rt.stream.audience import Audience
@@ -179,8 +177,10 @@ async def test_nothing_is_carried_out_after_a_close(server: Rest) -> None:
             await raw.next_frame()
 
 
-async def test_a_client_that_vanishes_without_a_word_is_forgotten_at_once(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=1)
+async def test_a_client_that_vanishes_without_a_word_is_forgotten_at_once(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(max_connections=1)
     async with serve_here(settings) as server:
         async with raw_websocket(server.url) as raw:
             await raw.send_text('{"type":"subscribe_prices","symbols":["A"],"id":1}')
@@ -225,9 +225,9 @@ async def test_frames_behind_the_end_are_ignored(
 
 
 async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(
-    tmp_path: Path,
+    make_settings: MakeSettings,
 ) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", ping_interval_s=0.2, pong_timeout_s=0.2)
+    settings = make_settings(ping_interval_s=0.2, pong_timeout_s=0.2)
     async with serve_here(settings) as server, web_socket(server.url) as polite:
         reading = asyncio.ensure_future(polite.closed(within_s=60))
         async with raw_websocket(server.url) as rude:
@@ -244,8 +244,8 @@ async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(
         await asyncio.wait([reading])
 
 
-async def test_too_many_connections_are_closed_with_4504(tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=tmp_path / "data", max_connections=2)
+async def test_too_many_connections_are_closed_with_4504(make_settings: MakeSettings) -> None:
+    settings = make_settings(max_connections=2)
     async with serve_here(settings) as server:
         async with watching("ws", server.url, symbols=["A"]) as first:
             async with event_stream(server.url, "/sse/prices?symbols=A") as sse:
@@ -338,7 +338,7 @@ async def test_a_client_that_reads_again_in_time_gets_all_events_and_the_newest_
 
 
 async def test_commands_behind_one_that_waits_for_the_store_stay_in_their_socket(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events, answered = MongoStore.events, asyncio.Event()
     answered.set()
@@ -348,7 +348,7 @@ async def test_commands_behind_one_that_waits_for_the_store_stay_in_their_socket
         return await events(self, *range_)
 
     monkeypatch.setattr(MongoStore, "events", events_late)
-    settings = Settings(port=0, data_dir=tmp_path / "data")
+    settings = make_settings()
     async with serve_here(settings) as server, raw_websocket(server.url) as raw:
         session_id = await server.new_session()
         await server.open_trade(session_id)
@@ -382,7 +382,7 @@ async def test_commands_of_a_client_that_does_not_read_stay_in_its_socket(server
 
 
 async def test_commands_of_a_client_that_left_are_not_carried_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A resumption may be loading when the client leaves; what it sent behind it is void."""
     caplog.set_level(logging.INFO, "vyomo_rt")
@@ -395,7 +395,7 @@ async def test_commands_of_a_client_that_left_are_not_carried_out(
         return await events(store, *which)
 
     monkeypatch.setattr(MongoStore, "events", slowly)
-    async with serve_here(Settings(port=0, data_dir=tmp_path / "data")) as server:
+    async with serve_here(make_settings()) as server:
         first, second = await server.new_session(), await server.new_session()
         await server.open_trade(first)
         async with server.http.ws_connect(f"{server.url}/ws/auto-trader") as ws:
