@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import aiohttp
 import pytest
@@ -98,8 +99,8 @@ async def test_commands_are_refused_in_time_prices_go_on_and_each_trade_is_there
     tmp_path: Path,
 ) -> None:
     mongodb = EmbeddedServer(tmp_path / "mongodb")
-    port = int((await mongodb.start()).rstrip("/").rpartition(":")[2])
-    proxy = Proxy(port)
+    mongodb_uri = await mongodb.start()
+    proxy = Proxy(unquote_plus(mongodb_uri.removeprefix("mongodb://").rstrip("/")))
     try:
         async with proxy.running() as proxy_port:
             uri = f"mongodb://127.0.0.1:{proxy_port}/"
@@ -108,7 +109,7 @@ async def test_commands_are_refused_in_time_prices_go_on_and_each_trade_is_there
             assert await server.stop() == 0
         assert "Traceback" not in "".join(server.output)
 
-        store = MongoStore(connect(f"mongodb://127.0.0.1:{port}/"), "vyomo_sim")
+        store = MongoStore(connect(mongodb_uri), "vyomo_sim")
         said: list[str] = []
         verdict = await verify(store, said.append)
         assert (verdict.differences, verdict.late_copies) == (0, 0), said

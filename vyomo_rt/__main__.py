@@ -29,7 +29,12 @@ _FLAGS = (
     *("feed", "demo", "allow_open", "log_level"),
 )
 _STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
-_FLAGS_OF = {"serve": _FLAGS, "check-config": _FLAGS, "verify": _STORE_FLAGS}
+_FLAGS_OF = {
+    "serve": _FLAGS,
+    "check-config": _FLAGS,
+    "verify": _STORE_FLAGS,
+    "store": ("data_dir", "log_level"),
+}
 _EPILOG = (
     "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
     "`vyomo-rt default-env` lists all settings."
@@ -84,6 +89,19 @@ def _verify(flags: Mapping[str, object]) -> int:
         _complain(problem)
         return 1
     return 0 if is_well else 1
+
+
+def _store(flags: Mapping[str, object]) -> int:
+    settings, _ = config.load(flags, os.environ)
+    logs.configure(settings.log_level)
+    from vyomo_rt.app import StartError, run_store  # noqa: PLC0415 (as for serve)
+
+    try:
+        _run(run_store(settings, partial(print, flush=True)))
+    except StartError as problem:
+        _complain(problem)
+        return 1
+    return 0
 
 
 def _run(main: Coroutine[object, object, Result]) -> Result:
@@ -147,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, about in (
         ("serve", _serve, "run the server until it is told to stop"),
         ("verify", _verify, "compare all that a stopped server stored with its trade events"),
+        ("store", _store, "run the embedded store alone and print its URI, for VYOMO_RT_MONGO_URI"),
         ("check-config", _check_config, "print the settings for serve and where each is from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
         ("doctor", _doctor, "look at a running server and say what is wrong and what to set"),

@@ -72,10 +72,7 @@ def wall_clock_ms() -> int:
 
 async def serve(settings: Settings) -> None:
     """Run the server until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(name, _on_signal, stopping)
+    stopping = _stopping_on_signals()
     try:
         sockets = bind_sockets(settings.host, settings.port)
     except ListenError as error:
@@ -97,6 +94,19 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
     if failures:
         raise StartError(failures[0])
+
+
+async def run_store(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run the embedded store alone until SIGINT, SIGTERM or SIGHUP; says its URI. StartError."""
+    stopping = _stopping_on_signals()
+    server = EmbeddedServer(settings.data_dir)
+    try:
+        say(await server.start())
+        await stopping.wait()
+    except EmbeddedError as error:
+        raise StartError(str(error)) from error
+    finally:
+        await server.stop()
 
 
 async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
@@ -391,6 +401,14 @@ def _make_feed(settings: Settings, now: Clock) -> Feed:
     if settings.feed == "ingest":
         return IngestFeed(settings.stale_after_ms)
     return SimFeed(now, settings.seed, load_symbols())
+
+
+def _stopping_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(name, _on_signal, stopping)
+    return stopping
 
 
 def _on_signal(stopping: asyncio.Event) -> None:

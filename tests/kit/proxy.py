@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Between a client and a server on loopback; each fault lasts until ``mend``."""
+    """Between a client and a server's Unix socket; each fault lasts until ``mend``."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target: str) -> None:
         self.swallowed = 0
         """Connections that were cut in place of an answer."""
-        self._target_port = target_port
+        self._target = target
         self._flows = asyncio.Event()
         self._delay_s = 0.0
         self._cuts_answers = False
@@ -73,7 +73,7 @@ class Proxy:
         writer.close()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        far_reader, far_writer = await asyncio.open_unix_connection(self._target)
         pumps = [
             asyncio.create_task(self._pump(reader, far_writer, answers=False)),
             asyncio.create_task(self._pump(far_reader, writer, answers=True)),

@@ -1,7 +1,8 @@
 """The embedded database server, kept running as one child process.
 
 It stands in for MongoDB when none is configured: the same protocol over SQLite
-files, right for one machine and a first hour.
+files, right for one machine and a first hour. It listens on a Unix socket that only
+the user of this process can open: the protocol asks for no password here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote_plus
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,10 @@ BACK_OFF_S = (0.1, 10.0)
 STEADY_S = 30.0
 """A child that lived this long has earned the shortest pause again."""
 
+_SOCKET = "store.sock"
+_LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+"""In bytes: what the system takes as the address of a Unix socket."""
+
 _CHILD = Path(__file__).with_name("embedded_child.py")
 
 
@@ -37,14 +43,14 @@ class EmbeddedError(Exception):
 class EmbeddedServer:
     """A MongoDB in a folder, there from ``start`` to ``stop``.
 
-    If its process dies, it is started again on the same port, so that the URI stays
+    If its process dies, it is started again on the same socket, so that the URI stays
     good and the driver reconnects by itself.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir.absolute()
         self._lock: int | None = None
-        self._port: socket.socket | None = None
+        self._socket: Path | None = None
         self._child: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -58,13 +64,13 @@ class EmbeddedServer:
         try:
             self._lock = _open_lock_file(self._folder)
             await _lock(self._lock, self._folder)
-            self._port = _bound_socket()
-            await self._spawn(self._lock, self._port)
-            self._keeper = asyncio.create_task(self._keep(self._lock, self._port))
+            self._socket = _place_for_socket(self._folder)
+            await self._spawn(self._lock, self._socket)
+            self._keeper = asyncio.create_task(self._keep(self._lock, self._socket))
         except BaseException:
             await self.stop()
             raise
-        return f"mongodb://127.0.0.1:{self._port.getsockname()[1]}/"
+        return f"mongodb://{quote_plus(str(self._socket))}/"
 
     async def stop(self) -> None:
         """End the server: politely, then for good. May be called again."""
@@ -76,14 +82,15 @@ class EmbeddedServer:
         if self._child is not None:
             await _end(self._child)
             self._child = None
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        if self._socket is not None:
+            with suppress(OSError):  # the next start removes it
+                _remove_socket(self._folder / _SOCKET)
+            self._socket = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    async def _keep(self, lock: int, port: socket.socket) -> None:
+    async def _keep(self, lock: int, socket: Path) -> None:
         now = asyncio.get_running_loop().time
         pause_s = BACK_OFF_S[0]
         why = ""
@@ -98,12 +105,12 @@ class EmbeddedServer:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, BACK_OFF_S[1])
             try:
-                await self._spawn(lock, port)
+                await self._spawn(lock, socket)
                 why = ""
             except EmbeddedError as error:
                 why = str(error)
 
-    async def _spawn(self, lock: int, port: socket.socket) -> None:
+    async def _spawn(self, lock: int, socket: Path) -> None:
         """Start a child and wait until it listens."""
         try:
             self._child = child = await asyncio.create_subprocess_exec(
@@ -111,7 +118,7 @@ class EmbeddedServer:
                 "-P",  # nothing in the current folder may stand in for a library
                 str(_CHILD),
                 str(self._folder),
-                str(port.getsockname()[1]),
+                str(socket),
                 stdin=PIPE,  # its end, at the latest with this process, tells the child to end
                 stdout=PIPE,
                 start_new_session=True,  # Ctrl-C must not end the child before the last write
@@ -160,17 +167,38 @@ def _try_lock(lock: int) -> bool:
     return True
 
 
-def _bound_socket() -> socket.socket:
-    """A free port of loopback, kept by never listening on it.
+def _place_for_socket(folder: Path) -> Path:
+    """Where the child is to make its socket, in place of one that a crash left behind.
 
-    The child shares it (SO_REUSEPORT); between two children a connection is refused
-    at once, and no other program can get the port.
+    ``store.sock`` of the data folder or, if the driver cannot use that path, a link to
+    one in a new private folder.
     """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.bind(("127.0.0.1", 0))
-    return bound
+    path = folder / _SOCKET
+    try:
+        _remove_socket(path)
+        if _is_usable(path):
+            return path
+        moved = Path(tempfile.mkdtemp(prefix="vyomo-rt-")) / _SOCKET
+        path.symlink_to(moved)
+    except OSError as error:
+        raise EmbeddedError(f"cannot make a socket at {path}: {error.strerror}") from error
+    return moved
+
+
+def _is_usable(path: Path) -> bool:
+    # The driver splits a list of hosts at commas, also at those of a path.
+    is_text = str(path).isprintable() and "," not in str(path)
+    return is_text and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the socket of a data folder, wherever it is; no process listens on it now."""
+    if path.is_symlink():
+        moved = path.readlink()
+        with suppress(OSError):  # who clears the temporary folder was here before
+            moved.unlink(missing_ok=True)
+            moved.parent.rmdir()
+    path.unlink(missing_ok=True)
 
 
 async def _end(child: Process) -> None:

@@ -1,9 +1,9 @@
-"""The process of the embedded database server: ``python embedded_child.py FOLDER PORT``.
+"""The process of the embedded database server: ``python embedded_child.py FOLDER SOCKET``.
 
-It serves the MongoDB protocol on loopback from SQLite files in ``FOLDER/db``, one
-a database. Once it listens, it prints ``ready``, or else why it cannot. It ends when
-its standard input closes: the parent holds the other end, so a parent that was
-killed leaves no orphan.
+It serves the MongoDB protocol on a Unix socket from SQLite files in ``FOLDER/db``, one
+a database, all of them for its own user alone. Once it listens, it prints ``ready``, or
+else why it cannot. It ends when its standard input closes: the parent holds the other
+end, so a parent that was killed leaves no orphan.
 
 It imports nothing of ``vyomo_rt``: it is started by its path, from anywhere.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -24,16 +25,20 @@ from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from nx_27017.server import handle_client  # type: ignore[import-untyped]
 
 LOG_BYTES = 1_000_000
+BACKLOG = 4096
+"""While this process is stopped, each attempt of the driver stays in the queue: it blocks at one
+that is full."""
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serve until told to end."""
-    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    folder, path = Path(sys.argv[1]), sys.argv[2]
     _die_with_parent()
+    os.umask(0o077)
     try:
         _log_to(folder / "embedded.log")
-        asyncio.run(_serve(folder / "db", port))
+        asyncio.run(_serve(folder / "db", path))
     except (OSError, sqlite3.Error) as error:
         _tell_parent(str(error))
         sys.exit(1)
@@ -54,7 +59,7 @@ def _log_to(path: Path) -> None:
     )
 
 
-async def _serve(folder: Path, port: int) -> None:
+async def _serve(folder: Path, path: str) -> None:
     # systemd sends SIGTERM to parent and child at once, and the parent has a last write to do.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end = asyncio.Event()
@@ -64,12 +69,9 @@ async def _serve(folder: Path, port: int) -> None:
     # The package's own main() is passed by: it insists on a pid file, which a crash
     # leaves behind to stop the next start, and on a log file that grows for ever.
     handler = NeoSQLiteHandler(data_dir=str(folder))
-    # The parent keeps the port bound, so that nobody takes it between two children.
-    await asyncio.start_server(
-        lambda reader, writer: handle_client(reader, writer, handler),
-        "127.0.0.1",
-        port,
-        reuse_port=True,
+    # Replaces the socket of a child that was killed.
+    await asyncio.start_unix_server(
+        lambda reader, writer: handle_client(reader, writer, handler), path, backlog=BACKLOG
     )
     _tell_parent("ready")
     await end.wait()
