@@ -171,14 +171,14 @@ def test_serve_logs_the_warning_about_an_open_address_at_every_start(
 
 
 def test_a_problem_at_start_is_one_line_and_exit_code_1(
-    app_is: Callable[[Serve], None], capsys: pytest.CaptureFixture[str]
+    app_is: Callable[[Serve], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def serve(settings: Settings) -> None:
         raise StartError("port 4025 is taken")
 
     app_is(serve)
     assert command_line.main(["serve"]) == 1
-    assert capsys.readouterr().err == "vyomo-rt: port 4025 is taken\n"
+    assert capfd.readouterr().err == "vyomo-rt: port 4025 is taken\n"
 
 
 def test_ctrl_c_exits_quietly_with_130(

@@ -24,6 +24,8 @@ log = logging.getLogger("vyomo_rt")
 
 Result = TypeVar("Result")
 
+_LAST_WORD_S = 0.5
+
 _FLAGS = (
     *("host", "port", "data_dir", "mongo_uri", "take_over"),
     *("feed", "demo", "allow_open", "log_level"),
@@ -150,7 +152,7 @@ def _doctor(flags: Mapping[str, Any]) -> int:
 
 
 def _complain(problem: Exception) -> None:
-    print(f"vyomo-rt: {problem}", file=sys.stderr)
+    logs.say(f"vyomo-rt: {problem}", sys.stderr, _LAST_WORD_S)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import structs
 
-from vyomo_rt import config
+from vyomo_rt import config, logs
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
 from vyomo_rt.domain.errors import VyomoError
@@ -423,5 +424,5 @@ def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
     url = f"http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}"
     what = "DEMO, simulated prices" if settings.demo else f"feed {settings.feed}"
     log.info("vyomo-rt %s serves %s at %s", version(), what, url)
-    print(f"vyomo-rt {version()} listening on {url} ({what})", flush=True)
-    print(f"Open {url}/ in a browser. Stop with Ctrl-C.", flush=True)
+    greeting = f"vyomo-rt {version()} listening on {url} ({what})\n"
+    logs.say(f"{greeting}Open {url}/ in a browser. Stop with Ctrl-C.", sys.stdout)

@@ -1,19 +1,40 @@
-"""Logging to standard error: one line a fact, with the time in UTC to the millisecond."""
+"""Logging to standard error: one line a fact, with the time in UTC to the millisecond.
+
+Nothing ever waits for the reader of a line, and no line repeats what a client sent.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import select
 import sys
 import time
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, TextIO
 
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong, PayloadEncodingError
+
+if TYPE_CHECKING:
+    from logging import _SysExcInfoType
+
+MAX_WAITING = 1000
+"""Lines that wait for somebody to read standard error; those that come then are dropped."""
+
+_AT_ONCE = 100
+_LAST_LINES_S = 0.3
+_NO_REQUEST = "refused what is no HTTP request"
 
 
 class OneLine(logging.Formatter):
     """``2026-11-22T10:00:00.123Z INFO  vyomo_rt.web.connection  message``.
 
-    A line break inside a message is escaped, so that no client can write a line of its own.
-    Only the traceback of an unexpected error takes more lines.
+    What cannot be printed is escaped, so that no client can write a line of its own or
+    talk to a terminal. Only the traceback of an unexpected error takes more lines, which
+    are indented.
     """
 
     converter = staticmethod(time.gmtime)
@@ -25,32 +46,143 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (its name in logging)
         """Format all but the traceback."""
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        return _printable(super().formatMessage(record))
+
+    def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802 (its name in logging)
+        """Format the traceback."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {_printable(line)}" for line in lines)
 
 
-def _shorten_client_faults(record: logging.LogRecord) -> bool:
-    """What is no HTTP at all says nothing about this server: a line will do."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        record.exc_info = None
-        record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args = "refused what is no HTTP request: %s", (error.message,)
-    return True
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+class PatientHandler(logging.Handler):
+    """Writes to a file descriptor in a thread of its own, however long that takes.
+
+    A pipe that nobody reads would hold up the whole server otherwise. Past `MAX_WAITING`
+    lines it drops what comes, and says how much that was once lines are read again.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._waiting: SimpleQueue[str | Event] = SimpleQueue()
+        self._dropped = 0
+        Thread(target=self._write_all, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line over; never waits."""
+        if self._waiting.qsize() >= MAX_WAITING:
+            self._dropped += 1
+            return
+        try:
+            line = self.format(record)
+        except Exception:  # as all of logging's handlers do: a bad line must not end its writer
+            line = self.format(_record("a line of %s cannot be formatted", record.name))
+        self._tell_dropped()
+        self._waiting.put(line)
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long."""
+        written = Event()
+        self._waiting.put(written)
+        written.wait(_LAST_LINES_S)
+
+    def _tell_dropped(self) -> None:
+        count, self._dropped = self._dropped, 0
+        if count:
+            text = "%d log lines were dropped: standard error was not read"
+            self._waiting.put(self.format(_record(text, count)))
+
+    def _write_all(self) -> None:
+        while True:
+            entries = [self._waiting.get()]
+            while len(entries) < _AT_ONCE and not self._waiting.empty():
+                entries.append(self._waiting.get())
+            lines = [entry for entry in entries if isinstance(entry, str)]
+            _write(self._descriptor, "".join(f"{line}\n" for line in lines))
+            for entry in entries:
+                if isinstance(entry, Event):
+                    entry.set()
+            if self._waiting.empty():
+                self._tell_dropped()
+
+
+def say(text: str, stream: TextIO | None, wait_s: float = 0) -> None:
+    """Print a line for the person who started the program, without waiting for its reader.
+
+    ``wait_s`` is for a last line: how long the program may wait until it is read.
+    """
+    if stream is not None:
+        arguments = (stream.fileno(), f"{text}\n")
+        writer = Thread(target=_write, args=arguments, name="say", daemon=True)
+        writer.start()
+        writer.join(wait_s)
 
 
 def configure(level: str) -> None:
     """Log this package from `level` up, and libraries from warnings up."""
-    handler = logging.StreamHandler(sys.stderr)
+    if sys.stderr is None:  # closed by whoever started the program: there may be another file now
+        logging.disable()
+        return
+    own_level = logging.getLevelNamesMapping()[level.upper()]
+    handler = PatientHandler(sys.stderr.fileno())
     handler.setFormatter(OneLine())
+    handler.addFilter(partial(_shorten_client_faults, own_level))
     # No line shows them, and to look them up is a third of a line's cost.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 (as its manual says)
-    own_level = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(
         level=max(own_level, logging.WARNING),  # pymongo would log every command at debug
         handlers=[handler],
         force=True,
     )
+    logging.captureWarnings(True)  # or they would be printed, and wait
     logging.getLogger("vyomo_rt").setLevel(own_level)
-    logging.getLogger("aiohttp.server").addFilter(_shorten_client_faults)
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL + 1)
+    # Its warnings repeat the subprotocols that a client offers, and one may be a token.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+
+
+def _shorten_client_faults(level: int, record: logging.LogRecord) -> bool:
+    """What is no HTTP says nothing about this server: a line will do, without what it holds.
+
+    An error's text repeats headers, which hold the cookies of other programs.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    for fault in (error, error and error.__cause__):
+        if isinstance(fault, HttpProcessingError):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = f"{_NO_REQUEST}: {_what_is_wrong(fault)}", ()
+    return record.levelno >= level
+
+
+def _what_is_wrong(fault: HttpProcessingError) -> str:
+    match fault:
+        case LineTooLong():
+            return "a header or the address is too long"
+        case PayloadEncodingError():
+            return "the body is not what its headers say"
+    return "it is malformed"
+
+
+def _record(text: str, *values: object) -> logging.LogRecord:
+    return logging.LogRecord(__name__, logging.WARNING, "", 0, text, values, None)
+
+
+def _write(descriptor: int, text: str) -> None:
+    """Write all of a text; what cannot be written, because its reader is gone, is lost."""
+    data = text.encode(errors="backslashreplace")
+    with suppress(OSError):
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:  # who shares the terminal may have set it to that
+                select.select((), (descriptor,), ())

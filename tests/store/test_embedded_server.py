@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import resource
 import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
+from pymongo.errors import PyMongoError
 
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.store import embedded
@@ -69,6 +73,10 @@ def pid_of(server: EmbeddedServer) -> int:
     return server.pid
 
 
+def standard_error_of(server: EmbeddedServer) -> Path:
+    return Path(f"/proc/{pid_of(server)}/fd/2").readlink()
+
+
 async def test_what_was_stored_is_there_at_the_next_start(
     server: EmbeddedServer, opening: MakeOpening
 ) -> None:
@@ -79,6 +87,22 @@ async def test_what_was_stored_is_there_at_the_next_start(
         assert [event.seq for event in await store.events(6, 0)] == [*range(1, seq + 1)]
         await store.close()
         await server.stop()
+
+
+async def test_a_failed_write_is_one_line_in_its_own_log_and_none_on_standard_error(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    store = MongoStore(connect(await server.start()), "vyomo")
+    files_end_at = 64 * 1024  # as on a full disk; the log is shorter
+    resource.prlimit(pid_of(server), resource.RLIMIT_FSIZE, (files_end_at, files_end_at))
+    for number in range(20):
+        with suppress(PyMongoError):
+            await store.database[f"new{number}"].insert_one({"text": "x" * 10_000})
+    lines = (tmp_path / "data" / "embedded.log").read_text().splitlines()
+    assert lines
+    assert all(re.match(r"\d{4}-\d\d-\d\d \S+ (WARNING|ERROR) \w+ ", line) for line in lines)
+    assert standard_error_of(server) == Path(os.devnull)
+    await store.close()
 
 
 async def test_databases_do_not_mix(server: EmbeddedServer, opening: MakeOpening) -> None:

@@ -20,9 +20,13 @@ import sys
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from nx_27017.server import handle_client  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from logging import _SysExcInfoType
 
 LOG_BYTES = 1_000_000
 BACKLOG = 4096
@@ -50,13 +54,23 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class _OneLine(logging.Formatter):
+    """A failed write is an error with a traceback to nx-27017, and a full disk is many of them."""
+
+    def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802 (its name in logging)
+        return repr(ei[1])
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", " ")
+
+
 def _log_to(path: Path) -> None:
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     # nx-27017 writes a line at INFO for every command that it hands through.
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        handlers=[RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)],
-    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # On a full disk no line can be written either, and logging would say so, at length.
+    logging.raiseExceptions = False
 
 
 async def _serve(folder: Path, path: str) -> None:
@@ -73,6 +87,9 @@ async def _serve(folder: Path, path: str) -> None:
     await asyncio.start_unix_server(
         lambda reader, writer: handle_client(reader, writer, handler), path, backlog=BACKLOG
     )
+    # Standard error is the parent's: only a start that fails may speak there, since whoever
+    # does not read it would hold up the database.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _tell_parent("ready")
     await end.wait()
 
