@@ -20,6 +20,7 @@ from aiohttp import web
 from msgspec import structs
 
 from vyomo_rt import config, logs
+from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
 from vyomo_rt.domain.errors import VyomoError
@@ -34,6 +35,7 @@ from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, connect, database_of
 from vyomo_rt.store.verification import verify as check
+from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub, Sources
@@ -51,7 +53,7 @@ from vyomo_rt.web.streams import StreamRoutes
 log = logging.getLogger(__name__)
 
 _DATABASE = "vyomo"
-_SAVE_PRICES_EVERY_S = 1.0
+_SAVE_PRICES_EVERY_MS = 1000
 _RESTART_FEED_AFTER_S = 1.0
 _MAX_LINE_BYTES = 64 * 1024
 """As many symbols as a connection may have fit into an SSE address."""
@@ -188,6 +190,7 @@ class Server:
         self._lease = lease
         self._on_failure = on_failure
         self._now = now
+        self._clock = Clockwork(now)
         self._feed = _make_feed(settings, now)
         self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
         self._monitor = FeedMonitor(self._feed, self._book, now)
@@ -212,12 +215,14 @@ class Server:
         )
         heartbeat = Heartbeat(
             self._hub,
+            self._clock,
             ping_interval_s=settings.ping_interval_s,
             pong_timeout_s=settings.pong_timeout_s,
             sse_keep_alive_s=settings.sse_keep_alive_s,
             slow_timeout_s=settings.slow_timeout_s,
         )
         self._heartbeat = heartbeat
+        self._saved_prices = 0
         self._streaming = Streaming(
             self._hub,
             Commands(self._hub, settings.max_symbols),
@@ -270,7 +275,13 @@ class Server:
             Reading("feed_up", "1 if prices come in as promised", self._is_feed_live),
             Reading("feed_age_seconds", "Since the last accepted tick", self._feed_age_s),
         ]
-        collectors = (self._hub.traffic, self._book.ticks, store.write_time, store.write_failures)
+        collectors = (
+            self._hub.traffic,
+            self._clock.lag,
+            self._book.ticks,
+            store.write_time,
+            store.write_failures,
+        )
         return MetricsRoutes(version(), collectors, readings)
 
     def _is_feed_live(self) -> bool:
@@ -282,15 +293,12 @@ class Server:
 
     async def _background(self, _app: web.Application) -> AsyncIterator[None]:
         """The tasks that run as long as the server; the last prices are saved at its end."""
+        self._wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._run_feed(),
-            self._hub.run(self._before_beat),
-            self._heartbeat.run(),
+            self._clock.run(),
             self._lease.keep(),
         ]
-        if self._feed.takes_posts:
-            # What was posted is not posted again after a restart; other feeds tick by themselves.
-            jobs.append(self._save_prices())
         if self._settings.demo:
             jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
         tasks = [asyncio.create_task(job) for job in jobs]
@@ -305,6 +313,20 @@ class Server:
         with suppress(VyomoError, TimeoutError):
             async with asyncio.timeout(_LAST_WRITE_S):
                 await self._store.save_prices(self._book.quotes())
+
+    def _wind_up(self) -> None:
+        """All that comes round by itself."""
+        clock = self._clock
+        clock.add("the new day", SLOT_MS, self._desk.roll_over)
+        clock.add("held jumps", SLOT_MS, self._book.confirm_jumps)
+        clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
+        clock.add("the sessions' beat", SLOT_MS, self._hub.beat_sessions)
+        clock.add("the prices' beat", SLOT_MS, self._hub.beat_prices)
+        clock.add("the heartbeat", self._heartbeat.sweep_ms, self._heartbeat.sweep)
+        if self._feed.takes_posts:
+            # What was posted is not posted again after a restart; other feeds tick by themselves.
+            self._saved_prices = self._book.version
+            clock.add("keeping the last prices", _SAVE_PRICES_EVERY_MS, self._save_prices)
 
     def _tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look well: better it stops and says why."""
@@ -324,9 +346,7 @@ class Server:
         self._desk.on_quote(quote)
         self._hub.on_quote(quote)
 
-    async def _before_beat(self) -> None:
-        self._desk.roll_over()
-        self._book.confirm_jumps()
+    async def _tell_feed_status(self) -> None:
         if status := self._monitor.poll():
             log.info("feed %s is %s: %s", status.source, status.state, status.message)
             await self._hub.publish_feed_status(status)
@@ -344,13 +364,10 @@ class Server:
 
     async def _save_prices(self) -> None:
         """Keep the last prices for the next start."""
-        saved = self._book.version
-        while True:
-            await asyncio.sleep(_SAVE_PRICES_EVERY_S)
-            if (current := self._book.version) != saved:
-                with suppress(VyomoError):
-                    await self._store.save_prices(self._book.quotes())
-                    saved = current
+        if (current := self._book.version) != self._saved_prices:
+            with suppress(VyomoError):
+                await self._store.save_prices(self._book.quotes())
+                self._saved_prices = current
 
 
 def version() -> str:

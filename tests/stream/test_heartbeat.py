@@ -46,17 +46,15 @@ async def beating(
     world.add_session(SESSION)
     heart = Heartbeat(
         world.hub,
+        world.clock,
         ping_interval_s=ping_s,
         pong_timeout_s=pong_s,
         sse_keep_alive_s=keep_alive_s,
         slow_timeout_s=slow_s,
     )
-    task = asyncio.create_task(heart.run())
+    world.clock.add("heartbeat", heart.sweep_ms, heart.sweep)
     async with world.running():
         yield world, heart
-    assert not task.done(), "the heart stopped"
-    task.cancel()
-    await asyncio.wait([task])
     assert world.wrongs == []
 
 
@@ -200,6 +198,37 @@ def test_after_the_whole_machine_slept_nobody_is_closed_and_signs_of_life_go_on_
             await asyncio.sleep(60)
             assert {client.closed_with for client in (awaited, *others)} == {None}
             assert sum(len(client.pinged_at_s) for client in others) > signs
+
+    virtually(story())
+
+
+@pytest.mark.parametrize("before_the_clock_ticks", [True, False])
+def test_a_stream_that_opens_right_after_a_standstill_delays_nobodys_signs_of_life(
+    *, before_the_clock_ticks: bool
+) -> None:
+    """Also if it opens before anything has noticed that time has passed."""
+
+    async def story() -> None:
+        async with beating() as (world, heart):
+            others = [Socket(world, framing) for framing in Framing for _ in range(3)]
+            for client in others:
+                heart.add(client.peer)
+            await asyncio.sleep(1)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.now_s += 600
+            if not before_the_clock_ticks:
+                await turns(20)
+            newcomers = [Socket(world, framing) for framing in Framing]
+            for client in newcomers:
+                heart.add(client.peer)
+            woke_s = loop.time()
+            await asyncio.sleep(60)
+            for client in (*others, *newcomers):
+                every_s = 25 if client.framing is Framing.WS else 15
+                assert client.pinged_at_s[0] - woke_s <= every_s + 1.6
+                assert len(client.pinged_at_s) >= 60 // (every_s + 1)
+                assert client.closed_with is None
 
     virtually(story())
 

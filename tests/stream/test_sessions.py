@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -93,6 +94,40 @@ def test_figures_and_pnl_come_every_interval_without_a_price_update_or_an_event(
                 assert client.types() == ["session_update", "pnl_update"]
 
     virtually(story())
+
+
+def test_a_session_whose_beat_fails_silences_no_other_and_no_price_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "vyomo_rt.clockwork")
+
+    async def story() -> None:
+        world = World()
+        for session_id in (SESSION, 7):
+            world.add_session(session_id)
+        world.tick("A", 101)
+        async with world.running():
+            client, other = Client(world), Client(world)
+            await client.ask("subscribe_session", sessionId=SESSION, updateInterval=100)
+            await other.ask("subscribe_session", sessionId=7, updateInterval=100)
+            await other.ask("subscribe_prices", symbols=["A"], priceInterval=100)
+            broken = pytest.MonkeyPatch()
+            broken.setattr(world.hub._topics[SESSION], "beat", lambda *_: 1 // 0)
+            for each in (client, other):
+                each.take_all()
+            await world.wait(1000)
+            await turns(3)
+            assert client.types() == []
+            assert Counter(other.types()) == {"session_update": 10, "price_update": 10}
+            broken.undo()
+            await world.wait(100)
+            await turns(3)
+            assert client.types() == ["session_update"]
+
+    virtually(story())
+    told = [record.getMessage() for record in caplog.records]
+    assert len([text for text in told if f"a beat of session {SESSION} failed" in text]) == 1
+    assert f"a beat of session {SESSION} succeeds again" in told
 
 
 def test_a_closed_trade_has_no_pnl_any_more_even_for_a_client_that_was_paused() -> None:

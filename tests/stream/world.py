@@ -16,12 +16,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.kit.messages import Message, read_events, read_frames
+from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
 from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.stream.peer import Peer
@@ -84,15 +86,18 @@ class World:
             now=self.now,
             max_events_behind=max_events_behind,
         )
+        self.clock = Clockwork(self.now)
         self.commands = Commands(self.hub, max_symbols)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The hub's beats; a beat that fails is wrong."""
+        """What comes round by itself; a turn that fails is wrong."""
         watcher = _Watcher(self.wrongs)
-        logger = logging.getLogger("vyomo_rt.stream.hub")
+        logger = logging.getLogger("vyomo_rt.clockwork")
         logger.addHandler(watcher)
-        beats = asyncio.create_task(self.hub.run(self._before_beat))
+        for act in (self._tell_feed_status, self.hub.beat_sessions, self.hub.beat_prices):
+            self.clock.add(act.__name__, SLOT_MS, act)
+        beats = asyncio.create_task(self.clock.run())
         try:
             yield
         finally:
@@ -192,7 +197,7 @@ class World:
             raise Unavailable("the store is away")
         return self.books[session_id].events[after : min(upto, after + self.page_size)]
 
-    async def _before_beat(self) -> None:
+    async def _tell_feed_status(self) -> None:
         self.beating.set()
         self.beating.clear()
         if self.status != self._status_told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from vyomo_rt.domain.errors import (
     NumberTaken,
     Unavailable,
 )
+from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import (
@@ -30,6 +32,7 @@ from vyomo_rt.domain.trade import (
     TradeStatus,
 )
 from vyomo_rt.trading.desk import Operation
+from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.wire.messages import trade_event_message
 
 ONCE_MORE = Operation("key", "h")
@@ -438,13 +441,13 @@ async def test_the_day_rolls_over_while_running(bench: Bench) -> None:
     bench.now_ms = ROLL_OVER_MS - 1
     first, second = await bench.open(session_id), await bench.open(session_id)
     await bench.close(first.trade_id, 101_0000)
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     assert bench.states == []
     assert bench.desk.state(session_id).figures.today_paise == 10_00
 
     bench.now_ms = ROLL_OVER_MS
-    bench.desk.roll_over()
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
+    await bench.desk.roll_over()
     assert [state.session.session_id for state in bench.states] == [session_id, idle]
     figures = bench.desk.state(session_id).figures
     assert (figures.today_paise, figures.realised_paise) == (0, 10_00)
@@ -463,7 +466,7 @@ async def test_a_close_after_the_roll_over_but_before_the_beat_counts_for_the_ne
     await bench.close(first.trade_id, 101_0000)
     bench.now_ms = ROLL_OVER_MS
     await bench.close(second.trade_id, 102_0000)
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     assert bench.desk.state(session_id).figures.today_paise == 20_00
 
 
@@ -471,20 +474,43 @@ async def test_a_clock_that_goes_back_does_not_bring_yesterday_back(bench: Bench
     session_id = await bench.new_session()
     trades = [await bench.open(session_id) for _ in range(2)]
     bench.now_ms = ROLL_OVER_MS
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     await bench.close(trades[0].trade_id, 101_0000)
     bench.now_ms = ROLL_OVER_MS - 1
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     await bench.close(trades[1].trade_id, 102_0000)
     figures = bench.desk.state(session_id).figures
     assert (figures.today_paise, figures.realised_paise) == (10_00, 30_00)
 
 
+async def test_a_session_whose_roll_over_fails_is_tried_again_and_holds_up_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, other = await bench.new_session(), await bench.new_session()
+    begin_day = Ledger.begin_day
+    broken = True
+
+    def fail_once(ledger: Ledger, day: date) -> None:
+        if broken and ledger.state.session.session_id == failing:
+            raise ZeroDivisionError
+        begin_day(ledger, day)
+
+    monkeypatch.setattr(Ledger, "begin_day", fail_once)
+    bench.now_ms = ROLL_OVER_MS
+    today = trading_day(ROLL_OVER_MS)
+    await bench.desk.roll_over()
+    assert bench.desk.state(other).figures.today == today
+    assert bench.desk.state(failing).figures.today < today
+    broken = False
+    await bench.desk.roll_over()
+    assert bench.desk.state(failing).figures.today == today
+
+
 async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
     bench.now_ms = ROLL_OVER_MS
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     session_id = await bench.new_session()
-    bench.desk.roll_over()
+    await bench.desk.roll_over()
     assert bench.states == []
     trade = await bench.open(session_id)
     await bench.close(trade.trade_id)

@@ -24,7 +24,7 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
     chance = random.Random(seed)
     for _ in range(steps):
         bench.now_ms += 600_000
-        bench.desk.roll_over()
+        await bench.desk.roll_over()
         await bench.desk.change_status(session_id, SessionStatus.ACTIVE)  # due exits come first
         open_trades = list(bench.desk.state(session_id).open_trades)
         if len(open_trades) > 3 or (open_trades and chance.random() < 0.4):

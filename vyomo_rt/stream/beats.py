@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 SLOT_MS = 100
@@ -31,3 +32,30 @@ def is_due(beat: Beat, after_slot: int, upto_slot: int) -> bool:
     machine nothing bursts.
     """
     return (upto_slot - beat.phase) // beat.slots > (after_slot - beat.phase) // beat.slots
+
+
+def present_slot() -> int:
+    """The running number of the present slot."""
+    return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
+
+
+class Wheel:
+    """The newest slot whose beats have begun.
+
+    One that is late is still to come, and who subscribed meanwhile must not get it right
+    behind the snapshot.
+    """
+
+    def __init__(self) -> None:
+        self._begun: int | None = None
+
+    @property
+    def slot(self) -> int:
+        return present_slot() if self._begun is None else self._begun
+
+    def turn(self) -> tuple[int, int]:
+        """Begin what is due: the beats after the first slot, up to the second."""
+        upto = present_slot()
+        after = upto - 1 if self._begun is None else self._begun
+        self._begun = upto
+        return after, upto

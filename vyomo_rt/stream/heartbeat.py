@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import takewhile
 
+from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.stream.hub import CLOSE_SLOW, Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
 
 CLOSE_NO_PONG = 4012
-_SWEEP_S = 1.0
+_SWEEP_MS = 1000
 
 
 class Heartbeat:
@@ -19,6 +19,7 @@ class Heartbeat:
     def __init__(
         self,
         hub: Hub,
+        clock: Clockwork,
         *,
         ping_interval_s: float,
         pong_timeout_s: float,
@@ -26,51 +27,34 @@ class Heartbeat:
         slow_timeout_s: float,
     ) -> None:
         self._hub = hub
+        self._clock = clock
         self._interval_s = {Framing.WS: ping_interval_s, Framing.SSE: sse_keep_alive_s}
         self._pong_timeout_s = pong_timeout_s
         self._slow_timeout_s = slow_timeout_s
-        self._sweep_s = min(
-            _SWEEP_S,
-            ping_interval_s / 4,
-            pong_timeout_s / 4,
-            sse_keep_alive_s / 4,
-            slow_timeout_s / 4,
-        )
+        shortest_s = min(ping_interval_s, pong_timeout_s, sse_keep_alive_s, slow_timeout_s)
+        self.sweep_ms = max(1, min(_SWEEP_MS, int(shortest_s * 1000 / 4)))
         # When each peer's turn comes. Equal intervals keep them in the order of these times, and
         # a pong is due before the next ping.
         self._due: dict[Framing, dict[Peer, float]] = {framing: {} for framing in Framing}
         self._pongs_due: dict[Peer, float] = {}
         self._stalls: dict[Peer, tuple[float, int, int]] = {}
-        self._lost_s = 0.0
-
-    def _time_s(self) -> float:
-        """The loop's time without that in which this process stood still: no client is to blame."""
-        return asyncio.get_running_loop().time() - self._lost_s
 
     def add(self, peer: Peer) -> None:
         """Begin with a new peer."""
-        self._due[peer.framing][peer] = self._time_s() + self._interval_s[peer.framing]
+        self._due[peer.framing][peer] = self._clock.time_s() + self._interval_s[peer.framing]
 
     def remove(self, peer: Peer) -> None:
         """Forget a peer whose connection has ended."""
         self._due[peer.framing].pop(peer, None)
         self._pongs_due.pop(peer, None)
 
-    async def run(self) -> None:
-        """Sweep until cancelled."""
-        while True:
-            due_s = self._time_s() + self._sweep_s
-            await asyncio.sleep(self._sweep_s)
-            late_s = self._time_s() - due_s
-            if late_s > self._sweep_s:
-                # The machine was asleep, or the process stopped. What came in meanwhile, pongs
-                # too, is still to be read.
-                self._lost_s += late_s
-            now_s = self._time_s()
-            self._close_unanswered(now_s)
-            for due in self._due.values():
-                self._send_due(due, now_s)
-            self._close_slow(now_s)
+    def sweep(self) -> None:
+        """Do what is due by now; call it every ``sweep_ms``."""
+        now_s = self._clock.time_s()
+        self._close_unanswered(now_s)
+        for due in self._due.values():
+            self._send_due(due, now_s)
+        self._close_slow(now_s)
 
     def _send_due(self, due: dict[Peer, float], now_s: float) -> None:
         for peer in _take(due, now_s):

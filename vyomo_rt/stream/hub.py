@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.domain.trade import TradeEvent
-from vyomo_rt.stream.beats import SLOT_MS, Beat, beat_from
+from vyomo_rt.stream.beats import SLOT_MS, Wheel, beat_from
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.prices import SLICE, Prices
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Framing
-
-log = logging.getLogger(__name__)
 
 CLOSE_SHUTDOWN = 4001
 CLOSE_SLOW = 4008
@@ -56,9 +54,9 @@ class Hub:
             self.traffic.closed[str(CLOSE_SLOW), framing] = 0
         self.prices = Prices(now=now, quote=sources.quote, traffic=self.traffic)
         self.closing = False
-        # The newest slot whose beats have begun: one that is late is still to come, and
-        # who subscribed meanwhile must not get it right behind the snapshot.
-        self._begun: int | None = None
+        self._guard = Guard()
+        self._session_wheel = Wheel()
+        self._price_wheel = Wheel()
         self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
         self._topics: dict[int, SessionTopic] = {}
@@ -90,26 +88,16 @@ class Hub:
                     peer.due_status = True
             await asyncio.sleep(0)
 
-    async def run(self, before_beat: Callable[[], Awaitable[None]]) -> None:
-        """Send the beats, one slot of 100 ms after the other, until cancelled."""
-        last = self._begun = _slot()
-        while True:
-            await asyncio.sleep((last + 1) * SLOT_MS / 1000 - asyncio.get_running_loop().time())
-            slot = _slot()
-            if slot == last:
-                continue
-            lag_s = asyncio.get_running_loop().time() - (last + 1) * SLOT_MS / 1000
-            self.traffic.loop_lag.observe(max(0.0, lag_s))
-            self._begun = slot
-            try:
-                await before_beat()
-                for topic in list(self._topics.values()):
-                    topic.beat(last, slot)
-                await self.prices.beat(last, slot)
-            except Exception:
-                # One bad message must not silence everybody for good.
-                log.exception("a beat failed")
-            last = slot
+    async def beat_sessions(self) -> None:
+        """Send each topic's figures to those whose interval has passed."""
+        after, upto = self._session_wheel.turn()
+        for topic in list(self._topics.values()):
+            with self._guard(f"a beat of session {topic.session_id}"):
+                topic.beat(after, upto)
+
+    async def beat_prices(self) -> None:
+        """Send prices to those whose interval has passed."""
+        await self.prices.beat(*self._price_wheel.turn())
 
     # -- the life of a peer ----------------------------------------------------
 
@@ -225,15 +213,12 @@ class Hub:
         if not topic.users:
             del self._topics[topic.session_id]
 
-    def _beat(self, interval_ms: int) -> Beat:
-        return beat_from(_slot() if self._begun is None else self._begun, interval_ms)
-
     def take_session(self, peer: Peer, topic: SessionTopic, cursor: int) -> None:
         """Put a peer into a topic at a place in its log; its state is due."""
         self._hold(peer)
         peer.cursor = cursor
         peer.due_session = True
-        topic.join(peer, self._beat(peer.update_interval_ms))
+        topic.join(peer, beat_from(self._session_wheel.slot, peer.update_interval_ms))
 
     def drop_session(self, peer: Peer) -> None:
         """Leave the topic; what still waited for the peer is discarded."""
@@ -252,7 +237,7 @@ class Hub:
         due = peer.due_prices.intersection(symbols).union(named)
         beat = peer.price_beat
         if beat is None or beat.slots * SLOT_MS != peer.price_interval_ms:
-            beat = self._beat(peer.price_interval_ms)
+            beat = beat_from(self._price_wheel.slot, peer.price_interval_ms)
         self.drop_prices(peer)
         self._hold(peer)
         peer.symbols = symbols
@@ -289,8 +274,3 @@ class Hub:
         if not peer.paused:
             peer.reply(messages.server_shutdown(after_ms))
         peer.close(CLOSE_SHUTDOWN, "server shutdown")
-
-
-def _slot() -> int:
-    """The running number of the present slot."""
-    return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)

@@ -50,12 +50,6 @@ class Traffic:
             buckets=_SECONDS,
             registry=None,
         )
-        self.loop_lag = Histogram(
-            "vyomo_rt_event_loop_lag_seconds",
-            "How late a beat began, because the event loop was busy",
-            buckets=_SECONDS,
-            registry=None,
-        )
 
     def count(self, frames: Iterable[Frame], framing: Framing, receivers: int = 1) -> None:
         """Add messages that each of ``receivers`` connections got."""
@@ -108,7 +102,7 @@ class Traffic:
         for recovered, count in self.resumptions.items():
             resumptions.add_metric([str(recovered).lower()], count)
         yield resumptions
-        for histogram in (self._fan_out, self.event_delay, self.loop_lag):
+        for histogram in (self._fan_out, self.event_delay):
             yield from histogram.collect()
 
 

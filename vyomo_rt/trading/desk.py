@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.errors import (
     BadRequest,
     Conflict,
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _SETTLE_SESSION_S = 0.5
 _TELL_EVERY_S = 2.0
+_ROLLED_AT_ONCE = 100
 _MANY_EVENTS = 100
 """Read at a start, so many are worth a checkpoint: they take longer to read than it to write."""
 
@@ -87,6 +89,8 @@ class Desk:
         self._creating = Turns()
         self._opening: set[Ledger] = set()
         self._day = trading_day(now())
+        self._on_yesterday: dict[Ledger, None] = {}
+        self._guard = Guard()
         self._background: set[asyncio.Task[None]] = set()
 
     # -- reading ---------------------------------------------------------------
@@ -260,14 +264,22 @@ class Desk:
             elif ledger.opening.symbol == quote.symbol:
                 self._latch_if_due(ledger, ledger.opening, quote.price_e4)
 
-    def roll_over(self) -> None:
-        """Begin a new day's figures once the date in Asia/Kolkata has changed."""
+    async def roll_over(self) -> None:
+        """Begin a new day's figures once the date in Asia/Kolkata has changed.
+
+        A session that fails to is tried again at the next call.
+        """
         day = trading_day(self._now())
         if day > self._day:
             self._day = day
+            self._on_yesterday = dict.fromkeys(self._ledgers.values())
             log.info("a new trading day began: %s", day)
-            for ledger in self._ledgers.values():
+        for count, ledger in enumerate(list(self._on_yesterday), 1):
+            with self._guard(f"the new day of session {ledger.state.session.session_id}"):
                 ledger.begin_day(day)
+                del self._on_yesterday[ledger]
+            if not count % _ROLLED_AT_ONCE:
+                await asyncio.sleep(0)
 
     # -- life ------------------------------------------------------------------
 
