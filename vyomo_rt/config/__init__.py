@@ -1,0 +1,23 @@
+"""The settings: what they are called, what they may be, where a value came from.
+
+Invariant: nothing else reads the environment. A flag beats the environment, the environment
+beats the default; a value that is empty in the environment counts as not set.
+"""
+
+from vyomo_rt.config.reading import ConfigError, load
+from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
+from vyomo_rt.config.showing import default_env, describe
+from vyomo_rt.config.values import hide_password, is_loopback
+
+__all__ = [
+    "FIELDS",
+    "PREFIX",
+    "ConfigError",
+    "Field",
+    "Settings",
+    "default_env",
+    "describe",
+    "hide_password",
+    "is_loopback",
+    "load",
+]

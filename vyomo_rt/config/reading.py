@@ -1,0 +1,125 @@
+"""The settings out of flags and environment; the only place that is handed the environment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
+from vyomo_rt.config.values import READERS, is_loopback
+
+_FOR_TESTS = f"{PREFIX}TEST_"
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message is one line and names the flag or variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that somebody set, and the flag or variable that says so."""
+
+    source: str
+    value: object
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Make the settings of `flags` (by field name; None is not given) and `environ`.
+
+    Returns them with warnings for the operator, one line each. Raises ConfigError.
+    """
+    given = given_by(flags, environ)
+    values: dict[str, Any] = {
+        field.name: _read(field, given[field.name]) for field in FIELDS if field.name in given
+    }
+    _let_demo_imply_sim(values, given)
+    settings = Settings(**values)
+    if settings.pong_timeout_s >= settings.ping_interval_s:
+        name = "pong_timeout_s" if "pong_timeout_s" in given else "ping_interval_s"
+        raise ConfigError(
+            f"{given[name].source}: the time for a pong must be shorter than the time between "
+            f"pings, got {settings.pong_timeout_s:g} and {settings.ping_interval_s:g} seconds"
+        )
+    if settings.take_over and settings.mongo_uri is None:
+        raise ConfigError(
+            f"{given['take_over'].source}: only a MongoDB (--mongo-uri, VYOMO_RT_MONGO_URI) can be "
+            "taken over; the embedded store ends with its server: stop that one"
+        )
+    if not is_loopback(settings.host) and not settings.allow_open:
+        raise ConfigError(
+            f"{given['host'].source}: refusing to listen on {settings.host} without access "
+            "control: add --allow-open (VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this "
+            "address may watch and trade"
+        )
+    return settings, [*_warn_of_unknown(environ), *_warn_of_open(settings)]
+
+
+def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Given]:
+    """Which settings somebody set, by field name."""
+    unknown = flags.keys() - {field.name for field in FIELDS}
+    if unknown:
+        raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
+    given: dict[str, Given] = {}
+    for field in FIELDS:
+        in_environ = environ.get(field.variable, "").strip()
+        if (flag := flags.get(field.name)) is not None:
+            given[field.name] = Given(field.flag, flag)
+        elif in_environ:
+            given[field.name] = Given(field.variable, in_environ)
+    return given
+
+
+def _read(field: Field, given: Given) -> object:
+    if isinstance(given.value, str) and not given.value.isprintable():
+        raise ConfigError(f"{given.source}: contains a character that cannot be printed")
+    if isinstance(field.default, tuple):
+        return tuple(_read_one(field, given.source, item) for item in _items(given.value))
+    return _read_one(field, given.source, given.value)
+
+
+def _read_one(field: Field, source: str, value: object) -> object:
+    read = READERS.get(field.name)
+    try:
+        return read(str(value)) if read else msgspec.convert(value, field.type, strict=False)
+    except (ValueError, msgspec.ValidationError) as problem:
+        got = "something else (not shown: it may hold a password)" if field.secret else repr(value)
+        raise ConfigError(f"{source}: expected {field.expected}, got {got:.200}") from problem
+
+
+def _items(value: object) -> Iterable[str]:
+    """The parts of a comma separated list; a trailing comma or a blank is no part."""
+    parts = str(value).split(",")
+    return filter(None, (part.strip() for part in parts))
+
+
+def _let_demo_imply_sim(values: dict[str, Any], given: Mapping[str, Given]) -> None:
+    if not values.get("demo"):
+        return
+    if values.setdefault("feed", "sim") != "sim":
+        raise ConfigError(
+            f"{given['feed'].source}: {values['feed']} cannot go with {given['demo'].source}, "
+            "which simulates prices: leave one of them out"
+        )
+
+
+def _warn_of_open(settings: Settings) -> Iterable[str]:
+    if not is_loopback(settings.host):
+        yield (
+            f"listening on {settings.host} without access control (allow_open is set): "
+            "everybody who can reach this address may watch and trade"
+        )
+
+
+def _warn_of_unknown(environ: Mapping[str, str]) -> Iterable[str]:
+    known = {field.variable for field in FIELDS}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not name.startswith(_FOR_TESTS) and name not in known:
+            yield f"{name!a} is not a setting and has no effect; {_meant_by(name)}"
+
+
+def _meant_by(variable: str) -> str:
+    suffix = variable.removeprefix(PREFIX).upper()
+    near = get_close_matches(suffix, [field.name.upper() for field in FIELDS], n=1)
+    return f"did you mean {PREFIX}{near[0]}?" if near else "`vyomo-rt default-env` lists them all"

@@ -1,0 +1,210 @@
+"""Every setting: its name, its limits, its default, and what it means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from vyomo_rt.config.values import hide_password
+
+PREFIX = "VYOMO_RT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an operator may choose; made by `load`, which checks it.
+
+    Each description is help text, and a part of what `default_env` prints.
+    """
+
+    host: Annotated[
+        str | None,
+        Meta(
+            description="Address to listen on; not set: 127.0.0.1 and ::1, whichever exist.",
+            extra={"expected": "a host name or an IP address"},
+        ),
+    ] = None
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
+    ] = 4025
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="Folder of the embedded store; made when it is missing.",
+            extra={"expected": "a folder"},
+        ),
+    ] = Path("vyomo-data")
+    mongo_uri: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "MongoDB to keep everything in; not set: a store embedded in this server. "
+                "Other users of the machine can read a command line: "
+                "a password belongs in the environment."
+            ),
+            extra={"expected": "mongodb://host[:port] or mongodb+srv://host", "secret": True},
+        ),
+    ] = None
+    take_over: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Take the MongoDB over from the server that writes to it, which then stops; "
+                "otherwise a second server is refused."
+            )
+        ),
+    ] = False
+    feed: Annotated[
+        Literal["ingest", "sim"],
+        Meta(description="Where prices come from: pushed by a client (ingest) or simulated (sim)."),
+    ] = "ingest"
+    demo: Annotated[
+        bool,
+        Meta(description="Simulated prices and a session that trades by itself; implies feed sim."),
+    ] = False
+    seed: Annotated[
+        str,
+        Meta(
+            description="Simulated prices are the same for the same seed.",
+            extra={"expected": "any text"},
+        ),
+    ] = "vyomo"
+    allow_open: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Listen on an address other than loopback without access control: "
+                "everybody who can reach it may watch and trade."
+            )
+        ),
+    ] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="How much is logged to standard error."),
+    ] = "info"
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Web origins, besides the server's own, whose pages may use this server.",
+            extra={"expected": "scheme://host[:port] or null (several separated by commas)"},
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names, besides localhost, under which this server may be addressed.",
+            extra={"expected": "a host name without a port (several separated by commas)"},
+        ),
+    ] = ()
+    stale_after_ms: Annotated[
+        int,
+        Meta(ge=1, le=86_400_000, description="How long a pushed price counts as fresh."),
+    ] = 15_000
+    max_connections: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Streams open at one time, over all clients."),
+    ] = 10_000
+    max_symbols: Annotated[
+        int, Meta(ge=1, le=100_000, description="Symbols that one connection may watch.")
+    ] = 500
+    max_message_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=16_777_216, description="Longest message that a client may send."),
+    ] = 65_536
+    ping_interval_s: Annotated[
+        float, Meta(ge=0.01, le=3600, description="Time between two pings to a WebSocket client.")
+    ] = 25.0
+    pong_timeout_s: Annotated[
+        float,
+        Meta(ge=0.01, le=3600, description="Time a WebSocket client has to answer a ping."),
+    ] = 8.0
+    sse_keep_alive_s: Annotated[
+        float,
+        Meta(ge=0.01, le=3600, description="Time between two keep-alive lines to an SSE client."),
+    ] = 15.0
+    slow_timeout_s: Annotated[
+        float,
+        Meta(ge=0.01, le=3600, description="Time a client may leave its messages unread."),
+    ] = 10.0
+    max_events_behind: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Trade events that a client may be behind."),
+    ] = 10_000
+
+    def __repr__(self) -> str:
+        """All values, without the password of the store: a repr ends up in logs."""
+        values = ((field, getattr(self, field.name)) for field in FIELDS)
+        return f"Settings({', '.join(f'{f.name}={f.without_secret(v)!r}' for f, v in values)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting, as a person meets it."""
+
+    name: str
+    type: Any
+    default: object
+    description: str
+    expected: str
+    secret: bool
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line (only some settings are there)."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return PREFIX + self.name.upper()
+
+    def text(self, value: object) -> str:
+        """A value as the environment would hold it."""
+        match value:
+            case None:
+                return ""
+            case bool():
+                return str(int(value))
+            case float():
+                return str(value).removesuffix(".0")
+            case tuple():
+                return ",".join(value)
+        return str(value)
+
+    def without_secret(self, value: object) -> object:
+        """A value that may be shown: the password of a URI is hidden."""
+        return hide_password(value) if self.secret and isinstance(value, str) else value
+
+
+def _field(info: msgspec.structs.FieldInfo) -> Field:
+    meta: Meta = get_args(info.type)[1]
+    extra = meta.extra or {}
+    return Field(
+        name=info.name,
+        type=info.type,
+        default=info.default,
+        description=meta.description or "",
+        expected=extra.get("expected") or _expected(info.type),
+        secret=extra.get("secret", False),
+    )
+
+
+def _expected(type_: object) -> str:
+    """What a value of this type looks like, in words."""
+    info = msgspec.inspect.type_info(type_)
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    match info:
+        case msgspec.inspect.IntType(ge=low, le=high):
+            return f"an integer from {low} to {high}"
+        case msgspec.inspect.FloatType(ge=low, le=high):
+            return f"a number from {low:g} to {high:g}"
+        case msgspec.inspect.LiteralType():
+            return "one of " + ", ".join(get_args(get_args(type_)[0]))
+        case msgspec.inspect.BoolType():
+            return "1 or 0"
+    raise TypeError(f"no words for {type_}")
+
+
+FIELDS: tuple[Field, ...] = tuple(map(_field, msgspec.structs.fields(Settings)))

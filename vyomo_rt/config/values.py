@@ -1,0 +1,89 @@
+"""What a single value may be, where its type does not say it all."""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from yarl import URL
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether only this machine can reach `host`; None is the default, which is loopback."""
+    if host is None or host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def hide_password(mongo_uri: str) -> str:
+    """A MongoDB URI with `***` for everything that may be a secret.
+
+    Where a badly escaped URI leaves doubt about where the password ends, too much is hidden.
+    """
+    without_password = re.sub(r"(?s)^([^:]*://[^:]*:).*@", r"\1***@", mongo_uri)
+    return re.sub(
+        r"(?is)([?&;][^=&;]*(?:password|properties)[^=&;]*=)[^&;]*", r"\1***", without_password
+    )
+
+
+def _host(text: str) -> str:
+    """A listening address, without the brackets that an IPv6 address has in a URL."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not re.fullmatch(r"[\w.:%-]+", host) or _is_name_with_port(host):
+        raise ValueError(host)
+    return host
+
+
+def _is_name_with_port(host: str) -> bool:
+    return host.count(":") == 1
+
+
+def _mongo_uri(text: str) -> str:
+    """Only the beginning is checked here; the driver knows the rest."""
+    if not re.match(r"mongodb(\+srv)?://[^/]", text):
+        raise ValueError("not a MongoDB URI")
+    return text
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise ValueError(text)
+    return Path(text)
+
+
+def _origin(text: str) -> str:
+    """An origin the way browsers send it: lower case, without the scheme's own port."""
+    if text == "null":
+        return text
+    url = URL(text)
+    _host_of(url)
+    return str(url.origin())
+
+
+def _host_name(text: str) -> str:
+    url = URL(f"http://{text}")
+    if url.explicit_port is not None:
+        raise ValueError(text)
+    return _host_of(url)
+
+
+def _host_of(url: URL) -> str:
+    """The host of a URL that holds nothing besides a scheme, a host and a port."""
+    host = url.raw_host or ""
+    is_bare = url.raw_user is None and url.raw_password is None and url.raw_path_qs in {"", "/"}
+    if not is_bare or url.raw_fragment or not re.fullmatch(r"[a-z0-9._:-]+", host):
+        raise ValueError(str(url))
+    return host
+
+
+READERS: Mapping[str, Callable[[str], object]] = {
+    "host": _host,
+    "data_dir": _folder,
+    "mongo_uri": _mongo_uri,
+    "seed": str,
+    "allowed_origins": _origin,
+    "allowed_hosts": _host_name,
+}
