@@ -187,13 +187,14 @@ class MongoStore:
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         document = documents.from_session(session, operation_id, request_hash)
-        if await self._insert(self._sessions, document):
-            return
-        with self._settling():
-            made = await self._sessions.find_one(where(opId=operation_id))
-            holder = await self._sessions.find_one(where(_id=session.session_id))
-        if made is None and holder is None:
-            raise OutcomeUnknown(_NOT_CONFIRMED)
+        with self._writing():
+            if await _insert(self._sessions, document):
+                return
+            with _settling():
+                made = await self._sessions.find_one(where(opId=operation_id))
+                holder = await self._sessions.find_one(where(_id=session.session_id))
+            if made is None and holder is None:
+                raise OutcomeUnknown(_NOT_CONFIRMED)
         if made is None or made["_id"] != session.session_id:
             raise Conflict(f"session {session.session_id} or its operation exists already")
 
@@ -211,14 +212,14 @@ class MongoStore:
                 where(_id=session.session_id, revision=before),
                 {"$set": {"status": session.status.value, "revision": session.revision}},
             )
-        if result.matched_count:
-            return
-        with self._settling():
-            found = await self._sessions.find_one(where(_id=session.session_id))
+            if result.matched_count:
+                return
+            with _settling():
+                found = await self._sessions.find_one(where(_id=session.session_id))
+            if found is not None and found["revision"] == before:
+                raise OutcomeUnknown(_NOT_CONFIRMED)
         if found is None:
             raise NotFound(f"there is no session {session.session_id}")
-        if found["revision"] == before:
-            raise OutcomeUnknown(_NOT_CONFIRMED)
         if (found["revision"], found["status"]) != (session.revision, session.status.value):
             raise Conflict(f"the status of session {session.session_id} was changed by another")
 
@@ -233,17 +234,18 @@ class MongoStore:
     # --- events
 
     async def append(self, event: TradeEvent) -> None:
-        if await self._insert(self._events, documents.from_event(event)):
-            return
-        with self._settling():
-            made = await self._events.find_one(
-                where(sessionId=event.session_id, opId=event.operation_id)
-            )
-            holder = await self._events.find_one(
-                where(_id=documents.event_id(event.session_id, event.seq))
-            )
-        if made is None and holder is None:
-            raise OutcomeUnknown(_NOT_CONFIRMED)
+        with self._writing():
+            if await _insert(self._events, documents.from_event(event)):
+                return
+            with _settling():
+                made = await self._events.find_one(
+                    where(sessionId=event.session_id, opId=event.operation_id)
+                )
+                holder = await self._events.find_one(
+                    where(_id=documents.event_id(event.session_id, event.seq))
+                )
+            if made is None and holder is None:
+                raise OutcomeUnknown(_NOT_CONFIRMED)
         if made is None or made["seq"] != event.seq:
             self.met_another_writer.set()
             raise NumberTaken(
@@ -344,8 +346,8 @@ class MongoStore:
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        if document is None:  # how the embedded server reports that it failed
-            raise OutcomeUnknown(_NOT_CONFIRMED)
+            if document is None:
+                raise OutcomeUnknown(_NOT_CONFIRMED)
         return int(document["value"])
 
     async def raise_counter(self, counter: str, at_least: int) -> None:
@@ -372,46 +374,42 @@ class MongoStore:
 
     # --- what can go wrong
 
-    async def _insert(self, collection: Collection, document: Document) -> bool:
-        """Insert; False if a unique key of the document is taken."""
-        with self._writing():
-            try:
-                await collection.insert_one(document)
-            except DuplicateKeyError:
-                return False
-        return True
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """For a write and all that decides how it ended.
+
+        OutcomeUnknown raised inside counts as a failed write, too: on a full disk the embedded
+        server answers that nothing was found, or that a key is taken which nothing has.
+        """
         try:
-            with self.write_time.time(), self._settling():
+            with self.write_time.time():
                 yield
-        except OutcomeUnknown as error:
-            self.write_failures.inc()
+        except (PyMongoError, OutcomeUnknown) as error:
+            self._note_failure(error)
             # After a repeated attempt the driver reports the first one's error, not this. A
             # wait for a free connection it does not tell apart so: that stays unknown.
-            if isinstance(error.__cause__, ServerSelectionTimeoutError):
-                raise Unavailable(_AWAY) from error.__cause__
+            if isinstance(error, ServerSelectionTimeoutError):
+                raise Unavailable(_AWAY) from error
+            if isinstance(error, PyMongoError):
+                raise OutcomeUnknown(_NO_ANSWER) from error
             raise
-
-    @contextmanager
-    def _settling(self) -> Iterator[None]:
-        """For a write, and for the reads that decide how an earlier one ended."""
-        try:
-            yield
-        except PyMongoError as error:
-            if self._write_failed_at is None:
-                logger.warning("a write to the database failed: %s", _in_short(error))
-            self._write_failed_at = time.monotonic()
-            raise OutcomeUnknown(_NO_ANSWER) from error
         if self._write_failed_at is not None:
             logger.info("the database takes writes again")
             self._write_failed_at = None
+
+    def _note_failure(self, error: Exception) -> None:
+        self.write_failures.inc()
+        if self._write_failed_at is None:
+            cause = error if isinstance(error, PyMongoError) else error.__cause__
+            reason = _in_short(cause) if isinstance(cause, PyMongoError) else _NOT_DONE
+            logger.warning("a write to the database failed: %s", reason)
+        self._write_failed_at = time.monotonic()
 
 
 _NO_READ = "the database does not answer; try again later"
 _AWAY = "the database is away; nothing was changed, try again later"
 _NO_ANSWER = "the database did not answer in time; the change may or may not have happened"
+_NOT_DONE = "it was answered, but not carried out: is the disk full?"
 _NOT_CONFIRMED = "the database has not confirmed the change yet; it may or may not have happened"
 
 
@@ -422,6 +420,24 @@ def reading() -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise Unavailable(_NO_READ) from error
+
+
+@contextmanager
+def _settling() -> Iterator[None]:
+    """For the reads that decide how a write ended: without them that is not known."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise OutcomeUnknown(_NO_ANSWER) from error
+
+
+async def _insert(collection: Collection, document: Document) -> bool:
+    """Insert; False if a unique key of the document is taken."""
+    try:
+        await collection.insert_one(document)
+    except DuplicateKeyError:
+        return False
+    return True
 
 
 def _in_short(error: PyMongoError) -> str:
