@@ -79,14 +79,21 @@ const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
+const REDIRECTS = "the server redirects: is it https://?";
 const BACK_OFF_MS = 1000;
 const BACK_OFF_MAX_MS = 10_000;
 /** What goes well for so long ends the back-off: to be answered, and lost again, does not. */
 const STEADY_MS = 5000;
+/** An opening that takes longer has failed. */
+const OPEN_MS = 10_000;
+/** How often a stream gets a `keep_alive`, and how often silence is looked for. */
 const WATCH_MS = 15_000;
-/** Silent watches until a connection counts as dead. SSE needs more: EventSource shows no
- * keep-alives and can't ask, and updates may be a minute apart. */
-const PATIENCE = { ws: 2, sse: 5 };
+/** Silent watches until a connection counts as dead: it is found so 30 to 45 s after the last
+ * message. */
+const PATIENCE = 2;
+/** After a sleep or a change of network a WebSocket has to answer within this. */
+const PROOF_MS = 5000;
+const WHY_MS = 8000;
 
 /** @param {Partial<Subscription>} from @returns {Subscription} */
 const subscription = ({ sessionId, types, updateInterval, symbols, priceInterval, onlyChanges }) =>
@@ -98,6 +105,11 @@ const spelled = (symbols) => symbols.map((symbol) => symbol.trim().toUpperCase()
 
 /** @param {[unknown, { command: Command }]} pending */
 const isOfSession = ([, { command }]) => command.endsWith("_session");
+
+/** Where and how a page is told that it was away: it slept, or its network changed.
+ * @returns {[any, string][]} */
+const waking = () => [[globalThis, "online"], [globalThis, "pageshow"],
+  [globalThis.document, "visibilitychange"]];
 
 /** @param {string} text @returns {any} the message in it; undefined if there is none */
 function parsed(text) {
@@ -158,12 +170,22 @@ export class VyomoClient extends EventTarget {
   /** @type {any} */
   #timer;
   /** @type {any} */
+  #proof;
+  /** @type {any} */
   #steady;
   /** @type {any} */
   #watchdog;
   #silence = 0;
+  #heardAt_ms = 0;
   #reopening = false;
-  #online = () => { if (this.#status.state === "waiting") this.#open(); };
+  /** Ends what is asked beside a connection that failed. @type {AbortController | undefined} */
+  #asking;
+  #redirects = false;
+  #woke = (/** @type {any} */ { type, persisted }) => {
+    const isBack = type === "visibilitychange" ? globalThis.document.visibilityState === "visible"
+      : type === "online" || persisted;
+    if (isBack) this.#revive();
+  };
 
   /**
    * @param {object} [options]
@@ -225,7 +247,7 @@ export class VyomoClient extends EventTarget {
   connect(transport = this.#choice) {
     if (this.#status.state !== "closed") return;
     this.#choose(transport);
-    globalThis.addEventListener?.("online", this.#online);
+    for (const [place, type] of waking()) place?.addEventListener?.(type, this.#woke);
     this.#open();
   }
 
@@ -310,21 +332,40 @@ export class VyomoClient extends EventTarget {
     this.#choice = choice;
     this.#transport = transport;
     this.#attempt = this.#failedOpens = 0;
+    this.#redirects = false;
   }
 
   #open() {
     this.#drop();
-    this.#silence = 0;
+    this.#heard();
     this.#watchdog = setInterval(() => this.#watch(), WATCH_MS);
     if (this.#transport === "ws") this.#openWebSocket();
     else if (this.#wantsAnything) this.#openEventSource();
     else this.#wait("nothing is subscribed yet");
   }
 
+  /** @param {any} Kind @param {URL} url @returns {any} a link; undefined if the page may not make
+   * one, as its Content-Security-Policy or mixed content forbids it, or does not want it any more */
+  #make(Kind, url) {
+    let failure;
+    try {
+      this.#link = new Kind(url.href);
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+    }
+    const link = this.#link;
+    this.#after(OPEN_MS, () => this.#lost(`no answer within ${OPEN_MS / 1000} s`));
+    const connecting = this.#report("connecting", url.host);
+    if (this.#status !== connecting) return;
+    if (failure === undefined) return link;
+    this.#lost(failure);
+  }
+
   #openWebSocket() {
     const url = new URL("ws/auto-trader", this.#base);
     url.protocol = url.protocol.replace("http", "ws");
-    const socket = this.#link = new this.#WebSocket(url.href);
+    const socket = this.#make(this.#WebSocket, url);
+    if (!socket) return;
     socket.onopen = () => {
       if (this.#link !== socket) return;
       this.#accepted = subscription({});
@@ -333,11 +374,13 @@ export class VyomoClient extends EventTarget {
       this.#opened();
     };
     socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
-    socket.onerror = () => {}; // `close` follows and says more; the package "ws" needs a listener
+    socket.onerror = () => { // `close` follows and says more, except where the page is forbidden
+      if (this.#link !== socket || socket.readyState !== 3) return;
+      this.#after(0, () => this.#lost(`no WebSocket: does connect-src allow ${url.origin}?`));
+    };
     socket.onclose = (/** @type {any} */ { code, reason }) => {
       if (this.#link === socket) this.#lost(reason || `the connection ended (${code})`, code);
     };
-    this.#report("connecting", url.host);
   }
 
   #openEventSource() {
@@ -347,19 +390,21 @@ export class VyomoClient extends EventTarget {
     this.#pending.set(undefined, { command: "subscribe_session", from, types });
     const lastEventId = from?.seq === undefined ? ""
       : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
-    for (const [name, value] of Object.entries({ ...this.#wanted, lastEventId })) {
+    const query = { ...this.#wanted, lastEventId, keepAlive: "event" };
+    for (const [name, value] of Object.entries(query)) {
       const text = String(value ?? "");
       if (text) url.searchParams.set(name, text);
     }
-    const source = this.#link = new this.#EventSource(url.href);
+    const source = this.#make(this.#EventSource, url);
+    if (!source) return;
     this.#hear(source, SSE_EVENTS);
+    source.addEventListener("keep_alive", () => { if (this.#link === source) this.#heard(); });
     // Left alone it would come back at a fixed pace, however long the server is in trouble.
     source.onerror = () => {
       if (this.#link !== source) return;
       if (source.readyState === 2) this.#askWhy(source, url);
       else this.#lost(this.#lastError || "the stream ended");
     };
-    this.#report("connecting", url.host);
   }
 
   /** EventSource gives only what was asked for by name. @param {any} source
@@ -375,8 +420,10 @@ export class VyomoClient extends EventTarget {
    * @param {any} source @param {URL} url */
   async #askWhy(source, url) {
     let problem, status = 0;
+    const { signal } = this.#asking = new AbortController();
+    this.#after(WHY_MS, () => this.#lost("the server can't be reached"));
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(8000) });
+      const response = await fetch(url, { signal });
       status = response.status;
       if (/json/.test(response.headers.get("content-type") ?? "")) problem = await response.json();
       else await response.body?.cancel();
@@ -395,8 +442,24 @@ export class VyomoClient extends EventTarget {
     if (problem) this.#emit({ type: "error", code, message, command });
   }
 
+  /** A WebSocket does not follow redirects and does not tell of them; EventSource would, and stay.
+   */
+  async #askForRedirect() {
+    const { signal } = this.#asking = new AbortController();
+    try {
+      const { type, status } = await fetch(new URL("livez", this.#base), { redirect: "manual", signal });
+      // Browsers show no more than the type, Node.js the status.
+      this.#redirects = type === "opaqueredirect" || (status >= 300 && status < 400);
+    } catch { /* nobody there, or nobody who may be asked */ }
+    if (signal.aborted || !this.#redirects) return;
+    const { code, retryInMs } = this.#status;
+    if (this.#choice === "auto" && this.#WebSocket) this.#transport = "ws";
+    this.#report("waiting", REDIRECTS, { code, retryInMs });
+  }
+
   #opened() {
     this.#failedOpens = -Infinity; // what has opened once is not exchanged
+    clearTimeout(this.#timer);
     this.#steadies();
     this.#report("open", this.#base.host);
   }
@@ -404,8 +467,24 @@ export class VyomoClient extends EventTarget {
   /** A vanished peer (sleep, change of network) sends no close: ask, then give up. */
   #watch() {
     if (!this.#link) return;
-    if (++this.#silence > PATIENCE[this.#transport]) this.#lost("the server fell silent");
-    else if (this.#silence === 2) this.ping();
+    if (++this.#silence > PATIENCE) this.#lost("the server fell silent");
+    else if (this.#silence === PATIENCE) this.ping();
+  }
+
+  /** Something came. */
+  #heard() {
+    this.#silence = 0;
+    this.#heardAt_ms = Date.now();
+    clearTimeout(this.#proof);
+  }
+
+  /** The page was away: what it held may be gone without a word. */
+  #revive() {
+    if (this.#status.state !== "open") this.#open();
+    else if (this.ping()) {
+      clearTimeout(this.#proof);
+      this.#proof = setTimeout(() => this.#lost("the server fell silent"), PROOF_MS);
+    } else if (Date.now() - this.#heardAt_ms > WATCH_MS) this.#open();
   }
 
   /** @param {string} detail @param {number} [code] */
@@ -414,20 +493,37 @@ export class VyomoClient extends EventTarget {
     const orderedDelay = this.#orderedDelay;
     this.#drop();
     if (code && FINAL_CODES.has(code)) return this.#finish(detail, code);
-    if (opening && this.#wantsAnything && ++this.#failedOpens >= 2 && this.#choice === "auto"
-        && this.#EventSource && this.#WebSocket) {
-      this.#failedOpens = 0;
-      const [name, other] = this.#transport === "ws" ? ["WebSocket", "SSE"] : ["SSE", "WebSocket"];
-      this.#transport = this.#transport === "ws" ? "sse" : "ws";
-      detail = `${name} could not be opened, trying ${other}`;
+    if (opening && ++this.#failedOpens > 0) {
+      if (this.#redirects) detail = REDIRECTS;
+      else if (this.#exchange()) {
+        const [name, other] = this.#transport === "sse" ? ["WebSocket", "SSE"] : ["SSE", "WebSocket"];
+        detail = `${name} could not be opened, trying ${other}`;
+      }
     }
     this.#wait(detail, { code, retryInMs: orderedDelay ?? this.#backOff() });
+    if (opening && this.#failedOpens >= 0 && !this.#redirects) this.#askForRedirect();
+  }
+
+  /** Takes the other transport after each second failure. @returns {boolean} done? */
+  #exchange() {
+    if (this.#choice !== "auto" || !this.#EventSource || !this.#WebSocket) return false;
+    if (!this.#wantsAnything || this.#failedOpens % 2) return false;
+    this.#transport = this.#transport === "ws" ? "sse" : "ws";
+    this.#attempt -= 1; // it has not been tried yet, and waits no longer than the last one did
+    return true;
   }
 
   /** @param {string} detail @param {{ code?: number, retryInMs?: number }} [more] */
   #wait(detail, more) {
-    if (more) this.#timer = setTimeout(() => this.#open(), more.retryInMs);
+    if (more) this.#after(more.retryInMs, () => this.#open());
     this.#report("waiting", detail, more);
+  }
+
+  /** In place of what else was to happen. @param {number | undefined} ms
+   * @param {() => void} action */
+  #after(ms, action) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(action, ms);
   }
 
   #steadies() { this.#steady = setTimeout(() => { this.#attempt = 0; }, STEADY_MS); }
@@ -443,7 +539,7 @@ export class VyomoClient extends EventTarget {
   /** @param {string} detail @param {number} [code] */
   #finish(detail, code) {
     this.#drop();
-    globalThis.removeEventListener?.("online", this.#online);
+    for (const [place, type] of waking()) place?.removeEventListener?.(type, this.#woke);
     if (this.#status.state !== "closed") this.#report("closed", detail, { code });
   }
 
@@ -454,7 +550,9 @@ export class VyomoClient extends EventTarget {
     this.#orderedDelay = undefined;
     this.#pending.clear();
     clearTimeout(this.#timer);
+    clearTimeout(this.#proof);
     clearTimeout(this.#steady);
+    this.#asking?.abort();
     clearInterval(this.#watchdog);
     link?.close();
   }
@@ -535,7 +633,7 @@ export class VyomoClient extends EventTarget {
   /** @param {any} link the connection that it came on @param {string} text */
   #receive(link, text) {
     if (this.#link !== link) return;
-    this.#silence = 0;
+    this.#heard();
     this.#dispatch("raw", { text, transport: this.#transport });
     if (this.#link !== link) return; // ended by a listener
     const message = parsed(text) ?? {
@@ -594,8 +692,7 @@ export class VyomoClient extends EventTarget {
       const isSuperseded = command === "subscribe_session" && this.#isSuperseded(id);
       if (PASSING.has(code ?? "") && !isSuperseded) {
         pending.passes = true;
-        clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#repeat(), this.#backOff(retryAfterMs));
+        this.#after(this.#backOff(retryAfterMs), () => this.#repeat());
       } else {
         if (command === "subscribe_session" && !isSuperseded) this.#goBack();
         this.#answered(id);
@@ -670,10 +767,13 @@ export class VyomoClient extends EventTarget {
     this.#dispatch("message", message);
   }
 
-  /** @param {Status["state"]} state @param {string} detail @param {Partial<Status>} [more] */
+  /** @param {Status["state"]} state @param {string} detail
+   * @param {{ code?: number, retryInMs?: number }} [more] @returns {Status} which listeners may have
+   * changed since */
   #report(state, detail, more) {
-    this.#status = { state, transport: this.#transport, detail, ...more };
-    this.#dispatch("status", this.#status);
+    const status = this.#status = { state, transport: this.#transport, detail, ...more };
+    this.#dispatch("status", status);
+    return status;
   }
 
   /** @template {keyof Events} T @param {T} type @param {Events[T]} detail */

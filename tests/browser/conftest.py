@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
 from tests.kit.chromium import CHROMIUM_FLAGS
+from tests.kit.firefox import Firefox, running_firefox
 from tests.kit.machine import missing, program
 
 
@@ -32,6 +33,14 @@ async def page(chromium_program: str) -> AsyncIterator[Page]:
         yield page
         await browser.close()
         assert thrown == []
+
+
+@pytest.fixture(scope="session")
+def firefox_window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    with running_firefox(
+        program("firefox-esr", "firefox"), tmp_path_factory.mktemp("firefox")
+    ) as firefox:
+        yield firefox
 
 
 @pytest.fixture

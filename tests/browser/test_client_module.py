@@ -1,4 +1,4 @@
-"""The client module against real servers, in Chromium and in Node.js; and its own tests."""
+"""The client module against real servers, in browsers and in Node.js; and its own tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -13,9 +14,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import pytest
-from playwright.async_api import Page
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Page, Route
 
 from tests.kit.cable import laid_cable
+from tests.kit.firefox import Firefox
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, ServerProcess, serve_here
 from tests.kit.waiting import until
@@ -49,9 +53,23 @@ class Place(Protocol):
         ...
 
 
+class Browser(Place, Protocol):
+    async def visit(self, server_url: str, policy: str) -> None:
+        """Go to a page that has this Content-Security-Policy."""
+        ...
+
+
 class Chromium:
     def __init__(self, page: Page) -> None:
         self._page = page
+
+    async def visit(self, server_url: str, policy: str) -> None:
+        async def show(route: Route) -> None:
+            headers = {"Content-Security-Policy": policy}
+            await route.fulfill(content_type="text/html", body="", headers=headers)
+
+        await self._page.route(f"{server_url}/page", show)
+        await self._page.goto(f"{server_url}/page")
 
     async def run(self, script: str, **values: Any) -> Any:
         return await self._page.evaluate(f"async (values) => {{ {script} }}", values)
@@ -59,6 +77,19 @@ class Chromium:
     async def module(self, server_url: str) -> str:
         if self._page.url == "about:blank":
             await self._page.goto(f"{server_url}/livez")
+        return f"{server_url}/static/vyomo-rt.js"
+
+
+class FirefoxPage:
+    def __init__(self, window: Firefox) -> None:
+        self._window = window
+        self.run = window.run
+
+    async def visit(self, server_url: str, policy: str) -> None:  # noqa: ARG002
+        own = self._window.url  # from which scripts come, and to which answers go
+        self._window.open(f"{policy} {own}")
+
+    async def module(self, server_url: str) -> str:
         return f"{server_url}/static/vyomo-rt.js"
 
 
@@ -84,6 +115,12 @@ def chromium(page: Page) -> Chromium:
 
 
 @pytest.fixture
+def firefox(firefox_window: Firefox) -> FirefoxPage:
+    firefox_window.open()
+    return FirefoxPage(firefox_window)
+
+
+@pytest.fixture
 async def node_process(node: str, node_modules: Path) -> AsyncIterator[Node]:
     process = await asyncio.create_subprocess_exec(
         node, JS / "driver.mjs", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -95,10 +132,13 @@ async def node_process(node: str, node_modules: Path) -> AsyncIterator[Node]:
     assert process.returncode == 0
 
 
-@pytest.fixture(
-    params=[pytest.param("chromium", marks=pytest.mark.browser), "node_process"],
-    ids=["chromium", "node"],
-)
+CHROMIUM = pytest.param("chromium", marks=pytest.mark.browser, id="chromium")
+FIREFOX = pytest.param("firefox", marks=pytest.mark.browser, id="firefox")
+NODE = pytest.param("node_process", id="node")
+everywhere = pytest.mark.parametrize("place", [CHROMIUM, FIREFOX, NODE], indirect=True)
+
+
+@pytest.fixture(params=[CHROMIUM, NODE])
 def place(request: pytest.FixtureRequest) -> Place:
     chosen: Place = request.getfixturevalue(request.param)
     return chosen
@@ -231,6 +271,7 @@ async def test_another_interval_in_the_midst_of_trading_loses_and_doubles_nothin
         assert await client.seen("errors") == []
 
 
+@everywhere
 async def test_a_cut_connection_comes_back_and_resumes(place: Place, rest: Rest) -> None:
     session_id = await rest.new_session()
     clients = await watch_both(place, rest.url, session_id)
@@ -244,6 +285,7 @@ async def test_a_cut_connection_comes_back_and_resumes(place: Place, rest: Rest)
             assert (await client.seen("states")).count(f"waiting {transport}") >= seq
 
 
+@everywhere
 async def test_sse_is_taken_where_websocket_is_blocked(place: Place, rest: Rest) -> None:
     session_id = await rest.new_session()
     async with laid_cable(rest.url) as cable:
@@ -259,6 +301,51 @@ async def test_sse_is_taken_where_websocket_is_blocked(place: Place, rest: Rest)
         await client.until_seq(2)
 
 
+@pytest.mark.parametrize("place", [CHROMIUM, FIREFOX], indirect=True)
+async def test_sse_is_taken_on_a_page_that_may_not_open_a_websocket(
+    place: Browser, rest: Rest
+) -> None:
+    """Firefox throws, Chromium tells of an error and of no end."""
+    session_id = await rest.new_session()
+    await place.visit(rest.url, policy=f"connect-src {rest.url}")
+    client = await Watched.make(place, rest.url, session_id, "auto")
+    await client.until_open("sse")
+    failed = ["connecting ws", "waiting ws", "connecting ws", "waiting sse"]
+    assert await client.seen("states") == [*failed, "connecting sse", "open sse"]
+
+
+@asynccontextmanager
+async def redirecting() -> AsyncIterator[str]:
+    """A server that sends everybody to https, as browsers may see."""
+
+    async def redirect(request: web.Request) -> web.StreamResponse:
+        headers = {"Location": f"https://localhost:1{request.path}"}
+        return web.Response(status=301, headers=headers | {"Access-Control-Allow-Origin": "*"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", redirect)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+@everywhere
+async def test_a_redirect_is_named_and_sse_is_not_taken_for_it(place: Place, rest: Rest) -> None:
+    async with redirecting() as url:
+        module = await place.module(rest.url)
+        values = {"module": module, "url": url, "sessionId": 6, "name": "it"}
+        await place.run(WATCH, **values, transport="auto")
+        client = Watched(place, "it")
+        detail = "the server redirects: is it https://?"
+
+        async def is_named() -> bool:
+            return bool((await client.client("status"))["detail"] == detail)
+
+        await until(is_named)
+        assert "open sse" not in await client.seen("states")
+        assert (await client.client("status"))["transport"] == "ws"
+
+
+@everywhere
 async def test_a_refused_change_is_named_and_leaves_the_rest_as_it_was(
     place: Place, rest: Rest
 ) -> None:

@@ -45,6 +45,8 @@ export class FakeEventSource extends FakeConnection {
   static CLOSED = 2;
   static made = [];
 
+  keepAlive() { this.dispatchEvent(new MessageEvent("keep_alive", { data: "{}" })); }
+
   say(message) {
     const type = message.type === "error" ? "server_error" : message.type;
     this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(message) }));
@@ -86,7 +88,10 @@ export const turn = () => new Promise((done) => setImmediate(done));
 
 /** A client with all that it emitted; its timers stand still until the test moves them. */
 export function start(t, options = {}) {
-  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  if (!globalThis.fetch.mock) {
+    t.mock.method(globalThis, "fetch", async () => { throw new TypeError("nobody is there"); });
+  }
   t.mock.method(Math, "random", () => 0.5);
   const client = new VyomoClient({
     url: "http://localhost:4025", WebSocket: FakeWebSocket, EventSource: FakeEventSource, ...options,

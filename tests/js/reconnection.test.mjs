@@ -93,22 +93,6 @@ describe("reconnection", () => {
     assert.equal(states.at(-1).state, "closed");
   });
 
-  it("comes at once when the machine is online again", (t) => {
-    const page = new EventTarget();
-    for (const name of ["addEventListener", "removeEventListener"]) {
-      globalThis[name] = page[name].bind(page);
-      t.after(() => { delete globalThis[name]; });
-    }
-    const { client } = following(t);
-    sockets[0].drop();
-    page.dispatchEvent(new Event("online"));
-    assert.equal(sockets.length, 2);
-    sockets[1].drop(4503);
-    page.dispatchEvent(new Event("online"));
-    assert.equal(sockets.length, 2);
-    client.close();
-  });
-
   it("asks a silent server, then gives the connection up", (t) => {
     const { states } = following(t);
     t.mock.timers.tick(30_000);
@@ -196,7 +180,7 @@ describe("SSE", () => {
     await turn();
     assert.equal(streams.length, 1);
     assert.deepEqual(Object.fromEntries(streams[0].url.searchParams), {
-      sessionId: "6", types: "trade_opened,pnl_update", symbols: "M&M,TCS", priceInterval: "300",
+      sessionId: "6", types: "trade_opened,pnl_update", symbols: "M&M,TCS", priceInterval: "300", keepAlive: "event",
     });
   });
 
