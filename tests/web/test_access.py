@@ -12,6 +12,7 @@ from tests.kit.frames import HANDSHAKE, raw_socket
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
+from vyomo_rt.config import load
 from vyomo_rt.web.access import Access
 
 FRIEND = "https://desk.example"
@@ -74,6 +75,31 @@ async def test_only_names_that_cannot_be_pointed_here_by_others_are_served(
         code, _, detail = await status(guarded, f"{API}/sessions", Host=host)
         assert code == 421, host
         assert "VYOMO_RT_ALLOWED_HOSTS" in detail, "a refusal names what would allow it"
+
+
+async def test_names_match_with_and_without_the_dot_of_the_root_and_so_does_a_page_of_a_file(
+    make_settings: MakeSettings,
+) -> None:
+    environ = {
+        "VYOMO_RT_ALLOWED_ORIGINS": "https://desk.example., http://b.example:81, file://",
+        "VYOMO_RT_ALLOWED_HOSTS": "trade.example., other.example",
+    }
+    read, _ = load({}, environ)
+    settings = make_settings(allowed_origins=read.allowed_origins, allowed_hosts=read.allowed_hosts)
+    async with serve_here(settings) as rest:
+        for host in ("trade.example", "trade.example.:4025", "other.example.", "OTHER.example"):
+            assert (await status(rest, f"{API}/sessions", Host=host))[0] == 200, host
+        for origin in (
+            FRIEND,
+            f"{FRIEND}.",
+            "http://b.example:81",
+            "http://b.example.:81",
+            "file://",
+        ):
+            code, headers, _ = await status(rest, f"{API}/sessions", Origin=origin)
+            assert (code, headers["access-control-allow-origin"]) == (200, origin)
+        for origin in (f"{FRIEND}..", "http://b.example", "file://x"):
+            assert (await status(rest, f"{API}/sessions", Origin=origin))[0] == 403, origin
 
 
 async def test_the_host_is_checked_on_every_path_but_those_of_operations(guarded: Rest) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
-from vyomo_rt.config.values import READERS, is_loopback
+from vyomo_rt.config.values import READERS, NotUsable, is_loopback
 
 _FOR_TESTS = f"{PREFIX}TEST_"
 
@@ -72,17 +73,37 @@ def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
 
 
 def _read(field: Field, given: Given) -> object:
-    if isinstance(given.value, str) and not given.value.isprintable():
-        raise ConfigError(f"{given.source}: contains a character that cannot be printed")
+    if isinstance(given.value, str) and (why := _leftover(field, given.source, given.value)):
+        raise ConfigError(f"{given.source}: {why}")
     if isinstance(field.default, tuple):
         return tuple(_read_one(field, given.source, item) for item in _items(given.value))
     return _read_one(field, given.source, given.value)
+
+
+def _leftover(field: Field, source: str, text: str) -> str | None:
+    """What does not belong to a value: mostly what a shell would have taken away.
+
+    Env files are read by none, so there it would become a part of the value, unseen.
+    """
+    if not text.isprintable():
+        return "contains a character that cannot be printed: leave it out"
+    if source != field.variable:
+        return None
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return "the quotes are part of the value: docker --env-file keeps them, leave them out"
+    if " #" in text:
+        return "the comment is part of the value: docker --env-file keeps it, leave it out"
+    if isinstance(field.default, Path) and "$" in text:
+        return "no shell expands $ here: write the whole path"
+    return None
 
 
 def _read_one(field: Field, source: str, value: object) -> object:
     read = READERS.get(field.name)
     try:
         return read(str(value)) if read else msgspec.convert(value, field.type, strict=False)
+    except NotUsable as problem:
+        raise ConfigError(f"{source}: {problem}, got {value!r:.200}") from problem
     except (ValueError, msgspec.ValidationError) as problem:
         got = "something else (not shown: it may hold a password)" if field.secret else repr(value)
         raise ConfigError(f"{source}: expected {field.expected}, got {got:.200}") from problem

@@ -7,6 +7,12 @@ from pathlib import Path
 
 from yarl import URL
 
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
+
+
+class NotUsable(ValueError):
+    """Why a value of the right form cannot be used; the text says what to write instead."""
+
 
 def is_loopback(host: str | None) -> bool:
     """Whether only this machine can reach `host`; None is the default, which is loopback."""
@@ -34,6 +40,7 @@ def _host(text: str) -> str:
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not re.fullmatch(r"[\w.:%-]+", host) or _is_name_with_port(host):
         raise ValueError(host)
+    host.encode("idna")  # as the system's look-up does; too long or empty labels are a ValueError
     return host
 
 
@@ -51,6 +58,8 @@ def _mongo_uri(text: str) -> str:
 def _folder(text: str) -> Path:
     if not text:
         raise ValueError(text)
+    if text.startswith("~"):
+        raise NotUsable("no shell expands ~ here: write the whole path")
     return Path(text)
 
 
@@ -58,23 +67,35 @@ def _origin(text: str) -> str:
     """An origin the way browsers send it: lower case, without the scheme's own port."""
     if text == "null":
         return text
+    if re.fullmatch("file:///?", text, re.IGNORECASE):
+        return "file://"  # what web views send for pages out of a file
+    _refuse_wildcard(text)
     url = URL(text)
-    _host_of(url)
-    return str(url.origin())
+    host = _host_of(url)
+    return str(url.origin().with_host(host))
 
 
 def _host_name(text: str) -> str:
+    _refuse_wildcard(text)
     url = URL(f"http://{text}")
     if url.explicit_port is not None:
         raise ValueError(text)
     return _host_of(url)
 
 
+def _refuse_wildcard(text: str) -> None:
+    if "*" in text or text.startswith("."):
+        raise NotUsable("no wildcards: name each host")
+
+
 def _host_of(url: URL) -> str:
-    """The host of a URL that holds nothing besides a scheme, a host and a port."""
-    host = url.raw_host or ""
+    """The host of a URL that holds nothing besides a scheme, a host and a port.
+
+    It comes without the dot of the root, which names may end with everywhere.
+    """
+    host = (url.raw_host or "").removesuffix(".")
     is_bare = url.raw_user is None and url.raw_password is None and url.raw_path_qs in {"", "/"}
-    if not is_bare or url.raw_fragment or not re.fullmatch(r"[a-z0-9._:-]+", host):
+    if not is_bare or url.raw_fragment or not _HOST.fullmatch(host):
         raise ValueError(str(url))
     return host
 

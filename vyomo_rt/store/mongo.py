@@ -14,6 +14,7 @@ import asyncio
 import inspect
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -73,19 +74,25 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
     the limits: the arguments win over it.
     """
     try:
-        return AsyncIOMotorClient(
-            uri,
-            appname="vyomo-rt",
-            timeoutMS=TIMEOUT_MS,
-            serverSelectionTimeoutMS=TIMEOUT_MS,
-            connectTimeoutMS=1000,
-            heartbeatFrequencyMS=1000,
-            # A replica set knows a repeated write by its number and does it once, so that a
-            # step-down or a cut connection goes unnoticed; elsewhere the driver does not repeat.
-            retryWrites=True,
-        )
-    except (ConfigurationError, ValueError) as error:
-        raise ValueError(f"this is not a MongoDB URI that can be used: {error}") from error
+        with warnings.catch_warnings():
+            # The driver would go on without an option that it cannot read, `tls=1` for one.
+            warnings.simplefilter("error", UserWarning)
+            return AsyncIOMotorClient(
+                uri,
+                appname="vyomo-rt",
+                timeoutMS=TIMEOUT_MS,
+                serverSelectionTimeoutMS=TIMEOUT_MS,
+                connectTimeoutMS=1000,
+                heartbeatFrequencyMS=1000,
+                # A replica set knows a repeated write by its number and does it once, so that
+                # a step-down or a cut connection goes unnoticed; elsewhere the driver does
+                # not repeat.
+                retryWrites=True,
+            )
+    except (ConfigurationError, ValueError, OSError, UserWarning) as error:
+        raise ValueError(
+            f"VYOMO_RT_MONGO_URI (--mongo-uri) is not a URI that can be used: {error}"
+        ) from error
 
 
 def database_of(client: Client, default: str) -> str:

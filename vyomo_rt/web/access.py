@@ -50,7 +50,7 @@ class Access:
 
     def origin_refusal(self, origin: str | None, host: str | None) -> str | None:
         """Why a page of this origin may not use the server."""
-        if origin is None or self._is_own(origin, host) or origin.lower() in self.allowed_origins:
+        if origin is None or self._is_own(origin, host) or self._is_named(origin):
             return None
         authority = _authority(origin)
         if self.loopback and authority is not None and authority[0] in _LOOPBACK_NAMES:
@@ -63,6 +63,10 @@ class Access:
         if origin is None or self._is_own(origin, _host(request)):
             return None
         return None if self.origin_refusal(origin, _host(request)) else origin
+
+    def _is_named(self, origin: str) -> bool:
+        """Whether the settings name it; they leave out the root's dot, browsers do not."""
+        return re.sub(r"\.(?=(:[0-9]+)?$)", "", origin.lower()) in self.allowed_origins
 
     def _is_own(self, origin: str, host: str | None) -> bool:
         scheme, _, _ = origin.partition("://")
