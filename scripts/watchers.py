@@ -183,8 +183,7 @@ class Watcher(asyncio.Protocol):
             self._opened()
         self._walked = []
         look = self._worth_a_look(data)
-        consumed, messages = self._read(data, look)
-        prices = data.count(PRICE, 0, consumed)
+        consumed, messages, prices = self._read(data, look)
         tally.messages += messages
         tally.prices += prices
         self._tail = data[consumed:]
@@ -209,8 +208,11 @@ class Watcher(asyncio.Protocol):
     def _opened(self) -> None:
         """The handshake is over."""
 
-    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
-        """How many bytes the whole messages are, and how many messages; look into them or not."""
+    def _read(self, data: bytes, look: bool) -> tuple[int, int, int]:
+        """How many bytes the whole messages are, how many messages, and how many of them prices.
+
+        With ``look``, also look into them.
+        """
         raise NotImplementedError
 
     # -- what is looked into ---------------------------------------------------
@@ -303,7 +305,7 @@ class WebSocketWatcher(Watcher):
             prices["priceInterval"] = plan.interval_ms
             self._send(_TEXT, msgspec.json.encode(prices))
 
-    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
+    def _read(self, data: bytes, look: bool) -> tuple[int, int, int]:
         at = messages = 0
         end = len(data)
         while (start := at + 2) <= end:
@@ -325,7 +327,7 @@ class WebSocketWatcher(Watcher):
                 if look:
                     self._look(data[start : start + size])
             at = start + size
-        return at, messages
+        return at, messages, data.count(PRICE, 0, at)
 
     def _see_control(self, head: int, payload: bytes) -> None:
         self._walked = None
@@ -362,15 +364,31 @@ class EventStreamWatcher(Watcher):
             query["updateInterval"] = plan.update_interval_ms
         if plan.symbols:
             query |= {"symbols": ",".join(plan.symbols), "priceInterval": plan.interval_ms}
-        # HTTP/1.0, so that no proxy on the way cuts the stream into chunks.
-        return f"GET /sse/auto-trader?{urlencode(query)} HTTP/1.0"
+        return f"GET /sse/auto-trader?{urlencode(query)} HTTP/1.1"
 
-    def _read(self, data: bytes, look: bool) -> tuple[int, int]:
-        consumed = data.rfind(b"\n\n") + 2
-        if consumed < 2:
-            return 0, 0
-        if look:
-            for line in data[:consumed].split(b"\n"):
-                if line.startswith(b"data: "):
-                    self._look(line[6:])
-        return consumed, data.count(b"\n\n", 0, consumed)
+    def _read(self, data: bytes, look: bool) -> tuple[int, int, int]:
+        at = consumed = messages = prices = 0
+        parts = []
+        while (head_end := data.find(b"\r\n", at)) >= 0:
+            end = head_end + 4 + (size := int(data[at:head_end], 16))
+            if end > len(data):
+                break
+            if not size:
+                self.close("ended by the server")
+                return end, messages, prices
+            parts.append(data[head_end + 2 : end - 2])
+            at = end
+            # The server's own chunks are whole events; a proxy on the way may cut them anew.
+            if parts[-1].endswith(b"\n\n"):
+                text, consumed = b"".join(parts), at
+                parts.clear()
+                messages += text.count(b"\n\n")
+                prices += text.count(PRICE)
+                if look:
+                    self._look_into(text)
+        return consumed, messages, prices
+
+    def _look_into(self, text: bytes) -> None:
+        for line in text.split(b"\n"):
+            if line.startswith(b"data: "):
+                self._look(line[6:])

@@ -22,7 +22,6 @@ _WHOLE_SITES = {
     "without upgrade": "-upgrade",
     "without host": "-host",
     "other host": '-host proxy_set_header Host "backend.example:81";',
-    "buffering": "proxy_ignore_headers X-Accel-Buffering;",
     "gzip": "gzip on; gzip_types text/event-stream; gzip_proxied any; gzip_http_version 1.0;",
     "own caching": "proxy_hide_header Cache-Control; add_header Cache-Control max-age=60;",
     "impatient": "proxy_read_timeout 1s;",
@@ -32,6 +31,10 @@ _WHOLE_SITES = {
 }
 _ODD_SITES = {
     "nothing behind": "location / { proxy_pass http://127.0.0.1:1; }",
+    # What comes in chunks nginx passes on chunk by chunk.
+    "buffering": (
+        "location / { PASS } location /sse/ { OLD_PASS proxy_ignore_headers X-Accel-Buffering; }"
+    ),
     "moved": "return 301 https://elsewhere.example$request_uri;",
     "login": "return 401;",
     "streams only": "location / { PASS } location /livez { return 404; }",
@@ -83,7 +86,9 @@ def _configuration(ports: list[int], url: str, other_url: str) -> str:
         bodies.append(f"location / {{ {body} {lines} }}")
     for body in _ODD_SITES.values():
         elsewhere = passing.replace(url, other_url)
-        bodies.append(body.replace("PASS", passing).replace("OTHER", elsewhere))
+        over_http_1_0 = passing.replace(_UPGRADE, "proxy_http_version 1.0;")
+        whole = body.replace("OLD_PASS", over_http_1_0).replace("PASS", passing)
+        bodies.append(whole.replace("OTHER", elsewhere))
     servers = "".join(
         f"server {{ listen 127.0.0.1:{port}; {body} }}\n"
         for port, body in zip(ports, bodies, strict=True)

@@ -43,10 +43,23 @@ def read_frames(data: bytes) -> list[Message]:
     return found
 
 
-def read_events(data: bytes) -> list[Message]:
-    """The events of whole SSE blocks; comment lines are left out."""
+def read_chunks(data: bytes) -> list[bytes]:
+    """The whole chunks of an HTTP/1.1 body; an empty one ends it."""
     found = []
-    text = data.decode()
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        end = int(size, 16)
+        assert data[end : end + 2] == b"\r\n", "a write ends in the middle of a chunk"
+        found.append(data[:end])
+        data = data[end + 2 :]
+    assert b"" not in found[:-1], "a body goes on behind its end"
+    return found
+
+
+def read_events(data: bytes) -> list[Message]:
+    """The events of whole SSE blocks in chunks; comment lines are left out."""
+    found = []
+    text = b"".join(read_chunks(data)).decode()
     while text.startswith(":"):
         _, _, text = text.partition("\n")
     assert not text or text.endswith("\n\n"), "a write ends in the middle of a block"

@@ -98,7 +98,10 @@ class Block:
 
 
 class EventStream(Stream):
-    """An SSE stream over a bare socket, so that every byte can be looked at."""
+    """An SSE stream over a bare socket, so that every byte can be looked at.
+
+    ``complete`` says whether the server has ended the body, and not only the connection.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__()
@@ -109,6 +112,8 @@ class EventStream(Stream):
         self.lines: list[str] = []
         self.blocks: list[Block] = []
         self.last_event_id: str | None = None
+        self.complete = False
+        self._in_chunk: deque[str] = deque()
 
     async def open(self, request: str) -> None:
         self._writer.write(request.encode())
@@ -117,9 +122,24 @@ class EventStream(Stream):
         self.status = int(status.split()[1])
         self.headers = {k.lower(): v for k, v in (field.split(": ", 1) for field in fields)}
 
+    async def _line(self) -> str:
+        """The next line, empty at the end."""
+        if self.headers.get("transfer-encoding") != "chunked":
+            return (await self._reader.readline()).decode()
+        while not self._in_chunk:
+            if not (head := await self._reader.readline()):
+                return ""
+            *chunk, end = (await self._reader.readexactly(int(head, 16) + 2)).splitlines(True)
+            assert end == b"\r\n", f"a chunk of another length than {head!r}"
+            if not chunk:
+                self.complete = True
+                return ""
+            self._in_chunk.extend(line.decode() for line in chunk)
+        return self._in_chunk.popleft()
+
     async def read(self) -> str | None:
         block = Block()
-        while line := (await self._reader.readline()).decode():
+        while line := await self._line():
             assert line.endswith("\n"), "the stream ends in the middle of a line"
             line = line[:-1]
             self.lines.append(line)
@@ -143,7 +163,7 @@ class EventStream(Stream):
         before = self.lines.count(":")
         async with asyncio.timeout(WITHIN_S):
             while self.lines.count(":") == before:
-                line = (await self._reader.readline()).decode().removesuffix("\n")
+                line = (await self._line()).removesuffix("\n")
                 self.lines.append(line)
                 assert line == ":", line
 

@@ -20,11 +20,11 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
 from tests.scripts.plan import PLAN
-from vyomo_rt.wire.frame import Framing, make_frame
+from vyomo_rt.wire.frame import KEEP_ALIVE, LAST_CHUNK, Framing, chunk, make_frame, without_chunks
 
 HEADS = {
     Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
-    Framing.SSE: b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+    Framing.SSE: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 }
 UNCONNECTED = socket.socket()
 STAMP = "2026-11-23T00:57:38.833Z"
@@ -94,7 +94,7 @@ def price(framing: Framing, padding: int = 0) -> bytes:
 
 def noise(framing: Framing) -> bytes:
     """A keep-alive and other messages."""
-    keep_alive = b":\n" if framing else b"\x89\x02hi"
+    keep_alive = KEEP_ALIVE[framing] if framing else b"\x89\x02hi"
     data = {"status": "ACTIVE", "timestamp": STAMP}
     return keep_alive + message("session_update", framing, data=data, seq=1)
 
@@ -140,6 +140,23 @@ def test_messages_and_events_are_counted_however_the_bytes_are_cut(
     assert not recorder.aborted
     if framing is Framing.WS:
         assert pongs_of(recorder.written) == kinds.count("noise")
+
+
+@given(st.lists(st.integers(0, 1 << 20)), st.lists(st.integers(0, 1 << 20)))
+def test_chunks_may_be_cut_anew_by_a_proxy(in_chunks: list[int], places: list[int]) -> None:
+    sse = Framing.SSE
+    body = acks(sse) + b"".join(event(seq, sse) + noise(sse) + price(sse) for seq in (1, 2, 3))
+    anew = b"".join(map(chunk, filter(None, cut(without_chunks(body), in_chunks))))
+    watcher, recorder = watching(sse, cut(HEADS[sse] + anew, places))
+    tally = watcher._tally
+    assert (tally.messages, tally.prices, len(tally.events)) == (10, 3, 3)
+    assert watcher._tail == b""
+    assert not recorder.aborted
+
+
+def test_the_end_of_the_body_is_the_end_of_the_stream() -> None:
+    watcher, _ = watching(Framing.SSE, [HEADS[Framing.SSE] + acks(Framing.SSE) + LAST_CHUNK])
+    assert watcher.ended == "ended by the server"
 
 
 @pytest.mark.parametrize("framing", Framing)

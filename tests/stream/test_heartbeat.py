@@ -13,7 +13,7 @@ from tests.stream.virtual import VirtualLoop, turns, virtually
 from tests.stream.world import Client, World
 from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG, Heartbeat
 from vyomo_rt.stream.hub import CLOSE_SLOW
-from vyomo_rt.wire.frame import Framing
+from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
 
 SESSION = 6
 
@@ -28,7 +28,7 @@ class Socket(Client):
 
     def got(self, data: bytes) -> None:
         loop = asyncio.get_running_loop()
-        if data in {b"\x89\x00", b":\n"}:
+        if data in KEEP_ALIVE:
             self.pinged_at_s.append(loop.time())
             if self.pong_after_s is not None:
                 loop.call_later(self.pong_after_s, self._answer)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
-from tests.kit.streams import EventStream, event_stream, web_socket
+from tests.kit.streams import WITHIN_S, EventStream, event_stream, web_socket
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.store.mongo import MongoStore
@@ -27,7 +30,7 @@ async def test_the_answer_is_an_event_stream_that_no_proxy_holds_back(
         assert sse.headers["cache-control"] == "no-cache, no-transform"
         assert sse.headers["x-accel-buffering"] == "no"
         assert sse.headers["connection"] == "close"
-        assert "transfer-encoding" not in sse.headers
+        assert sse.headers.get("transfer-encoding") == ("chunked" if http == "1.1" else None)
         assert "content-length" not in sse.headers
         assert (await sse.next("session_update"))["seq"] == 0
 
@@ -80,6 +83,90 @@ async def test_a_keep_alive_comes_every_interval_to_a_stream_that_is_otherwise_s
         await sse.next("feed_status")
         for _ in range(3):
             await sse.keep_alive()
+
+
+async def test_a_client_may_have_the_keep_alive_as_an_event_while_others_get_the_line(
+    make_settings: MakeSettings,
+) -> None:
+    """For EventSource, which shows comments to nobody."""
+    settings = make_settings(sse_keep_alive_s=0.05)
+    async with serve_here(settings) as server:
+        session_id = await server.new_session()
+        for path in (
+            "/sse/prices?symbols=SBIN",
+            f"/sse/sessions/{session_id}?",
+            f"/sse/auto-trader?sessionId={session_id}",
+        ):
+            async with (
+                event_stream(server.url, f"{path}&keepAlive=event") as sse,
+                event_stream(server.url, "/sse/prices?symbols=SBIN") as other,
+            ):
+                async with asyncio.timeout(WITHIN_S):
+                    while not sse.blocks or sse.blocks[-1].event != "keep_alive":
+                        await sse.read()
+                assert sse.blocks[-1].data == ["{}"]
+                assert ":" not in sse.lines
+                await other.next("feed_status")
+                await other.keep_alive()
+                assert "event: keep_alive" not in other.lines
+
+
+async def test_another_kind_of_keep_alive_is_refused(server: Rest) -> None:
+    async with event_stream(server.url, "/sse/prices?symbols=SBIN&keepAlive=often") as sse:
+        assert sse.status == 400
+        assert (await sse.body())["detail"] == "keepAlive: expected event, got 'often'"
+
+
+async def test_a_client_of_http_1_0_gets_the_same_events_without_chunks_and_its_own_bytes_count(
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with AsyncExitStack() as clients:
+        async with serve_here(make_settings()) as server:
+            session_id = await server.new_session()
+            path = f"/sse/sessions/{session_id}"
+            old, new = [
+                await clients.enter_async_context(event_stream(server.url, path, http=http))
+                for http in ("1.0", "1.1")
+            ]
+            reading = [asyncio.create_task(sse.ended()) for sse in (old, new)]
+            for _ in range(3):
+                await server.open_trade(session_id)
+        await asyncio.gather(*reading)
+    assert old.events() == new.events()
+    assert len(old.events()) == 3
+    connection_id = json.loads(old.texts[0])["connectionId"]
+    [audit] = [m for m in caplog.messages if m.startswith(f"sse {connection_id} closed")]
+    read = sum(len(line.encode()) + 1 for line in old.lines)
+    assert audit.endswith(f" {len(old.texts)} messages, {read} bytes sent")
+
+
+@pytest.mark.parametrize("http", ["1.0", "1.1"])
+async def test_a_stream_that_the_server_ends_ends_as_its_version_of_http_says(
+    make_settings: MakeSettings, http: str
+) -> None:
+    settings = make_settings(max_connections=1)
+    async with (
+        serve_here(settings) as server,
+        event_stream(server.url, "/sse/prices?symbols=A"),
+        event_stream(server.url, "/sse/prices?symbols=A", http=http) as second,
+    ):
+        await second.ended()
+        assert json.loads(second.texts[-1])["code"] == "limit_exceeded"
+        assert second.complete == (http == "1.1")
+
+
+@pytest.mark.parametrize("http", ["1.0", "1.1"])
+async def test_head_answers_like_get_and_leaves_the_connection_to_others(
+    server: Rest, http: str
+) -> None:
+    async with event_stream(
+        server.url, "/sse/prices?symbols=A", method="HEAD", http=http
+    ) as answer:
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["cache-control"] == "no-cache, no-transform"
+        assert "content-length" not in answer.headers
 
 
 async def test_retry_times_differ_so_that_not_all_come_back_at_once(server: Rest) -> None:

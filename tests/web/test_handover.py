@@ -31,7 +31,7 @@ from tests.kit.streams import watching
 from tests.kit.waiting import until
 from vyomo_rt.web import handover
 from vyomo_rt.web.connection import Connection as StreamConnection
-from vyomo_rt.web.handover import RawEventStream
+from vyomo_rt.web.handover import EventStreamHead
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 WEB = Path(handover.__file__).parent
@@ -252,20 +252,23 @@ def tracked(type_: type) -> list[object]:
     return [found for found in gc.get_objects() if isinstance(found, type_)]
 
 
-def test_an_sse_response_without_length_check_has_neither_length_nor_chunks() -> None:
+def test_an_sse_response_without_length_check_leaves_the_body_to_us() -> None:
     assert hasattr(web.StreamResponse, "_length_check"), (
-        "aiohttp's StreamResponse has no _length_check any more: RawEventStream would be sent in"
-        " chunks, and every event behind the headers be a corrupt body (handover.RawEventStream)"
+        "aiohttp's StreamResponse has no _length_check any more: for HTTP/1.0 it would promise"
+        " to keep the connection open behind the stream (handover.EventStreamHead)"
     )
     assert web.WebSocketResponse._length_check is False, (
         "aiohttp itself no longer sets _length_check = False where bytes follow the headers"
     )
-    assert RawEventStream._length_check is False
+    assert EventStreamHead._length_check is False
 
 
-async def test_the_headers_of_an_event_stream_are_sent_at_once_and_bytes_may_follow() -> None:
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_the_headers_of_an_event_stream_are_sent_at_once_and_bytes_may_follow(
+    version: str,
+) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = RawEventStream({"X-Own": "kept"})
+        response = EventStreamHead(request.version)
         await response.prepare(request)
         assert request.transport is not None
         request.transport.write(b"data: raw\n\n")
@@ -281,18 +284,17 @@ async def test_the_headers_of_an_event_stream_are_sent_at_once_and_bytes_may_fol
         return response
 
     async with aiohttp_alone(handler) as url, raw_socket(url) as raw:
-        await raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await raw.send(f"GET / HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
         head = (await raw.head()).lower()
-        assert head.startswith("http/1.1 200")
-        assert "transfer-encoding" not in head, (
-            "_length_check = False no longer keeps aiohttp from chunking: raw events after the"
-            " headers would be a corrupt body (handover.RawEventStream)"
+        assert head.startswith(f"http/{version} 200")
+        assert head.count("transfer-encoding: chunked") == (version == "1.1"), (
+            "aiohttp decides itself whether the body is chunked (handover.EventStreamHead)"
         )
         assert "content-length" not in head
-        for own in ("cache-control: no-cache, no-transform", "connection: close", "x-own: kept"):
+        for own in ("cache-control: no-cache, no-transform", "connection: close"):
             assert own in head, (
                 "aiohttp-sse overwrites headers that were set on the response object before"
-                " prepare (handover.RawEventStream)"
+                " prepare (handover.EventStreamHead)"
             )
         assert await raw.rest() == b"data: raw\n\n", (
             "aiohttp writes something behind the headers of an event stream (hand_over)"
@@ -302,7 +304,7 @@ async def test_the_headers_of_an_event_stream_are_sent_at_once_and_bytes_may_fol
 def test_aiohttp_sse_still_overwrites_a_cache_control_that_it_is_given() -> None:
     given = EventSourceResponse(headers={"Cache-Control": "no-cache, no-transform"})
     assert given.headers["Cache-Control"] == "no-cache", (
-        "aiohttp-sse now keeps the Cache-Control that it is given: RawEventStream may pass its"
+        "aiohttp-sse now keeps the Cache-Control that it is given: EventStreamHead may pass its"
         " headers to the constructor instead of setting them after it"
     )
 

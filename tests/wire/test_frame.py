@@ -8,10 +8,22 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Ping, TextMessage
 
+from tests.kit.messages import read_chunks
 from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.wire import messages
-from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing, make_frame, position, ws_text
+from vyomo_rt.wire.frame import (
+    KEEP_ALIVE,
+    KEEP_ALIVE_EVENT,
+    LAST_CHUNK,
+    Frame,
+    Framing,
+    chunk,
+    make_frame,
+    position,
+    without_chunks,
+    ws_text,
+)
 
 
 def read_ws(data: bytes) -> str:
@@ -23,8 +35,9 @@ def read_ws(data: bytes) -> str:
     return "".join(event.data for event in texts)
 
 
-def read_sse(block: bytes) -> tuple[str, str, str | None]:
-    """Event, data and id of the one block in the bytes, read as the HTML standard says."""
+def read_sse(chunks: bytes) -> tuple[str, str, str | None]:
+    """Event, data and id of the one block in the one chunk, read as the HTML standard says."""
+    [block] = read_chunks(chunks)
     text = block.decode()
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     assert lines[-2:] == ["", ""], "a block ends with one blank line"
@@ -78,19 +91,37 @@ def test_both_transports_carry_the_very_same_text(words: str) -> None:
 
 def test_an_event_id_stands_inside_the_block_with_the_data() -> None:
     frame = make_frame("trade_opened", b'{"a":1}', position(6, 42, "k3vq"))
-    assert frame.sse == b'event: trade_opened\nid: 6-42-k3vq\ndata: {"a":1}\n\n'
+    [block] = read_chunks(frame.sse)
+    assert block == b'event: trade_opened\nid: 6-42-k3vq\ndata: {"a":1}\n\n'
     assert read_sse(frame.sse) == ("trade_opened", '{"a":1}', "6-42-k3vq")
 
 
 def test_without_an_event_id_there_is_no_id_line() -> None:
-    assert make_frame("pong", b"{}").sse == b"event: pong\ndata: {}\n\n"
+    assert make_frame("pong", b"{}").sse == b"16\r\nevent: pong\ndata: {}\n\n\r\n"
+
+
+def test_the_time_to_wait_before_coming_back_stands_inside_the_block_with_the_data() -> None:
+    [block] = read_chunks(make_frame("ack", b"{}", "6-1-e", retry_ms=2345).sse)
+    assert block == b"retry: 2345\nevent: ack\nid: 6-1-e\ndata: {}\n\n"
 
 
 def test_the_sse_keep_alive_is_one_comment_line_and_the_ws_one_an_empty_ping() -> None:
-    assert KEEP_ALIVE[Framing.SSE] == b":\n"
+    assert read_chunks(KEEP_ALIVE[Framing.SSE]) == [b":\n"]
     client = Connection(ConnectionType.CLIENT)
     client.receive_data(KEEP_ALIVE[Framing.WS])
     assert list(client.events()) == [Ping(payload=b"")]
+
+
+def test_the_keep_alive_that_a_page_sees_is_an_event_of_its_own() -> None:
+    assert read_sse(KEEP_ALIVE_EVENT) == ("keep_alive", "{}", None)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300)))
+@example([b"\r\n", b"0\r\n\r\n", b"a\r\n" * 100])
+def test_chunks_are_read_by_another_parser_and_can_be_taken_off_again(parts: list[bytes]) -> None:
+    joined = b"".join(chunk(part) for part in parts)
+    assert read_chunks(joined + LAST_CHUNK) == [*parts, b""]
+    assert without_chunks(joined) == b"".join(parts)
 
 
 def test_a_frames_data_is_indexed_by_its_framing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from tests.kit.messages import read_chunks
 from vyomo_rt.domain.errors import (
     BadJson,
     BadRequest,
@@ -44,7 +45,8 @@ STATE = SessionState(SESSION, FIGURES, {2: TRADE})
 def parsed(frame: Frame) -> dict[str, Any]:
     """The message of a frame, with exact numbers."""
     assert iso(NOW_MS) == NOW
-    text = next(line for line in frame.sse.decode().split("\n") if line.startswith("data: "))
+    [block] = read_chunks(frame.sse)
+    text = next(line for line in block.decode().split("\n") if line.startswith("data: "))
     message: dict[str, Any] = json.loads(text.removeprefix("data: "), parse_float=Decimal)
     assert frame.ws.endswith(text.removeprefix("data: ").encode())
     return message
@@ -52,7 +54,8 @@ def parsed(frame: Frame) -> dict[str, Any]:
 
 def head(frame: Frame) -> list[str]:
     """The lines of the SSE block before its data."""
-    return frame.sse.decode().split("\ndata: ")[0].split("\n")
+    [block] = read_chunks(frame.sse)
+    return block.decode().split("\ndata: ")[0].split("\n")
 
 
 def event(kind: EventKind, trade: Trade, seq: int) -> Frame:

@@ -126,8 +126,7 @@ class Commands:
         text = messages.ack(subscription(peer, unknown), peer.id, None)
         topic, seq = peer.topic, peer.position
         at = None if topic is None or seq is None else position(topic.session_id, seq, topic.epoch)
-        frame = make_frame("ack", text, at)
-        return Frame(frame.event, (frame.ws, f"retry: {retry_ms}\n".encode() + frame.sse))
+        return make_frame("ack", text, at, retry_ms)
 
     # -- both --------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.stream.hub import CLOSE_SLOW, Hub
 from vyomo_rt.stream.peer import Peer
-from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
+from vyomo_rt.wire.frame import Framing
 
 CLOSE_NO_PONG = 4012
 _SWEEP_MS = 1000
@@ -65,7 +65,7 @@ class Heartbeat:
                     # Before the write: it may pause the peer, which takes the ping back.
                     peer.awaiting_pong = True
                     self._pongs_due[peer] = now_s + self._pong_timeout_s
-                peer.send_joined(KEEP_ALIVE[peer.framing], 0)
+                peer.send_joined(peer.keep_alive, 0)
             self.add(peer)
 
     def _close_unanswered(self, now_s: float) -> None:

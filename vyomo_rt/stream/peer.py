@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.wire.commands import ALL_TYPES, StreamType
-from vyomo_rt.wire.frame import Frame, Framing
+from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing
 
 if TYPE_CHECKING:
     from vyomo_rt.stream.audience import Audience
@@ -43,6 +43,7 @@ class Peer:
         "due_status",
         "framing",
         "id",
+        "keep_alive",
         "messages",
         "only_changes",
         "opened_at_s",
@@ -71,6 +72,7 @@ class Peer:
         self.framing = framing
         self.traffic = traffic
         self.write = write
+        self.keep_alive = KEEP_ALIVE[framing]
         self.closed = False
         self.paused = False
         self.ready = True

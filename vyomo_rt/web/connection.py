@@ -18,7 +18,7 @@ from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.traffic import CLIENT_LEFT, REFUSED
 from vyomo_rt.web.inbound import Inbound, Violation
-from vyomo_rt.wire.frame import Framing
+from vyomo_rt.wire.frame import LAST_CHUNK, Framing, without_chunks
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,35 @@ class Connection(Peer, asyncio.Protocol):
 
 
 class EventStreamConnection(Connection):
-    """Server-Sent Events: one way, and the end of the connection is the end of the stream."""
+    """Server-Sent Events, one way: the chunks of an HTTP/1.1 body."""
 
     __slots__ = ()
+
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+        super().__init__(transport, Framing.SSE, address, streaming)
+
+    def _say_goodbye(self, _code: int, _reason: str) -> None:
+        self._transport.write(LAST_CHUNK)
+        self._transport.close()
+
+
+class RawEventStreamConnection(EventStreamConnection):
+    """The same over HTTP/1.0: no chunks, and the end of the connection is the end of the stream."""
+
+    __slots__ = ()
+
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+        super().__init__(transport, address, streaming)
+        self.write = self._write_raw
+
+    def _write_raw(self, chunks: bytes) -> None:
+        data = without_chunks(chunks)
+        self.bytes -= len(chunks) - len(data)  # whoever writes counts the chunks
+        self._transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.write = self._transport.write  # its own method would keep it from being freed
 
     def _say_goodbye(self, _code: int, _reason: str) -> None:
         self._transport.close()

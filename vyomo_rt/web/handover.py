@@ -11,26 +11,30 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
 if TYPE_CHECKING:
     from vyomo_rt.web.connection import Connection
 
 
-class RawEventStream(EventSourceResponse):
-    """The headers of an SSE response, after which the socket carries raw events.
+class EventStreamHead(EventSourceResponse):
+    """The headers of an SSE response, after which the socket is written to without aiohttp.
 
-    The body ends with the connection, so it has neither a length nor chunks.
+    The body is chunked, which HTTP/1.0 does not know: there it ends with the connection.
     """
 
+    # Or aiohttp would cut what follows into chunks of its own.
     _length_check = False
 
-    def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__(headers=headers)
+    def __init__(self, version: HttpVersion) -> None:
+        # Without a time limit of its own: that of `listening` holds.
+        super().__init__(send_timeout=None)
         # Set here because the constructor overwrites what it is given.
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers["Connection"] = "close"
+        if version >= HttpVersion11:
+            self.headers["Transfer-Encoding"] = "chunked"
 
 
 class _HandedOver(web.Response):
@@ -55,7 +59,7 @@ async def accept_websocket(request: web.Request) -> bytes:
 async def accept_event_stream(request: web.Request) -> None:
     """Send the headers of an SSE response. Raises ConnectionResetError if the client has left."""
     open_transport(request)
-    response = RawEventStream({})
+    response = EventStreamHead(request.version)
     await response.prepare(request)
     response.stop_streaming()
     # The cancelled task refers to the response, and so to all that aiohttp had of the connection.

@@ -6,12 +6,17 @@ import random
 import re
 from http import HTTPStatus
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded, Unavailable, VyomoError
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
-from vyomo_rt.web.connection import EventStreamConnection, Streaming, WebSocketConnection
+from vyomo_rt.web.connection import (
+    EventStreamConnection,
+    RawEventStreamConnection,
+    Streaming,
+    WebSocketConnection,
+)
 from vyomo_rt.web.handover import (
     accept_event_stream,
     accept_websocket,
@@ -22,7 +27,7 @@ from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
-from vyomo_rt.wire.frame import Framing
+from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
 from vyomo_rt.wire.messages import (
     ConnectionDocument,
     ConnectionMessage,
@@ -30,7 +35,7 @@ from vyomo_rt.wire.messages import (
     PriceUpdate,
     SessionMessage,
 )
-from vyomo_rt.wire.values import ConnectionId, Position
+from vyomo_rt.wire.values import ConnectionId, KeepAlive, Position
 
 CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
@@ -41,6 +46,7 @@ _RESUMING = (
     Parameter("Last-Event-ID", "header", Position),
     Parameter("lastEventId", "query", Position),
 )
+_KEEP_ALIVE = Parameter("keepAlive", "query", KeepAlive)
 
 
 class StreamRoutes:
@@ -53,7 +59,7 @@ class StreamRoutes:
     def routes(self) -> list[Route]:
         """The table of the streams."""
         events = Text("text/event-stream")
-        session = (*query_of(SubscribeSession, required=False), *_RESUMING)
+        session = (*query_of(SubscribeSession, required=False), *_RESUMING, _KEEP_ALIVE)
         # fmt: off
         return [
             Route("GET", "/ws/auto-trader", self.stream_websocket, "streams",
@@ -65,7 +71,7 @@ class StreamRoutes:
             Route("GET", "/sse/sessions/{sessionId}", self.stream_session, "streams", events,
                   parameters=session, stream=Stream(sends=SessionMessage | ConnectionMessage)),
             Route("GET", "/sse/prices", self.stream_prices, "streams", events,
-                  parameters=query_of(SubscribePrices),
+                  parameters=(*query_of(SubscribePrices), _KEEP_ALIVE),
                   stream=Stream(sends=PriceUpdate | ConnectionMessage)),
             Route("GET", "/api/auto-trader/connections/{connectionId}", self.explain_connection,
                   "streams", ConnectionDocument,
@@ -130,6 +136,7 @@ class StreamRoutes:
         commands, hub = self._streaming.commands, self._streaming.hub
         last_event_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
         session_command, prices_command = _commands(query, last_event_id)
+        keep_alive = _keep_alive(query)
         if prices_command is not None:
             commands.check_prices(None, prices_command)
         session: tuple[SubscribeSession, SessionTopic] | None = None
@@ -141,9 +148,13 @@ class StreamRoutes:
                 return _head()
             trouble = await self._prepare(session)
             await accept_event_stream(request)
-            connection = EventStreamConnection(
-                open_transport(request), Framing.SSE, _address(request), self._streaming
+            kind = (
+                EventStreamConnection
+                if request.version >= HttpVersion11
+                else RawEventStreamConnection
             )
+            connection = kind(open_transport(request), _address(request), self._streaming)
+            connection.keep_alive = keep_alive
             response = hand_over(request, connection)
             connection.start()
             if hub.closing:
@@ -193,6 +204,14 @@ def _commands(
     if session is None and prices is None:
         raise BadRequest("sessionId or symbols is required")
     return session, prices
+
+
+def _keep_alive(query: dict[str, str]) -> bytes:
+    """What keeps the stream alive. Raises BadRequest."""
+    asked = query.get("keepAlive")
+    if asked and asked != "event":
+        raise BadRequest(f"keepAlive: expected event, got {asked!r}")
+    return KEEP_ALIVE_EVENT if asked else KEEP_ALIVE[Framing.SSE]
 
 
 def _resume(command: SubscribeSession, last_event_id: str) -> None:

@@ -22,7 +22,7 @@ class Framing(IntEnum):
 
 
 class Frame(NamedTuple):
-    """The same JSON text as a WebSocket text frame and as an SSE event."""
+    """The same JSON text as a WebSocket text frame and as an SSE event in a chunk of its own."""
 
     event: str
     """What the message is called on SSE: its type, or ``server_error``."""
@@ -38,11 +38,38 @@ class Frame(NamedTuple):
         return self.data[Framing.SSE]
 
 
-def make_frame(event: str, text: bytes, event_id: str | None = None) -> Frame:
+def make_frame(
+    event: str, text: bytes, event_id: str | None = None, retry_ms: int | None = None
+) -> Frame:
     """Frame a JSON text; ``event_id`` is the position that SSE clients resume from."""
+    retry_line = f"retry: {retry_ms}\n" if retry_ms is not None else ""
     id_line = f"id: {event_id}\n" if event_id else ""
-    head = f"event: {event}\n{id_line}data: ".encode()
-    return Frame(event, (ws_text(text), head + text + b"\n\n"))
+    head = f"{retry_line}event: {event}\n{id_line}data: ".encode()
+    return Frame(event, (ws_text(text), chunk(head + text + b"\n\n")))
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of an HTTP/1.1 body (RFC 9112, section 7.1).
+
+    Many clients hand on whole chunks only, so each write to a stream has to be whole chunks.
+    """
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+"""Tells the client of a chunked body that it has ended, and was not cut off."""
+
+
+def without_chunks(chunks: bytes) -> bytes:
+    """What whole chunks hold, for clients of HTTP/1.0, which knows no chunks."""
+    parts = []
+    at = 0
+    while at < len(chunks):
+        start = chunks.index(b"\r\n", at) + 2
+        end = start + int(chunks[at : start - 2], 16)
+        parts.append(chunks[start:end])
+        at = end + 2
+    return b"".join(parts)
 
 
 def ws_text(payload: bytes) -> bytes:
@@ -60,5 +87,8 @@ def position(session_id: int, seq: int, epoch: str) -> str:
     return f"{session_id}-{seq}-{epoch}"
 
 
-KEEP_ALIVE = (b"\x89\x00", b":\n")
+KEEP_ALIVE = (b"\x89\x00", chunk(b":\n"))
 """By framing: a WebSocket ping, and an SSE comment (no blank line: that would end a block)."""
+
+KEEP_ALIVE_EVENT = make_frame("keep_alive", b"{}").sse
+"""For SSE clients that ask for it, because EventSource shows no comments to a page."""

@@ -7,7 +7,7 @@ Bounds and lengths are checked where a client sends them; what stands in
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -29,6 +29,10 @@ Seq = Annotated[
 Epoch = Annotated[str, Meta(description="Random name of the session's history")]
 IntervalMs = Annotated[
     int, Meta(description="Milliseconds; cut to 100…60000, rounded down to a multiple of 100")
+]
+KeepAlive = Annotated[
+    Literal["event"],
+    Meta(description="Keep alive by `event: keep_alive`, which EventSource shows to a page"),
 ]
 MessageId = Annotated[str, Meta(max_length=64)] | int
 """What a client calls its message; the answer echoes it."""
