@@ -17,9 +17,10 @@ from tests.stream.virtual import turns, virtually
 from tests.stream.world import ALL_TYPES, Client, World
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.stream import hub as hub_module
 from vyomo_rt.stream import log as log_module
-from vyomo_rt.stream import prices as prices_module
+from vyomo_rt.stream import pnl as pnl_module
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
 
@@ -247,7 +248,8 @@ def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the
     with (
         patch.object(hub_module, "_DRAIN_BYTES", 300),
         patch.object(log_module, "_TRIM_AT_ONCE", 3),
-        patch.object(prices_module, "SLICE", 1),
+        patch.object(audience_module, "SLICE", 1),
+        patch.object(pnl_module, "PAGE", 2),
     ):
         wrongs = virtually(tell())
     if wrongs:

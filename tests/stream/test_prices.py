@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.stream.virtual import VirtualLoop, turns, virtually
 from tests.stream.world import Client, World
-from vyomo_rt.stream import prices as prices_module
+from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.wire.commands import SubscribePrices
 from vyomo_rt.wire.frame import Framing
 
@@ -209,7 +209,7 @@ def test_a_first_price_in_the_midst_of_a_beat_costs_nobody_the_rest_of_that_beat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While a beat goes through many peers, slice by slice, a symbol may get its first price."""
-    monkeypatch.setattr(prices_module, "SLICE", 1)
+    monkeypatch.setattr(audience_module, "SLICE", 1)
 
     async def story() -> None:
         world = World()
@@ -231,7 +231,7 @@ def test_a_first_price_in_the_midst_of_a_beat_costs_nobody_the_rest_of_that_beat
 def test_adding_a_symbol_in_the_midst_of_a_beat_costs_nobody_the_rest_of_that_beat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prices_module, "SLICE", 1)
+    monkeypatch.setattr(audience_module, "SLICE", 1)
 
     async def story() -> None:
         world = World()
@@ -256,7 +256,7 @@ def test_adding_a_symbol_in_the_midst_of_a_beat_costs_nobody_the_rest_of_that_be
 def test_a_newer_price_that_was_sent_during_a_beat_is_not_followed_by_the_beats_older_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prices_module, "SLICE", 1)
+    monkeypatch.setattr(audience_module, "SLICE", 1)
 
     async def story() -> None:
         world = World()
@@ -280,7 +280,7 @@ def test_a_newer_price_that_was_sent_during_a_beat_is_not_followed_by_the_beats_
 def test_who_leaves_in_the_midst_of_a_beat_gets_no_more_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prices_module, "SLICE", 1)
+    monkeypatch.setattr(audience_module, "SLICE", 1)
 
     async def story() -> None:
         world = World()
@@ -313,7 +313,7 @@ def test_a_beat_is_written_in_slices_and_others_run_in_between() -> None:
             while served < len(crowd):
                 await turns(1)
                 now = sum(bool(client.received) for client in crowd)
-                assert 0 < now - served <= prices_module.SLICE
+                assert 0 < now - served <= audience_module.SLICE
                 served = now
 
     virtually(story())

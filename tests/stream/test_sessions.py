@@ -14,8 +14,10 @@ from tests.stream.virtual import turns, virtually
 from tests.stream.world import Client, World
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.stream import hub as hub_module
 from vyomo_rt.stream import log as log_module
+from vyomo_rt.stream import pnl as pnl_module
 from vyomo_rt.stream.hub import CLOSE_SLOW
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
@@ -128,6 +130,130 @@ def test_a_session_whose_beat_fails_silences_no_other_and_no_price_and_comes_bac
     told = [record.getMessage() for record in caplog.records]
     assert len([text for text in told if f"a beat of session {SESSION} failed" in text]) == 1
     assert f"a beat of session {SESSION} succeeds again" in told
+
+
+def test_all_watchers_with_the_same_interval_get_their_beat_together() -> None:
+    """So that what a beat says is made once, however many came when."""
+
+    async def story() -> None:
+        async with session_world() as world:
+            clients = []
+            for number in range(5):
+                clients.append(Client(world, Framing(number % 2)))
+                session = SubscribeSession(session_id=SESSION, update_interval=500)
+                await clients[-1].open_stream(session)
+                await world.wait(110)
+            for client in clients:
+                client.take_all()
+            beats = 0
+            for _ in range(20):
+                await world.wait(100)
+                await turns(2)
+                got = [client.types() for client in clients]
+                assert all(types == got[0] for types in got)
+                beats += bool(got[0])
+            assert beats == 4
+
+    virtually(story())
+
+
+def test_a_long_beat_is_written_in_pieces_and_what_happens_meanwhile_comes_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An event does not wait for the rest, a close takes its P&L along, a price is the newest."""
+    monkeypatch.setattr(pnl_module, "PAGE", 10)
+    monkeypatch.setattr(audience_module, "SLICE", 3)
+
+    async def story() -> None:
+        async with session_world() as world:
+            world.tick("A", 101)
+            for _ in range(100):
+                world.open_trade(SESSION, "A")
+            clients = [Client(world, Framing(number % 2)) for number in range(8)]
+            for client in clients:
+                session = SubscribeSession(session_id=SESSION, update_interval=100)
+                await client.open_stream(session)
+            await turns(50)
+            for client in clients:
+                client.take_all()
+            await world.beating.wait()
+            longest, close_after, events = 0, [10, 25, 40], []
+            before = 0
+            for turn in range(400):
+                received = sum(len(client.received) for client in clients)
+                longest, before = max(longest, received - before), received
+                if turn in close_after:
+                    world.tick("A", 102 + turn)
+                    events += [world.open_trade(SESSION, "A"), world.close_last(SESSION)]
+                    before = sum(len(client.received) for client in clients)
+                await turns(1)
+            assert longest < 2 * 3 * 11, "no two slices of peers, and a page for each peer"
+            for client in clients:
+                got = client.take_all()
+                seqs = [m["seq"] for m in got if m["type"] in {"trade_opened", "trade_closed"}]
+                assert seqs == [event.seq for event in events]
+                pnls = [m["data"]["tradeId"] for m in got if m["type"] == "pnl_update"]
+                assert len(pnls) == len(set(pnls)) > 90, "each once in a beat"
+
+    virtually(story())
+
+
+def test_a_long_snapshot_is_written_in_pieces_with_events_in_between_and_then_goes_on_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pnl_module, "PAGE", 10)
+
+    async def story() -> None:
+        async with session_world() as world:
+            world.tick("A", 101)
+            for _ in range(100):
+                world.open_trade(SESSION, "A")
+            client = Client(world)
+            client.send("subscribe_session", sessionId=SESSION)
+            assert Counter(client.types()) == {"ack": 1, "session_update": 1, "pnl_update": 10}
+            await turns(3)
+            closed = world.close_trade(SESSION)
+            assert closed is not None
+            await turns(30)
+            got = client.take_all()
+            kinds_in_between = [m["type"] for m in got if m["type"] != "pnl_update"]
+            assert kinds_in_between == ["trade_closed", "session_update"]
+            assert len([m for m in got if m["type"] == "pnl_update"]) == 90
+            assert client.peer.ready
+            world.open_trade(SESSION, "A")
+            assert kinds(client.take_all()) == ["trade_opened 102", "session_update"]
+
+    virtually(story())
+
+
+def test_a_client_that_reads_a_long_snapshot_slowly_gets_all_of_it_and_the_newest_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beats that it misses meanwhile do not send it back to the first trade for ever."""
+    monkeypatch.setattr(pnl_module, "PAGE", 10)
+
+    async def story() -> None:
+        async with session_world() as world:
+            world.tick("A", 101)
+            for _ in range(100):
+                world.open_trade(SESSION, "A")
+            client = Client(world)
+            client.wire.room = 0
+            client.send("subscribe_session", sessionId=SESSION, updateInterval=100)
+            seen: Counter[int] = Counter()
+            for step in range(45):
+                world.tick("A", 102 + step)
+                await world.wait(150)
+                client.wire.take(4000)
+                pnls = [m for m in client.take_all() if m["type"] == "pnl_update"]
+                seen.update(m["data"]["tradeId"] for m in pnls)
+            assert set(seen) == set(range(1, 101))
+            assert max(seen.values()) - min(seen.values()) <= 1
+            client.wire.take(None)
+            await turns(50)
+            client.view.check_caught_up()
+
+    virtually(story())
 
 
 def test_a_closed_trade_has_no_pnl_any_more_even_for_a_client_that_was_paused() -> None:

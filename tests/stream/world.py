@@ -18,7 +18,7 @@ from typing import Any
 from tests.kit.messages import Message, read_events, read_frames
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.errors import Unavailable, VyomoError
-from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.moment import iso, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
@@ -143,9 +143,13 @@ class World:
     def close_trade(self, session_id: int) -> TradeEvent | None:
         """Close the oldest open trade, if there is one."""
         open_trades = self.books[session_id].state.open_trades
-        if not open_trades:
-            return None
-        trade = next(iter(open_trades.values()))
+        return self._close(min(open_trades.values(), key=_trade_id)) if open_trades else None
+
+    def close_last(self, session_id: int) -> TradeEvent:
+        """Close the newest open trade."""
+        return self._close(max(self.books[session_id].state.open_trades.values(), key=_trade_id))
+
+    def _close(self, trade: Trade) -> TradeEvent:
         closed = trade.closed(Exit(1_010_000, ExitReason.MANUAL, self.now()))
         return self._record(EventKind.CLOSED, closed)
 
@@ -203,6 +207,10 @@ class World:
         if self.status != self._status_told:
             self._status_told = self.status
             await self.hub.publish_feed_status(self.status)
+
+
+def _trade_id(trade: Trade) -> int:
+    return trade.trade_id
 
 
 class _Watcher(logging.Handler):
@@ -557,6 +565,8 @@ class View:
         trade = self._book.state.open_trades.get(data["tradeId"])
         self._require(trade is not None, "the trade is not open", message)
         self._require(not self._missing(), f"ahead of the events from {self.position} on", message)
+        at = iso(self._world.now())
+        self._require(data["timestamp"] == at, f"it is {at}", message)
         if trade is not None:
             quote = self._world.quotes[trade.symbol]
             self._require(

@@ -30,7 +30,7 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Figures, Session, SessionState
 from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
 from vyomo_rt.wire import messages, rest
-from vyomo_rt.wire.frame import Frame
+from vyomo_rt.wire.frame import Frame, with_stamps
 
 NOW_MS = 1_795_341_600_123
 NOW = "2026-11-22T10:00:00.123Z"
@@ -154,8 +154,11 @@ def test_the_first_session_update_has_seq_0() -> None:
     assert (message["data"]["winRate"], message["data"]["unrealizedPnL"]) == (0, 0)
 
 
-def test_pnl_update() -> None:
-    frame = messages.pnl_update(TRADE, QUOTE, NOW_MS)
+def test_pnl_update_but_for_its_timestamp_which_is_put_in_when_it_is_sent() -> None:
+    kept = messages.pnl_update(TRADE, QUOTE)
+    ws, sse = (with_stamps(data, iso(NOW_MS)) for data in kept.data)
+    frame = Frame(kept.event, (ws, sse))
+    assert [len(data) for data in kept.data] == [len(ws), len(sse)]
     assert parsed(frame) == {
         "type": "pnl_update",
         "data": {

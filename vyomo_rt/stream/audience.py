@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
 from vyomo_rt.stream.peer import Peer
+
+SLICE = 64
+"""Writes before the loop may run: trade events do not wait behind a beat."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -16,6 +19,26 @@ class Roll(NamedTuple):
 
     peers: Sequence[Peer]
     writes: Sequence[Callable[[bytes], None]]
+
+
+def slices(count: int) -> Iterator[slice]:
+    """So many peers in parts, after each of which the loop may run."""
+    return (slice(start, start + SLICE) for start in range(0, count, SLICE))
+
+
+class Slices:
+    """How much was done since the loop could run, over however many audiences."""
+
+    def __init__(self) -> None:
+        self._done = 0
+
+    def fill(self, work: int) -> bool:
+        """Count writes, or what takes as long; True if the loop has to run now."""
+        self._done += work
+        if self._done < SLICE:
+            return False
+        self._done = 0
+        return True
 
 
 class Audience(Generic[K]):

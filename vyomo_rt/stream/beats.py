@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 SLOT_MS = 100
 
@@ -39,23 +42,35 @@ def present_slot() -> int:
     return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
 
 
-class Wheel:
-    """The newest slot whose beats have begun.
-
-    One that is late is still to come, and who subscribed meanwhile must not get it right
-    behind the snapshot.
-    """
+class Wheel(Generic[T]):
+    """What is due in which slot; a slot looks only at the beats that fall into it."""
 
     def __init__(self) -> None:
         self._begun: int | None = None
+        self._items: dict[Beat, dict[T, None]] = {}
 
     @property
     def slot(self) -> int:
+        """The newest slot whose beats have begun.
+
+        One that is late is still to come, and who subscribed meanwhile must not get it
+        right behind the snapshot.
+        """
         return present_slot() if self._begun is None else self._begun
 
-    def turn(self) -> tuple[int, int]:
-        """Begin what is due: the beats after the first slot, up to the second."""
+    def add(self, beat: Beat, item: T) -> None:
+        self._items.setdefault(beat, {})[item] = None
+
+    def remove(self, beat: Beat, item: T) -> None:
+        items = self._items[beat]
+        del items[item]
+        if not items:
+            del self._items[beat]
+
+    def turn(self) -> list[T]:
+        """Begin all beats up to the present slot."""
         upto = present_slot()
         after = upto - 1 if self._begun is None else self._begun
         self._begun = upto
-        return after, upto
+        due = [items for beat, items in self._items.items() if is_due(beat, after, upto)]
+        return [item for items in due for item in items]

@@ -14,10 +14,12 @@ from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.stream.audience import Slices, slices
 from vyomo_rt.stream.beats import SLOT_MS, Wheel, beat_from
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
-from vyomo_rt.stream.prices import SLICE, Prices
-from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.stream.pnl import BEGIN
+from vyomo_rt.stream.prices import Prices
+from vyomo_rt.stream.sessions import SessionAudience, SessionTopic
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Framing
@@ -55,10 +57,10 @@ class Hub:
         self.prices = Prices(now=now, quote=sources.quote, traffic=self.traffic)
         self.closing = False
         self._guard = Guard()
-        self._session_wheel = Wheel()
-        self._price_wheel = Wheel()
+        self._session_wheel: Wheel[SessionAudience] = Wheel()
         self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
+        self._slices = Slices()
         self._topics: dict[int, SessionTopic] = {}
 
     # -- what happens ----------------------------------------------------------
@@ -80,8 +82,8 @@ class Hub:
         """Tell everybody who subscribed to anything how the feed is doing."""
         frame = messages.feed_status(status)
         peers = [peer for peer in self.peers if peer.subscribed]
-        for start in range(0, len(peers), SLICE):
-            for peer in peers[start : start + SLICE]:
+        for part in slices(len(peers)):
+            for peer in peers[part]:
                 if peer.ready and not peer.closed:
                     peer.reply(frame)
                 else:
@@ -90,14 +92,16 @@ class Hub:
 
     async def beat_sessions(self) -> None:
         """Send each topic's figures to those whose interval has passed."""
-        after, upto = self._session_wheel.turn()
-        for topic in list(self._topics.values()):
+        due: dict[SessionTopic, list[SessionAudience]] = {}
+        for audience in self._session_wheel.turn():
+            due.setdefault(audience.key.topic, []).append(audience)
+        for topic, audiences in due.items():
             with self._guard(f"a beat of session {topic.session_id}"):
-                topic.beat(after, upto)
+                await topic.beat(audiences)
 
     async def beat_prices(self) -> None:
         """Send prices to those whose interval has passed."""
-        await self.prices.beat(*self._price_wheel.turn())
+        await self.prices.beat()
 
     # -- the life of a peer ----------------------------------------------------
 
@@ -145,9 +149,9 @@ class Hub:
             return
         if peer.topic is not None and not peer.ready and not self._drain_events(peer, peer.topic):
             return
-        if peer.topic is not None and peer.due_session:
-            peer.due_session = False
-            peer.topic.send_state(peer)
+        if peer.topic is not None and not peer.topic.send_state(peer):
+            asyncio.get_running_loop().call_soon(self.drain, peer)
+            return
         if peer.due_prices:
             due, peer.due_prices = peer.due_prices, NOTHING_DUE
             self.prices.send(peer, sorted(due))
@@ -204,6 +208,8 @@ class Hub:
                 history=self.sources.history,
                 log_limit=self._max_events_behind,
                 traffic=self.traffic,
+                wheel=self._session_wheel,
+                slices=self._slices,
             )
         topic.users += 1
         return topic
@@ -218,15 +224,15 @@ class Hub:
         self._hold(peer)
         peer.cursor = cursor
         peer.due_session = True
-        topic.join(peer, beat_from(self._session_wheel.slot, peer.update_interval_ms))
+        peer.owe_pnl(BEGIN)
+        topic.join(peer)
 
     def drop_session(self, peer: Peer) -> None:
         """Leave the topic; what still waited for the peer is discarded."""
         if topic := peer.topic:
             topic.leave(peer)
             self.release_topic(topic)
-        peer.due_session = False
-        peer.recovered = None
+        peer.forgive_session()
 
     def take_prices(self, peer: Peer, symbols: tuple[str, ...], named: Sequence[str]) -> None:
         """Set a peer's symbols; the last known prices of ``named`` are due.
@@ -237,7 +243,7 @@ class Hub:
         due = peer.due_prices.intersection(symbols).union(named)
         beat = peer.price_beat
         if beat is None or beat.slots * SLOT_MS != peer.price_interval_ms:
-            beat = beat_from(self._price_wheel.slot, peer.price_interval_ms)
+            beat = beat_from(self.prices.wheel.slot, peer.price_interval_ms)
         self.drop_prices(peer)
         self._hold(peer)
         peer.symbols = symbols

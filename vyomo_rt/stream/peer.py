@@ -38,6 +38,8 @@ class Peer:
         "closed",
         "conflated",
         "cursor",
+        "due_pnl",
+        "due_pnl_again",
         "due_prices",
         "due_session",
         "due_status",
@@ -95,6 +97,9 @@ class Peer:
         self.cursor = 0
         self.recovered: bool | None = None
         self.due_session = False
+        # The id of the trade after which P&L is due, and whether from the first on once more.
+        self.due_pnl: int | None = None
+        self.due_pnl_again = False
 
         self.price_audience: Audience[Any] | None = None
         self.symbols: tuple[str, ...] = ()
@@ -114,6 +119,26 @@ class Peer:
     def buffered_bytes(self) -> int:
         """What the process still holds of what was written, because the socket takes no more."""
         raise NotImplementedError
+
+    def owe_pnl(self, after: int) -> None:
+        """P&L of the trades after an id is due; what is due already comes first."""
+        if "pnl_update" in self.types:
+            if self.due_pnl is None:
+                self.due_pnl = after
+            elif after < self.due_pnl:
+                self.due_pnl_again = True
+
+    def had_pnl(self, upto: int, *, is_last: bool) -> None:
+        """P&L up to a trade's id was written."""
+        self.due_pnl = upto
+        if is_last:
+            self.due_pnl = 0 if self.due_pnl_again else None
+            self.due_pnl_again = False
+
+    def forgive_session(self) -> None:
+        """Nothing of its session is due any more."""
+        self.due_session = self.due_pnl_again = False
+        self.due_pnl = self.recovered = None
 
     @property
     def subscribed(self) -> bool:

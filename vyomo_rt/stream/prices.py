@@ -9,15 +9,12 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.stream.audience import Audience
-from vyomo_rt.stream.beats import Beat, is_due
+from vyomo_rt.stream.audience import Audience, Slices, slices
+from vyomo_rt.stream.beats import Beat, Wheel
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame, Framing
-
-SLICE = 64
-"""Peers written to before the loop may run: trade events do not wait behind a price beat."""
 
 PRICES = "price_update"
 
@@ -82,7 +79,8 @@ class Prices:
         self._frames: dict[str, _Kept] = {}
         self._parts = [_Parts(self._current, framing) for framing in Framing]
         self._stamps = count(1)
-        self._written = 0
+        self._slices = Slices()
+        self.wheel: Wheel[Audience[_AudienceKey]] = Wheel()
 
     def join(self, peer: Peer, beat: Beat) -> None:
         """Add a peer with its symbols, of which there is at least one."""
@@ -90,6 +88,7 @@ class Prices:
         peer.price_audience = self._audiences.get(key)
         if peer.price_audience is None:
             peer.price_audience = self._audiences[key] = Audience(key)
+            self.wheel.add(beat, peer.price_audience)
         peer.price_audience.join(peer)
         for symbol in peer.symbols:
             if self._quote(symbol) is None:
@@ -101,6 +100,7 @@ class Prices:
         peer.price_audience.leave(peer)
         if not peer.price_audience:
             del self._audiences[peer.price_audience.key]
+            self.wheel.remove(peer.price_audience.key.beat, peer.price_audience)
         peer.price_audience = None
         for symbol in peer.symbols:
             if peers := self._unpriced.get(symbol):
@@ -134,13 +134,9 @@ class Prices:
         if peer.price_audience is not None:
             peer.price_audience.unroll()
 
-    async def beat(self, after_slot: int, upto_slot: int) -> None:
+    async def beat(self) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""
-        due = [
-            audience
-            for audience in self._audiences.values()
-            if is_due(audience.key.beat, after_slot, upto_slot)
-        ]
+        due = self.wheel.turn()
         if not due:
             return
         self._forget_parts()
@@ -171,14 +167,14 @@ class Prices:
         roll = audience.roll()
         audience.count(data, len(frames))
         self._traffic.add(PRICES, key.framing, len(frames), len(data), len(roll.peers))
-        for start in range(0, len(roll.peers), SLICE):
-            writes = roll.writes[start : start + SLICE]
+        for part in slices(len(roll.peers)):
+            writes = roll.writes[part]
             if audience.roll() is roll:
                 for write in writes:
                     write(data)
             else:
                 # While the loop ran some may have got newer prices than these, or moved.
-                for peer in roll.peers[start : start + SLICE]:
+                for peer in roll.peers[part]:
                     if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
                         peer.write(data)
                     else:
@@ -212,9 +208,8 @@ class Prices:
         joins: dict[int, _Difference] = {}
         sent_messages = sent_bytes = 0
         peers = audience.roll().peers
-        for start in range(0, len(peers), SLICE):
-            part = peers[start : start + SLICE]
-            for peer in part:
+        for part in slices(len(peers)):
+            for peer in peers[part]:
                 if peer.price_audience is not audience or not peer.ready:
                     continue
                 if peer.price_stamp > stamp:
@@ -235,16 +230,14 @@ class Prices:
                     sent_messages += difference.messages
                     sent_bytes += len(difference.data)
                     peer.send_joined(difference.data, difference.messages)
-            if self._fills_slice(len(part)):
+            if self._fills_slice(len(peers[part])):
                 await asyncio.sleep(0)
         self._traffic.add(PRICES, key.framing, sent_messages, sent_bytes)
 
     def _fills_slice(self, written: int) -> bool:
-        """Whether the loop has to run now; over however many audiences, also of one peer each."""
-        self._written += written
-        if self._written < SLICE:
+        """Whether the loop has to run now."""
+        if not self._slices.fill(written):
             return False
-        self._written = 0
         self._forget_parts()
         return True
 

@@ -3,40 +3,100 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
 from vyomo_rt.domain.errors import Unavailable
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionState
 from vyomo_rt.domain.trade import EventKind, TradeEvent
-from vyomo_rt.stream.audience import Audience
-from vyomo_rt.stream.beats import Beat, is_due
+from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
+from vyomo_rt.stream.beats import Beat, Wheel, beat_from
 from vyomo_rt.stream.log import SessionLog
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import StreamType
-from vyomo_rt.wire.frame import Frame, Framing
+from vyomo_rt.wire.frame import Frame, Framing, with_stamps
 
 _EVENTS = frozenset(EventKind)
+_HOLDS_MS = 10
+"""A timestamp may be this much older than its sending."""
+
+_TRADES_A_WRITE = 2
+"""So many P&L frames take about as long to make as a write."""
 
 History = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
 """Some of a session's stored events with ``after < seq <= upto``, from the first on."""
 
 
 class _AudienceKey(NamedTuple):
+    topic: SessionTopic
     beat: Beat
     types: frozenset[StreamType]
     framing: Framing
 
 
+SessionAudience = Audience[_AudienceKey]
+
+
+class _Figures(NamedTuple):
+    unrealized_paise: int
+    frame: Frame
+
+
+class _Text(NamedTuple):
+    """Frames joined for an audience, and how many bytes of which type they are."""
+
+    data: bytes
+    messages: int
+    tally: Sequence[tuple[str, int, int]]
+
+
+_NOTHING = _Text(b"", 0, ())
+
+
+class _Piece:
+    """A part of what is sent: figures, if any, and a page of P&L; joined once for alike peers."""
+
+    def __init__(
+        self, figures: _Figures | None, page: Page, state: SessionState, now_ms: int
+    ) -> None:
+        self.figures = figures
+        self.page = page
+        self.state = state
+        self.built_ms = now_ms
+        self._texts: dict[tuple[Framing, bool, bool], _Text] = {}
+
+    def text(self, types: Collection[str], framing: Framing) -> _Text:
+        kind = (framing, "session_update" in types, "pnl_update" in types)
+        text = self._texts.get(kind)
+        if text is None:
+            text = self._texts[kind] = self._join(*kind)
+        return text
+
+    def _join(self, framing: Framing, wants_figures: bool, wants_pnl: bool) -> _Text:
+        tally = []
+        data = b""
+        if wants_figures and self.figures is not None:
+            data = self.figures.frame.data[framing]
+            tally.append((self.figures.frame.event, 1, len(data)))
+        if wants_pnl and (frames := self.page.frames):
+            joined = b"".join([frame.data[framing] for frame in frames])
+            tally.append((frames[0].event, len(frames), len(joined)))
+            data += with_stamps(joined, iso(self.built_ms))
+        return _Text(data, sum(messages for _, messages, _ in tally), tally)
+
+
 class SessionTopic:
     """Sends a session's events and figures; lives while somebody watches.
 
-    All of a session's messages go to all of its peers in one step without an
-    await, so that no old figure can follow a new one.
+    An event and the figures that contain it go to everybody in one step. A beat runs in pieces,
+    between which events may come: whatever is written is the newest in the moment of its
+    writing, so that no old figure follows a new one and no P&L its trade's close.
+    All watchers with the same interval get their beat in the same slot.
     """
 
     def __init__(
@@ -48,6 +108,8 @@ class SessionTopic:
         history: History,
         log_limit: int,
         traffic: Traffic,
+        wheel: Wheel[SessionAudience],
+        slices: Slices,
     ) -> None:
         self.state = state
         self.log = SessionLog(state.seq, log_limit)
@@ -56,8 +118,12 @@ class SessionTopic:
         self._quote = quote
         self._history = history
         self._traffic = traffic
+        self._wheel = wheel
+        self._slices = slices
+        self._begun_in_slot = wheel.slot
+        self._pnl = PnlFrames(state.open_trades, quote)
         self._loading = asyncio.Lock()
-        self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
+        self._audiences: dict[_AudienceKey, SessionAudience] = {}
 
     @property
     def session_id(self) -> int:
@@ -67,28 +133,33 @@ class SessionTopic:
     def epoch(self) -> str:
         return self.state.session.epoch
 
-    def join(self, peer: Peer, beat: Beat) -> None:
-        key = _AudienceKey(beat, peer.types, peer.framing)
+    def join(self, peer: Peer) -> None:
+        beat = beat_from(self._begun_in_slot, peer.update_interval_ms)
+        key = _AudienceKey(self, beat, peer.types, peer.framing)
         peer.topic = self
         peer.session_audience = self._audiences.get(key)
         if peer.session_audience is None:
             peer.session_audience = self._audiences[key] = Audience(key)
+            self._wheel.add(beat, peer.session_audience)
         peer.session_audience.join(peer)
 
     def leave(self, peer: Peer) -> None:
-        assert peer.session_audience is not None
-        peer.session_audience.leave(peer)
-        if not peer.session_audience:
-            del self._audiences[peer.session_audience.key]
+        audience = peer.session_audience
+        assert audience is not None
+        audience.leave(peer)
+        if not audience:
+            del self._audiences[audience.key]
+            self._wheel.remove(audience.key.beat, audience)
         peer.topic = peer.session_audience = None
 
     def publish_event(self, event: TradeEvent, state: SessionState) -> None:
         """Send an event, and at once the figures that contain it."""
         self.state = state
+        self._pnl.follow(event.trade.trade_id, state.open_trades)
         frame = messages.trade_event(event, self.epoch)
         self.log.append(frame)
         with self._traffic.event_fan_out.time():
-            self._send(self._audiences.values(), [frame], [self._update_frame()])
+            self._send([frame], self._figures().frame)
         delay_ms = self._now() - event.at_ms
         self._traffic.event_delay.observe(max(0, delay_ms) / 1000)
 
@@ -96,23 +167,40 @@ class SessionTopic:
         """Send the figures after a change that is no trade event."""
         self.state = state
         with self._traffic.session_fan_out.time():
-            self._send(self._audiences.values(), [], [self._update_frame()])
+            self._send([], self._figures().frame)
 
-    def beat(self, after_slot: int, upto_slot: int) -> None:
-        """Send figures and P&L to those whose interval has passed."""
-        due = [
-            audience
-            for audience in self._audiences.values()
-            if is_due(audience.key.beat, after_slot, upto_slot)
-        ]
-        if due:
-            with self._traffic.session_fan_out.time():
-                self._send(due, [], self._state_frames(None))
+    async def beat(self, due: Sequence[SessionAudience]) -> None:
+        """Send figures and P&L to the audiences whose interval has passed."""
+        with self._traffic.session_fan_out.time():
+            rolls = [(audience, audience.roll()) for audience in due]
+            piece = self._piece(self._figures(), BEGIN)
+            while True:
+                for audience, roll in rolls:
+                    piece = await self._write(piece, audience, roll)
+                if self._slices.fill(len(piece.page.frames) // _TRADES_A_WRITE):
+                    await asyncio.sleep(0)
+                if piece.page.is_last:
+                    return
+                piece = self._piece(None, piece.page.upto)
 
-    def send_state(self, peer: Peer) -> None:
-        """Send one peer the present figures and P&L; the first ones after ``since`` say so."""
-        peer.send([f for f in self._state_frames(peer.recovered) if f.event in peer.types])
-        peer.recovered = None
+    def send_state(self, peer: Peer) -> bool:
+        """Send one peer what is due of the present figures, and a page of the P&L that is due.
+
+        False if more is due. The first figures after ``since`` say what became of it.
+        """
+        if not peer.due_session and peer.due_pnl is None:
+            return True
+        figures, page = None, NO_PAGE
+        if peer.due_session:
+            peer.due_session = False
+            figures = self._figures(peer.recovered)
+            peer.recovered = None
+        if peer.due_pnl is not None:
+            page = self._pnl.page(self.state.open_trades, peer.due_pnl)
+            peer.had_pnl(page.upto, is_last=page.is_last)
+        piece = _Piece(figures, page, self.state, self._now())
+        self._tell(peer, piece.text(peer.types, peer.framing))
+        return peer.due_pnl is None
 
     async def load(self, since: int) -> None:
         """Bring the stored events after ``since`` into the log. Raises Unavailable."""
@@ -128,37 +216,89 @@ class SessionTopic:
             if self.log.base == base:
                 self.log.prepend(entries)
 
-    def _send(
-        self,
-        audiences: Iterable[Audience[_AudienceKey]],
-        events: Sequence[Frame],
-        state: Sequence[Frame],
-    ) -> None:
-        """Send to all who are ready; the others find events in the log, and are owed the state."""
-        for audience in audiences:
+    def _send(self, events: Sequence[Frame], update: Frame) -> None:
+        """Send to all who are ready; the others find events in the log and are owed figures."""
+        for audience in self._audiences.values():
             types, framing = audience.key.types, audience.key.framing
-            frames = [frame for frame in (*events, *state) if frame.event in types]
-            if audience.waiting:
-                missed = sum(frame.event not in _EVENTS for frame in frames)
-                self._traffic.conflated += missed * len(audience.waiting)
-                for peer in audience.waiting:
-                    peer.due_session = True
-                    peer.conflated += missed
+            frames = [frame for frame in (*events, update) if frame.event in types]
+            missed = int(update.event in types)
+            self._traffic.conflated += missed * len(audience.waiting)
+            for peer in audience.waiting:
+                peer.due_session = True
+                peer.conflated += missed
             if frames:
                 self._traffic.count(frames, framing, len(audience.writes))
                 audience.broadcast(b"".join([frame.data[framing] for frame in frames]), len(frames))
 
-    def _update_frame(self, recovered: bool | None = None) -> Frame:
-        unrealized = self.state.unrealized_paise(self._quote)
-        return messages.session_update(self.state, unrealized, self._now(), recovered)
+    async def _write(self, piece: _Piece, audience: SessionAudience, roll: Roll) -> _Piece:
+        """Write a piece to who was ready when the beat began; returns what it is by then."""
+        key = audience.key
+        text = piece.text(key.types, key.framing)
+        owed = set(audience.waiting)
+        for peer in owed:
+            self._owe(peer, piece, text)
+        counted = _NOTHING
+        if audience.roll() is roll:
+            # Before the writes: one may pause its peer, which then banks the totals.
+            audience.count(text.data, text.messages)
+            counted = text
+        for part in slices(len(roll.peers) if text.messages else 0):
+            writes = roll.writes[part]
+            if text is counted and audience.roll() is roll:
+                for write in writes:
+                    write(text.data)
+                self._count(text, key.framing, len(writes))
+            else:
+                # While the loop ran, the figures or some of the peers have changed.
+                for peer in roll.peers[part]:
+                    peer.messages -= counted.messages
+                    peer.bytes -= len(counted.data)
+                    if peer.session_audience is audience and peer.ready:
+                        self._tell(peer, text)
+                    elif peer.session_audience is audience and peer not in owed:
+                        self._owe(peer, piece, text)
+            if self._slices.fill(len(writes)):
+                await asyncio.sleep(0)
+                piece = self._renewed(piece)
+                text = piece.text(key.types, key.framing)
+        return piece
 
-    def _state_frames(self, recovered: bool | None) -> list[Frame]:
-        now_ms = self._now()
-        return [
-            self._update_frame(recovered),
-            *(
-                messages.pnl_update(trade, quote, now_ms)
-                for trade in self.state.open_trades.values()
-                if (quote := self._quote(trade.symbol))
-            ),
-        ]
+    def _tell(self, peer: Peer, text: _Text) -> None:
+        if text.messages:
+            self._count(text, peer.framing, 1)
+            peer.send_joined(text.data, text.messages)
+
+    def _count(self, text: _Text, framing: Framing, receivers: int) -> None:
+        for event, messages_, bytes_ in text.tally:
+            self._traffic.add(event, framing, messages_, bytes_, receivers)
+
+    def _owe(self, peer: Peer, piece: _Piece, text: _Text) -> None:
+        """Who is not ready gets the newest when it is."""
+        peer.due_session |= piece.figures is not None
+        peer.owe_pnl(piece.page.after)
+        peer.conflated += text.messages
+        self._traffic.conflated += text.messages
+
+    def _piece(self, figures: _Figures | None, after: int, upto: int | None = None) -> _Piece:
+        page = self._pnl.page(self.state.open_trades, after, upto)
+        return _Piece(figures, page, self.state, self._now())
+
+    def _renewed(self, piece: _Piece) -> _Piece:
+        """The piece as it is now: while the loop ran, events and prices may have come."""
+        figures = piece.figures
+        if (
+            piece.state is self.state
+            and 0 <= self._now() - piece.built_ms < _HOLDS_MS
+            and self._pnl.is_current(piece.page)
+            and (figures is None or figures.unrealized_paise == self._unrealized_paise())
+        ):
+            return piece
+        return self._piece(figures and self._figures(), piece.page.after, piece.page.upto)
+
+    def _figures(self, recovered: bool | None = None) -> _Figures:
+        unrealized_paise = self._unrealized_paise()
+        frame = messages.session_update(self.state, unrealized_paise, self._now(), recovered)
+        return _Figures(unrealized_paise, frame)
+
+    def _unrealized_paise(self) -> int:
+        return self.state.unrealized_paise(self._quote)

@@ -87,6 +87,25 @@ def position(session_id: int, seq: int, epoch: str) -> str:
     return f"{session_id}-{seq}-{epoch}"
 
 
+_TIMESTAMP = b'"timestamp":"'
+_GAP = bytes(len("2026-11-23T09:15:00.000Z"))
+"""Stands for a timestamp in frames that are kept; JSON has no raw zero bytes."""
+
+
+def without_stamp(frame: Frame) -> Frame:
+    """The frame with a gap in place of its ``timestamp``."""
+    datas = []
+    for data in frame.data:
+        start = data.rindex(_TIMESTAMP) + len(_TIMESTAMP)
+        datas.append(data[:start] + _GAP + data[start + len(_GAP) :])
+    return Frame(frame.event, (datas[Framing.WS], datas[Framing.SSE]))
+
+
+def with_stamps(data: bytes, stamp: str) -> bytes:
+    """Joined frames with a timestamp in all their gaps."""
+    return data.replace(_GAP, stamp.encode())
+
+
 KEEP_ALIVE = (b"\x89\x00", chunk(b":\n"))
 """By framing: a WebSocket ping, and an SSE comment (no blank line: that would end a block)."""
 

@@ -15,7 +15,7 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import SessionState, SessionStatus
 from vyomo_rt.domain.trade import EventKind, ExitReason, Trade, TradeEvent
 from vyomo_rt.wire.commands import StreamType
-from vyomo_rt.wire.frame import Frame, Transport, make_frame, position
+from vyomo_rt.wire.frame import Frame, Transport, make_frame, position, without_stamp
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise
 from vyomo_rt.wire.values import (
     ConnectionId,
@@ -341,7 +341,8 @@ def session_update(
     return make_frame("session_update", _encode(message), event_id)
 
 
-def pnl_update(trade: Trade, quote: Quote, now_ms: int) -> Frame:
+def pnl_update(trade: Trade, quote: Quote) -> Frame:
+    """To be kept while neither changes: it has a gap where ``with_stamps`` puts the moment."""
     data = PnlData(
         session_id=trade.session_id,
         trade_id=trade.trade_id,
@@ -355,9 +356,10 @@ def pnl_update(trade: Trade, quote: Quote, now_ms: int) -> Frame:
         unrealized_pnl=from_paise(trade.pnl_paise_at(quote.price_e4)),
         pnl_percent=from_e2(trade.pnl_percent_e2_at(quote.price_e4)),
         stale=quote.stale,
-        timestamp=iso(now_ms),
+        timestamp=iso(0),
     )
-    return make_frame("pnl_update", _encode(PnlUpdate(data=data)))
+    frame = make_frame("pnl_update", _encode(PnlUpdate(data=data)))
+    return without_stamp(frame)
 
 
 def feed_status(status: FeedStatus) -> Frame:
