@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from websockets.asyncio.client import connect
 
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.waiting import until
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
-from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
+from vyomo_rt.demo import SESSION_ID, DemoTrader
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Figures, Session
@@ -25,6 +27,8 @@ from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.trading.desk import Desk
+
+MakeServer = Callable[..., ServerProcess]
 
 KINDS = {"price_update", "trade_opened", "trade_closed", "session_update", "pnl_update"}
 NOW_MS = 1_795_341_600_000
@@ -123,9 +127,16 @@ class Memory:
         return {}
 
 
-def demo_from(begin_ms: int) -> list[TradeEvent]:
-    """What the demo trades in the minute after a moment."""
-    told: list[TradeEvent] = []
+class Told(NamedTuple):
+    """An event, and when it came, in seconds after the start."""
+
+    at_s: float
+    event: TradeEvent
+
+
+def demo_from(begin_ms: int, for_s: float) -> list[Told]:
+    """What the demo trades in the time after a moment."""
+    told: list[Told] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -136,20 +147,23 @@ def demo_from(begin_ms: int) -> list[TradeEvent]:
         def on_price(quote: Quote) -> None:
             desk.on_quote(quote)
 
-        feed = SimFeed(now, Settings().seed, load_symbols())
+        traded = {order.symbol for order in demo._ORDERS}
+        symbols = [symbol for symbol in load_symbols() if symbol.symbol in traded]
+        feed = SimFeed(now, Settings().seed, symbols)
         book = PriceBook(now, "sim", feed.fresh_for_ms, on_price)
+        memory = Memory()
         desk = Desk(
-            Memory(),
+            memory,
             now=now,
             quote=book.quote,
             knows=feed.knows,
-            announce=lambda event, _: told.append(event),
+            announce=lambda event, _: told.append(Told(loop.time(), event)),
             announce_state=lambda _: None,
         )
-        await desk.ensure_session(SESSION_ID, "Demo", CAPITAL_PAISE)
-        trader = DemoTrader(desk, quote=book.quote, now=now)
+        trader = DemoTrader(desk, quote=book.quote, history=memory.events, now=now)
+        await trader.prepare()
         tasks = [asyncio.create_task(job) for job in (feed.run(book.accept), trader.run())]
-        await asyncio.sleep(60)
+        await asyncio.sleep(for_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,14 +173,14 @@ def demo_from(begin_ms: int) -> list[TradeEvent]:
     return told
 
 
-def test_whenever_it_is_started_trades_open_and_close_within_a_minute() -> None:
-    reasons: set[str] = set()
-    for hour in range(0, 24, 2):
-        told = demo_from(NOW_MS + hour * 3_600_000)
-        assert {event.kind for event in told} == set(EventKind)
-        assert {event.trade.side for event in told} == set(Side)
-        reasons |= {event.trade.exit.reason for event in told if event.trade.exit}
-    assert reasons == {"SL", "TARGET", "MANUAL"}
+@pytest.mark.parametrize("hour", range(0, 24, 4))
+def test_whenever_it_is_started_all_that_can_happen_happens_within_five_minutes(hour: int) -> None:
+    told = demo_from(NOW_MS + hour * 3_600_000, for_s=300)
+    assert told[0].at_s < 5
+    trades = [event.trade for _, event in told]
+    assert {event.kind for _, event in told} == set(EventKind)
+    assert {trade.side for trade in trades} == set(Side)
+    assert {trade.exit.reason for trade in trades if trade.exit} == {"SL", "TARGET", "MANUAL"}
 
 
 # --- the real server
@@ -206,6 +220,91 @@ async def test_the_demo_has_session_6_with_50000_and_says_what_it_is(demo_server
     async with demo_server.http.get(f"{demo_server.url}/") as response:
         assert "demo" in (await response.text()).lower()
     assert await demo_server.new_session() == 7
+
+
+async def closed_by_the_demo(rest: Rest, session_id: int = SESSION_ID) -> list[int]:
+    """The trades that were closed, newest first."""
+    _, listed = await rest.call("GET", f"/sessions/{session_id}/trades?status=CLOSED&limit=500")
+    return [trade["tradeId"] for trade in listed["trades"]]
+
+
+async def test_a_visitors_trades_are_left_alone_also_those_that_look_like_the_demos(
+    demo_server: Rest,
+) -> None:
+    visitors = {
+        (await demo_server.open_trade(6, symbol=order.symbol, quantity=order.quantity,
+                                      side=order.side, entryPrice=None))["tradeId"]
+        for order in demo._ORDERS
+    }  # fmt: skip
+
+    async def has_closed_its_own() -> bool:
+        return len(await closed_by_the_demo(demo_server)) >= len(demo._ORDERS)
+
+    await until(has_closed_its_own, within_s=20)
+    _, listed = await demo_server.call("GET", "/sessions/6/trades?status=OPEN&limit=500")
+    assert visitors <= {trade["tradeId"] for trade in listed["trades"]}
+
+
+async def test_after_a_restart_it_closes_what_it_opened_before_and_nothing_else(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(demo=True, feed="sim")
+    orders = [order for order in demo._ORDERS if order.away_e4 is None]
+    monkeypatch.setattr(demo, "_ORDERS", orders)  # no price closes these
+    monkeypatch.setattr(demo, "_STEP_S", 0.05)
+    async with serve_here(settings) as rest:
+        visitors = (await rest.open_trade(6, symbol="RELIANCE", quantity=50))["tradeId"]
+
+        async def has_opened() -> bool:
+            _, session = await rest.call("GET", "/sessions/6")
+            return bool(session["openTrades"] > demo._MAX_OPEN)
+
+        await until(has_opened)
+    monkeypatch.setattr(demo, "_MAX_AGE_MS", 0)
+    async with serve_here(settings) as rest:
+
+        async def has_closed() -> bool:
+            return {1, 2, 3, 4, 5, 6} - {visitors} <= {*await closed_by_the_demo(rest)}
+
+        await until(has_closed)
+        assert (await rest.call("GET", f"/trades/{visitors}"))[1]["status"] == "OPEN"
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_when_a_visitor_stops_its_session_it_goes_on_in_another_and_says_so(
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings(demo=True, feed="sim")
+    caplog.set_level(logging.INFO)
+    async with serve_here(settings) as rest:
+        assert (await rest.call("PATCH", "/sessions/6", {"status": "HALTED"}))[0] == 200
+
+        async def nothing_is_open() -> bool:
+            _, session = await rest.call("GET", "/sessions/6")
+            return bool(session["openTrades"] == 0)
+
+        await until(nothing_is_open)  # the demo closes its own, and may open none
+        assert (await rest.call("PATCH", "/sessions/6", {"status": "STOPPED"}))[0] == 200
+
+        async def goes_on() -> bool:
+            status, session = await rest.call("GET", "/sessions/7")
+            return status == 200 and bool(session["totalTrades"])
+
+        await until(goes_on)
+    said = "session 6 is STOPPED: the demo trades session 7"
+    assert caplog.messages.count(said) == 1
+    async with serve_here(settings) as rest:
+        async with rest.http.get(f"{rest.url}/") as response:
+            assert 'data-demo="7"' in await response.text()
+        _, listed = await rest.call("GET", "/sessions")
+        assert [each["sessionId"] for each in listed["sessions"]] == [6, 7]
+    assert caplog.messages.count(said) == 2
+
+
+async def test_the_greeting_names_the_session(server_process: MakeServer) -> None:
+    server = server_process("--demo")
+    await server.start()
+    assert "(DEMO, simulated prices, session 6)" in "".join(server.output)
 
 
 async def test_the_data_of_the_demo_are_invisible_without_it(make_settings: MakeSettings) -> None:

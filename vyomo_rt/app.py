@@ -22,7 +22,7 @@ from msgspec import structs
 from vyomo_rt import config, logs
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
-from vyomo_rt.demo import CAPITAL_PAISE, SESSION_ID, DemoTrader
+from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, Quote
@@ -53,6 +53,7 @@ from vyomo_rt.web.streams import StreamRoutes
 log = logging.getLogger(__name__)
 
 _DATABASE = "vyomo"
+_DEMO = web.AppKey("demo", DemoTrader)
 _SAVE_PRICES_EVERY_MS = 1000
 _RESTART_FEED_AFTER_S = 1.0
 _MAX_LINE_BYTES = 64 * 1024
@@ -87,8 +88,8 @@ async def serve(settings: Settings) -> None:
         stopping.set()
 
     try:
-        async with running(settings, sockets, on_failure=fail):
-            _greet(settings, sockets)
+        async with running(settings, sockets, on_failure=fail) as app:
+            _greet(settings, sockets, app.get(_DEMO))
             await stopping.wait()
             log.info("stopping")
     finally:
@@ -213,6 +214,11 @@ class Server:
             announce=self._hub.publish_event,
             announce_state=self._hub.publish_state,
         )
+        self._demo = (
+            DemoTrader(self._desk, quote=self._book.quote, history=store.events, now=now)
+            if settings.demo
+            else None
+        )
         heartbeat = Heartbeat(
             self._hub,
             self._clock,
@@ -234,8 +240,8 @@ class Server:
         """Take up what the store holds."""
         self._book.restore(await self._store.load_prices())
         await self._desk.load()
-        if self._settings.demo:
-            await self._desk.ensure_session(SESSION_ID, "Demo", CAPITAL_PAISE)
+        if self._demo:
+            await self._demo.prepare()
 
     def application(self) -> web.Application:
         settings = self._settings
@@ -252,7 +258,7 @@ class Server:
         )
         page_routes = PageRoutes(
             version=version(),
-            demo=settings.demo,
+            demo_session=lambda: self._demo.session_id if self._demo else None,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
         )
@@ -261,6 +267,8 @@ class Server:
         routes += ContractRoutes(routes, version()).routes()
         app.add_routes([route.for_aiohttp() for route in routes])
         page_routes.install(app)
+        if self._demo:
+            app[_DEMO] = self._demo
         app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
         return app
@@ -299,8 +307,8 @@ class Server:
             self._clock.run(),
             self._lease.keep(),
         ]
-        if self._settings.demo:
-            jobs.append(DemoTrader(self._desk, quote=self._book.quote, now=self._now).run())
+        if self._demo:
+            jobs.append(self._demo.run())
         tasks = [asyncio.create_task(job) for job in jobs]
         for task in tasks:
             task.add_done_callback(self._tell_failure)
@@ -435,11 +443,13 @@ def _on_signal(stopping: asyncio.Event) -> None:
     stopping.set()
 
 
-def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
+def _greet(settings: Settings, sockets: list[socket.socket], demo: DemoTrader | None) -> None:
     everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104 (compared, not bound)
     host = "localhost" if settings.host is None or everywhere else settings.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}"
-    what = "DEMO, simulated prices" if settings.demo else f"feed {settings.feed}"
+    what = f"feed {settings.feed}"
+    if demo:
+        what = f"DEMO, simulated prices, session {demo.session_id}"
     log.info("vyomo-rt %s serves %s at %s", version(), what, url)
     greeting = f"vyomo-rt {version()} listening on {url} ({what})\n"
     logs.say(f"{greeting}Open {url}/ in a browser. Stop with Ctrl-C.", sys.stdout)

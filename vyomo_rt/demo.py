@@ -4,91 +4,154 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import cycle
 from typing import NamedTuple
+from uuid import uuid4
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.trade import AlreadyClosed, EventKind, TradeEvent
 from vyomo_rt.trading.desk import Desk, Operation
-from vyomo_rt.wire.numbers import PriceE4
-from vyomo_rt.wire.rest import NewTrade
+from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
+from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
 
+History = Callable[[int, int], Awaitable[Sequence[TradeEvent]]]
+"""A session's events after a number."""
+
 SESSION_ID = 6
 CAPITAL_PAISE = 50_000 * 100
-_STEP_S = 5.0
-_MAX_OPEN = 3
-_MAX_AGE_MS = 25_000
-_LEVEL_PARTS = 16_000
-"""Stop and target stand 1/16000 (0.006 %) away: reached within seconds."""
+_NAME = "Demo"
+_KEY = "demo-"
+"""The strategy's operations begin with this: so it knows its own trades after a restart."""
+
+_STEP_S = 4.0
+_MAX_OPEN = 5
+_MAX_AGE_MS = 100_000
+_LOOK_BACK = 500
+_TICK_E4 = 500
 
 
 class _Order(NamedTuple):
+    """``away_e4`` is how far stop and target stand from the price, in parts of 10 000."""
+
     symbol: str
     side: Side
     quantity: int
-    with_levels: bool
+    away_e4: int | None
 
 
+# An index needs hours for half a per cent, an option's premium a minute.
 _ORDERS = (
-    _Order("NIFTY", Side.BUY, 65, with_levels=True),
-    _Order("BANKNIFTY", Side.SELL, 30, with_levels=True),
-    _Order("RELIANCE", Side.BUY, 50, with_levels=False),
-    _Order("NIFTY", Side.SELL, 65, with_levels=True),
-    _Order("BANKNIFTY", Side.BUY, 30, with_levels=False),
+    _Order("NIFTY26DEC24000CE", Side.BUY, 65, 30),
+    _Order("BANKNIFTY26DEC52000PE", Side.SELL, 30, 40),
+    _Order("RELIANCE", Side.BUY, 50, None),
+    _Order("NIFTY26DEC24000PE", Side.BUY, 65, 50),
+    _Order("NIFTY26DEC24000CE", Side.SELL, 65, 40),
+    _Order("BANKNIFTY", Side.SELL, 30, None),
 )
 
 
 class DemoTrader:
     """Opens a trade every few seconds; stops, targets or, after a while, its hand close it."""
 
-    def __init__(self, desk: Desk, *, quote: Callable[[str], Quote | None], now: Clock) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        quote: Callable[[str], Quote | None],
+        history: History,
+        now: Clock,
+    ) -> None:
         self._desk = desk
         self._quote = quote
+        self._history = history
         self._now = now
         self._orders = cycle(_ORDERS)
+        self._own: set[int] = set()
+        self._trouble = ""
+        self.session_id = SESSION_ID
+
+    async def prepare(self) -> None:
+        """Make or find the session, and the trades that an earlier run left open in it."""
+        await self._desk.ensure_session(SESSION_ID, _NAME, CAPITAL_PAISE)
+        await self._leave_stopped_session()
+        await self._find_own()
 
     async def run(self) -> None:
         """Trade until cancelled."""
         while True:
-            await asyncio.sleep(_STEP_S)
             try:
-                await self._close_old()
-                await self._open_next()
+                await self._step()
+                self._trouble = ""
             except VyomoError as error:
-                log.info("the demo pauses: %s", error)
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    log.info("the demo pauses: %s", error)
+            await asyncio.sleep(_STEP_S)
+
+    async def _step(self) -> None:
+        await self._leave_stopped_session()
+        self._own &= self._desk.state(self.session_id).open_trades.keys()
+        await self._close_old()
+        await self._open_next()
+
+    async def _leave_stopped_session(self) -> None:
+        """Go over to the session after one that a visitor has stopped: that is final."""
+        while self._desk.state(self.session_id).session.status is SessionStatus.STOPPED:
+            stopped = self.session_id
+            operation = Operation(f"{_KEY}after-{stopped}", "")
+            made, _ = await self._desk.create_session(operation, _new_session)
+            self.session_id = made.session.session_id
+            self._own.clear()
+            log.info("session %d is STOPPED: the demo trades session %d", stopped, self.session_id)
+
+    async def _find_own(self) -> None:
+        state = self._desk.state(self.session_id)
+        # Its trades stay open for a minute or two, and nobody trades as much meanwhile.
+        events = await self._history(self.session_id, max(0, state.seq - _LOOK_BACK))
+        self._own = {
+            event.trade.trade_id
+            for event in events
+            if event.kind is EventKind.OPENED and event.operation_id.startswith(_KEY)
+        }
 
     async def _close_old(self) -> None:
-        for trade in self._own_trades():
+        open_trades = self._desk.state(self.session_id).open_trades
+        for trade in [open_trades[trade_id] for trade_id in self._own]:
             if self._now() - trade.opened_at_ms > _MAX_AGE_MS:
-                await self._desk.close_trade(trade.trade_id, Operation(None, ""), lambda: None)
+                with suppress(AlreadyClosed):
+                    await self._desk.close_trade(trade.trade_id, _operation(), lambda: None)
 
     async def _open_next(self) -> None:
-        if len(self._own_trades()) < _MAX_OPEN:
-            order = next(self._orders)
-            quote = self._quote(order.symbol)
-            if quote is not None and not quote.stale:
-                new_trade = _new_trade(order, quote.price_e4)
-                await self._desk.open_trade(SESSION_ID, Operation(None, ""), lambda: new_trade)
+        if len(self._own) >= _MAX_OPEN:
+            return
+        order = next(self._orders)
+        quote = self._quote(order.symbol)
+        if quote is not None and not quote.stale:
+            new_trade = _new_trade(order, quote.price_e4)
+            trade, _ = await self._desk.open_trade(self.session_id, _operation(), lambda: new_trade)
+            self._own.add(trade.trade_id)
 
-    def _own_trades(self) -> list[Trade]:
-        """The open trades of the strategy's symbols and sizes; a visitor's stay alone."""
-        sizes = {(order.symbol, order.quantity) for order in _ORDERS}
-        trades = self._desk.state(SESSION_ID).open_trades.values()
-        return [trade for trade in trades if (trade.symbol, trade.quantity) in sizes]
+
+def _new_session() -> NewSession:
+    return NewSession(starting_capital=CapitalPaise(CAPITAL_PAISE), name=_NAME)
+
+
+def _operation() -> Operation:
+    return Operation(f"{_KEY}{uuid4()}", "")
 
 
 def _new_trade(order: _Order, price_e4: int) -> NewTrade:
     new_trade = NewTrade(symbol=order.symbol, quantity=order.quantity, side=order.side)
-    new_trade.entry_price = PriceE4(price_e4)
-    if order.with_levels:
-        # Whole paise, at least one tick of any of these symbols away.
-        away_e4 = max(price_e4 // _LEVEL_PARTS // 1000 * 1000, 1000) * order.side.sign
+    if order.away_e4 is not None:
+        away_e4 = price_e4 * order.away_e4 // 10_000 // _TICK_E4 * _TICK_E4 * order.side.sign
         new_trade.stop_loss = PriceE4(price_e4 - away_e4)
         new_trade.target = PriceE4(price_e4 + away_e4)
     return new_trade

@@ -21,9 +21,9 @@ import { addSymbols, asked, client, connect, showSession } from "./stream.js";
 import * as tape from "./tape.js";
 
 const MOST_SYMBOLS = 12;
-const DEMO = { session: 6, symbols: ["NIFTY", "BANKNIFTY", "RELIANCE"] };
+const DEMO_SYMBOLS = ["NIFTY", "BANKNIFTY", "RELIANCE"];
 const THEMES = ["system", "light", "dark"];
-const isDemo = "demo" in document.body.dataset;
+const demoSession = Number(document.body.dataset.demo ?? 0);
 const isSimulated = document.body.dataset.feed === "sim";
 
 function paintTheme() {
@@ -62,8 +62,8 @@ async function showPlace() {
   const [sessions, known] = await Promise.all([session.loadSessions(), call("GET", "prices")]);
   const priced = known.ok ? known.document.prices.map((/** @type {any} */ one) => one.symbol) : [];
   prices.suggest(priced);
-  const chosen = place.session ?? (isDemo ? DEMO.session : sessions.at(-1)?.sessionId);
-  const symbols = place.symbols ?? (isDemo || isSimulated ? DEMO.symbols : priced.slice(0, MOST_SYMBOLS));
+  const chosen = place.session ?? (demoSession || sessions.at(-1)?.sessionId);
+  const symbols = place.symbols ?? (isSimulated ? DEMO_SYMBOLS : priced.slice(0, MOST_SYMBOLS));
   model.interval_ms = place.interval ?? model.interval_ms;
   if (chosen) showSession(chosen);
   if (symbols.length) addSymbols(symbols);

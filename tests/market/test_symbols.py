@@ -22,7 +22,7 @@ BANDS_E4 = [
 def exchange_tick_e4(symbol: SimSymbol) -> int:
     if symbol.kind == "equity":
         return next((tick for below, tick in BANDS_E4 if symbol.base_price_e4 < below), 50_000)
-    return {"index": 100, "currency": 25}[symbol.kind]
+    return {"index": 100, "currency": 25, "option": 500}[symbol.kind]
 
 
 def test_names_are_valid_and_stand_once() -> None:
@@ -36,4 +36,4 @@ def test_a_symbol_has_the_tick_size_of_its_exchange_and_a_price_on_it(symbol: Si
     assert symbol.tick_e4 == exchange_tick_e4(symbol)
     assert symbol.base_price_e4 > 0
     assert symbol.base_price_e4 % symbol.tick_e4 == 0
-    assert 1 <= symbol.annual_volatility_percent <= 100
+    assert 1 <= symbol.annual_volatility_percent <= (450 if symbol.kind == "option" else 100)

@@ -36,12 +36,12 @@ class PageRoutes:
         self,
         *,
         version: str,
-        demo: bool,
+        demo_session: Callable[[], int | None],
         store_available: Callable[[], bool],
         feed_status: Callable[[], FeedStatus],
     ) -> None:
         self._version = version
-        self._demo = demo
+        self._demo_session = demo_session
         self._store_available = store_available
         self._feed_status = feed_status
 
@@ -63,7 +63,7 @@ class PageRoutes:
 
     async def console(self, request: web.Request) -> web.Response:
         context = {
-            "demo": self._demo,
+            "demo": self._demo_session(),
             "feed": self._feed_status().source,
             "version": self._version,
         }
