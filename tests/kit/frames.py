@@ -27,6 +27,7 @@ class RawWebSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.address: tuple[str, int] = sock.getsockname()[:2]
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
 
@@ -51,6 +52,14 @@ class RawWebSocket:
                 self._buffer += await self._loop.sock_recv(self.sock, 65536)
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head.decode()
+
+    async def answer(self) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of an answer that is no stream."""
+        head = await self.head()
+        size = int(head.lower().partition("\r\ncontent-length: ")[2].partition("\r\n")[0])
+        async with asyncio.timeout(WITHIN_S):
+            document: dict[str, Any] = json.loads(await self._exactly(size))
+        return int(head.split()[1]), document
 
     async def next_frame(self, within_s: float = WITHIN_S) -> tuple[int, bytes]:
         """Opcode and payload; raises EOFError or ConnectionError at the end."""

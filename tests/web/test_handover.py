@@ -29,7 +29,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from vyomo_rt.web import handover
+from vyomo_rt.web import handover, handshake
 from vyomo_rt.web.connection import Connection as StreamConnection
 from vyomo_rt.web.handover import EventStreamHead
 
@@ -165,7 +165,7 @@ async def test_reading_goes_on_where_aiohttp_had_paused_it() -> None:
         transport = request.transport
         assert transport is not None
         notes["paused"] = await holds(lambda: not transport.is_reading())
-        early = await handover.accept_websocket(request)
+        early = await handover.accept_websocket(request, handshake.accepting(request))
         response = handover.hand_over(request, cast(StreamConnection, taker))
         taker.received = early + taker.received
         return response

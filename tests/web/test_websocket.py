@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -31,7 +30,6 @@ from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.store.mongo import MongoStore
 from vyomo_rt.stream.audience import Audience
 from vyomo_rt.stream.sessions import SessionTopic
-from vyomo_rt.web.inbound import Inbound, Violation
 
 T = TypeVar("T")
 
@@ -96,49 +94,6 @@ async def test_a_text_in_fragments_is_one_message_with_pings_in_between(server: 
         assert message["id"] == "über – ₹"
 
 
-BREACHES = {
-    "binary": (frame(b"{}", opcode=2), 1003),
-    "bad UTF-8": (frame(b"\xff\xfe"), 1007),
-    "half a character": (frame("ü".encode()[:1]), 1007),
-    "too long": (frame(b"{" + b" " * 70_000), 1009),
-    "too long in fragments": (
-        frame(b" " * 40_000, final=False) + frame(b" " * 40_000, opcode=0),
-        1009,
-    ),
-    "unmasked": (frame(PING, masked=False), 1002),
-    "reserved opcode": (frame(PING, opcode=3), 1002),
-    "continuation of nothing": (frame(b"", opcode=0), 1002),
-    "text within a text": (frame(PING, final=False) + frame(PING), 1002),
-    "fragmented ping": (frame(b"", opcode=9, final=False), 1002),
-    "long ping": (frame(b"x" * 126, opcode=9), 1002),
-}
-
-
-async def test_a_frame_that_breaks_the_rules_closes_the_connection(server: Rest) -> None:
-    async def breach(data: bytes) -> int:
-        async with raw_websocket(server.url) as raw:
-            await raw.send(data)
-            return await raw.close_code()
-
-    codes = await asyncio.gather(*(breach(data) for data, _ in BREACHES.values()))
-    assert dict(zip(BREACHES, codes, strict=True)) == {n: code for n, (_, code) in BREACHES.items()}
-
-
-def test_fragments_without_content_and_without_end_do_not_fill_the_memory() -> None:
-    inbound = Inbound(65_536)
-    list(inbound.receive(frame(b"{", final=False)))
-    empty = frame(b"", opcode=0, final=False)
-    tracemalloc.start()
-    try:
-        with suppress(Violation):
-            for _ in range(5_000):
-                list(inbound.receive(empty))
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < 20_000, "5000 fragments: some bytes are kept of each"
-
-
 async def test_the_longest_message_allowed_is_taken(server: Rest) -> None:
     async with raw_websocket(server.url) as raw:
         await raw.send(frame(PING + b" " * (65_536 - len(PING))))
@@ -150,31 +105,6 @@ async def test_a_frame_that_only_announces_gigabytes_is_not_waited_for(server: R
         await raw.send(b"\x81\xff" + (2**40).to_bytes(8) + b"\0\0\0\0")
         await raw.send(b"x" * 70_000)
         assert await raw.close_code() == 1009
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [b"", (1000).to_bytes(2), (1001).to_bytes(2) + b"bye", (4999).to_bytes(2)],
-    ids=["none", "1000", "1001", "4999"],
-)
-async def test_a_clients_close_is_answered_and_the_socket_ends(
-    server: Rest, payload: bytes
-) -> None:
-    async with raw_websocket(server.url) as raw:
-        await raw.send(frame(payload, opcode=8))
-        opcode, answer = await raw.next_frame()
-        assert (opcode, answer[:2]) == (8, payload[:2])
-        with pytest.raises(EOFError):
-            await raw.next_frame()
-
-
-async def test_nothing_is_carried_out_after_a_close(server: Rest) -> None:
-    async with raw_websocket(server.url) as raw:
-        await raw.send(frame((1000).to_bytes(2), opcode=8) + frame(PING))
-        opcode, _ = await raw.next_frame()
-        assert opcode == 8
-        with pytest.raises((EOFError, ConnectionError)):
-            await raw.next_frame()
 
 
 async def test_a_client_that_vanishes_without_a_word_is_forgotten_at_once(
@@ -207,21 +137,6 @@ async def test_the_hundredth_error_within_a_minute_closes_the_connection(server:
         await ws.ws.send_str("nonsense")
         assert await ws.closed() == 4509
         assert json.loads(ws.texts[-1])["code"] == "bad_json", "and the hundredth is answered too"
-
-
-async def test_frames_behind_the_end_are_ignored(
-    server: Rest, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with raw_websocket(server.url) as raw:
-        behind = frame(b"", opcode=9) + frame(PING) + frame(b"", opcode=2)
-        await raw.send(frame(b"nonsense") * 100 + behind)
-        for _ in range(100):
-            assert (await raw.next())["code"] == "bad_json"
-        assert await raw.next_frame() == (8, (4509).to_bytes(2) + b"100 errors in a minute")
-        await raw.send(behind)
-        await raw.send(frame((4509).to_bytes(2), opcode=8))
-        assert await raw.rest() == b""
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(

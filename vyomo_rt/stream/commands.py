@@ -9,7 +9,7 @@ from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.sessions import SessionTopic
-from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import (
     ALL_TYPES,
     Command,
@@ -20,6 +20,7 @@ from vyomo_rt.wire.commands import (
     UnsubscribeSession,
     message_id,
     to_command,
+    to_fields,
 )
 from vyomo_rt.wire.frame import Frame, make_frame, position
 from vyomo_rt.wire.values import MessageId
@@ -46,7 +47,7 @@ class Commands:
         """
         id_: MessageId | None = None
         try:
-            fields = decoding.parse_object(text)
+            fields = to_fields(text)
             id_ = message_id(fields)
             command = to_command(fields)
             if isinstance(command, SubscribeSession):

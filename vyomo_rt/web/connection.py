@@ -198,6 +198,7 @@ class WebSocketConnection(Connection):
         "_has_turn",
         "_inbound",
         "_inbox",
+        "_is_deaf",
         "_pending",
         "_unread",
     )
@@ -209,11 +210,14 @@ class WebSocketConnection(Connection):
         self._inbox: deque[str] | None = None
         self._unread = b""
         self._has_turn = False
+        self._is_deaf = False
         self._pending: asyncio.Future[bool] | None = None
         self._errors = 0
         self._errors_since_s = 0.0
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self._unread += data
         if not self._has_turn:
             self.read_on()
@@ -257,7 +261,7 @@ class WebSocketConnection(Connection):
                 for event in inbound.receive(piece):
                     self._handle(inbound, event)
             except Violation as violation:
-                self.close(violation.code, violation.reason)
+                self._broke_a_rule(violation)
             except Exception as error:
                 self._fail(error)
             if inbound.idle and not self._ended:
@@ -321,6 +325,17 @@ class WebSocketConnection(Connection):
             self._streaming.hub.leave(self)
             self._transport.write(inbound.answer(event))
         self._transport.close()
+
+    def _broke_a_rule(self, violation: Violation) -> None:
+        """Close, and take no notice of what else comes (RFC 6455, section 7.1.7).
+
+        This side ends TCP at once behind the close frame, and reads on until the client ends
+        its own: to close with bytes unread would take the frame away from the client.
+        """
+        self.close(violation.code, violation.reason)
+        self._is_deaf = True
+        self._unread = b""
+        self._transport.write_eof()
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         """Send the close frame; the client's answer, or the timeout, ends the connection."""

@@ -9,6 +9,7 @@ all of them here; ``tests/web/test_handover.py`` says which one broke.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp import HttpVersion, HttpVersion11, web
@@ -44,15 +45,16 @@ class _HandedOver(web.Response):
         raise ConnectionResetError("the connection is no longer aiohttp's")
 
 
-async def accept_websocket(request: web.Request) -> bytes:
-    """Answer the handshake; returns what the client sent right behind it.
+async def accept_websocket(request: web.Request, headers: dict[str, str]) -> bytes:
+    """Answer the handshake with these headers; returns what the client sent right behind it.
 
-    Raises HTTPBadRequest if the request is no WebSocket handshake.
+    Raises ConnectionResetError if the client has left.
     """
+    open_transport(request)
     protocol = request.protocol
     early, protocol._message_tail = protocol._message_tail, b""  # noqa: SLF001
-    # Compression would cost every message and 100 KB a connection.
-    await web.WebSocketResponse(compress=False).prepare(request)
+    response = web.StreamResponse(status=HTTPStatus.SWITCHING_PROTOCOLS, headers=headers)
+    await response.prepare(request)
     return early
 
 

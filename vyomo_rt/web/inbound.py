@@ -23,13 +23,13 @@ class Violation(Exception):
 class Inbound:
     """Turns bytes into whole text messages and control events."""
 
-    __slots__ = ("_max_bytes", "_parser", "_parts", "_size", "_unfinished")
+    __slots__ = ("_begun", "_max_bytes", "_parser", "_unfinished")
 
     def __init__(self, max_bytes: int) -> None:
         self._parser = Connection(ConnectionType.SERVER)
         self._max_bytes = max_bytes
-        self._parts: list[str] = []
-        self._size = 0
+        # As bytes: many small texts would cost many times what they hold.
+        self._begun = bytearray()
         self._unfinished = False
 
     @property
@@ -45,7 +45,7 @@ class Inbound:
             if isinstance(event, TextMessage):
                 yield from self._text(event)
             elif isinstance(event, BytesMessage):
-                raise Violation(CLOSE_UNSUPPORTED, "binary frames are not supported")
+                raise Violation(CLOSE_UNSUPPORTED, "binary frames are not supported: send text")
             elif isinstance(event, CloseConnection) and self._parser.state is ConnectionState.OPEN:
                 # wsproto's way to report bytes that break the protocol.
                 raise Violation(event.code, (event.reason or "protocol error")[:100])
@@ -61,14 +61,15 @@ class Inbound:
         return self._parser.send(event.response())
 
     def _text(self, event: TextMessage) -> Iterator[str]:
-        self._size += len(event.data.encode())
-        if self._size > self._max_bytes:
+        data = event.data.encode()
+        if len(self._begun) + len(data) > self._max_bytes:
             raise Violation(CLOSE_TOO_BIG, f"a message may have at most {self._max_bytes} bytes")
-        if event.data:  # endless fragments without content would fill the list
-            self._parts.append(event.data)
         self._unfinished = not event.message_finished
-        if event.message_finished:
-            text = "".join(self._parts)
-            self._parts.clear()
-            self._size = 0
+        if self._unfinished:
+            self._begun += data
+        elif self._begun:
+            text = (self._begun + data).decode()
+            self._begun.clear()
             yield text
+        else:
+            yield event.data

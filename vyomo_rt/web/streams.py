@@ -11,6 +11,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded, Unavailable, VyomoError
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.web import problems
 from vyomo_rt.web.connection import (
     EventStreamConnection,
     RawEventStreamConnection,
@@ -23,6 +24,7 @@ from vyomo_rt.web.handover import (
     hand_over,
     open_transport,
 )
+from vyomo_rt.web.handshake import VERSION, WrongVersion, accepting
 from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire import decoding, messages
@@ -39,6 +41,11 @@ from vyomo_rt.wire.values import ConnectionId, KeepAlive, Position
 
 CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
+_SPOKEN_HERE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": VERSION,
+}
 _NEVER_RECOVERED = "unknown"
 _POSITION = re.compile(r"(?P<session_id>[0-9]{1,18})-(?P<seq>[0-9]{1,18})(-(?P<epoch>.*))?")
 _EVERYTHING = SessionMessage | PriceUpdate | ConnectionMessage
@@ -63,7 +70,8 @@ class StreamRoutes:
         # fmt: off
         return [
             Route("GET", "/ws/auto-trader", self.stream_websocket, "streams",
-                  None, HTTPStatus.SWITCHING_PROTOCOLS, refuses=(HTTPStatus.BAD_REQUEST,),
+                  None, HTTPStatus.SWITCHING_PROTOCOLS,
+                  refuses=(HTTPStatus.BAD_REQUEST, HTTPStatus.UPGRADE_REQUIRED),
                   stream=Stream(sends=_EVERYTHING | Pong, takes=Command)),
             Route("GET", "/sse/auto-trader", self.stream_all, "streams", events,
                   parameters=(*session, *query_of(SubscribePrices, required=False)),
@@ -89,7 +97,13 @@ class StreamRoutes:
         Nothing is sent before the first command. Commands are carried out in order;
         one that carries an ``id`` is answered with it, before anything that it causes.
         """
-        early = await accept_websocket(request)
+        try:
+            headers = accepting(request)
+        except WrongVersion as error:
+            refusal = problems.answer(error, HTTPStatus.UPGRADE_REQUIRED)
+            refusal.headers.update(_SPOKEN_HERE)
+            return refusal
+        early = await accept_websocket(request, headers)
         connection = WebSocketConnection(
             open_transport(request), _address(request), self._streaming
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from vyomo_rt.domain.errors import BadRequest, UnknownType
+from vyomo_rt.domain.errors import BadJson, BadRequest, UnknownType
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.numbers import json_kind
 from vyomo_rt.wire.values import Epoch, Id, IntervalMs, MessageId, SpelledSymbol
@@ -79,6 +79,16 @@ class Ping(_Command, tag="ping"):
 
 Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping
 _BY_TYPE = {command.__struct_config__.tag: command for command in get_args(Command)}
+
+
+def to_fields(text: str) -> dict[str, Any]:
+    """The members of a client's message. Raises BadJson."""
+    try:
+        return decoding.parse_object(text)
+    except BadJson:
+        if text.strip(' "').lower() == "ping":
+            raise BadJson('to ping, send {"type":"ping"}') from None
+        raise
 
 
 def message_id(fields: dict[str, Any]) -> MessageId | None:
