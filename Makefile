@@ -1,27 +1,38 @@
-# make run: install into .venv and start the demo; make test: run the tests; make check: all that CI runs.
-.PHONY: run test check format types clean
+# make run: install into .venv and start the demo; make test: run the tests; make check: linters and tests.
+.PHONY: run test slow test-tools lint check format types clean
 .DEFAULT_GOAL := run
 
 # The newest Python >= 3.11 that starts and can make virtual environments.
 PYTHON := $(firstword $(foreach python,python3.14 python3.13 python3.12 python3.11 python3,\
 	$(shell $(python) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 BIN := .venv/bin
+# Node.js may be there, put by `make test-tools`.
+test slow test-tools types: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/run
 	@$(BIN)/vyomo-rt serve --demo
 
+# Four workers on two cores: many tests wait for a moment. Servers that tests start need compiled files.
 test: .venv/test
-	@$(BIN)/pytest -n auto
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup
 
-check: .venv/test
+slow: .venv/test
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m slow
+
+# What `make test` skips a test for want of.
+test-tools: .venv/test
+	@.ci/tools
+	@$(MAKE) --no-print-directory tests/js/node_modules
+
+lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
-# One of many tests may fail once on a busy machine: it is run again, and told as RERUN.
-	$(BIN)/pytest -n auto --reruns 1
+
+check: lint test
 
 format: .venv/test
 	$(BIN)/ruff check --fix .

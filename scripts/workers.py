@@ -56,6 +56,11 @@ class Workers:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     @property
+    def pids(self) -> list[int]:
+        """The numbers of the processes."""
+        return [worker.pid for worker in self._workers]
+
+    @property
     def progress(self) -> Progress:
         """How far all of them are together. Raises WorkerDied."""
         for worker in self._workers:
@@ -117,6 +122,10 @@ class _Worker:
     def __init__(self) -> None:
         self.progress = Progress()
         self.figures: asyncio.Future[Figures] = asyncio.get_running_loop().create_future()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def start(self, plan: Plan, core: int | None) -> None:
         self._process = await asyncio.create_subprocess_exec(

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from tests.kit.machine import FOR_WANT_OF
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here, server_processes
 from tests.kit.store import new_database
 from vyomo_rt.config import Settings
 from vyomo_rt.store.embedded import EmbeddedServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has the browsers, for all tests that drive them."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browsers"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped is said in one line, with the command that installs what lacks."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in skipped]
+    tools = [reason.removeprefix(FOR_WANT_OF) for reason in reasons if FOR_WANT_OF in reason]
+    others = [reason for reason in reasons if FOR_WANT_OF not in reason]
+    if tools:
+        wanted = ", ".join(sorted(set(tools)))
+        terminalreporter.line(
+            f"{len(tools)} skipped for want of {wanted}: `make test-tools` installs them"
+        )
+    if others:
+        terminalreporter.line(f"{len(others)} skipped: {'; '.join(sorted(set(others)))}")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -44,17 +67,7 @@ async def server(make_settings: MakeSettings) -> AsyncIterator[Rest]:
 
 
 @pytest.fixture
-async def server_process(
-    tmp_path: Path,
-) -> AsyncIterator[Callable[..., ServerProcess]]:
+async def server_process(tmp_path: Path) -> AsyncIterator[MakeServer]:
     """Makes server processes, all on the test's own data; what still runs is killed at the end."""
-    made: list[ServerProcess] = []
-
-    def make(*flags: str, port: int = 0) -> ServerProcess:
-        made.append(ServerProcess(tmp_path / "data", *flags, port=port))
-        return made[-1]
-
-    yield make
-    for process in made:
-        if hasattr(process, "process"):
-            await process.kill()
+    async with server_processes(tmp_path / "data") as make:
+        yield make

@@ -14,7 +14,7 @@ import pytest
 
 from tests.kit.proxy import Proxy
 from tests.kit.rest import API, Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
@@ -95,7 +95,7 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
 @pytest.mark.parametrize("break_", FAULTS.values(), ids=FAULTS)
 async def test_commands_are_refused_in_time_prices_go_on_and_each_trade_is_there_once(
     break_: Callable[[Proxy], None],
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
     tmp_path: Path,
 ) -> None:
     mongodb = EmbeddedServer(tmp_path / "mongodb")

@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
 
 import aiohttp
 
 from tests.kit.machine import children_of, is_running
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_history
 
@@ -24,7 +23,7 @@ MOST_START_S = 5.0
 class Crashes:
     """One server after the other on the same data and port, and all processes there were."""
 
-    def __init__(self, make: Callable[..., ServerProcess]) -> None:
+    def __init__(self, make: MakeServer) -> None:
         self._make = make
         self.server = make()
         self.pids: set[int] = set()
@@ -52,7 +51,7 @@ class Crashes:
 
 
 async def test_whatever_is_killed_nothing_acknowledged_is_lost_and_nothing_happens_twice(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     crashes = Crashes(server_process)
     await crashes.start()

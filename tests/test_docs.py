@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.vocabulary import close_codes, error_codes, subclasses
 from vyomo_rt import config
 from vyomo_rt.wire import decoding, messages
@@ -32,8 +32,6 @@ _SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
 _SERVED = [(README, "demo"), (README, "ingest"), (PROTOCOL, "ingest")]
 _ADDRESS = "localhost:4025"
 _WITHIN_S = 8.0
-
-MakeServer = Callable[..., ServerProcess]
 
 
 class Shell:

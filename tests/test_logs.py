@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -19,11 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 from vyomo_rt import logs
-
-MakeServer = Callable[..., ServerProcess]
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) +[\w.]+  .+\n"

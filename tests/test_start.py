@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,9 @@ import pytest
 
 from tests.kit.machine import children_of
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer, ServerProcess
 from tests.kit.waiting import until
 from vyomo_rt.store.embedded import EmbeddedServer
-
-MakeServer = Callable[..., ServerProcess]
 
 
 def is_running(pid: int) -> bool:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_history
 from vyomo_rt.store.embedded import EmbeddedServer
-
-MakeServer = Callable[..., ServerProcess]
 
 
 async def test_while_everybody_writes_nothing_is_lost_or_doubled_and_the_loser_stops(

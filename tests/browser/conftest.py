@@ -1,4 +1,4 @@
-"""What tests in a browser and in Node.js need."""
+"""What tests in a browser and in Node.js need: one Chromium and one Firefox for all of them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,46 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
 
-from tests.kit.chromium import CHROMIUM_FLAGS
+from tests.kit.chromium import chromium
 from tests.kit.firefox import Firefox, running_firefox
 from tests.kit.machine import missing, program
+from tests.kit.server import MakeServer, server_processes
 
 
-@pytest.fixture(scope="session")
-def chromium_program() -> str:
-    return program("chromium", "chromium-browser", "google-chrome")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for these tests: the browser that they share lives in it."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest.fixture
-async def page(chromium_program: str) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def server_process(tmp_path: Path) -> AsyncIterator[MakeServer]:
+    """Makes server processes, all on the test's own data; what still runs is killed at the end."""
+    async with server_processes(tmp_path / "data") as make:
+        yield make
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright, chromium(playwright) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium_program, args=CHROMIUM_FLAGS
-        )
-        page = await browser.new_page()
-        page.set_default_timeout(15_000)
-        thrown: list[str] = []
-        page.on("pageerror", lambda error: thrown.append(str(error)))
-        yield page
-        await browser.close()
-        assert thrown == []
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    page = await context.new_page()
+    page.set_default_timeout(15_000)
+    thrown: list[str] = []
+    page.on("pageerror", lambda error: thrown.append(str(error)))
+    yield page
+    await context.close()
+    assert thrown == []
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +70,7 @@ def node() -> str:
     # kills it would not end what it started.
     version, _, executable = asked.stdout.strip().partition(" ")
     if int(version.split(".")[0]) < 20:
-        missing(f"Node.js {version} is too old: 20 or newer is needed")
+        missing("Node.js 20 or newer")
     return executable
 
 
@@ -65,5 +79,5 @@ def node_modules() -> Path:
     """What tests/js/package.json names; without it a test skips, in CI it fails."""
     folder = Path(__file__).parents[1] / "js" / "node_modules"
     if not folder.exists():
-        missing("tests/js/node_modules is missing: run `make tests/js/node_modules`")
+        missing("tests/js/node_modules")
     return folder

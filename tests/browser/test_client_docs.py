@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.kit.documents import blocks
 from tests.kit.rest import Rest
@@ -24,7 +25,7 @@ PAGE = ROOT / "docs" / "client.md"
 WITHIN_S = 20.0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def rest(make_settings: MakeSettings) -> AsyncIterator[Rest]:
     async with serve_here(make_settings()) as rest:
         yield rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, Route
@@ -21,12 +22,11 @@ from playwright.async_api import Page, Route
 from tests.kit.cable import laid_cable
 from tests.kit.firefox import Firefox
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
 
 JS = Path(__file__).parents[1] / "js"
 MODULE = Path(__file__).parents[2] / "static" / "vyomo-rt.js"
-MakeServer = Callable[..., ServerProcess]
 
 WATCH = """
 const { VyomoClient } = await import(values.module);
@@ -120,7 +120,7 @@ def firefox(firefox_window: Firefox) -> FirefoxPage:
     return FirefoxPage(firefox_window)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def node_process(node: str, node_modules: Path) -> AsyncIterator[Node]:
     process = await asyncio.create_subprocess_exec(
         node, JS / "driver.mjs", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -144,7 +144,7 @@ def place(request: pytest.FixtureRequest) -> Place:
     return chosen
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def rest(make_settings: MakeSettings) -> AsyncIterator[Rest]:
     """A server in this process."""
     async with serve_here(make_settings()) as rest:

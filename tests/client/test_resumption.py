@@ -8,7 +8,6 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -17,7 +16,7 @@ from aiohttp import AddrInfoType, TCPConnector
 
 from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
 from vyomo_rt.client import stream as stream_module
@@ -75,7 +74,7 @@ async def test_connections_cut_at_any_byte_lose_and_double_nothing(
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_server_that_is_killed_and_started_again_loses_and_doubles_nothing(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()

@@ -6,17 +6,14 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-async def test_schemathesis_finds_nothing(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
-) -> None:
+async def test_schemathesis_finds_nothing(server_process: MakeServer, tmp_path: Path) -> None:
     """Right and wrong requests of every kind, and calls in sequence, get what the contract says.
 
     What ``hooks.py`` excuses is a rule that a schema cannot say. For a long search:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -13,14 +13,13 @@ from playwright.async_api import Page, async_playwright
 
 from tests.deploy.proxies import NAME, Proxy, recipe
 from tests.deploy.through import ProxiedEventStream, Through, through
-from tests.kit.chromium import CHROMIUM_FLAGS
-from tests.kit.machine import program
+from tests.kit.chromium import chromium
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.streams import WebSocket
 from tests.kit.waiting import until
 
-MakeServer = Callable[..., ServerProcess]
+pytestmark = pytest.mark.xdist_group("proxies")
 
 
 async def test_clients_are_told_of_a_stop_and_nobody_is_refused_for_good(
@@ -171,11 +170,11 @@ async def blank_page() -> AsyncIterator[Page]:
         for line in recipe("ini", {}, "env").splitlines()
         if line.startswith("VYOMO_RT_ALLOWED_ORIGINS=")
     ]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=program("chromium", "chromium-browser", "google-chrome"),
-            args=[*CHROMIUM_FLAGS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
-        )
+    finds_proxies_here = f"--host-resolver-rules=MAP {NAME} 127.0.0.1"
+    async with (
+        async_playwright() as playwright,
+        chromium(playwright, finds_proxies_here) as browser,
+    ):
         context = await browser.new_context(ignore_https_errors=True)
         # The dashboard's origin counts as one of the internet, and the proxies are here.
         await context.grant_permissions(["local-network-access"])
@@ -185,4 +184,3 @@ async def blank_page() -> AsyncIterator[Page]:
         )
         await page.goto(f"{origin}/")
         yield page
-        await browser.close()

@@ -15,7 +15,7 @@ from tests.kit.server import serve_here
 from tests.kit.store import new_database
 from vyomo_rt.config import Settings
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("nginx")]
 
 
 class Nginx(NamedTuple):

@@ -23,7 +23,7 @@ from aiohttp import web
 from tests.doctor.looking import look
 from tests.kit.machine import children_of, program
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -231,7 +231,7 @@ async def test_a_server_that_is_full(make_settings: MakeSettings) -> None:
     assert "VYOMO_RT_MAX_CONNECTIONS" in seen.of("sse")
 
 
-async def test_a_store_that_is_frozen(server_process: Callable[..., ServerProcess]) -> None:
+async def test_a_store_that_is_frozen(server_process: MakeServer) -> None:
     process = server_process()
     async with aiohttp.ClientSession() as http_:
         rest = Rest(await process.start(), http_)

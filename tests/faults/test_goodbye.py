@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import aiohttp
@@ -15,7 +14,7 @@ from tests.kit.frames import HANDSHAKE, frame
 from tests.kit.machine import children_of, is_running
 from tests.kit.messages import Message, read_events, read_frames
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.streams import query
 from tests.kit.waiting import until
 
@@ -111,7 +110,7 @@ async def writer(number: int, rest: Rest, session_id: int, answers: dict[str, in
 
 
 async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_refused(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()
@@ -197,7 +196,7 @@ async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_re
 
 
 async def test_a_second_signal_leaves_no_store_behind(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from tests.kit.machine import children_of
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.streams import Stream, watching
 
 ASLEEP_S = 2.5
@@ -69,7 +68,7 @@ async def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(
 
 
 async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still(
-    server_process: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
+    server_process: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Server and store are stopped for longer than any patience; the clients are elsewhere."""
     monkeypatch.setenv("VYOMO_RT_PING_INTERVAL_S", "0.6")

@@ -1,8 +1,17 @@
-"""The real Chromium."""
+"""The real Chromium of this machine."""
 
 from __future__ import annotations
 
-CHROMIUM_FLAGS = [
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.kit.machine import program
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Playwright
+
+_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -11,3 +20,16 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@asynccontextmanager
+async def chromium(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
+    """A browser without a window; a test that finds none installed ends."""
+    browser = await playwright.chromium.launch(
+        executable_path=program("chromium", "chromium-browser", "google-chrome"),
+        args=[*_FLAGS, *flags],
+    )
+    try:
+        yield browser
+    finally:
+        await browser.close()

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -76,9 +76,7 @@ async def make_store(
             await store.create_session(session, f"operation {id_}", "")
             events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
             checkpoint = None
-            # Past the server, which would take an hour for a million trades.
-            with closing(sqlite3.connect(folder / "db" / "vyomo.db")) as db, db:
-                db.execute("PRAGMA synchronous = off")
+            with opened(folder, "vyomo") as db:
                 for figures in _write(db, events, Figures(0, trading_day(BEGAN_MS))):
                     if figures.seq % CHECKPOINT_EVERY == 0:
                         checkpoint = figures
@@ -97,7 +95,7 @@ def _write(
     """Insert events and the copies of their trades; yields the figures after each event."""
     newest: dict[int, Document] = {}
     while page := list(islice(events, AT_ONCE)):
-        _insert(db, "events", [documents.from_event(event) for event in page])
+        insert(db, "events", [documents.from_event(event) for event in page])
         done = []
         for event in page:
             copy = newest[event.trade.trade_id] = documents.from_copy(event.trade, event.seq)
@@ -108,11 +106,19 @@ def _write(
             else:
                 figures = figures.after_opening()
             yield figures
-        _insert(db, "trades", done)
-    _insert(db, "trades", list(newest.values()))
+        insert(db, "trades", done)
+    insert(db, "trades", list(newest.values()))
 
 
-def _insert(db: sqlite3.Connection, collection: str, rows: list[Document]) -> None:
+@contextmanager
+def opened(folder: Path, database: str) -> Iterator[sqlite3.Connection]:
+    """A database of an embedded store, past its server, which would take an hour for a million."""
+    with closing(sqlite3.connect(folder / "db" / f"{database}.db")) as db, db:
+        db.execute("PRAGMA synchronous = off")
+        yield db
+
+
+def insert(db: sqlite3.Connection, collection: str, rows: list[Document]) -> None:
     """As the embedded server writes documents."""
     made = [(str(row["_id"]), json.dumps(row, default=_date)) for row in rows]
     db.executemany(f"INSERT INTO {collection} (_id, data) VALUES (?, ?)", made)

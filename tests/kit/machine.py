@@ -9,16 +9,19 @@ from typing import NoReturn
 
 import pytest
 
+FOR_WANT_OF = "for want of "
+"""How the reason begins if `make test-tools` is the remedy."""
 
-def missing(reason: str) -> NoReturn:
-    """End a test that lacks something of the machine: skipped here, failed in CI."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+def missing(tool: str) -> NoReturn:
+    """End a test that lacks a tool: skipped here, failed in CI."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{FOR_WANT_OF}{tool}")
 
 
 def program(*names: str) -> str:
     """The path of the first program that is installed; without one the test ends."""
     found = next(filter(None, map(shutil.which, names)), None)
-    return found or missing(f"{names[0]} is not installed")
+    return found or missing(names[0])
 
 
 def children_of(pid: int) -> list[int]:
@@ -31,3 +34,9 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def cpu_ms(pid: int) -> float:
+    """The CPU time of a process's threads so far."""
+    spent = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int(text.split()[0]) for text in spent) / 1e6

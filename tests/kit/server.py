@@ -20,6 +20,8 @@ from vyomo_rt.web.listening import bind_sockets
 
 MakeSettings = Callable[..., Settings]
 """Makes settings, by default on the test's own database; another name is another database."""
+MakeServer = Callable[..., "ServerProcess"]
+"""Makes a server process, given its flags and perhaps its port."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _START_S = 15.0
 
@@ -75,3 +77,18 @@ class ServerProcess:
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def server_processes(data_dir: Path) -> AsyncIterator[MakeServer]:
+    """Makes server processes, all on the same data; what still runs is killed at the end."""
+    made: list[ServerProcess] = []
+
+    def make(*flags: str, port: int = 0) -> ServerProcess:
+        made.append(ServerProcess(data_dir, *flags, port=port))
+        return made[-1]
+
+    yield make
+    for process in made:
+        if hasattr(process, "process"):
+            await process.kill()

@@ -23,6 +23,8 @@ from reporting import Bar
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
 MARK = "BENCH_TEST_MARK"
 
+pytestmark = pytest.mark.xdist_group("bench")
+
 
 async def start(*flags: str, mark: str = "") -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(

@@ -6,12 +6,12 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from vyomo_rt.store import lease as lease_module
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, where
@@ -108,7 +108,7 @@ async def test_a_lease_is_renewed_while_it_is_kept(store: MongoStore) -> None:
 
 
 async def test_two_servers_on_one_mongodb_are_refused_but_a_killed_ones_place_is_free(
-    embedded_uri: str, server_process: Callable[..., ServerProcess]
+    embedded_uri: str, server_process: MakeServer
 ) -> None:
     uri = f"{embedded_uri}lease_test"
     first = server_process("--mongo-uri", uri)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.kit.history import make_store
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 
 TRADES = int(os.environ.get("VYOMO_RT_TEST_TRADES", "100000"))
 MOST_START_S = 3.0
@@ -22,7 +21,7 @@ MOST_START_S = 3.0
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_a_start_after_a_kill_takes_seconds_however_many_trades_there_are(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: MakeServer, tmp_path: Path
 ) -> None:
     # 990 events after the last checkpoint, which is about as many as there can be.
     await make_store(tmp_path / "data", TRADES + 500)

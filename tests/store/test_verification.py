@@ -14,7 +14,7 @@ import pytest
 
 from tests.kit.history import BEGAN_MS, history
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.session import Figures, Session
 from vyomo_rt.domain.trade import EventKind
@@ -327,7 +327,7 @@ async def run(*flags: str) -> tuple[int | None, list[str], str]:
 
 
 async def test_the_data_of_a_killed_server_are_well_until_somebody_touches_them(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: MakeServer, tmp_path: Path
 ) -> None:
     server = server_process()
     async with aiohttp.ClientSession() as http:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from vyomo_rt.config import Settings
 
 SLOW_TIMEOUT_S = 0.4
@@ -23,7 +23,7 @@ on_both_loops = pytest.fixture(params=["asyncio", "uvloop"])
 async def any_server(
     request: pytest.FixtureRequest,
     make_settings: MakeSettings,
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> AsyncIterator[Rest]:
     """A server with the default settings."""
     settings = make_settings()
@@ -35,7 +35,7 @@ async def any_server(
 async def any_slow_server(
     request: pytest.FixtureRequest,
     make_settings: MakeSettings,
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> AsyncIterator[tuple[Rest, Callable[[], str]]]:
@@ -49,7 +49,7 @@ async def any_slow_server(
 
 @asynccontextmanager
 async def _serve(
-    loop: str, settings: Settings, server_process: Callable[..., ServerProcess]
+    loop: str, settings: Settings, server_process: MakeServer
 ) -> AsyncIterator[tuple[Rest, ServerProcess | None]]:
     if loop == "asyncio":
         async with serve_here(settings) as rest:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -14,7 +13,7 @@ import pytest
 
 from tests.kit.frames import raw_websocket, stall
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.streams import EventStream, Stream, WebSocket, watching
 
 EACH = 100
@@ -23,7 +22,7 @@ EACH = 100
 
 @pytest.mark.parametrize("stuck", [False, True], ids=["all read", "one does not read"])
 async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_two_seconds(
-    server_process: Callable[..., ServerProcess], stuck: bool
+    server_process: MakeServer, stuck: bool
 ) -> None:
     process = server_process()
     url = await process.start()
@@ -68,7 +67,7 @@ async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_
 
 
 async def test_a_second_signal_ends_the_process_at_once(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()
@@ -92,7 +91,7 @@ async def test_a_second_signal_ends_the_process_at_once(
 
 
 async def test_a_client_that_was_told_finds_the_next_server_and_loses_nothing(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()

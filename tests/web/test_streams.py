@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 import websockets
 
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.streams import EventStream, Stream, event_stream, query, watching, web_socket
 from tests.kit.waiting import until
 
@@ -298,7 +297,7 @@ async def test_a_last_event_id_with_thousands_of_digits_is_no_error_either(
 
 
 async def test_what_a_client_was_told_survives_a_crash_and_it_resumes_on_the_other_transport(
-    server_process: Callable[..., ServerProcess],
+    server_process: MakeServer,
 ) -> None:
     process = server_process()
     url = await process.start()

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,7 +28,7 @@ from tests.browser.console.parts import (
     toast,
 )
 from tests.kit.cable import Cable
-from tests.kit.server import ServerProcess
+from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 
 
@@ -82,9 +81,9 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
 
 
 async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
-    page: Page, tmp_path: Path
+    page: Page, server_process: MakeServer
 ) -> None:
-    first = ServerProcess(tmp_path, "--feed", "sim")
+    first = server_process("--feed", "sim")
     url = await first.start()
     async with Desk.at(url) as desk:
         await show(page, url, desk.session_id, symbols="NIFTY")
@@ -92,19 +91,15 @@ async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
         await expect(position(page, goes)).to_be_visible()
     await first.kill()
     await expect(page.locator("body")).to_have_attribute("data-link", "lost")
-    second = ServerProcess(tmp_path, "--feed", "sim", port=urlsplit(url).port or 0)
-    try:
-        await second.start()
-        async with Desk.at(url, desk.session_id) as desk:
-            await desk.close(goes)
-            await expect(link(page)).to_have_text(LIVE["ws"])
-            await expect(position(page, goes)).to_have_count(0)
-            await expect(position(page, stays)).to_have_count(1)
-            await expect(page.locator("#tape tbody tr")).to_have_count(3)
-            await changes(tile(page, "NIFTY").locator(".last b"))
-            assert await tape(page) == await desk.trade_ids()
-    finally:
-        await second.stop()
+    await server_process("--feed", "sim", port=urlsplit(url).port).start()
+    async with Desk.at(url, desk.session_id) as desk:
+        await desk.close(goes)
+        await expect(link(page)).to_have_text(LIVE["ws"])
+        await expect(position(page, goes)).to_have_count(0)
+        await expect(position(page, stays)).to_have_count(1)
+        await expect(page.locator("#tape tbody tr")).to_have_count(3)
+        await changes(tile(page, "NIFTY").locator(".last b"))
+        assert await tape(page) == await desk.trade_ids()
 
 
 async def test_auto_takes_sse_where_websocket_is_blocked(

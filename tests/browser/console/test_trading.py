@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.console.conftest import running_server
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
@@ -24,6 +22,7 @@ from tests.browser.console.parts import (
     tile,
     toast,
 )
+from tests.kit.server import MakeServer
 
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
@@ -240,23 +239,25 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         )  # nothing is known of the time before
 
 
-async def test_a_stale_price_and_a_late_feed_are_seen_at_once(page: Page, tmp_path: Path) -> None:
-    with running_server(tmp_path, "--feed", "ingest") as url:
-        async with Desk.at(url) as desk:
-            await show(page, url, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
-            banner = page.locator("#feed-banner")
-            await expect(banner).to_have_text(
-                "Price feed ingest is DEGRADED: waiting for the first tick"
-            )
-            ts = "2026-01-01T09:15:00+05:30"
-            await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})
-            await desk.tick({"symbol": "NEW", "price": 10})
-            await expect(banner).to_be_hidden()
-            old = tile(page, "OLD")
-            await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old"))
-            assert await old.evaluate("tile => getComputedStyle(tile).borderStyle") == "dashed"
-            await expect(tile(page, "NEW").locator(".age")).to_have_text(re.compile(r"now|\d s"))
-            await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
+async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
+    page: Page, server_process: MakeServer
+) -> None:
+    url = await server_process("--feed", "ingest").start()
+    async with Desk.at(url) as desk:
+        await show(page, url, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
+        banner = page.locator("#feed-banner")
+        await expect(banner).to_have_text(
+            "Price feed ingest is DEGRADED: waiting for the first tick"
+        )
+        ts = "2026-01-01T09:15:00+05:30"
+        await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})
+        await desk.tick({"symbol": "NEW", "price": 10})
+        await expect(banner).to_be_hidden()
+        old = tile(page, "OLD")
+        await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old"))
+        assert await old.evaluate("tile => getComputedStyle(tile).borderStyle") == "dashed"
+        await expect(tile(page, "NEW").locator(".age")).to_have_text(re.compile(r"now|\d s"))
+        await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
 
 
 async def test_trades_ring_and_notify_if_asked_to(page: Page, server: str, desk: Desk) -> None:
