@@ -157,6 +157,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             now=now,
             quote=book.quote,
             knows=feed.knows,
+            max_open_trades=1000,
             announce=lambda event, _: told.append(Told(loop.time(), event)),
             announce_state=lambda _: None,
         )

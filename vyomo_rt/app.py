@@ -211,6 +211,7 @@ class Server:
             now=now,
             quote=self._book.quote,
             knows=self._feed.knows,
+            max_open_trades=settings.max_open_trades,
             announce=self._hub.publish_event,
             announce_state=self._hub.publish_state,
         )

@@ -95,6 +95,7 @@ class Bench:
             now=lambda: self.now_ms,
             quote=self.quotes.get,
             knows=lambda symbol: symbol != "UNKNOWN",
+            max_open_trades=1000,
             announce=self._announce,
             announce_state=self.states.append,
         )

@@ -258,6 +258,19 @@ async def test_opening_needs_an_active_session(server: Rest) -> None:
     assert (problem["code"], "PAUSED" in problem["detail"]) == ("conflict", True)
 
 
+async def test_a_session_takes_only_so_many_open_trades_and_another_one_after_a_close(
+    make_settings: MakeSettings,
+) -> None:
+    async with serve_here(make_settings(max_open_trades=2)) as rest:
+        session_id, other = await rest.new_session(), await rest.new_session()
+        first, _ = [await rest.open_trade(session_id) for _ in range(2)]
+        problem = await refused(rest, 409, "POST", f"/sessions/{session_id}/trades", ORDER)
+        assert (problem["code"], "close one first" in problem["detail"]) == ("limit_exceeded", True)
+        await rest.open_trade(other)
+        await rest.close_trade(first["tradeId"], 196)
+        await rest.open_trade(session_id)
+
+
 async def test_opening_without_a_price_needs_a_fresh_one(timed: Rest, clock: Clock) -> None:
     session_id = await timed.new_session()
     path, order = f"/sessions/{session_id}/trades", {"symbol": "NIFTY", "quantity": 1}

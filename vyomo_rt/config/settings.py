@@ -108,6 +108,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_symbols: Annotated[
         int, Meta(ge=1, le=100_000, description="Symbols that one connection may watch.")
     ] = 500
+    max_open_trades: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Trades that one session may have open.")
+    ] = 1000
     max_message_bytes: Annotated[
         int,
         Meta(ge=1024, le=16_777_216, description="Longest message that a client may send."),

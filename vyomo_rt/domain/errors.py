@@ -67,6 +67,10 @@ class LimitExceeded(VyomoError):
     code = "limit_exceeded"
 
 
+class SessionFull(LimitExceeded):
+    """A session has as many open trades as it may: another one needs a close first."""
+
+
 class Forbidden(VyomoError):
     """The caller may not do this from where it is."""
 

@@ -18,6 +18,7 @@ from vyomo_rt.domain.errors import (
     KeyReused,
     NotFound,
     OutcomeUnknown,
+    SessionFull,
     Unavailable,
 )
 from vyomo_rt.domain.moment import Clock, trading_day
@@ -74,6 +75,7 @@ class Desk:
         now: Clock,
         quote: Callable[[str], Quote | None],
         knows: Callable[[str], bool],
+        max_open_trades: int,
         announce: Announce,
         announce_state: AnnounceState,
     ) -> None:
@@ -81,6 +83,7 @@ class Desk:
         self._now = now
         self._quote = quote
         self._knows = knows
+        self._max_open_trades = max_open_trades
         self._announce = announce
         self._announce_state = announce_state
         self._ledgers: dict[int, Ledger] = {}
@@ -207,6 +210,11 @@ class Desk:
             if ledger.state.session.status is not SessionStatus.ACTIVE:
                 status = ledger.state.session.status
                 raise Conflict(f"session {session_id} is {status}: opening needs ACTIVE")
+            if len(ledger.state.open_trades) >= self._max_open_trades:
+                raise SessionFull(
+                    f"session {session_id} has {self._max_open_trades} open trades, which is all"
+                    " that it may have: close one first"
+                )
             entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
             check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
             trade = Trade(

@@ -17,6 +17,7 @@ from vyomo_rt.domain.errors import (
     LimitExceeded,
     NotFound,
     NumberTaken,
+    SessionFull,
     Unavailable,
     VyomoError,
 )
@@ -32,6 +33,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     Forbidden: HTTPStatus.FORBIDDEN,
     LimitExceeded: HTTPStatus.BAD_REQUEST,
+    SessionFull: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NumberTaken: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -108,7 +108,8 @@ class RestRoutes:
     async def open_trade(self, request: web.Request) -> web.Response:
         """Open a trade.
 
-        Without ``entryPrice`` at the last price; 409 if that is stale or not known.
+        Without ``entryPrice`` at the last price; 409 if that is stale or not known, or if the
+        session has as many open trades as it may.
         """
         session_id = _path_id(request, "sessionId")
         body = await request.read()
