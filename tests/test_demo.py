@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, ServerProcess, serve_here
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
@@ -27,8 +27,6 @@ from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.trading.desk import Desk
-
-MakeServer = Callable[..., ServerProcess]
 
 KINDS = {"price_update", "trade_opened", "trade_closed", "session_update", "pnl_update"}
 NOW_MS = 1_795_341_600_000

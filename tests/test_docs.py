@@ -21,6 +21,7 @@ import msgspec
 import pytest
 
 from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
+from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.vocabulary import close_codes, error_codes, subclasses
 from vyomo_rt import config
@@ -92,6 +93,8 @@ class Shell:
         """A document names a trade that it opens; here that may have another id."""
         pattern = re.compile(r'"tradeId":(\d+)')
         written, actual = (pattern.search(text) for text in ("\n".join(printed), output))
+        if actual:
+            self._ids["TRADE_ID"] = actual[1]
         if written and actual:
             self._ids[f"/trades/{written[1]}"] = f"/trades/{actual[1]}"
 
@@ -187,6 +190,49 @@ async def test_the_python_program_prints_prices(server_process: MakeServer, tmp_
         process.kill()
         await process.wait()
     assert re.fullmatch(r"NIFTY \d+(\.\d+)?\n", printed)
+
+
+_BROKERS_LIBRARY = """
+class KiteTicker:
+    MODE_LTP = "ltp"
+
+    def __init__(self, api_key, access_token):
+        assert (api_key, access_token) == ("key", "token")
+
+    def subscribe(self, tokens):
+        self.tokens = tokens
+
+    def set_mode(self, mode, tokens):
+        assert (mode, tokens) == ("ltp", self.tokens)
+
+    def connect(self):
+        self.on_connect(self, {})
+        self.on_ticks(self, [
+            {"instrument_token": token, "last_price": 100.05} for token in self.tokens
+        ])
+"""
+"""As far as the example uses it, as of version 5: a real one needs an account."""
+
+
+async def test_the_program_for_a_brokers_library_pushes_its_prices(
+    server: Rest, tmp_path: Path
+) -> None:
+    (block,) = blocks(README, "python", "feed")
+    (tmp_path / "program.py").write_text(block.text.replace(f"http://{_ADDRESS}", server.url))
+    (tmp_path / "kiteconnect.py").write_text(_BROKERS_LIBRARY)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "program.py"),
+        cwd=tmp_path,
+        env=os.environ | {"KITE_API_KEY": "key", "KITE_ACCESS_TOKEN": "token"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    async with asyncio.timeout(_WITHIN_S):
+        printed, _ = await process.communicate()
+    assert (process.returncode, printed) == (0, b"")
+    _, listed = await server.call("GET", "/prices")
+    prices = {quote["symbol"]: quote["price"] for quote in listed["prices"]}
+    assert prices == {"NIFTY": 100.05, "BANKNIFTY": 100.05}
 
 
 def test_the_javascript_uses_what_the_module_offers() -> None:
