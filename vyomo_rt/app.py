@@ -32,8 +32,9 @@ from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
+from vyomo_rt.store.history import History
 from vyomo_rt.store.lease import Lease, LeaseError
-from vyomo_rt.store.mongo import MongoStore, connect, database_of
+from vyomo_rt.store.mongo import HISTORY_READS, MongoStore, connect, database_of
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
@@ -195,10 +196,12 @@ class Server:
         self._feed = _make_feed(settings, now)
         self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
         self._monitor = FeedMonitor(self._feed, self._book, now)
+        history = History(store.events)
+        self._history = history.events
         self._hub = Hub(
             Sources(
                 state=self._find_state,
-                history=store.events,
+                history=history.events,
                 quote=self._book.quote,
                 knows=self._feed.knows,
                 feed_status=self._monitor.status,
@@ -255,7 +258,7 @@ class Server:
         access.install(app, rules)
         stream_routes = StreamRoutes(self._streaming, connection_limit(settings.max_connections))
         rest_routes = RestRoutes(
-            self._desk, self._store, self._book, takes_posts=self._feed.takes_posts, now=self._now
+            self._desk, self._history, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
         page_routes = PageRoutes(
             version=version(),
@@ -394,7 +397,9 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
     try:
         uri = settings.mongo_uri or (await embedded.start() if embedded else "")
         client = connect(uri)
-        store = MongoStore(client, _database(settings, database_of(client, _DATABASE)))
+        name = _database(settings, database_of(client, _DATABASE))
+        # The embedded store does one thing at a time anyway.
+        store = MongoStore(client, name, history_reads=1 if embedded else HISTORY_READS)
     except (EmbeddedError, ValueError) as error:
         raise StartError(str(error)) from error
     lease = Lease(store)

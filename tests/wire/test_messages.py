@@ -316,5 +316,6 @@ def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
 def test_events_over_rest_are_the_stored_texts() -> None:
     text = messages.trade_event_message(EventKind.OPENED, TRADE, 3)
     stored = TradeEvent(6, 3, EventKind.OPENED, text, TRADE, "op", "")
-    encoded = messages.encode(rest.event_list([stored], 3, "k3vq")).decode()
+    head, tail = rest.around_events(3, "k3vq")
+    encoded = (head + rest.events_text([stored]) + tail).decode()
     assert encoded == f'{{"events":[{text}],"seq":3,"epoch":"k3vq"}}'

@@ -35,6 +35,7 @@ from vyomo_rt.domain.errors import Conflict, NotFound, NumberTaken, OutcomeUnkno
 from vyomo_rt.domain.trade import Trade, TradeEvent, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
+from vyomo_rt.store.lanes import Lanes
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -58,6 +59,12 @@ is answered within 2 s, so this is less than 1.5.
 
 BATCH = 500
 """Documents in one read: ten thousand would hold the embedded server for half a second."""
+
+HISTORY_PAGE = 200
+"""Documents in one read of a history: somebody's trade may have to wait for it."""
+
+HISTORY_READS = 3
+"""Reads of histories that may be on their way at one time, so that others find a free thread."""
 
 DOUBT_S = 5.0
 """How long a failed write speaks against the store if no other one follows."""
@@ -104,11 +111,15 @@ class MongoStore:
     """The journal of the desk, and the last prices for the next start.
 
     What it promises does not depend on how ``client`` was made, apart from the
-    limits on time, which are the client's.
+    limits on time, which are the client's. Not more than ``history_reads`` reads of
+    histories are on their way at one time: whoever reads much does not hold up a write.
     """
 
-    def __init__(self, client: Client, database: str) -> None:
+    def __init__(
+        self, client: Client, database: str, *, history_reads: int = HISTORY_READS
+    ) -> None:
         self._client = client
+        self._lanes = Lanes(history_reads)
         self.database = db = client.get_database(
             database,
             codec_options=CodecOptions(tz_aware=True),
@@ -263,13 +274,14 @@ class MongoStore:
         self, session_id: int, after: int, upto: int | None = None
     ) -> list[TradeEvent]:
         seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
-        with reading():
-            found = (
-                await self._events.find(where(sessionId=session_id, seq=seq), batch_size=BATCH)
-                .sort("seq", ASCENDING)
-                .limit(BATCH)
-                .to_list(BATCH)
-            )
+        async with self._lanes.history_read():
+            with reading():
+                found = (
+                    await self._events.find(where(sessionId=session_id, seq=seq), batch_size=BATCH)
+                    .sort("seq", ASCENDING)
+                    .limit(BATCH)
+                    .to_list(BATCH)
+                )
         return [documents.to_event(document) for document in found]
 
     async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
@@ -303,13 +315,21 @@ class MongoStore:
             filter_ |= where(status=status.value)
         if before_id is not None:
             filter_ |= where(tradeId={"$lt": before_id})
-        with reading():
-            found = (
-                await self._trades.find(filter_, batch_size=BATCH)
-                .sort("tradeId", DESCENDING)
-                .limit(limit)
-                .to_list(limit)
-            )
+        found: list[Document] = []
+        while len(found) < limit:
+            size = min(limit - len(found), HISTORY_PAGE)
+            async with self._lanes.history_read():
+                with reading():
+                    page = (
+                        await self._trades.find(filter_, batch_size=BATCH)
+                        .sort("tradeId", DESCENDING)
+                        .limit(size)
+                        .to_list(size)
+                    )
+            found += page
+            if len(page) < size:
+                break
+            filter_ |= where(tradeId={"$lt": page[-1]["tradeId"]})
         return [documents.to_trade(document) for document in found]
 
     async def open_trades(self, session_id: int) -> list[Trade]:
@@ -389,7 +409,7 @@ class MongoStore:
         server answers that nothing was found, or that a key is taken which nothing has.
         """
         try:
-            with self.write_time.time():
+            with self._lanes.write(), self.write_time.time():
                 yield
         except (PyMongoError, OutcomeUnknown) as error:
             self._note_failure(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -15,10 +16,9 @@ from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, NotFound, Vyom
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.session import SessionState
-from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.trading.desk import Desk, Operation
-from vyomo_rt.trading.journal import Journal
+from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
 from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import JSON, Route, Text, query_of
 from vyomo_rt.wire import decoding, messages, rest
@@ -30,7 +30,8 @@ _PREFIX = "/api/auto-trader"
 _SESSIONS = f"{_PREFIX}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
 _TRADE = _PREFIX + "/trades/{tradeId}"
-_MAX_EVENTS = 10_000
+_LISTS_AT_ONCE = 4
+"""Lists of trades that are read at one time: each takes up to a MB before it is encoded."""
 _CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 """What calls that need the store answer while it is away."""
@@ -40,11 +41,12 @@ class RestRoutes:
     """Handlers of the REST calls."""
 
     def __init__(
-        self, desk: Desk, journal: Journal, book: PriceBook, *, takes_posts: bool, now: Clock
+        self, desk: Desk, history: ReadEvents, book: PriceBook, *, takes_posts: bool, now: Clock
     ) -> None:
         self._desk = desk
-        self._journal = journal
         self._book = book
+        self._listing = asyncio.Semaphore(_LISTS_AT_ONCE)
+        self._long_answers = LongAnswers(history, book.quotes, now)
         self._takes_posts = takes_posts
         self._now = now
 
@@ -118,20 +120,22 @@ class RestRoutes:
         )
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
 
-    async def list_trades(self, request: web.Request) -> web.Response:
+    async def list_trades(self, request: web.Request) -> web.StreamResponse:
         """List a session's trades, newest first.
 
         For the next page pass ``next`` as ``after``.
         """
         session_id = _path_id(request, "sessionId")
         query = _query(request, rest.TradesQuery)
-        trades = await self._desk.trades(
-            session_id, query.trade_status, query.after, query.limit + 1
-        )
-        page = trades[: query.limit]
-        more = len(trades) > query.limit
-        documents = [rest.trade_document(trade) for trade in page]
-        return _json(rest.TradePage(documents, page[-1].trade_id if more else None))
+        async with self._listing:
+            trades = await self._desk.trades(
+                session_id, query.trade_status, query.after, query.limit + 1
+            )
+            page = trades[: query.limit]
+            more = len(trades) > query.limit
+            documents = [rest.trade_document(trade) for trade in page]
+            body = messages.encode(rest.TradePage(documents, page[-1].trade_id if more else None))
+        return await self._long_answers.send(request, body)
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
@@ -154,34 +158,28 @@ class RestRoutes:
         )
         return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
 
-    async def list_events(self, request: web.Request) -> web.Response:
+    async def list_events(self, request: web.Request) -> web.StreamResponse:
         """List a session's trade events after ``since``, at most 10 000.
 
         Each is as the streams carry it.
         """
         state = self._desk.state(_path_id(request, "sessionId"))
         since = _query(request, rest.EventsQuery).since
-        events: list[TradeEvent] = []
-        upto = min(state.seq, since + _MAX_EVENTS)
-        while since + len(events) < upto:
-            page = await self._journal.events(state.session.session_id, since + len(events), upto)
-            if not page:
-                break
-            events += page
-        return _json(rest.event_list(events, state.seq, state.session.epoch))
+        session = state.session
+        return await self._long_answers.send_events(
+            request, session.session_id, since, seq=state.seq, epoch=session.epoch
+        )
 
     # -- prices ------------------------------------------------------------------
 
-    async def list_prices(self, request: web.Request) -> web.Response:
+    async def list_prices(self, request: web.Request) -> web.StreamResponse:
         """List the last prices, of those named that have one or of all."""
         names = _query(request, rest.PricesQuery).symbols
         if names is None:
-            quotes = self._book.quotes()
-        else:
-            found = (self._book.quote(parse_symbol(name)) for name in names)
-            quotes = [quote for quote in found if quote is not None]
-        now_ms = self._now()
-        return _json(rest.PriceList([messages.price_data(quote, now_ms) for quote in quotes]))
+            return await self._long_answers.send_all_prices(request)
+        found = (self._book.quote(parse_symbol(name)) for name in names)
+        quotes = [quote for quote in found if quote is not None]
+        return await self._long_answers.send_prices(request, quotes)
 
     async def take_ticks(self, request: web.Request) -> web.Response:
         """Push prices from outside: one, a list, or one a line.

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, ErrorCode, VyomoError
 from vyomo_rt.domain.moment import iso, to_ms
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.quote import FeedState, Tick, parse_symbol
+from vyomo_rt.domain.quote import FeedState, Quote, Tick, parse_symbol
 from vyomo_rt.domain.session import SessionState, SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed, ExitReason, Trade, TradeEvent, TradeStatus
 from vyomo_rt.wire import decoding, messages
@@ -286,10 +286,26 @@ def trade_document(trade: Trade) -> TradeDocument:
     )
 
 
-def event_list(events: Iterable[TradeEvent], seq: int, epoch: str) -> EventList:
-    # The stored texts stand in for the messages that they are: nothing is encoded twice.
-    texts: list[Any] = [Raw(event.message.encode()) for event in events]
-    return EventList(texts, seq, epoch)
+def around_events(seq: int, epoch: str) -> tuple[bytes, bytes]:
+    """The JSON of an EventList before and behind its events."""
+    head, hole, tail = messages.encode(EventList([], seq, epoch)).partition(b"[]")
+    return head + hole[:1], hole[1:] + tail
+
+
+def events_text(events: Iterable[TradeEvent]) -> bytes:
+    """Events of an EventList, byte for byte as they are stored."""
+    return ",".join(event.message for event in events).encode()
+
+
+def around_prices() -> tuple[bytes, bytes]:
+    """The JSON of a PriceList before and behind its prices."""
+    head, hole, tail = messages.encode(PriceList([])).partition(b"[]")
+    return head + hole[:1], hole[1:] + tail
+
+
+def prices_text(quotes: Iterable[Quote], now_ms: int) -> bytes:
+    """Prices of a PriceList."""
+    return messages.encode([messages.price_data(quote, now_ms) for quote in quotes])[1:-1]
 
 
 def problem(status: int, title: str, error: VyomoError) -> Problem:

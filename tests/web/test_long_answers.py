@@ -1,0 +1,155 @@
+"""Whoever reads much gets all of it, and holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.kit.history import make_store
+from tests.kit.rest import API, Rest
+from tests.kit.server import ServerProcess
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
+from vyomo_rt.web.long_answers import LongAnswers
+
+READERS = 40
+TRADES = 2000
+EVENTS = 2 * TRADES - 10
+"""Ten of the trades are still open."""
+NOW_MS = 1_785_200_000_000
+
+ReadEvents = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+Quotes = Callable[[], Sequence[Quote]]
+
+
+def event(seq: int) -> TradeEvent:
+    trade = Trade(seq, 6, "NIFTY", Side.BUY, 1, 100_0000, None, None, NOW_MS)
+    return TradeEvent(6, seq, EventKind.OPENED, f'{{"seq":{seq}}}', trade, f"op {seq}", "")
+
+
+async def read(_session_id: int, after: int, upto: int) -> list[TradeEvent]:
+    return [event(seq) for seq in range(after + 1, min(after + 200, upto) + 1)]
+
+
+async def read_once(session_id: int, after: int, upto: int) -> list[TradeEvent]:
+    if after:
+        raise Unavailable("the database does not answer")
+    return await read(session_id, after, upto)
+
+
+@asynccontextmanager
+async def answering(
+    *, read_events: ReadEvents = read, seq: int = 0, quotes: Quotes = list
+) -> AsyncIterator[str]:
+    """An HTTP server with long answers: ``/events`` of a session up to ``seq``, ``/prices``."""
+    answers = LongAnswers(read_events, quotes, lambda: NOW_MS)
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        since = int(request.query.get("since", 0))
+        return await answers.send_events(request, 6, since, seq=seq, epoch="5f5f")
+
+    app = web.Application()
+    app.router.add_get("/events", events)
+    app.router.add_get("/prices", answers.send_all_prices)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("seq", "since", "first", "last"),
+    [
+        *((0, 0, 1, 0), (7, 7, 1, 0), (7, 9, 1, 0), (150, 0, 1, 150), (401, 0, 1, 401)),
+        *((601, 199, 200, 601), (10_300, 0, 1, 10_000), (10_300, 250, 251, 10_250)),
+    ],
+)
+async def test_events_come_in_order_from_since_on_however_many_pages_they_are(
+    seq: int, since: int, first: int, last: int
+) -> None:
+    async with answering(seq=seq) as url, aiohttp.ClientSession(url) as http:
+        response = await http.get(f"/events?since={since}")
+        found = await response.json()
+    events = [{"seq": number} for number in range(first, last + 1)]
+    assert found == {"events": events, "seq": seq, "epoch": "5f5f"}
+
+
+async def test_a_store_that_goes_away_in_the_midst_of_a_list_breaks_the_connection_off() -> None:
+    async with answering(read_events=read_once, seq=500) as url, aiohttp.ClientSession(url) as http:
+        response = await http.get("/events")
+        with pytest.raises(aiohttp.ClientError):
+            await response.read()
+
+
+async def test_readers_of_all_prices_share_a_list_that_is_begun_after_they_asked() -> None:
+    lists = 0
+
+    def quotes() -> list[Quote]:
+        nonlocal lists
+        lists += 1
+        return [Quote(f"S{i}", lists * 10_000, NOW_MS, "test", stale=False) for i in range(2000)]
+
+    async with answering(quotes=quotes) as url, aiohttp.ClientSession() as http:
+
+        async def prices() -> list[dict[str, object]]:
+            async with http.get(f"{url}/prices") as response:
+                assert response.content_length is not None
+                found: list[dict[str, object]] = (await response.json())["prices"]
+                return found
+
+        found = await asyncio.gather(*(prices() for _ in range(50)))
+        assert lists < 25
+        assert [price["symbol"] for price in found[0]] == [f"S{i}" for i in range(2000)]
+        before = lists
+        newest = await prices()
+        assert newest[0]["price"] == before + 1
+
+
+async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    await make_store(tmp_path / "data", TRADES)
+    server = server_process("--feed", "ingest")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        rest = Rest(await server.start(), http)
+        session_id = await rest.new_session()
+
+        async def read_all() -> bytes:
+            async with http.get(f"{rest.url}{API}/sessions/1/events?since=0") as response:
+                assert response.status == 200
+                return await response.read()
+
+        async def trade_s() -> float:
+            began = time.monotonic()
+            await rest.open_trade(session_id)
+            return time.monotonic() - began
+
+        alone = [await trade_s() for _ in range(20)]
+        reading = [asyncio.create_task(read_all()) for _ in range(READERS)]
+        beside = [await trade_s()]
+        while not all(task.done() for task in reading):
+            beside.append(await trade_s())
+        bodies = {await task for task in reading}
+
+    assert len(bodies) == 1
+    found = json.loads(bodies.pop())
+    assert found["seq"] == EVENTS
+    assert [each["seq"] for each in found["events"]] == [*range(1, EVENTS + 1)]
+    assert max(beside) < 2, beside
+    # One read after the other in front of each write would make it a hundred times longer.
+    assert statistics.median(beside) < 10 * statistics.median(alone) + 0.1, (alone, beside)

@@ -1,0 +1,69 @@
+"""Old events for many readers at once: each page is read once for all who want it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vyomo_rt.domain.trade import TradeEvent
+
+    Read = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+    Page = tuple[int, int]
+    """A session, and how many pages are before this one."""
+
+PAGE = 200
+"""Events: the embedded server needs some ms for so many, and a trade may have to wait for it."""
+KEPT_PAGES = 16
+"""For readers that do not keep step with the first: a few MB."""
+
+
+class History:
+    """The stored events of all sessions, a page at a time.
+
+    After a restart all dashboards read the same events. They share what is being read and
+    the last few whole pages, which never change.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._reading: dict[Page, asyncio.Task[Sequence[TradeEvent]]] = {}
+        self._kept: OrderedDict[Page, Sequence[TradeEvent]] = OrderedDict()
+
+    async def events(self, session_id: int, after: int, upto: int) -> Sequence[TradeEvent]:
+        """Some of the events with ``after < seq <= upto``, from the first on. Raises Unavailable.
+
+        None only if the first is not stored.
+        """
+        page = (session_id, after // PAGE)
+        while True:
+            is_older = page in self._reading
+            events = self._kept.get(page)
+            if events is None:
+                events = await asyncio.shield(self._shared(page))
+            found = [event for event in events if after < event.seq <= upto]
+            # A read that began before may have missed the newest.
+            if found or not is_older:
+                return found
+
+    def _shared(self, page: Page) -> asyncio.Task[Sequence[TradeEvent]]:
+        task = self._reading.get(page)
+        if task is None:
+            session_id, number = page
+            reading = self._read_page(page, session_id, number * PAGE)
+            task = self._reading[page] = asyncio.create_task(reading)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def _read_page(self, page: Page, session_id: int, after: int) -> Sequence[TradeEvent]:
+        try:
+            events = await self._read(session_id, after, after + PAGE)
+        finally:
+            del self._reading[page]
+        if len(events) == PAGE:
+            self._kept[page] = events
+            if len(self._kept) > KEPT_PAGES:
+                self._kept.popitem(last=False)
+        return events

@@ -1,0 +1,120 @@
+"""Answers that are too long to be made at once: beside them everything else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.web.routes import JSON
+from vyomo_rt.wire import rest
+
+ReadEvents = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+"""Some of a session's events with ``after < seq <= upto``, from the first on."""
+
+log = logging.getLogger(__name__)
+
+MAX_EVENTS = 10_000
+_PART_BYTES = 64 * 1024
+_SLICE = 500
+"""Prices that are encoded in one step: about a millisecond."""
+
+
+class LongAnswers:
+    """Makes them in small parts, of all together one in each round of the event loop."""
+
+    def __init__(
+        self, read_events: ReadEvents, quotes: Callable[[], Sequence[Quote]], now: Clock
+    ) -> None:
+        self._read_events = read_events
+        self._quotes = quotes
+        self._now = now
+        self._turns = asyncio.Lock()
+        self._all_prices: asyncio.Task[bytes] | None = None
+
+    async def send_events(
+        self, request: web.Request, session_id: int, since: int, *, seq: int, epoch: str
+    ) -> web.StreamResponse:
+        """Answer with a session's events after ``since``, page by page as they are read.
+
+        ``seq`` is that of the session's newest one.
+
+        Raises Unavailable if the first page cannot be read; after it the connection breaks off.
+        """
+        upto = min(seq, since + MAX_EVENTS)
+        head, tail = rest.around_events(seq, epoch)
+        page = await self._page(session_id, since, upto)
+        if not page or page[-1].seq == upto:
+            return web.Response(body=head + rest.events_text(page) + tail, content_type=JSON)
+        response = web.StreamResponse()
+        response.content_type = JSON
+        await response.prepare(request)
+        await response.write(head + rest.events_text(page))
+        try:
+            while page := await self._page(session_id, page[-1].seq, upto):
+                await response.write(b"," + rest.events_text(page))
+        except VyomoError as error:
+            # The status is sent: only a body that is cut off still says that something is missing.
+            log.warning("an answer of %s is cut off: %s", request.path, error)
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        await response.write_eof(tail)
+        return response
+
+    async def send_all_prices(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the PriceList of all symbols, one for all who ask before it is begun."""
+        if self._all_prices is None:
+            self._all_prices = asyncio.create_task(self._encode_all_prices())
+        return await self.send(request, await asyncio.shield(self._all_prices))
+
+    async def send_prices(
+        self, request: web.Request, quotes: Sequence[Quote]
+    ) -> web.StreamResponse:
+        """Answer with a PriceList."""
+        return await self.send(request, await self._encode_prices(quotes))
+
+    async def send(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        """Answer with a body, as fast as its reader takes it."""
+        if len(body) <= _PART_BYTES:
+            return web.Response(body=body, content_type=JSON)
+        response = web.StreamResponse()
+        response.content_type = JSON
+        response.content_length = len(body)
+        await response.prepare(request)
+        for start in range(0, len(body), _PART_BYTES):
+            await self._next_turn()
+            await response.write(body[start : start + _PART_BYTES])
+        await response.write_eof()
+        return response
+
+    async def _encode_prices(self, quotes: Sequence[Quote]) -> bytes:
+        now_ms = self._now()
+        texts: list[bytes] = []
+        for start in range(0, len(quotes), _SLICE):
+            await self._next_turn()
+            texts.append(rest.prices_text(quotes[start : start + _SLICE], now_ms))
+        head, tail = rest.around_prices()
+        return head + b",".join(texts) + tail
+
+    async def _encode_all_prices(self) -> bytes:
+        await self._next_turn()
+        self._all_prices = None
+        return await self._encode_prices(self._quotes())
+
+    async def _page(self, session_id: int, after: int, upto: int) -> Sequence[TradeEvent]:
+        if after >= upto:
+            return []
+        page = await self._read_events(session_id, after, upto)
+        await self._next_turn()
+        return page
+
+    async def _next_turn(self) -> None:
+        async with self._turns:
+            await asyncio.sleep(0)
