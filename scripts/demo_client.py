@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from vyomo_rt.client import Refused, Status, connect
+from vyomo_rt_client import Refused, Status, connect
 
 
 def report(status: Status) -> None:

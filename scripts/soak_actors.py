@@ -16,9 +16,9 @@ from soak_truth import SessionTruth, Truth, Violated
 from target import API
 from yarl import URL
 
-from vyomo_rt.client.links import EventStream, Lost, WebSocket
-from vyomo_rt.client.messages import Refused
-from vyomo_rt.client.subscription import SESSION_ID
+from vyomo_rt_client.links import EventStream, Lost, WebSocket
+from vyomo_rt_client.messages import Refused
+from vyomo_rt_client.subscription import SESSION_ID
 
 SYMBOLS = ("NIFTY", "BANKNIFTY", "FINNIFTY", "RELIANCE", "TCS", "INFY")
 _PRICES = (22150.5, 48000.0, 21000.0, 2900.0, 3900.0, 1500.0)

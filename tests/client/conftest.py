@@ -10,10 +10,10 @@ import pytest_asyncio
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.store import new_database
-from vyomo_rt.client import stream
-from vyomo_rt.client.stream import Choice
 from vyomo_rt.config import Settings
 from vyomo_rt.web import streams
+from vyomo_rt_client import stream
+from vyomo_rt_client.stream import Choice
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyomo_rt.client.events import EventParser
+from vyomo_rt_client.events import EventParser
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=8)
 _NOT_DATA = st.one_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -15,8 +16,8 @@ from tests.client.rig import take
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.client import Message, Position, connect
-from vyomo_rt.client.stream import Choice
+from vyomo_rt_client import Message, Position, connect
+from vyomo_rt_client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MOVES = ("session_update", "pnl_update", "trade_opened", "trade_closed", "price_update")
@@ -177,3 +178,15 @@ async def test_a_shared_session_stays_open(server: Rest) -> None:
         assert not http.closed
         assert http.connector is not None
         await until(lambda: not http.connector._acquired)  # type: ignore[union-attr]
+
+
+async def test_a_message_has_the_text_that_the_server_wrote(
+    server: Rest, transport: Choice
+) -> None:
+    session_id = await server.new_session()
+    async with connect(server.url, session_id=session_id, transport=transport) as stream:
+        message = await take(stream, "session_update")
+    assert json.loads(message.text) == json.loads(
+        json.dumps({"type": message.type, "data": message.data, "seq": message.seq}, default=int)
+    )
+    assert '"currentCapital":50000,' in message.text

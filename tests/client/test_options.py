@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyomo_rt.client import Position, connect
+import vyomo_rt_client
+from vyomo_rt import client
+from vyomo_rt_client import Position, connect
 
 URL = "http://localhost:4025"
 
@@ -53,11 +55,16 @@ def test_a_position_survives_being_written_down(
 
 def test_importing_the_client_loads_nothing_of_the_server() -> None:
     program = (
-        "import sys, vyomo_rt.client; "
+        "import sys, vyomo_rt_client; "
         "print(*[m for m in sys.modules if m.startswith(('vyomo_rt', 'motor', 'msgspec'))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    loaded = set(done.stdout.split())
-    assert {name for name in loaded if not name.startswith("vyomo_rt.client")} == {"vyomo_rt"}
+    assert {name.split(".")[0] for name in done.stdout.split()} == {"vyomo_rt_client"}
+
+
+def test_the_package_of_the_server_has_the_same_client() -> None:
+    assert client.__all__ == vyomo_rt_client.__all__
+    for name in client.__all__:
+        assert getattr(client, name) is getattr(vyomo_rt_client, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -17,13 +18,14 @@ from tests.client.rig import (
     answering,
     closing_with,
     event_stream,
+    proxy_before,
     status,
     take,
 )  # fmt: skip
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
-from vyomo_rt.client import Message, Refused, Status, connect
-from vyomo_rt.client.stream import Choice
+from vyomo_rt_client import Message, Refused, Status, Stream, connect
+from vyomo_rt_client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -108,7 +110,7 @@ async def test_what_is_no_vyomo_rt_server_is_said_to_be_none(server: Rest) -> No
 async def test_a_refusal_of_a_websocket_that_stands_is_raised_though_one_was_open(
     code: int, choice: Choice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    monkeypatch.setattr("vyomo_rt_client.stream._BACK_OFF_S", 0.01)
     handlers = iter([closing_with(1000, ACK, PRICE), *[status(code)] * 9])
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -148,7 +150,7 @@ async def test_an_error_that_passes_is_waited_out_as_long_as_it_says_at_least(
 async def test_a_server_that_names_no_time_to_wait_is_not_stormed(
     transport: Choice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vyomo_rt.client.stream.random.uniform", lambda _, high: high)
+    monkeypatch.setattr("vyomo_rt_client.stream.random.uniform", lambda _, high: high)
     waits: list[Status] = []
     async with (
         answering(status(503, headers={"Retry-After": "0"})) as url,
@@ -175,7 +177,7 @@ async def test_a_server_that_shuts_down_says_when_to_come_back(transport: Choice
 async def test_a_busy_server_is_no_reason_to_leave_the_websocket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    monkeypatch.setattr("vyomo_rt_client.stream._BACK_OFF_S", 0.01)
     waits: list[Status] = []
     async with (
         answering(closing_with(4504), status(500)) as url,
@@ -206,7 +208,7 @@ def most(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         most.append(high)
         return 0.0
 
-    monkeypatch.setattr("vyomo_rt.client.stream.random.uniform", uniform)
+    monkeypatch.setattr("vyomo_rt_client.stream.random.uniform", uniform)
     return most
 
 
@@ -231,7 +233,7 @@ async def test_the_back_off_begins_anew_after_a_connection_that_held_and_no_othe
         await read_until_attempts(most, 3, url)
         assert most[:3] == [1, 2, 4]
         most.clear()
-        monkeypatch.setattr("vyomo_rt.client.stream._STEADY_S", 0)
+        monkeypatch.setattr("vyomo_rt_client.stream._STEADY_S", 0)
         await read_until_attempts(most, 3, url)
         assert most[:3] == [1, 1, 1]
 
@@ -239,7 +241,7 @@ async def test_the_back_off_begins_anew_after_a_connection_that_held_and_no_othe
 async def test_prices_go_on_while_a_session_is_refused_for_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vyomo_rt.client.stream._BACK_OFF_S", 0.01)
+    monkeypatch.setattr("vyomo_rt_client.stream._BACK_OFF_S", 0.01)
     connections = 0
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -297,3 +299,78 @@ async def test_what_the_status_callback_raises_ends_the_iteration(server: Rest) 
                 pass
         assert http.connector is not None
         await until(lambda: not http.connector._acquired)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        ({"limit": 2}, r"allows 2 connections \(TCPConnector\(limit=…\)\), and all are in use"),
+        ({"limit_per_host": 2}, r"2 connections to a server \(TCPConnector\(limit_per_host=…\)\)"),
+    ],
+)
+async def test_a_full_aiohttp_session_is_named_at_once(
+    server: Rest, transport: Choice, limits: dict[str, Any], named: str
+) -> None:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as http,
+        connect(server.url, symbols=["A"], session=http) as one,
+        connect(server.url, symbols=["A"], session=http, transport="sse") as other,
+    ):
+        await server.tick("A", 1)
+        for stream in (one, other):
+            await take(stream, "price_update")
+        states: list[Status] = []
+        third = connect(
+            server.url, symbols=["A"], session=http, transport=transport, on_status=states.append
+        )
+        with pytest.raises(Refused, match=named):
+            await anext(third)
+        assert [status.state for status in states] == ["connecting", "closed"]
+        await one.aclose()
+        async with connect(server.url, symbols=["A"], session=http) as fourth:
+            await take(fourth, "price_update")
+
+
+async def test_a_stream_that_was_open_waits_for_a_full_aiohttp_session(
+    server: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vyomo_rt_client.stream._BACK_OFF_MAX_S", 0.05)
+    states: list[Status] = []
+
+    async def only_other() -> Stream:
+        """Another stream in the place of the first one, which is not let in meanwhile."""
+        while True:
+            other = connect(server.url, symbols=["A"], session=http)
+            with suppress(Refused):
+                await take(other, "price_update")
+                return other
+
+    async with (
+        proxy_before(server.url) as proxy,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http,
+        connect(proxy.url, symbols=["A"], session=http, on_status=states.append) as stream,
+    ):
+        await server.tick("A", 1)
+        await take(stream, "price_update")
+        reading = asyncio.create_task(take(stream, "never"))
+        proxy.refuses_websockets = True
+        proxy.cut()
+        async with await only_other():
+            proxy.refuses_websockets = False
+            await until(lambda: any("allows 1 connections" in each.detail for each in states))
+            assert {status.transport for status in states} == {"ws"}
+        await until(lambda: states[-1].state == "open")
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+
+
+async def test_a_connection_that_ends_while_a_command_is_sent_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def reset(*_: object, **__: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "send_json", reset)
+    async with answering(closing_with(1000)) as url:
+        assert (await first_wait(url, "ws")).detail == "the connection ended"

@@ -18,9 +18,9 @@ from tests.client.rig import RESUMED, answering, closing_with, event_stream, pro
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.client import Gap, Message, Position, Stream, connect, links
-from vyomo_rt.client import stream as stream_module
-from vyomo_rt.client.stream import Choice
+from vyomo_rt_client import Gap, Message, Position, Stream, connect, links
+from vyomo_rt_client import stream as stream_module
+from vyomo_rt_client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -138,7 +138,7 @@ async def test_another_process_goes_on_where_the_first_one_stopped(
     assert saved.startswith(f"{session_id}-3-")
     program = f"""
 import {loop}
-from vyomo_rt.client import connect
+from vyomo_rt_client import connect
 async def main():
     for kind in {kinds}:
         async for message in connect({server.url!r}, session_id={session_id}, since={saved!r}, transport=kind):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
 Transport = Literal["ws", "sse"]
@@ -52,7 +52,7 @@ class Message:
     ids and counts are int. `seq` is the number of an event, in a ``session_update`` that of
     the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` says
     what is missing before this message; after a resumption that failed it is in the first message
-    of the session, whatever its type.
+    of the session, whatever its type. `text`: the JSON as the server wrote it.
     """
 
     type: str
@@ -60,6 +60,7 @@ class Message:
     seq: int | None = None
     recovered: bool | None = None
     gap: Gap | None = None
+    text: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class Status:
 
 
 class Refused(Exception):
-    """The server said no and would say so again: the stream has ended.
+    """The server said no and would say so again, or the program's own aiohttp session has no
+    connection to spare: the stream has ended.
 
     The text is the server's. `code` is its error code (``not_found``, …), `status` that of an HTTP
     answer, `close_code` that of a WebSocket, as in docs/protocol.md; None where there is none.

@@ -1,6 +1,6 @@
 """Client of a vyomo-rt server: prices, trades and P&L over WebSocket or Server-Sent Events.
 
-    from vyomo_rt.client import connect
+    from vyomo_rt_client import connect
 
     async for message in connect("http://localhost:4025", session_id=6, symbols=["NIFTY"]):
         if message.type == "trade_closed":
@@ -14,10 +14,13 @@ is slow gets the newest prices and figures instead of all of them, but every eve
 server takes one for gone that does not ask for a message for half a minute; when it asks again,
 it is connected and resumed.
 
-This package stands alone: it imports nothing else of vyomo_rt.
+What is to be done, rather than watched, are the methods of `Api`.
 """
 
-from vyomo_rt.client.messages import Gap, Message, Position, Refused, Status
-from vyomo_rt.client.stream import Stream, connect
+from vyomo_rt_client.api import Api, ApiError
+from vyomo_rt_client.messages import Gap, Message, Position, Refused, Status
+from vyomo_rt_client.stream import Stream, connect
 
-__all__ = ["Gap", "Message", "Position", "Refused", "Status", "Stream", "connect"]
+__all__ = [
+    "Api", "ApiError", "Gap", "Message", "Position", "Refused", "Status", "Stream", "connect",
+]  # fmt: skip

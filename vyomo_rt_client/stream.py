@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Literal, Self
@@ -13,9 +12,9 @@ from typing import Any, Literal, Self
 import aiohttp
 from yarl import URL
 
-from vyomo_rt.client.links import EventStream, Lost, WebSocket, reasons
-from vyomo_rt.client.messages import Message, Position, Refused, State, Status, Transport
-from vyomo_rt.client.subscription import SESSION_ID, Fields, Subscription, parse
+from vyomo_rt_client.links import EventStream, Full, Lost, WebSocket, base_url, reasons
+from vyomo_rt_client.messages import Message, Position, Refused, State, Status, Transport
+from vyomo_rt_client.subscription import SESSION_ID, Fields, Subscription, parse
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +50,13 @@ def connect(
     """The messages of a session, of prices, or of both. It connects when the first is asked for.
 
     `url`: the server's address, http(s) or ws(s). `types`: only these messages of the session.
-    `since`: go on after this event, given by its number or as a `Position` or its text;
-    left out, start with the present state. `transport`: ``auto`` is WebSocket, and Server-Sent
-    Events where that can't be opened. `session`: an aiohttp session to use, for a proxy or TLS;
-    it stays open. `on_status` is called with each `Status`; what it raises ends the iteration.
-    The rest is as in docs/protocol.md.
+    `since`: go on after this event, given by its number or as a `Position` or its text; left out,
+    start with the present state. `transport`: ``auto`` is WebSocket, and Server-Sent Events where
+    that can't be opened. `session`: an aiohttp session to use, for a proxy or TLS; it stays open.
+    Each stream takes one of its connections for as long as it lasts, and aiohttp allows 100: for
+    more, make it with ``TCPConnector(limit=0)``. `on_status` is called with each `Status`; what it
+    raises ends the iteration. The rest is as in docs/protocol.md. A message's `text` is the JSON
+    as the server wrote it.
 
     Raises ValueError for arguments that make no sense. What the server refuses is raised as
     `Refused` by the iteration.
@@ -84,16 +85,7 @@ def connect(
         price_fields if symbols else {},
         _position(session_id, since),
     )
-    return Stream(_base(url), subscription, transport, session, on_status)
-
-
-def _base(url: str | URL) -> URL:
-    """The address without the path of an endpoint; a path before that is a proxy's."""
-    base = URL(url)
-    scheme = {"http": "http", "ws": "http", "https": "https", "wss": "https"}.get(base.scheme)
-    if scheme is None or not base.host:
-        raise ValueError(f"url: expected an address like http://localhost:4025, not {str(url)!r}")
-    return base.with_scheme(scheme).with_path(re.sub(r"/(ws|sse)/[^/].*$", "/", base.path))
+    return Stream(base_url(url), subscription, transport, session, on_status)
 
 
 def _position(session_id: int | None, since: int | str | Position | None) -> Position | None:
@@ -230,6 +222,10 @@ class Stream:
                     except BaseException:
                         await link.close()
                         raise
+        except Full as full:
+            if self._opened:
+                raise
+            raise Refused(str(full)) from full
         except Refused as refused:
             # It may be a proxy that does not let a WebSocket through, or not just now.
             not_now = self._opened and refused.status not in _STANDING
@@ -274,7 +270,7 @@ class Stream:
                 delay_s = float(message["data"]["reconnectAfterMs"]) / 1000
                 raise Lost("the server shuts down", delay_s=delay_s, spread=True)
             case _:
-                return self._subscription.deliver(message)
+                return self._subscription.deliver(message, text)
 
     def _take_error(self, error: Fields) -> None:
         """Repeat later what is refused for now. Raises Lost or Refused where it is not that."""

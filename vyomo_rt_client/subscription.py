@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from decimal import Decimal
 from typing import Any
 
-from vyomo_rt.client.messages import Gap, Message, Position
+from vyomo_rt_client import numbers
+from vyomo_rt_client.messages import Gap, Message, Position
 
 log = logging.getLogger(__name__)
 
 PRICES_ID = "prices"
 SESSION_ID = "session"
-_EXACT = {
-    "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
-    "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "winRate",
-}  # fmt: skip
-"""What is a Decimal also where the server writes a whole number, as in ``"price":100``."""
 
 Fields = dict[str, Any]
 
@@ -57,7 +51,7 @@ class Subscription:
         else:
             self._missed(before, now)
 
-    def deliver(self, message: Fields) -> Message | None:
+    def deliver(self, message: Fields, text: str) -> Message | None:
         """Move the position on; None for an event that was delivered before."""
         type_, data, seq = message["type"], message.get("data", {}), message.get("seq")
         gap, before = None, self.position
@@ -65,10 +59,7 @@ class Subscription:
             return None
         if before is not None and (seq is not None or data.get("sessionId") == before.session_id):
             gap, self._gap = self._gap, None
-        for name in _EXACT.intersection(data):
-            if isinstance(data[name], int):
-                data[name] = Decimal(data[name])
-        return Message(type_, data, seq, message.get("recovered"), gap)
+        return Message(type_, data, seq, message.get("recovered"), gap, text)
 
     def _advance(self, type_: str, seq: int, before: Position) -> bool:
         """Whether this is new. What carries a `seq` is an event, also of a type that is not known
@@ -90,8 +81,8 @@ class Subscription:
 
 
 def parse(text: str) -> Fields:
-    """A message; numbers with a fraction are Decimal. Raises ValueError."""
-    message = json.loads(text, parse_float=Decimal)
+    """A message, with exact numbers. Raises ValueError."""
+    message = numbers.decode(text)
     if not isinstance(message, dict) or "type" not in message:
         raise ValueError("no message of a vyomo-rt server")
     return message

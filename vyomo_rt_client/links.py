@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,9 +11,9 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from vyomo_rt.client.events import EventParser
-from vyomo_rt.client.messages import Refused
-from vyomo_rt.client.subscription import PRICES_ID, SESSION_ID, Fields
+from vyomo_rt_client.events import EventParser
+from vyomo_rt_client.messages import Refused
+from vyomo_rt_client.subscription import PRICES_ID, SESSION_ID, Fields
 
 _FINAL_CLOSE_CODES = {1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
 _FINAL_STATUSES = {400, 401, 403, 404, 421}
@@ -37,6 +38,10 @@ class Lost(Exception):
         self.blocked = blocked
 
 
+class Full(Lost):
+    """The program's own aiohttp session allows no further connection."""
+
+
 class WebSocket:
     """A WebSocket on which all subscriptions were asked for.
 
@@ -54,6 +59,8 @@ class WebSocket:
         cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
     ) -> Self:
         """Connect and send the two commands, as far as there are. Raises Lost or Refused."""
+        if (reason := why_full(http, base)) is not None:
+            raise Full(reason)
         with reasons():
             try:
                 ws = await http.ws_connect(
@@ -117,6 +124,8 @@ class EventStream:
         cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
     ) -> Self:
         """Connect, with both commands in the query. Raises Lost or Refused."""
+        if (reason := why_full(http, base)) is not None:
+            raise Full(reason)
         with reasons():
             response = await http.get(
                 base / "sse/auto-trader",
@@ -144,6 +153,40 @@ class EventStream:
         self._response.close()
 
 
+def base_url(url: str | URL) -> URL:
+    """A server's address without the path of an endpoint; a path before that is a proxy's.
+
+    Raises ValueError.
+    """
+    base = URL(url)
+    scheme = {"http": "http", "ws": "http", "https": "https", "wss": "https"}.get(base.scheme)
+    if scheme is None or not base.host:
+        raise ValueError(f"url: expected an address like http://localhost:4025, not {str(url)!r}")
+    return base.with_scheme(scheme).with_path(re.sub(r"/(ws|sse)/[^/].*$", "/", base.path))
+
+
+def why_full(http: aiohttp.ClientSession, url: URL) -> str | None:
+    """Why aiohttp would now wait for a connection, silently and maybe for ever; None if it would
+    not. Nothing public says how many are in use.
+    """
+    connector = http.connector
+    if connector is None:
+        return None
+    held = getattr(connector, "_acquired_per_host", {})
+    at_host = sum(len(held[key]) for key in held if (key.host, key.port) == (url.host, url.port))
+    for name, limit, used in (
+        ("limit", connector.limit, len(getattr(connector, "_acquired", ()))),
+        ("limit_per_host", connector.limit_per_host, at_host),
+    ):
+        if limit and used >= limit:
+            what = "connections" if name == "limit" else "connections to a server"
+            return (
+                f"the aiohttp session allows {limit} {what} (TCPConnector({name}=…)), "
+                "and all are in use"
+            )
+    return None
+
+
 @contextmanager
 def reasons(timed_out: str = "no answer in time") -> Iterator[None]:
     """What can go wrong with a connection, as Lost with a reason for people."""
@@ -154,6 +197,8 @@ def reasons(timed_out: str = "no answer in time") -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         where = error.host if error.port is None else f"{error.host}:{error.port}"
         raise Lost(f"no server answers at {where}") from error
+    except aiohttp.ClientConnectionResetError as error:
+        raise Lost("the connection ended", blocked=True) from error
     except TimeoutError as error:
         raise Lost(timed_out, blocked=True) from error
     except (aiohttp.ClientError, OSError) as error:
