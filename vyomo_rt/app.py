@@ -13,20 +13,21 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import structs
 
 from vyomo_rt import config, logs
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
-from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, Quote
-from vyomo_rt.domain.session import SessionState
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
@@ -52,6 +53,8 @@ from vyomo_rt.web.rest import RestRoutes
 from vyomo_rt.web.streams import StreamRoutes
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _DATABASE = "vyomo"
 _DEMO = web.AppKey("demo", DemoTrader)
@@ -89,9 +92,11 @@ async def serve(settings: Settings) -> None:
         stopping.set()
 
     try:
-        async with running(settings, sockets, on_failure=fail) as app:
-            _greet(settings, sockets, app.get(_DEMO))
-            await stopping.wait()
+        async with AsyncExitStack() as stack:
+            starting = stack.enter_async_context(running(settings, sockets, on_failure=fail))
+            if (app := await _unless(stopping, starting)) is not None:
+                _greet(settings, sockets, app.get(_DEMO))
+                await stopping.wait()
             log.info("stopping")
     finally:
         for sock in sockets:
@@ -114,6 +119,18 @@ async def run_store(settings: Settings, say: Callable[[str], None]) -> None:
         await server.stop()
 
 
+async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
+    """What was started; None where a signal to stop came first, which ends the start."""
+    start, stop = asyncio.create_task(starting), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+        return await start if start.done() else None
+    finally:
+        for task in (start, stop):
+            task.cancel()
+        await asyncio.wait({start, stop})
+
+
 async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
     """Whether the store holds what its events say; says line by line what it does not.
 
@@ -122,15 +139,9 @@ async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
     if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
         raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
     # Whoever only looks takes nothing over, also if the environment says so for serve.
-    async with _store(structs.replace(settings, take_over=False)) as (store, lease):
-        keeping = asyncio.create_task(lease.keep())
-        try:
-            verdict = await check(store, say)
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-        if not keeping.cancelled():
-            keeping.result()  # what was read is no longer what is there
+    async with _store(structs.replace(settings, take_over=False)) as (store, keeping):
+        await store.require_readable()
+        verdict = await _while_kept(keeping, check(store, say))
     hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
     say(f"database {store.database.name}: {verdict}{hint}")
     return not verdict.differences
@@ -148,10 +159,8 @@ async def running(
 
     ``on_failure`` is told if it can no longer do its work, and why.
     """
-    async with _store(settings) as (store, lease):
-        await store.prepare()
-        server = Server(settings, store, lease, now=now, on_failure=on_failure)
-        await server.load()
+    async with _store(settings) as (store, keeping):
+        server = Server(settings, store, now=now, on_failure=on_failure)
         runner = web.AppRunner(
             server.application(),
             access_log=None,
@@ -162,17 +171,35 @@ async def running(
         )
         await runner.setup()
         try:
+            # Probes are answered from the first moment on, and told that it loads.
+            for sock in sockets:
+                await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            await _while_kept(keeping, server.load())
+            keeping.add_done_callback(server.tell_failure)
+            server.start()
             # Lets the tasks take their first step: simulated prices are there from the first
             # request on.
             await asyncio.sleep(0)
-            for sock in sockets:
-                await web.SockSite(runner, sock, backlog=BACKLOG).start()
             # What exists now lives as long as the process: collections need not look at it.
             gc.collect()
             gc.freeze()
             yield runner.app
         finally:
+            keeping.remove_done_callback(server.tell_failure)
             await runner.cleanup()
+            await server.stop()
+
+
+async def _while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
+    """Do what only the owner of the database may. Raises LeaseError once it is no longer ours."""
+    doing = asyncio.create_task(work)
+    try:
+        await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        return await doing
+    finally:
+        doing.cancel()
 
 
 class Server:
@@ -182,17 +209,17 @@ class Server:
         self,
         settings: Settings,
         store: MongoStore,
-        lease: Lease,
         *,
         now: Clock,
         on_failure: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._store = store
-        self._lease = lease
         self._on_failure = on_failure
         self._now = now
         self._clock = Clockwork(now)
+        self._loaded = False
+        self._tasks: list[asyncio.Task[None]] = []
         self._feed = _make_feed(settings, now)
         self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
         self._monitor = FeedMonitor(self._feed, self._book, now)
@@ -241,15 +268,18 @@ class Server:
         )
 
     async def load(self) -> None:
-        """Take up what the store holds."""
+        """Take up what the store holds. Raises Unavailable, or NewerData."""
+        await self._store.require_readable()
+        await self._store.prepare()
         self._book.restore(await self._store.load_prices())
         await self._desk.load()
         if self._demo:
             await self._demo.prepare()
+        self._loaded = True
 
     def application(self) -> web.Application:
         settings = self._settings
-        app = web.Application(middlewares=[problems])
+        app = web.Application(middlewares=[problems, self._refuse_while_loading])
         rules = access.Access(
             frozenset(settings.allowed_origins),
             frozenset(settings.allowed_hosts),
@@ -263,6 +293,7 @@ class Server:
         page_routes = PageRoutes(
             version=version(),
             demo_session=lambda: self._demo.session_id if self._demo else None,
+            loaded=lambda: self._loaded,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
         )
@@ -273,7 +304,6 @@ class Server:
         page_routes.install(app)
         if self._demo:
             app[_DEMO] = self._demo
-        app.cleanup_ctx.append(self._background)
         app.on_shutdown.append(self._say_goodbye)
         return app
 
@@ -303,23 +333,37 @@ class Server:
         last_ms = self._book.last_accepted_ms
         return math.nan if last_ms is None else (self._now() - last_ms) / 1000
 
-    async def _background(self, _app: web.Application) -> AsyncIterator[None]:
-        """The tasks that run as long as the server; the last prices are saved at its end."""
+    @web.middleware
+    async def _refuse_while_loading(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        if self._loaded or request.path in access.OPEN_PATHS:
+            return await handler(request)
+        if request.path.startswith("/sse/") and request.transport is not None:
+            # To a status an EventSource would not come back.
+            request.transport.abort()
+            raise ConnectionResetError
+        raise Unavailable("the server has just started and is still reading its sessions")
+
+    def start(self) -> None:
+        """Begin with all that goes on by itself."""
         self._wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._run_feed(),
             self._clock.run(),
-            self._lease.keep(),
+            self._desk.watch_for_late_writes(),
         ]
         if self._demo:
             jobs.append(self._demo.run())
-        tasks = [asyncio.create_task(job) for job in jobs]
-        for task in tasks:
-            task.add_done_callback(self._tell_failure)
-        yield
-        for task in tasks:
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+        for task in self._tasks:
+            task.add_done_callback(self.tell_failure)
+
+    async def stop(self) -> None:
+        """End it; the last prices are saved."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._desk.stop()
         # A store that hangs must not hold up the end: these prices are only a convenience.
         with suppress(VyomoError, TimeoutError):
@@ -340,7 +384,7 @@ class Server:
             self._saved_prices = self._book.version
             clock.add("keeping the last prices", _SAVE_PRICES_EVERY_MS, self._save_prices)
 
-    def _tell_failure(self, task: asyncio.Task[None]) -> None:
+    def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look well: better it stops and says why."""
         if not task.cancelled() and (error := task.exception()):
             if not isinstance(error, LeaseError):
@@ -388,8 +432,10 @@ def version() -> str:
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
+async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
     """The MongoDB that is configured, else the embedded one, for this server alone.
+
+    The task keeps it so; when it ends, by a LeaseError, another server has it.
 
     Raises StartError.
     """
@@ -406,9 +452,12 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, Lease]]:
     where = config.hide_password(uri)
     try:
         await lease.acquire(take_over=settings.take_over)
+        keeping = asyncio.create_task(lease.keep())
         try:
-            yield store, lease
+            yield store, keeping
         finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WRITE_S):
                     await lease.release()

@@ -11,18 +11,19 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.trade import AlreadyClosed, EventKind, TradeEvent
+from vyomo_rt.domain.trade import AlreadyClosed
 from vyomo_rt.trading.desk import Desk, Operation
 from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
 from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
 
-History = Callable[[int, int], Awaitable[Sequence[TradeEvent]]]
+History = Callable[[int, int], Awaitable[Sequence[Event]]]
 """A session's events after a number."""
 
 SESSION_ID = 6
@@ -119,7 +120,9 @@ class DemoTrader:
         self._own = {
             event.trade.trade_id
             for event in events
-            if event.kind is EventKind.OPENED and event.operation_id.startswith(_KEY)
+            if isinstance(event, TradeEvent)
+            and event.kind is EventKind.OPENED
+            and event.operation_id.startswith(_KEY)
         }
 
     async def _close_old(self) -> None:

@@ -18,16 +18,17 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from vyomo_rt.domain.moment import trading_day
+from tests.kit.events import trade_event
+from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.session import Figures, Session
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
 from vyomo_rt.trading.ledger import CHECKPOINT_EVERY
-from vyomo_rt.wire.messages import trade_event_message
 
 BEGAN_MS = 1_785_200_000_000
 AT_ONCE = 1000
@@ -46,9 +47,7 @@ def history(
             made.append(_closed(waiting.popleft()))
         for trade in made:
             seq += 1
-            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
-            message = trade_event_message(kind, trade, seq)
-            yield TradeEvent(session_id, seq, kind, message, trade, f"operation {seq}", "5f" * 32)
+            yield trade_event(trade, seq, operation_id=f"operation {seq}", request_hash="5f" * 32)
 
 
 def _opened(session_id: int, trade_id: int) -> Trade:
@@ -72,16 +71,22 @@ async def make_store(
     try:
         await store.prepare()
         for id_ in range(1, sessions + 1):
-            session = Session(id_, "Long", 50_000_00, BEGAN_MS, "5f5f5f5f")
+            session = Session(
+                session_id=id_,
+                name="Long",
+                starting_capital_paise=50_000_00,
+                created_at_ms=BEGAN_MS,
+                epoch="5f5f5f5f",
+            )
             await store.create_session(session, f"operation {id_}", "")
             events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
             checkpoint = None
             with opened(folder, "vyomo") as db:
-                for figures in _write(db, events, Figures(0, trading_day(BEGAN_MS))):
+                for figures in _write(db, events, Figures()):
                     if figures.seq % CHECKPOINT_EVERY == 0:
                         checkpoint = figures
             if checkpoint:
-                await store.save_checkpoint(id_, checkpoint)
+                await store.save_checkpoint(session, checkpoint)
         await store.raise_counter("sessions", sessions)
         await store.raise_counter("trades", sessions * trades)
     finally:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import TIMEOUT_MS, MongoStore, connect
 

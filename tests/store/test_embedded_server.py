@@ -28,7 +28,7 @@ from vyomo_rt.store.mongo import MongoStore, connect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import TradeEvent
     from vyomo_rt.store.mongo import Client
 
     MakeOpening = Callable[..., TradeEvent]
@@ -112,9 +112,9 @@ async def test_databases_do_not_mix(server: EmbeddedServer, opening: MakeOpening
         await each.prepare()
         for seq in range(1, count + 1):
             await each.append(opening(seq))
-            await each.next_id("trades")
+            await each.reserve_ids("trades", 1)
     assert [len(await each.events(6, 0)) for each in (store, simulated)] == [1, 2]
-    assert [await each.next_id("trades") for each in (store, simulated)] == [2, 3]
+    assert [await each.reserve_ids("trades", 1) for each in (store, simulated)] == [2, 3]
     await store.close()
 
 

@@ -23,7 +23,7 @@ from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
 
 if TYPE_CHECKING:
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import TradeEvent
 
     MakeOpening = Callable[..., TradeEvent]
     Write = Callable[[MongoStore, MakeOpening], Awaitable[object]]
@@ -45,13 +45,19 @@ def append(store: MongoStore, opening: MakeOpening) -> Awaitable[object]:
 
 
 def make_session(store: MongoStore, _: MakeOpening) -> Awaitable[object]:
-    return store.create_session(Session(1, "One", 1, 1, "5f5f5f5f"), "operation", "")
+    return store.create_session(
+        Session(
+            session_id=1, name="One", starting_capital_paise=1, created_at_ms=1, epoch="5f5f5f5f"
+        ),
+        "operation",
+        "",
+    )
 
 
 WRITES: dict[str, Write] = {
     "an event": append,
     "a session": make_session,
-    "a number": lambda store, _: store.next_id("trades"),
+    "a number": lambda store, _: store.reserve_ids("trades", 1),
     "a counter": lambda store, _: store.raise_counter("trades", 5),
     "prices": lambda store, _: store.save_prices([]),
     "a copy": lambda store, opening: store.save_trade(opening(1).trade, 1),

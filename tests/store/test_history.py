@@ -14,9 +14,9 @@ from vyomo_rt.store.lanes import Lanes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import Event
 
-    MakeOpening = Callable[..., TradeEvent]
+    MakeOpening = Callable[..., Event]
 
 
 class Log:
@@ -29,7 +29,7 @@ class Log:
         self.go = asyncio.Event()
         self.go.set()
 
-    async def read(self, _session_id: int, after: int, upto: int) -> list[TradeEvent]:
+    async def read(self, _session_id: int, after: int, upto: int) -> list[Event]:
         self.reads += 1
         found = self.stored[after:upto]
         await self.go.wait()

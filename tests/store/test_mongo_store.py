@@ -13,10 +13,12 @@ import pytest
 
 from tests.kit import history
 from tests.kit.machine import cpu_ms
-from vyomo_rt.domain.errors import Conflict, NotFound, NumberTaken, Unavailable
+from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable
+from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import Figures, Session, SessionStatus
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, TradeStatus
+from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
+from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.trade import Exit, ExitReason, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.mongo import BATCH, MongoStore, connect
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import TradeEvent
     from vyomo_rt.store.embedded import EmbeddedServer
     from vyomo_rt.store.mongo import Client
     from vyomo_rt.trading.journal import Journal
@@ -43,13 +45,12 @@ SESSION = Session(
 )
 FIGURES = Figures(
     seq=1000,
-    today=date(2026, 7, 28),
     opened=600,
     closed=400,
     wins=250,
     losses=149,
     realised_paise=-(2**60) - 1,
-    today_paise=2**60 + 1,
+    days={date(2026, 7, 27): -5, date(2026, 7, 28): 2**60 + 1},
 )
 
 
@@ -98,38 +99,28 @@ async def test_a_session_id_or_operation_of_another_session_is_a_conflict(
     assert await store.load_sessions() == [(SESSION, None)]
 
 
-async def test_a_status_is_written_over_the_revision_before_it(store: MongoStore) -> None:
+async def test_a_checkpoint_comes_back_with_the_session_as_of_it(store: MongoStore) -> None:
     await store.create_session(SESSION, "op", "hash")
-    paused = SESSION.with_status(SessionStatus.PAUSED)
-    await store.save_status(paused)
-    await store.save_status(paused)
-    assert await store.load_sessions() == [(paused, None)]
-
-    with pytest.raises(Conflict):
-        await store.save_status(SESSION.with_status(SessionStatus.HALTED))
-    with pytest.raises(Conflict):
-        await store.save_status(replace(paused, revision=3))
-    assert await store.load_sessions() == [(paused, None)]
-
-
-async def test_a_status_needs_its_session(store: MongoStore) -> None:
-    with pytest.raises(NotFound):
-        await store.save_status(SESSION.with_status(SessionStatus.PAUSED))
-
-
-async def test_a_checkpoint_comes_back_and_leaves_the_session_alone(store: MongoStore) -> None:
-    await store.create_session(SESSION, "op", "hash")
-    await store.save_checkpoint(6, replace(FIGURES, seq=0))
-    await store.save_checkpoint(6, FIGURES)
-    await store.save_status(SESSION.with_status(SessionStatus.HALTED))
-    assert await store.load_sessions() == [(SESSION.with_status(SessionStatus.HALTED), FIGURES)]
+    halted = replace(
+        SESSION, name="Other", status=SessionStatus.HALTED, status_reason=ChangeReason.MANUAL
+    )
+    await store.save_checkpoint(SESSION, replace(FIGURES, seq=0))
+    await store.save_checkpoint(halted, FIGURES)
+    assert await store.load_sessions() == [(halted, FIGURES)]
+    assert await store.sessions_among([5, 6, 7]) == [SESSION], "as it was born"
 
 
 async def test_a_checkpoint_beyond_what_a_database_counts_is_left_out(store: MongoStore) -> None:
     await store.create_session(SESSION, "op", "hash")
-    await store.save_checkpoint(6, FIGURES)
-    await store.save_checkpoint(6, replace(FIGURES, seq=2000, realised_paise=BEYOND_INT64))
+    await store.save_checkpoint(SESSION, FIGURES)
+    await store.save_checkpoint(SESSION, replace(FIGURES, seq=2000, realised_paise=BEYOND_INT64))
     assert await store.load_sessions() == [(SESSION, FIGURES)]
+
+
+async def test_a_session_keeps_its_owner(store: MongoStore) -> None:
+    owned = replace(SESSION, owner="asha")
+    await store.create_session(owned, "op", "hash")
+    assert await store.load_sessions() == [(owned, None)]
 
 
 # --- events
@@ -249,7 +240,7 @@ async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpe
     assert await ids(None, 105, 3) == [104, 103, 102]
     assert await ids(TradeStatus.CLOSED, None, 10) == [107, 105, 103, 101]
     assert await ids(TradeStatus.OPEN, 106, 10) == [104, 102]
-    assert [trade.trade_id for trade in await store.open_trades(6)] == [106, 104, 102]
+    assert [t.trade_id async for t in store.open_trades()] == [102, 104, 106, 150]
     assert await store.highest_trade_id() == 150
 
 
@@ -264,7 +255,7 @@ async def test_all_open_trades_are_found_however_many_there_are(
                 for id_ in ids[start : start + 100]
             ]
         )
-    assert sorted(trade.trade_id for trade in await store.open_trades(6)) == [*ids]
+    assert [trade.trade_id async for trade in store.open_trades()] == [*ids]
     assert await store.projected_seqs([*ids, 10**9]) == dict.fromkeys(ids, 1)
 
 
@@ -272,7 +263,7 @@ async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
     assert await store.load_sessions() == []
     assert await store.trade(1) is None
     assert await store.trades(6, None, None, 10) == []
-    assert await store.open_trades(6) == []
+    assert [trade async for trade in store.open_trades()] == []
     assert await store.projected_seqs([]) == {}
     assert await store.highest_trade_id() == 0
     assert await store.load_prices() == []
@@ -298,24 +289,24 @@ async def test_ids_beyond_what_a_database_counts_are_not_found(
 
 
 async def test_a_number_is_never_given_twice(store: MongoStore) -> None:
-    assert [await store.next_id("trades") for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert await store.next_id("sessions") == 1
+    assert [await store.reserve_ids("trades", 1) for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert await store.reserve_ids("sessions", 1) == 1
 
 
 async def test_numbers_asked_for_at_once_differ(embedded_uri: str, open_client: OpenClient) -> None:
     # Not held against every implementation: mongo-java-server counts right, but answers with
     # the living document, in which the next call may have counted on already.
     store = MongoStore(open_client(embedded_uri), f"test_{uuid.uuid4().hex}")
-    given = await asyncio.gather(*(store.next_id("trades") for _ in range(20)))
+    given = await asyncio.gather(*(store.reserve_ids("trades", 1) for _ in range(20)))
     assert sorted(given) == [*range(1, 21)]
     await store.close()
 
 
 async def test_a_raised_counter_goes_on_above(store: MongoStore) -> None:
     await store.raise_counter("trades", 41)
-    assert await store.next_id("trades") == 42
+    assert await store.reserve_ids("trades", 1) == 42
     await store.raise_counter("trades", 7)
-    assert await store.next_id("trades") == 43
+    assert await store.reserve_ids("trades", 1) == 43
 
 
 async def test_saved_prices_come_back_stale(store: MongoStore) -> None:
@@ -339,7 +330,7 @@ async def test_a_store_that_is_away_says_so_in_time() -> None:
     store = MongoStore(connect("mongodb://127.0.0.1:1/"), "vyomo")
     began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
-        await store.next_id("trades")
+        await store.reserve_ids("trades", 1)
     assert type(caught.value) is Unavailable  # nothing was sent: the outcome is known
     assert time.monotonic() - began < 2.5
     assert not store.available
@@ -388,7 +379,8 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
             # and what else a start does
             "indexes": store.prepare,
             "sessions": store.load_sessions,
-            "open trades": lambda: store.open_trades(6),
+            "open trades": lambda: anext(store.open_trades()),
+            "next places": lambda: store.events_among([(6, last + 1), (6, last), (7, 1)]),
         }
 
     async def cost_ms(lookup: Callable[[], Awaitable[object]]) -> float:

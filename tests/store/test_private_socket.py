@@ -28,7 +28,7 @@ from vyomo_rt.store.mongo import MongoStore, connect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import TradeEvent
 
     MakeOpening = Callable[..., TradeEvent]
 

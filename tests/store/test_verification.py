@@ -15,9 +15,9 @@ import pytest
 from tests.kit.history import BEGAN_MS, history
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
-from vyomo_rt.domain.moment import trading_day
-from vyomo_rt.domain.session import Figures, Session
-from vyomo_rt.domain.trade import EventKind
+from vyomo_rt.domain.event import EventKind
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures
 from vyomo_rt.store import documents, verification
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.embedded import EmbeddedServer
@@ -36,18 +36,24 @@ async def seed(store: MongoStore, session_id: int, first_id: int) -> None:
 
     1 opens trade 1, 2 trade 2, 3 trade 3, 4 closes 1, 5 opens 4, 6 closes 2 and so on.
     """
-    session = Session(session_id, "Test", 50_000_00, BEGAN_MS, "5f5f")
+    session = Session(
+        session_id=session_id,
+        name="Test",
+        starting_capital_paise=50_000_00,
+        created_at_ms=BEGAN_MS,
+        epoch="5f5f",
+    )
     await store.create_session(session, f"operation {session_id}", "")
     events = list(history(session_id, 8, open_at_once=2, first_id=first_id))
     await store.database["events"].insert_many([documents.from_event(event) for event in events])
     newest = {event.trade.trade_id: event for event in events}
     copies = [documents.from_copy(event.trade, event.seq) for event in newest.values()]
     await store.database["trades"].insert_many(copies)
-    figures = Figures(0, trading_day(BEGAN_MS))
+    figures = Figures()
     for event in events[:CHECKPOINT_SEQ]:
         closes = event.kind is EventKind.CLOSED
         figures = figures.after_closing(event.trade) if closes else figures.after_opening()
-    await store.save_checkpoint(session_id, figures)
+    await store.save_checkpoint(session, figures)
     await store.raise_counter("sessions", session_id)
     await store.raise_counter("trades", first_id + 7)
 
@@ -219,8 +225,8 @@ CORRUPTIONS: dict[str, tuple[Corrupt, list[str]]] = {
         ["session 6: checkpoint.realisedPaise: stored 7, computed 4000"],
     ),
     "a checkpoint of another day": (
-        change("sessions", 6, checkpoint__today="2020-01-01"),
-        ["session 6: checkpoint.today: stored 2020-01-01, computed 2026-07-28"],
+        change("sessions", 6, checkpoint__days={"2020-01-01": 5}),
+        ["session 6: checkpoint.days.2020-01-01: stored 5, computed 0"],
     ),
     "a checkpoint ahead of the events": (
         change("sessions", 6, checkpoint__atSeq=1000),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.stream.virtual import virtually
-from tests.stream.world import Client, World
+from tests.stream.world import ALL_TYPES, Client, World
 from vyomo_rt.domain.quote import FeedState
 
 SESSION = 6
@@ -43,7 +43,7 @@ def test_an_ack_shows_the_whole_subscription_as_it_is_afterwards() -> None:
                 "sessionId": SESSION,
                 "seq": 3,
                 "epoch": "epoch6",
-                "types": ["pnl_update", "session_update", "trade_closed", "trade_opened"],
+                "types": sorted(ALL_TYPES),
                 "updateInterval": 2500,
                 "symbols": ["A", "B"],
                 "priceInterval": 100,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyomo_rt.domain.trade import EventKind
+from vyomo_rt.domain.event import EventKind
 from vyomo_rt.stream import log as log_module
 from vyomo_rt.stream.log import Passage, SessionLog
 from vyomo_rt.wire.commands import ALL_TYPES

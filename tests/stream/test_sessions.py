@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.stream.virtual import turns, virtually
-from tests.stream.world import Client, World
+from tests.stream.world import EVENT_TYPES, Client, World
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module
@@ -28,7 +28,7 @@ SESSION = 6
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
     """The types of messages, events with their number."""
-    numbered = {"trade_opened", "trade_closed"}
+    numbered = EVENT_TYPES
     return [m["type"] + (f" {m['seq']}" if m["type"] in numbered else "") for m in messages]
 
 
@@ -74,8 +74,9 @@ def test_every_event_is_followed_at_once_by_the_figures_that_contain_it() -> Non
             world.close_trade(SESSION)
             assert kinds(client.take_all()) == ["trade_closed 2", "session_update"]
             world.change_status(SESSION, SessionStatus.PAUSED)
-            [update] = client.take_all()
-            assert update["data"]["status"] == "PAUSED"
+            changed, update = client.take_all()
+            assert kinds([changed]) == ["session_changed 3"]
+            assert changed["data"]["status"] == update["data"]["status"] == "PAUSED"
 
     virtually(story())
 

@@ -15,14 +15,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.kit.events import session_event, trade_event
 from tests.kit.messages import Message, read_events, read_frames
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.errors import Unavailable, VyomoError
+from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.state import Figures, SessionState, state_of
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.hub import Hub, Sources
@@ -31,10 +34,9 @@ from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
-from vyomo_rt.wire.messages import trade_event_message
 
 START_MS = 1_790_000_000_000
-EVENT_TYPES = frozenset(("trade_opened", "trade_closed"))
+EVENT_TYPES = frozenset(("trade_opened", "trade_closed", "session_changed"))
 ALL_TYPES = frozenset(("session_update", "pnl_update")) | EVENT_TYPES
 RETRY_MS = 3000
 
@@ -44,7 +46,7 @@ class Book:
     """A session's true history: every event, and the state after each."""
 
     states: list[SessionState]
-    events: list[TradeEvent] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     @property
     def state(self) -> SessionState:
@@ -115,9 +117,14 @@ class World:
 
     def add_session(self, session_id: int, *, events: int = 0) -> Book:
         """A session, with events that happened before anybody watched."""
-        session = Session(session_id, "Test", 5_000_000, START_MS, f"epoch{session_id}")
-        figures = Figures(seq=0, today=trading_day(START_MS))
-        self.books[session_id] = Book([SessionState(session, figures, {})])
+        session = Session(
+            session_id=session_id,
+            name="Test",
+            starting_capital_paise=5_000_000,
+            created_at_ms=START_MS,
+            epoch=f"epoch{session_id}",
+        )
+        self.books[session_id] = Book([state_of(session, Figures(), trading_day(START_MS))])
         for number in range(events):
             if number % 2:
                 self.close_trade(session_id)
@@ -125,7 +132,7 @@ class World:
                 self.open_trade(session_id, "A")
         return self.books[session_id]
 
-    def open_trade(self, session_id: int, symbol: str = "A") -> TradeEvent:
+    def open_trade(self, session_id: int, symbol: str = "A") -> Event:
         self._trade_ids += 1
         trade = Trade(
             trade_id=self._trade_ids,
@@ -138,25 +145,25 @@ class World:
             target_e4=None,
             opened_at_ms=self.now(),
         )
-        return self._record(EventKind.OPENED, trade)
+        return self._record(trade_event(trade, self.books[session_id].seq + 1))
 
-    def close_trade(self, session_id: int) -> TradeEvent | None:
+    def close_trade(self, session_id: int) -> Event | None:
         """Close the oldest open trade, if there is one."""
         open_trades = self.books[session_id].state.open_trades
         return self._close(min(open_trades.values(), key=_trade_id)) if open_trades else None
 
-    def close_last(self, session_id: int) -> TradeEvent:
+    def close_last(self, session_id: int) -> Event:
         """Close the newest open trade."""
         return self._close(max(self.books[session_id].state.open_trades.values(), key=_trade_id))
 
-    def _close(self, trade: Trade) -> TradeEvent:
+    def _close(self, trade: Trade) -> Event:
         closed = trade.closed(Exit(1_010_000, ExitReason.MANUAL, self.now()))
-        return self._record(EventKind.CLOSED, closed)
+        return self._record(trade_event(closed, self.books[trade.session_id].seq + 1))
 
     def change_status(self, session_id: int, status: SessionStatus) -> None:
         book = self.books[session_id]
-        book.states[-1] = book.state.with_session(book.state.session.with_status(status))
-        self.hub.publish_state(book.state)
+        standing = replace(book.state.session.standing, status=status)
+        self._record(session_event(session_id, book.seq + 1, standing, self.now()))
 
     def tick(self, symbol: str, price: int, *, stale: bool = False) -> None:
         """A price; every tick has an ``asOf`` of its own, later than those before."""
@@ -183,17 +190,14 @@ class World:
 
     # -- the rooms' side ---------------------------------------------------------
 
-    def _record(self, kind: EventKind, trade: Trade) -> TradeEvent:
-        book = self.books[trade.session_id]
-        seq = book.seq + 1
-        message = trade_event_message(kind, trade, seq)
-        event = TradeEvent(trade.session_id, seq, kind, message, trade, str(seq), "")
+    def _record(self, event: Event) -> Event:
+        book = self.books[event.session_id]
         book.events.append(event)
         book.states.append(book.state.after(event))
         self.hub.publish_event(event, book.state)
         return event
 
-    async def _history(self, session_id: int, after: int, upto: int) -> Sequence[TradeEvent]:
+    async def _history(self, session_id: int, after: int, upto: int) -> Sequence[Event]:
         self.pages_read.append((after, upto))
         for _ in range(self.store_delay_turns):
             await asyncio.sleep(0)
@@ -446,7 +450,7 @@ class View:
         match json_["type"]:
             case "ack":
                 self._on_ack(message, json_["result"])
-            case "trade_opened" | "trade_closed":
+            case "trade_opened" | "trade_closed" | "session_changed":
                 self._on_event(message, json_)
             case "session_update":
                 self._on_figures(message, json_)
@@ -543,7 +547,7 @@ class View:
         self._require(json_["seq"] == state.seq, f"the newest event is {state.seq}", message)
         self._require(not self._missing(), f"ahead of the events from {self.position} on", message)
         figures = messages.session_data(
-            state, state.unrealized_paise(self._world.quotes.get), self._world.now()
+            state, state.unrealised_paise(self._world.quotes.get), self._world.now()
         )
         self._require(data == json.loads(messages.encode(figures)), "wrong figures", message)
         wanted = self.recovered if self.snapshot_pending else None
@@ -611,7 +615,7 @@ class View:
         world, wrong, state = self._world, self._client.wrong, self._book.state
         if missing := self._missing():
             wrong(f"events {[event.seq for event in missing]} have not arrived")
-        unrealized = state.unrealized_paise(world.quotes.get) / 100
+        unrealized = state.unrealised_paise(world.quotes.get) / 100
         if "session_update" in self.types and (
             self.figures is None or self.figures["unrealizedPnL"] != unrealized
         ):
@@ -635,7 +639,7 @@ class View:
         assert self.session_id is not None
         return self._world.books[self.session_id]
 
-    def _missing(self) -> list[TradeEvent]:
+    def _missing(self) -> list[Event]:
         """The events that the client should have by now."""
         return [e for e in self._book.events[self.position :] if e.kind in self.types]
 

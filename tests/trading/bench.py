@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
-from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import Figures, Session, SessionState
-from vyomo_rt.domain.trade import Trade, TradeEvent
+from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.state import Figures, SessionState, state_of
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store.mongo import MongoStore
 from vyomo_rt.trading.desk import Desk, Operation
 from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
@@ -38,18 +40,15 @@ class FaultyStore(MongoStore):
         self.journal: list[str] = []
         """What was stored, and what the desk announced, as it happened."""
         self.read_after: list[int] = []
-        self.before_append: Callable[[TradeEvent], None] = lambda _: None
+        self.before_append: Callable[[Event], None] = lambda _: None
 
-    async def append(self, event: TradeEvent) -> None:
+    async def append(self, event: Event) -> None:
         async def write() -> None:
             self.before_append(event)
             await super(FaultyStore, self).append(event)
             self.journal.append(f"stored {event.session_id}-{event.seq}")
 
         await self._lossy(write)
-
-    async def save_status(self, session: Session) -> None:
-        await self._lossy(lambda: super(FaultyStore, self).save_status(session))
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         await self._lossy(
@@ -61,9 +60,11 @@ class FaultyStore(MongoStore):
             raise Unavailable("no copies now")
         await super().save_trade(trade, seq)
 
-    async def events(
-        self, session_id: int, after: int, upto: int | None = None
-    ) -> list[TradeEvent]:
+    async def events_among(self, places: Sequence[tuple[int, int]]) -> list[Event]:
+        self.read_after += [seq - 1 for _, seq in places]
+        return await super().events_among(places)
+
+    async def events(self, session_id: int, after: int, upto: int | None = None) -> list[Event]:
         self.read_after.append(after)
         return await super().events(session_id, after, upto)
 
@@ -85,7 +86,7 @@ class Bench:
         self.store = store
         self.now_ms = BEGIN_MS
         self.quotes: dict[str, Quote] = {}
-        self.announced: list[TradeEvent] = []
+        self.announced: list[Event] = []
         self.states: list[SessionState] = []
         self.desk = self._make_desk()
 
@@ -100,7 +101,7 @@ class Bench:
             announce_state=self.states.append,
         )
 
-    def _announce(self, event: TradeEvent, state: SessionState) -> None:
+    def _announce(self, event: Event, state: SessionState) -> None:
         assert state.seq == event.seq
         self.store.journal.append(f"announced {event.session_id}-{event.seq}")
         self.announced.append(event)
@@ -160,9 +161,9 @@ class Bench:
             while self.seq(session_id) < seq:  # noqa: ASYNC110 - only the state tells
                 await asyncio.sleep(0.005)
 
-    async def history(self, session_id: int) -> list[TradeEvent]:
+    async def history(self, session_id: int) -> list[Event]:
         """All stored events of a session."""
-        events: list[TradeEvent] = []
+        events: list[Event] = []
         while page := await MongoStore.events(self.store, session_id, len(events)):
             events += page
         return events
@@ -176,15 +177,16 @@ class Bench:
             assert told == events
         state = self.desk.state(session_id)
         assert state == folded(state, events)
-        trades = {event.trade.trade_id: event.trade for event in events}
+        trades = {e.trade.trade_id: e.trade for e in events if isinstance(e, TradeEvent)}
         listed = await self.desk.trades(session_id, None, None, len(trades) + 1)
         assert {trade.trade_id: trade for trade in listed} == trades
 
 
-def folded(state: SessionState, events: list[TradeEvent]) -> SessionState:
+def folded(state: SessionState, events: list[Event]) -> SessionState:
     """What a session's events make of it by themselves, as of the day of ``state``."""
     session = state.session
-    fresh = SessionState(session, Figures(0, trading_day(session.created_at_ms)), {})
+    born = replace(session, name=f"Session {session.session_id}", status=SessionStatus.ACTIVE)
+    fresh = state_of(replace(born, status_reason=None), Figures(), state.today)
     for event in events:
         fresh = fresh.after(event)
-    return fresh.on_day(state.figures.today)
+    return fresh

@@ -18,6 +18,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "_FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(ledger, "_LAST_RETRY_S", 0.05)
     monkeypatch.setattr(desk, "_SETTLE_SESSION_S", 0.02)
+    monkeypatch.setattr(desk, "_LOAD_PATIENCE_S", 0)
 
 
 @pytest.fixture

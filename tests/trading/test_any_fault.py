@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from tests.kit.waiting import until
 from tests.trading.bench import Bench, FaultyStore
 from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable, VyomoError
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.store import embedded, mongo
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.verification import verify
@@ -82,7 +83,7 @@ class Play:
     exits: dict[int, Exit] = field(default_factory=dict)
     """What a price has triggered, of trades that nobody had tried to close before."""
     closing: set[int] = field(default_factory=set)
-    told: list[TradeEvent] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
     sessions: list[int] = field(default_factory=list)
     up: bool = True
 
@@ -147,7 +148,9 @@ class Play:
 
     async def change_status(self, number: int, status: str) -> None:
         with suppress(Unavailable):
-            await self.bench.desk.change_status(self.sessions[number], SessionStatus(status))
+            await self.bench.desk.change_session(
+                self.sessions[number], status=SessionStatus(status)
+            )
 
     async def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -162,7 +165,7 @@ class Play:
         """The store fails with the next event on its way."""
         loop = asyncio.get_running_loop()
 
-        def fail(_: TradeEvent) -> None:
+        def fail(_: Event) -> None:
             self.bench.store.before_append = lambda _: None
             if fault == "freeze":
                 self._signal(signal.SIGSTOP)  # the insert waits in its socket
@@ -234,7 +237,9 @@ class Play:
             for session_id in self.sessions:
                 while True:
                     with suppress(VyomoError):
-                        await self.bench.desk.change_status(session_id, SessionStatus.ACTIVE)
+                        await self.bench.desk.change_session(
+                            session_id, status=SessionStatus.ACTIVE
+                        )
                         break
                     await asyncio.sleep(0.02)
             for request in self.requests:
@@ -264,15 +269,16 @@ class Play:
         stored = {(e.session_id, e.seq): e for events in histories.values() for e in events}
         for event in self.told + bench.announced:  # also its message: a replay is the same bytes
             assert stored[event.session_id, event.seq] == event, "told, so it is stored"
-        by_operation: dict[str, TradeEvent] = {e.operation_id: e for e in stored.values()}
-        assert len(by_operation) == len(stored)
+        assert len({event.operation_id for event in stored.values()}) == len(stored)
+        trades = [event for event in stored.values() if isinstance(event, TradeEvent)]
+        by_operation = {event.operation_id: event for event in trades}
         for request in self.requests:
             self._check_request(request, by_operation.pop(request.key, None))
         for event in by_operation.values():
             assert event.trade.exit is not None
             assert event.trade.exit.reason is not ExitReason.MANUAL, "nobody asked for it"
 
-        exits = {event.trade.trade_id: event.trade.exit for event in stored.values()}
+        exits = {event.trade.trade_id: event.trade.exit for event in trades}
         for trade_id in self.exits.keys() & exits.keys():  # an opening may come to nothing
             assert exits[trade_id] == self.exits[trade_id], "the first price, and its time"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.events import trade_event
 from tests.trading.bench import BEGIN_MS, ROLL_OVER_MS, Bench
 from vyomo_rt.domain.errors import (
     BadRequest,
@@ -19,21 +20,13 @@ from vyomo_rt.domain.errors import (
     NumberTaken,
     Unavailable,
 )
+from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.trade import (
-    AlreadyClosed,
-    EventKind,
-    Exit,
-    ExitReason,
-    Trade,
-    TradeEvent,
-    TradeStatus,
-)
+from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.trading.desk import Operation
 from vyomo_rt.trading.ledger import Ledger
-from vyomo_rt.wire.messages import trade_event_message
 
 ONCE_MORE = Operation("key", "h")
 
@@ -267,7 +260,7 @@ async def test_exits_go_on_in_a_session_that_opens_nothing(
     session_id = await bench.new_session()
     await bench.open(session_id, stop_e4=95_0000)
     by_hand = await bench.open(session_id)
-    await bench.desk.change_status(session_id, status)
+    await bench.desk.change_session(session_id, status=status)
     with pytest.raises(Conflict, match=f"is {status}"):
         await bench.open(session_id)
     bench.tick(94_0000)
@@ -307,7 +300,7 @@ async def test_a_key_is_looked_up_before_anything_else_is_checked(bench: Bench) 
     session_id = await bench.new_session()
     trade = await bench.open(session_id, key="key")
     closed = await bench.close(trade.trade_id)
-    await bench.desk.change_status(session_id, SessionStatus.STOPPED)
+    await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
     assert await bench.desk.open_trade(session_id, ONCE_MORE, never) == (closed, True)
 
 
@@ -381,8 +374,8 @@ async def test_a_request_that_was_refused_may_be_sent_again(bench: Bench) -> Non
 async def test_a_status_is_announced_and_stays_over_a_restart(bench: Bench) -> None:
     session_id = await bench.new_session()
     for status in (SessionStatus.PAUSED, SessionStatus.ACTIVE, SessionStatus.HALTED):
-        state = await bench.desk.change_status(session_id, status)
-        assert bench.states[-1] == state
+        state = await bench.desk.change_session(session_id, status=status)
+        assert bench.announced[-1].seq == state.seq
         assert state.session.status is status
     await bench.restart()
     assert bench.desk.state(session_id) == state
@@ -390,20 +383,20 @@ async def test_a_status_is_announced_and_stays_over_a_restart(bench: Bench) -> N
 
 async def test_the_present_status_once_more_changes_nothing(bench: Bench) -> None:
     session_id = await bench.new_session()
-    state = await bench.desk.change_status(session_id, SessionStatus.ACTIVE)
-    assert (bench.states, state.session.revision) == ([], 0)
+    state = await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
+    assert (bench.announced, state.seq) == ([], 0)
 
 
 async def test_a_session_is_stopped_for_good_and_only_without_open_trades(bench: Bench) -> None:
     session_id = await bench.new_session()
     trade = await bench.open(session_id)
     with pytest.raises(Conflict, match="1 open trades"):
-        await bench.desk.change_status(session_id, SessionStatus.STOPPED)
+        await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
     await bench.close(trade.trade_id)
-    await bench.desk.change_status(session_id, SessionStatus.STOPPED)
+    await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
     for status in (SessionStatus.ACTIVE, SessionStatus.PAUSED):
         with pytest.raises(Conflict, match="final"):
-            await bench.desk.change_status(session_id, status)
+            await bench.desk.change_session(session_id, status=status)
     with pytest.raises(Conflict, match="STOPPED"):
         await bench.open(session_id)
 
@@ -412,14 +405,14 @@ async def test_a_due_exit_comes_before_the_stop(bench: Bench) -> None:
     session_id = await bench.new_session()
     await bench.open(session_id, stop_e4=95_0000)
     bench.tick(94_0000)
-    state = await bench.desk.change_status(session_id, SessionStatus.STOPPED)
+    state = await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
     assert (state.session.status, state.figures.closed) == (SessionStatus.STOPPED, 1)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda bench: bench.desk.change_status(77, SessionStatus.PAUSED),
+        lambda bench: bench.desk.change_session(77, status=SessionStatus.PAUSED),
         lambda bench: bench.desk.trades(77, None, None, 10),
         lambda bench: bench.desk.trade(77),
     ],
@@ -443,17 +436,17 @@ async def test_the_day_rolls_over_while_running(bench: Bench) -> None:
     await bench.close(first.trade_id, 101_0000)
     await bench.desk.roll_over()
     assert bench.states == []
-    assert bench.desk.state(session_id).figures.today_paise == 10_00
+    assert bench.desk.state(session_id).today_paise == 10_00
 
     bench.now_ms = ROLL_OVER_MS
     await bench.desk.roll_over()
     await bench.desk.roll_over()
     assert [state.session.session_id for state in bench.states] == [session_id, idle]
-    figures = bench.desk.state(session_id).figures
-    assert (figures.today_paise, figures.realised_paise) == (0, 10_00)
+    state = bench.desk.state(session_id)
+    assert (state.today_paise, state.figures.realised_paise) == (0, 10_00)
     await bench.close(second.trade_id, 98_0000)
-    figures = bench.desk.state(session_id).figures
-    assert (figures.today_paise, figures.realised_paise) == (-20_00, -10_00)
+    state = bench.desk.state(session_id)
+    assert (state.today_paise, state.figures.realised_paise) == (-20_00, -10_00)
     await bench.assert_sound(session_id)
 
 
@@ -467,7 +460,7 @@ async def test_a_close_after_the_roll_over_but_before_the_beat_counts_for_the_ne
     bench.now_ms = ROLL_OVER_MS
     await bench.close(second.trade_id, 102_0000)
     await bench.desk.roll_over()
-    assert bench.desk.state(session_id).figures.today_paise == 20_00
+    assert bench.desk.state(session_id).today_paise == 20_00
 
 
 async def test_a_clock_that_goes_back_does_not_bring_yesterday_back(bench: Bench) -> None:
@@ -479,8 +472,8 @@ async def test_a_clock_that_goes_back_does_not_bring_yesterday_back(bench: Bench
     bench.now_ms = ROLL_OVER_MS - 1
     await bench.desk.roll_over()
     await bench.close(trades[1].trade_id, 102_0000)
-    figures = bench.desk.state(session_id).figures
-    assert (figures.today_paise, figures.realised_paise) == (10_00, 30_00)
+    state = bench.desk.state(session_id)
+    assert (state.today_paise, state.figures.realised_paise) == (10_00, 30_00)
 
 
 async def test_a_session_whose_roll_over_fails_is_tried_again_and_holds_up_no_other(
@@ -499,11 +492,11 @@ async def test_a_session_whose_roll_over_fails_is_tried_again_and_holds_up_no_ot
     bench.now_ms = ROLL_OVER_MS
     today = trading_day(ROLL_OVER_MS)
     await bench.desk.roll_over()
-    assert bench.desk.state(other).figures.today == today
-    assert bench.desk.state(failing).figures.today < today
+    assert bench.desk.state(other).today == today
+    assert bench.desk.state(failing).today < today
     broken = False
     await bench.desk.roll_over()
-    assert bench.desk.state(failing).figures.today == today
+    assert bench.desk.state(failing).today == today
 
 
 async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
@@ -514,7 +507,7 @@ async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
     assert bench.states == []
     trade = await bench.open(session_id)
     await bench.close(trade.trade_id)
-    assert bench.desk.state(session_id).figures.today_paise == 10_00
+    assert bench.desk.state(session_id).today_paise == 10_00
 
 
 async def test_a_price_that_reaches_the_stop_while_the_opening_is_stored_closes_the_trade(
@@ -545,13 +538,13 @@ async def test_commands_behind_one_that_found_the_store_away_do_not_each_wait_fo
     session_id = await bench.new_session()
     waited = 0
 
-    async def hang(_counter: str) -> int:
+    async def hang(_counter: str, _count: int) -> int:
         nonlocal waited
         waited += 1
         await asyncio.sleep(0.05)
         raise Unavailable("away")
 
-    monkeypatch.setattr(bench.store, "next_id", hang)
+    monkeypatch.setattr(bench.store, "reserve_ids", hang)
     results = await asyncio.gather(
         *(bench.open(session_id) for _ in range(10)), return_exceptions=True
     )
@@ -562,11 +555,9 @@ async def test_commands_behind_one_that_found_the_store_away_do_not_each_wait_fo
 async def test_an_event_that_landed_late_from_an_earlier_life_is_taken_over(bench: Bench) -> None:
     """It holds the next number; the journal is the truth, and the session goes on behind it."""
     session_id = await bench.new_session()
-    await bench.open(session_id)
-    [first] = await bench.store.events(session_id, 0)
-    trade = replace(first.trade, trade_id=first.trade.trade_id + 1000)
-    message = trade_event_message(EventKind.OPENED, trade, 2)
-    late = replace(first, seq=2, trade=trade, message=message, operation_id="late")
+    opened = await bench.open(session_id)
+    trade = replace(opened, trade_id=opened.trade_id + 1000)
+    late = trade_event(trade, 2, operation_id="late")
     await bench.store.append(late)
     with pytest.raises(NumberTaken):
         await bench.open(session_id)

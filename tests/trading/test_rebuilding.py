@@ -10,10 +10,12 @@ from pymongo import WriteConcern
 
 from tests.trading.bench import BEGIN_MS, ROLL_OVER_MS, Bench
 from vyomo_rt.domain.errors import Conflict
+from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.session import SessionState, SessionStatus
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent, TradeStatus
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.mongo import MongoStore
 from vyomo_rt.trading import ledger
@@ -25,7 +27,9 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
     for _ in range(steps):
         bench.now_ms += 600_000
         await bench.desk.roll_over()
-        await bench.desk.change_status(session_id, SessionStatus.ACTIVE)  # due exits come first
+        await bench.desk.change_session(
+            session_id, status=SessionStatus.ACTIVE
+        )  # due exits come first
         open_trades = list(bench.desk.state(session_id).open_trades)
         if len(open_trades) > 3 or (open_trades and chance.random() < 0.4):
             await bench.close(chance.choice(open_trades), chance.randrange(80_0000, 120_0000))
@@ -34,7 +38,7 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
             stop_e4 = entry_e4 - side.sign * chance.randrange(5000, 5_0000)
             await bench.open(session_id, entry_e4, side=side, stop_e4=stop_e4)
         bench.tick(chance.randrange(99_0000, 101_0000))
-    await bench.desk.change_status(session_id, SessionStatus.ACTIVE)
+    await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
 
 
 @pytest.mark.parametrize("checkpoint_every", [7, 1000])
@@ -47,9 +51,9 @@ async def test_a_restart_changes_nothing(
     for seed, session_id in enumerate(sessions[:2]):
         await trade_at_random(bench, session_id, steps=30, seed=seed)  # midnight in the first
         await bench.assert_sound(session_id)
-    await bench.desk.change_status(sessions[0], SessionStatus.HALTED)
+    await bench.desk.change_session(sessions[0], status=SessionStatus.HALTED)
     before = bench.desk.states()
-    assert any(state.figures.today_paise for state in before)
+    assert any(state.today_paise for state in before)
     assert any(state.open_trades for state in before)
     checkpoints = [checkpoint for _, checkpoint in await bench.store.load_sessions()]
     assert (checkpoints[0] is not None) == (checkpoint_every == 7)
@@ -67,9 +71,9 @@ async def test_a_restart_on_a_later_day_begins_the_day(bench: Bench) -> None:
     await bench.close((await bench.open(session_id)).trade_id)
     bench.now_ms = ROLL_OVER_MS
     await bench.restart()
-    figures = bench.desk.state(session_id).figures
-    assert (figures.today, figures.today_paise) == (trading_day(ROLL_OVER_MS), 0)
-    assert figures.realised_paise == 10_00
+    state = bench.desk.state(session_id)
+    assert (state.today, state.today_paise) == (trading_day(ROLL_OVER_MS), 0)
+    assert state.figures.realised_paise == 10_00
 
 
 async def test_after_a_restart_prices_still_close_what_was_open(bench: Bench) -> None:
@@ -107,7 +111,17 @@ def long_history(session_id: int, count: int) -> list[TradeEvent]:
             trade = open_trades.pop(seq % len(open_trades)).closed(exit_)
             kind = EventKind.CLOSED
         message = f'{{"type":"{kind}","seq":{seq}}}'
-        events.append(TradeEvent(session_id, seq, kind, message, trade, f"op {seq}", ""))
+        events.append(
+            TradeEvent(
+                session_id=session_id,
+                seq=seq,
+                kind=kind,
+                message=message,
+                trade=trade,
+                operation_id=f"op {seq}",
+                request_hash="",
+            )
+        )
     return events
 
 
@@ -144,7 +158,7 @@ async def test_a_long_history_is_read_from_its_checkpoint_on(bench: Bench, behin
     await seed_history(bench.store, events)
     start = bench.desk.state(session_id)
     if behind:
-        await bench.store.save_checkpoint(session_id, fold(start, events[:1000]).figures)
+        await bench.store.save_checkpoint(start.session, fold(start, events[:1000]).figures)
 
     bench.now_ms = ROLL_OVER_MS + 3_000_000
     bench.store.read_after.clear()

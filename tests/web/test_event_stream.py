@@ -15,7 +15,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import WITHIN_S, EventStream, event_stream, web_socket
 from vyomo_rt.domain.errors import Unavailable
-from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.domain.event import Event
 from vyomo_rt.store.mongo import MongoStore
 
 
@@ -292,7 +292,7 @@ async def test_a_store_that_is_away_is_told_in_the_stream_and_costs_only_the_rep
     away = False
     events = MongoStore.events
 
-    async def events_or_not(self: MongoStore, *range_: int) -> Sequence[TradeEvent]:
+    async def events_or_not(self: MongoStore, *range_: int) -> Sequence[Event]:
         if away:
             raise Unavailable("the store is away")
         return await events(self, *range_)

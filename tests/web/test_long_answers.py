@@ -18,9 +18,10 @@ from tests.kit.history import make_store
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.trade import EventKind, Trade, TradeEvent
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.web.long_answers import LongAnswers
 
 READERS = 40
@@ -29,20 +30,28 @@ EVENTS = 2 * TRADES - 10
 """Ten of the trades are still open."""
 NOW_MS = 1_785_200_000_000
 
-ReadEvents = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+ReadEvents = Callable[[int, int, int], Awaitable[Sequence[Event]]]
 Quotes = Callable[[], Sequence[Quote]]
 
 
 def event(seq: int) -> TradeEvent:
     trade = Trade(seq, 6, "NIFTY", Side.BUY, 1, 100_0000, None, None, NOW_MS)
-    return TradeEvent(6, seq, EventKind.OPENED, f'{{"seq":{seq}}}', trade, f"op {seq}", "")
+    return TradeEvent(
+        session_id=6,
+        seq=seq,
+        kind=EventKind.OPENED,
+        message=f'{{"seq":{seq}}}',
+        trade=trade,
+        operation_id=f"op {seq}",
+        request_hash="",
+    )
 
 
-async def read(_session_id: int, after: int, upto: int) -> list[TradeEvent]:
+async def read(_session_id: int, after: int, upto: int) -> list[Event]:
     return [event(seq) for seq in range(after + 1, min(after + 200, upto) + 1)]
 
 
-async def read_once(session_id: int, after: int, upto: int) -> list[TradeEvent]:
+async def read_once(session_id: int, after: int, upto: int) -> list[Event]:
     if after:
         raise Unavailable("the database does not answer")
     return await read(session_id, after, upto)

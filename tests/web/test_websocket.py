@@ -26,7 +26,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import WITHIN_S, event_stream, watching, web_socket
 from tests.kit.waiting import until
-from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.domain.event import Event
 from vyomo_rt.store.mongo import MongoStore
 from vyomo_rt.stream.audience import Audience
 from vyomo_rt.stream.sessions import SessionTopic
@@ -258,7 +258,7 @@ async def test_commands_behind_one_that_waits_for_the_store_stay_in_their_socket
     events, answered = MongoStore.events, asyncio.Event()
     answered.set()
 
-    async def events_late(self: MongoStore, *range_: int) -> Sequence[TradeEvent]:
+    async def events_late(self: MongoStore, *range_: int) -> Sequence[Event]:
         await answered.wait()
         return await events(self, *range_)
 

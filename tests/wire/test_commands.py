@@ -201,11 +201,11 @@ def test_a_type_that_is_no_string_is_refused(kind: object) -> None:
     assert refusal({"type": kind}).startswith("type: ")
 
 
-def test_the_types_of_a_session_stream_are_its_four_messages() -> None:
+def test_the_types_of_a_session_stream_are_its_five_messages() -> None:
     made = session(types=sorted(ALL_TYPES))
     assert made.types is not None
     assert frozenset(made.types) == ALL_TYPES
-    assert len(ALL_TYPES) == 4
+    assert len(ALL_TYPES) == 5
 
 
 # --- JSON

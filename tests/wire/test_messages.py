@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec import Struct
 
+from tests.kit.events import trade_event
 from tests.kit.messages import read_chunks
 from vyomo_rt.domain.errors import (
     BadJson,
@@ -27,8 +29,9 @@ from vyomo_rt.domain.errors import (
 from vyomo_rt.domain.moment import iso, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.domain.session import Figures, Session, SessionState
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures, state_of
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.wire import messages, rest
 from vyomo_rt.wire.frame import Frame, with_stamps
 
@@ -37,9 +40,12 @@ NOW = "2026-11-22T10:00:00.123Z"
 TRADE = Trade(2, 6, "BANKNIFTY", Side.BUY, 50, 195_2500, 190_0000, None, NOW_MS)
 CLOSED = TRADE.closed(Exit(196_3000, ExitReason.TARGET, NOW_MS + 1000))
 QUOTE = Quote("BANKNIFTY", 196_3000, NOW_MS - 1500, "sim", stale=False)
-SESSION = Session(6, "Six", 50_000_00, NOW_MS, "k3vq")
-FIGURES = Figures(3, trading_day(NOW_MS), 2, 1, 1, 0, 1_245_75, 1_245_75)
-STATE = SessionState(SESSION, FIGURES, {2: TRADE})
+SESSION = Session(
+    session_id=6, name="Six", starting_capital_paise=50_000_00, created_at_ms=NOW_MS, epoch="k3vq"
+)
+TODAY = trading_day(NOW_MS)
+FIGURES = Figures(3, 2, 1, 1, 0, 1_245_75, {TODAY: 1_245_75})
+STATE = state_of(SESSION, FIGURES, TODAY, [TRADE])
 
 
 def parsed(frame: Frame) -> dict[str, Any]:
@@ -58,9 +64,8 @@ def head(frame: Frame) -> list[str]:
     return block.decode().split("\ndata: ")[0].split("\n")
 
 
-def event(kind: EventKind, trade: Trade, seq: int) -> Frame:
-    text = messages.trade_event_message(kind, trade, seq)
-    return messages.trade_event(TradeEvent(6, seq, kind, text, trade, "op", ""), "k3vq")
+def event(trade: Trade, seq: int) -> Frame:
+    return messages.numbered_event(trade_event(trade, seq), "k3vq")
 
 
 def test_price_update() -> None:
@@ -80,7 +85,7 @@ def test_price_update() -> None:
 
 
 def test_trade_opened() -> None:
-    frame = event(EventKind.OPENED, TRADE, 3)
+    frame = event(TRADE, 3)
     assert parsed(frame) == {
         "type": "trade_opened",
         "data": {
@@ -101,7 +106,7 @@ def test_trade_opened() -> None:
 
 
 def test_trade_closed() -> None:
-    frame = event(EventKind.CLOSED, CLOSED, 4)
+    frame = event(CLOSED, 4)
     assert parsed(frame) == {
         "type": "trade_closed",
         "data": {
@@ -136,6 +141,7 @@ def test_session_update(recovered: bool | None) -> None:
             "totalTrades": 2,
             "winRate": 100,
             "status": "ACTIVE",
+            "statusReason": None,
             "timestamp": NOW,
             "winningTrades": 1,
             "losingTrades": 0,
@@ -148,7 +154,7 @@ def test_session_update(recovered: bool | None) -> None:
 
 
 def test_the_first_session_update_has_seq_0() -> None:
-    state = SessionState(SESSION, Figures(0, FIGURES.today), {})
+    state = state_of(SESSION, Figures(), TODAY)
     message = parsed(messages.session_update(state, 0, NOW_MS))
     assert message["seq"] == 0
     assert (message["data"]["winRate"], message["data"]["unrealizedPnL"]) == (0, 0)
@@ -291,8 +297,8 @@ def decoded(document: Struct) -> dict[str, Any]:
 
 
 def test_a_trade_is_the_union_of_its_two_events() -> None:
-    opened = parsed(event(EventKind.OPENED, CLOSED, 3))["data"]
-    closed = parsed(event(EventKind.CLOSED, CLOSED, 4))["data"]
+    opened = parsed(event(replace(CLOSED, exit=None), 3))["data"]
+    closed = parsed(event(CLOSED, 4))["data"]
     document = decoded(rest.trade_document(CLOSED))
     times = {"openedAt": NOW, "closedAt": "2026-11-22T10:00:01.123Z"}
     assert document == opened | closed | times
@@ -314,8 +320,7 @@ def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
 
 
 def test_events_over_rest_are_the_stored_texts() -> None:
-    text = messages.trade_event_message(EventKind.OPENED, TRADE, 3)
-    stored = TradeEvent(6, 3, EventKind.OPENED, text, TRADE, "op", "")
+    stored = trade_event(TRADE, 3)
     head, tail = rest.around_events(3, "k3vq")
     encoded = (head + rest.events_text([stored]) + tail).decode()
-    assert encoded == f'{{"events":[{text}],"seq":3,"epoch":"k3vq"}}'
+    assert encoded == f'{{"events":[{stored.message}],"seq":3,"epoch":"k3vq"}}'

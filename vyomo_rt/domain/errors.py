@@ -93,6 +93,12 @@ class Failed(VyomoError):
     code = "internal"
 
 
+class NewerData(VyomoError):
+    """What is stored was written by a later version of this program."""
+
+    code = "internal"
+
+
 class NumberTaken(VyomoError):
     """An event number is held by a record that this server did not write."""
 

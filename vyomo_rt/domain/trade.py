@@ -1,4 +1,4 @@
-"""A trade, and the two numbered events of its life."""
+"""A trade: its terms, its exit rules, and how it ended."""
 
 from __future__ import annotations
 
@@ -22,13 +22,6 @@ class ExitReason(StrEnum):
     MANUAL = "MANUAL"
     SQUARE_OFF = "SQUARE_OFF"
     RISK = "RISK"
-
-
-class EventKind(StrEnum):
-    """The message types of trade events, as clients name them."""
-
-    OPENED = "trade_opened"
-    CLOSED = "trade_closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +98,3 @@ def check_levels(
         raise BadRequest(f"{low} must be below entryPrice for a {side} trade")
     if above is not None and above <= entry_price_e4:
         raise BadRequest(f"{high} must be above entryPrice for a {side} trade")
-
-
-@dataclass(frozen=True, slots=True)
-class TradeEvent:
-    """What happened to a trade: number ``seq`` of its session's history.
-
-    ``message`` is the exact JSON text that clients get, made once, before the
-    save; ``trade`` is the whole trade after the event. ``operation_id`` (the
-    client's ``Idempotency-Key`` or a fresh UUID) and ``request_hash`` let a
-    repeated request find what it made.
-    """
-
-    session_id: int
-    seq: int
-    kind: EventKind
-    message: str
-    trade: Trade
-    operation_id: str
-    request_hash: str
-
-    @property
-    def at_ms(self) -> int:
-        """When the trade was opened or closed."""
-        return self.trade.exit.at_ms if self.trade.exit else self.trade.opened_at_ms

@@ -9,11 +9,14 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from vyomo_rt.domain.errors import NewerData
+from vyomo_rt.domain.event import SHAPE, Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import to_datetime, to_ms
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import Figures, Session, SessionStatus
-from vyomo_rt.domain.trade import EventKind, Exit, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus, Standing
+from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +29,8 @@ def event_id(session_id: int, seq: int) -> str:
     return f"{session_id}-{seq}"
 
 
-def from_event(event: TradeEvent) -> Document:
-    return {
+def from_event(event: Event) -> Document:
+    document: Document = {
         "_id": event_id(event.session_id, event.seq),
         "sessionId": event.session_id,
         "seq": event.seq,
@@ -35,19 +38,66 @@ def from_event(event: TradeEvent) -> Document:
         "opId": event.operation_id,
         "requestHash": event.request_hash,
         "message": event.message,
-        "trade": from_trade(event.trade),
+    }
+    if event.shape > 1:
+        document |= {"shape": event.shape, "term": event.term}
+    if isinstance(event, SessionEvent):
+        return document | {"session": _from_change(event)}
+    assert isinstance(event, TradeEvent)
+    return document | {"trade": from_trade(event.trade)}
+
+
+def to_event(document: Mapping[str, Any]) -> Event:
+    """Raises NewerData for an event of a later version of this program."""
+    shape = document.get("shape", 1)
+    if shape > SHAPE:
+        raise NewerData(
+            f"event {document['_id']} was written by a newer vyomo-rt (shape {shape}, and this "
+            f"one reads up to {SHAPE}): update this server"
+        )
+    numbered = {
+        "session_id": document["sessionId"],
+        "seq": document["seq"],
+        "kind": EventKind(document["kind"]),
+        "message": document["message"],
+        "operation_id": document["opId"],
+        "request_hash": document["requestHash"],
+        "term": document.get("term", 0),
+        "shape": shape,
+    }
+    if numbered["kind"] is EventKind.SESSION_CHANGED:
+        change = document["session"]
+        return SessionEvent(
+            **numbered,
+            standing=_to_standing(change),
+            reason=ChangeReason(change["reason"]),
+            changed_at_ms=to_ms(change["changedAt"]),
+        )
+    return TradeEvent(**numbered, trade=to_trade(document["trade"]))
+
+
+def _from_change(event: SessionEvent) -> Document:
+    return _from_standing(event.standing) | {
+        "reason": event.reason.value,
+        "changedAt": to_datetime(event.changed_at_ms),
     }
 
 
-def to_event(document: Mapping[str, Any]) -> TradeEvent:
-    return TradeEvent(
-        session_id=document["sessionId"],
-        seq=document["seq"],
-        kind=EventKind(document["kind"]),
-        message=document["message"],
-        trade=to_trade(document["trade"]),
-        operation_id=document["opId"],
-        request_hash=document["requestHash"],
+def _from_standing(standing: Standing) -> Document:
+    reason = standing.status_reason
+    return {
+        "name": standing.name,
+        "status": standing.status.value,
+        "statusReason": None if reason is None else reason.value,
+    }
+
+
+def _to_standing(document: Mapping[str, Any]) -> Standing:
+    reason = document["statusReason"]
+    return Standing(
+        name=document["name"],
+        status=SessionStatus(document["status"]),
+        status_reason=None if reason is None else ChangeReason(reason),
     )
 
 
@@ -102,55 +152,66 @@ def from_copy(trade: Trade, seq: int) -> Document:
 
 
 def from_session(session: Session, operation_id: str, request_hash: str) -> Document:
-    return {
+    """A session's birth; what becomes of it afterwards is in its events."""
+    document: Document = {
         "_id": session.session_id,
         "name": session.name,
         "startingCapitalPaise": session.starting_capital_paise,
         "createdAt": to_datetime(session.created_at_ms),
         "epoch": session.epoch,
-        "status": session.status.value,
-        "revision": session.revision,
         "opId": operation_id,
         "requestHash": request_hash,
     }
+    return document if session.owner is None else document | {"owner": session.owner}
 
 
 def to_session(document: Mapping[str, Any]) -> Session:
+    """A session as it was before its first event.
+
+    Before changes of a status were events, it was kept here; then it is the session's
+    status up to the first such event.
+    """
     return Session(
         session_id=document["_id"],
         name=document["name"],
         starting_capital_paise=document["startingCapitalPaise"],
         created_at_ms=to_ms(document["createdAt"]),
         epoch=document["epoch"],
-        status=SessionStatus(document["status"]),
-        revision=document["revision"],
+        status=SessionStatus(document.get("status", SessionStatus.ACTIVE)),
+        owner=document.get("owner"),
     )
 
 
-def from_figures(figures: Figures) -> Document:
+def from_checkpoint(standing: Standing, figures: Figures) -> Document:
+    """A session's standing and figures as of event ``figures.seq``."""
     return {
         "atSeq": figures.seq,
-        "today": figures.today.isoformat(),
         "opened": figures.opened,
         "closed": figures.closed,
         "wins": figures.wins,
         "losses": figures.losses,
         "realisedPaise": figures.realised_paise,
-        "todayPaise": figures.today_paise,
+        "days": {day.isoformat(): paise for day, paise in figures.days.items()},
+        "session": _from_standing(standing),
     }
 
 
-def to_figures(document: Mapping[str, Any]) -> Figures:
-    return Figures(
+def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures]:
+    """The standing is None in one of version 0.1, which kept it in the session itself."""
+    days = document.get("days")
+    if days is None:  # of version 0.1, which knew a single day
+        days = {document["today"]: document["todayPaise"]}
+    figures = Figures(
         seq=document["atSeq"],
-        today=date.fromisoformat(document["today"]),
         opened=document["opened"],
         closed=document["closed"],
         wins=document["wins"],
         losses=document["losses"],
         realised_paise=document["realisedPaise"],
-        today_paise=document["todayPaise"],
+        days={date.fromisoformat(day): paise for day, paise in days.items()},
     )
+    standing = document.get("session")
+    return None if standing is None else _to_standing(standing), figures
 
 
 def from_quote(quote: Quote) -> Document:

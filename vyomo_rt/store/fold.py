@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from datetime import date
 from typing import Any, NamedTuple
 
-from vyomo_rt.domain.moment import trading_day
-from vyomo_rt.domain.session import Figures, Session
-from vyomo_rt.domain.trade import EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
-from vyomo_rt.wire.messages import trade_event_message
+from vyomo_rt.wire.messages import event_message
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What a document raises that is not what it should be."""
@@ -38,7 +36,7 @@ class Fold:
     ) -> None:
         self.session = session
         self.events = 0
-        self.figures = Figures(seq=0, today=trading_day(session.created_at_ms))
+        self.figures = Figures()
         self.open: dict[int, Open] = {}
         self._checkpoint = checkpoint
         self._differ = differ
@@ -51,7 +49,7 @@ class Fold:
         seq = self._checkpoint.get("atSeq") if self._checkpoint else 0
         return seq if isinstance(seq, int) else 0
 
-    def read(self, document: Document) -> TradeEvent | None:
+    def read(self, document: Document) -> Event | None:
         """The event, if it can be read; whatever contradicts itself in it is told."""
         name = f"event {document['_id']}"
         self.events += 1
@@ -62,11 +60,7 @@ class Fold:
         elif seq < expected:
             self._differ(name, "seq", seq, f"{expected}: an event of this number was there before")
         try:
-            event = documents.to_event(document)
-            trade = replace(event.trade, session_id=self.session.session_id)
-            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
-            message = trade_event_message(kind, trade, seq)
-            event = replace(event, kind=kind, trade=trade, message=message)
+            event = self._as_it_should_be(documents.to_event(document))
             computed = documents.from_event(event)
         except UNREADABLE as error:
             self._differ(name, "document", unreadable(error), "an event")
@@ -76,6 +70,20 @@ class Fold:
         for field, value, right in unequal(document, computed):
             self._differ(name, field, value, right)
         return event
+
+    def _as_it_should_be(self, event: Event) -> Event:
+        """The event of what it holds: in this session, of the kind and with the text of that."""
+        if isinstance(event, TradeEvent):
+            trade = replace(event.trade, session_id=self.session.session_id)
+            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
+            event = replace(event, kind=kind, trade=trade)
+        return replace(event, message=event_message(event))
+
+    def take_change(self, event: SessionEvent) -> None:
+        """Fold a change of the session itself."""
+        self.session = self.session.with_standing(event.standing)
+        self.figures = replace(self.figures.after_change(), seq=event.seq)
+        self._compare_checkpoint()
 
     def take_opening(self, event: TradeEvent, copy: Document | None) -> None:
         """Fold an opening; its trade is open from here on, and ``copy`` is kept with it."""
@@ -112,11 +120,21 @@ class Fold:
     def _compare_checkpoint(self) -> None:
         if self._checkpoint is None or self.figures.seq != self.checkpoint_seq:
             return
-        figures = self.figures
-        with suppress(*UNREADABLE):  # a day may have begun after the event
-            figures = figures.on_day(date.fromisoformat(self._checkpoint["today"]))
-        for field, value, right in unequal(self._checkpoint, documents.from_figures(figures)):
+        for field, value, right in unequal(self._checkpoint, self._computed_checkpoint()):
             self._differ(self._name, f"checkpoint.{field}", value, right)
+
+    def _computed_checkpoint(self) -> Document:
+        assert self._checkpoint is not None
+        computed = documents.from_checkpoint(self.session.standing, self.figures)
+        days: dict[str, int] = computed.pop("days")
+        stored = self._checkpoint.get("days")
+        if stored is None:  # of version 0.1
+            del computed["session"]
+            today = self._checkpoint.get("today", NOTHING)
+            return computed | {"today": today, "todayPaise": days.get(str(today), 0)}
+        # One that began with a single day of version 0.1 knows fewer.
+        known = stored if isinstance(stored, Mapping) else {}
+        return computed | {"days": {day: days.get(day, 0) for day in known}}
 
     @property
     def _name(self) -> str:

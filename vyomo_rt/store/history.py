@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vyomo_rt.domain.trade import TradeEvent
+    from vyomo_rt.domain.event import Event
 
-    Read = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+    Read = Callable[[int, int, int], Awaitable[Sequence[Event]]]
     Page = tuple[int, int]
     """A session, and how many pages are before this one."""
 
@@ -29,10 +29,10 @@ class History:
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._reading: dict[Page, asyncio.Task[Sequence[TradeEvent]]] = {}
-        self._kept: OrderedDict[Page, Sequence[TradeEvent]] = OrderedDict()
+        self._reading: dict[Page, asyncio.Task[Sequence[Event]]] = {}
+        self._kept: OrderedDict[Page, Sequence[Event]] = OrderedDict()
 
-    async def events(self, session_id: int, after: int, upto: int) -> Sequence[TradeEvent]:
+    async def events(self, session_id: int, after: int, upto: int) -> Sequence[Event]:
         """Some of the events with ``after < seq <= upto``, from the first on. Raises Unavailable.
 
         None only if the first is not stored.
@@ -48,7 +48,7 @@ class History:
             if found or not is_older:
                 return found
 
-    def _shared(self, page: Page) -> asyncio.Task[Sequence[TradeEvent]]:
+    def _shared(self, page: Page) -> asyncio.Task[Sequence[Event]]:
         task = self._reading.get(page)
         if task is None:
             session_id, number = page
@@ -57,7 +57,7 @@ class History:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def _read_page(self, page: Page, session_id: int, after: int) -> Sequence[TradeEvent]:
+    async def _read_page(self, page: Page, session_id: int, after: int) -> Sequence[Event]:
         try:
             events = await self._read(session_id, after, after + PAGE)
         finally:

@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
 
 _ID = "writer"
 LEASE_MS = 15_000
+"""A lease whose document has not changed for so long is dead."""
 RENEW_S = 3.0
+_RETRY_S = 0.25
+_SURE_PART = 0.85
+"""Of a lease, what its owner relies on: the rest is for a write that is on its way."""
 _LOOK_S = 0.2
-_STOP_S = 3.0
-"""What a server needs to stop, once it knows that it lost the lease."""
-
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,15 @@ class LeaseError(Exception):
 class Lease:
     """This server's right to write to a database, renewed while it runs.
 
-    It keeps out a second server by mistake. What holds if both clocks and the
-    network lie is the unique number of each event. ``epoch`` in its document
-    counts the owners there have been.
+    No two clocks are compared. Its owner relies on a lease by the moment at which it asked for
+    it, on its own clock (`Fence`); another server takes it once its document did not change
+    for ``LEASE_MS`` of *that* server's clock. ``epoch`` in the document counts the owners
+    there have been: the owner's is its term.
     """
 
     def __init__(self, store: MongoStore) -> None:
         self._leases: Collection = store.leases
+        self._fence = store.fence
         self._met_another_writer = store.met_another_writer
         self._owner = token_hex(8)
 
@@ -54,45 +56,33 @@ class Lease:
 
         With ``take_over`` a living owner loses it and stops.
 
-        It is free if nobody has it, if its time is over, or if its owner was a
-        process of this machine that no longer runs: after a crash nobody waits.
-        Of any other owner nothing is known but that a living one renews its
-        lease: so this waits until the lease is renewed, or runs out.
+        It is free if nobody has it, or if its owner was a process of this machine that no
+        longer runs: after a crash nobody waits. Of any other owner nothing is known but that
+        a living one renews its lease: so this waits until the lease is renewed, or dead.
         """
-        holder = seen = await self._try()
-        if holder and take_over:
-            await self._take_over(holder)
-            return
-        if holder:
-            log.info("%s: waiting whether it is still there", _describe(holder))
-        while holder and seen:
-            if (holder["owner"], holder["untilMs"]) != (seen["owner"], seen["untilMs"]):
-                raise LeaseError(
-                    f"another server writes to this database ({_describe(holder)}): stop it first"
-                )
-            await asyncio.sleep(_LOOK_S)
-            holder = await self._try()
+        try:
+            holder = await self._take_free()
+            if holder and take_over:
+                await self._take_over(holder)
+            elif holder:
+                await self._outlive(holder)
+        except PyMongoError as error:
+            raise Unavailable(f"the database cannot be used: {error}") from error
 
     async def keep(self) -> None:
         """Renew the lease until cancelled. Raises LeaseError once another server has it."""
+        pause_s = 0.0
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RENEW_S):
-                    await self._met_another_writer.wait()
-            self._met_another_writer.clear()
+            await self._wait(pause_s)
             try:
-                result = await self._leases.update_one(
-                    where(_id=_ID, owner=self._owner), {"$set": {"untilMs": _later_ms()}}
-                )
-                holder = None if result.matched_count else await self._holder()
+                await self._renew()
+                pause_s = RENEW_S
             except PyMongoError:
-                continue
-            if not result.matched_count:
-                who = _describe(holder) if holder else "another server"
-                raise LeaseError(f"{who} has taken this database over: only one may write to it")
+                pause_s = _RETRY_S
 
     async def release(self) -> None:
-        """Let the next server have it at once; without an answer it simply runs out."""
+        """Let the next server have it at once; without an answer it simply dies."""
+        self._fence.close()
         try:
             await self._leases.update_one(
                 where(_id=_ID, owner=self._owner), {"$set": {"untilMs": 0}}
@@ -103,38 +93,70 @@ class Lease:
         except PyMongoError:
             return
 
+    async def _wait(self, pause_s: float) -> None:
+        """Until it is time to renew: also when the lease is in doubt."""
+        doubts = [self._met_another_writer, self._fence.met_closed]
+        waiting = [asyncio.ensure_future(doubt.wait()) for doubt in doubts]
+        try:
+            await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        for doubt in doubts:
+            doubt.clear()
+
+    async def _renew(self) -> Document:
+        asked_at = self._fence.now()
+        result = await self._leases.update_one(
+            where(_id=_ID, owner=self._owner),
+            {"$set": {"untilMs": _later_ms()}, "$inc": {"renewals": 1}},
+        )
+        holder = await self._holder()
+        if not result.matched_count or holder is None or holder["owner"] != self._owner:
+            self._fence.close()
+            who = _describe(holder) if holder else "another server"
+            raise LeaseError(f"{who} has taken this database over: only one may write to it")
+        self._fence.extend(asked_at, _sure_s())
+        return holder
+
+    async def _take_free(self) -> Document | None:
+        """Take the lease if nobody alive can have it; else return who has it."""
+        if await self._take(where(_id=_ID, untilMs=0), upsert=True):
+            return None
+        holder = await self._holder()
+        if holder and _is_dead(holder) and await self._take(_as_seen(holder)):
+            return None
+        return holder
+
+    async def _outlive(self, holder: Document) -> None:
+        """Take the lease once it is dead. Raises LeaseError if it is renewed meanwhile."""
+        log.info("%s: waiting to see whether it is still alive", _describe(holder))
+        dead_at = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
+        while (seen := await self._take_free()) is not None:
+            if _as_seen(seen) != _as_seen(holder):
+                raise LeaseError(
+                    f"another server writes to this database ({_describe(seen)}): stop it first"
+                )
+            if time.monotonic() >= dead_at and await self._take(_as_seen(holder)):
+                return
+            await asyncio.sleep(_LOOK_S)
+
     async def _take_over(self, holder: Document) -> None:
         """Take the lease from a living owner, and wait until that has written its last."""
         who = _describe(holder)
-        try:
-            await self._take(where(_id=_ID, owner=holder["owner"]), previous=holder["owner"])
-            log.warning("taking the database over from %s, which has to stop", who)
-            deadline = time.monotonic() + RENEW_S + _STOP_S
-            while time.monotonic() < deadline:
-                now = await self._holder()
-                if now is None or now["owner"] != self._owner:
-                    raise LeaseError("a third server has taken the database at the same moment")
-                if not now["previous"]:
-                    log.info("%s has stopped", who)
-                    return
-                await asyncio.sleep(_LOOK_S)
-        except PyMongoError as error:
-            raise Unavailable(f"the database cannot be used: {error}") from error
-        # If it is only hung, its next write meets a number that is taken, and it stops then.
-        log.warning("%s has not answered; going on without it", who)
-
-    async def _try(self) -> Document | None:
-        """Take the lease; returns who has it if that fails."""
-        try:
-            if await self._take(where(_id=_ID, untilMs={"$lt": _now_ms()}), upsert=True):
-                return None
-            holder = await self._holder()
-            if holder and _is_dead(holder):
-                await self._take(where(_id=_ID, owner=holder["owner"]))
-                holder = await self._holder()
-        except PyMongoError as error:
-            raise Unavailable(f"the database cannot be used: {error}") from error
-        return None if holder and holder["owner"] == self._owner else holder
+        # Of two that have lost it one after the other the first can't say that it has stopped.
+        previous = f"{holder['previous']} {holder['owner']}".strip()
+        if not await self._take(where(_id=_ID, owner=holder["owner"]), previous=previous):
+            raise LeaseError("another server has taken the database over at the same moment")
+        log.warning("taking the database over from %s, which has to stop", who)
+        # By then the fence of one that hangs has closed.
+        deadline = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
+        while time.monotonic() < deadline:
+            if not (await self._renew())["previous"]:
+                log.info("%s has stopped", who)
+                return
+            await asyncio.sleep(_LOOK_S)
+        log.warning("%s has not answered; its right to write has run out", who)
 
     async def _holder(self) -> Document | None:
         return await self._leases.find_one(where(_id=_ID))
@@ -147,15 +169,31 @@ class Lease:
             "machine": _MACHINE,
             "pid": os.getpid(),
             "process": _PROCESS,
+            "durationMs": LEASE_MS,
             "untilMs": _later_ms(),
         }
+        asked_at = self._fence.now()
         try:
-            result = await self._leases.update_one(
-                filter_, {"$set": mine, "$inc": {"epoch": 1}}, upsert=upsert
+            await self._leases.update_one(
+                filter_, {"$set": mine, "$inc": {"epoch": 1, "renewals": 1}}, upsert=upsert
             )
         except DuplicateKeyError:  # it is there, and the filter does not fit
             return False
-        return bool(result.matched_count or result.upserted_id)
+        holder = await self._holder()
+        if holder is None or holder["owner"] != self._owner:
+            return False
+        self._fence.term = holder["epoch"]
+        self._fence.extend(asked_at, _sure_s())
+        return True
+
+
+def _as_seen(holder: Document) -> Document:
+    """A filter for a lease that nobody has renewed, released or taken since it was read.
+
+    Older versions count no renewals, but their ``untilMs`` changes with each.
+    """
+    names = ("owner", "untilMs", "renewals")
+    return where(_id=_ID, **{name: holder[name] for name in names if name in holder})
 
 
 def _is_dead(holder: Document) -> bool:
@@ -190,10 +228,13 @@ _MACHINE = _machine()
 _PROCESS = token_hex(8)
 
 
-def _now_ms() -> int:
-    # An int, because the embedded server turns a date that is $set into a string.
-    return time.time_ns() // 1_000_000
+def _sure_s() -> float:
+    return LEASE_MS / 1000 * _SURE_PART
 
 
 def _later_ms() -> int:
-    return _now_ms() + LEASE_MS
+    """When the lease would end by this server's clock: version 0.1 goes by it, nothing else.
+
+    An int, because the embedded server turns a date that is $set into a string.
+    """
+    return time.time_ns() // 1_000_000 + LEASE_MS

@@ -15,7 +15,7 @@ import inspect
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,12 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from vyomo_rt.domain.errors import Conflict, NotFound, NumberTaken, OutcomeUnknown, Unavailable
-from vyomo_rt.domain.trade import Trade, TradeEvent, TradeStatus
+from vyomo_rt.domain.errors import Conflict, NewerData, NumberTaken, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.event import SHAPE, Event
+from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
+from vyomo_rt.store.fence import Fence
 from vyomo_rt.store.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
 
     from vyomo_rt.domain.quote import Quote
-    from vyomo_rt.domain.session import Figures, Session
+    from vyomo_rt.domain.session import Session
+    from vyomo_rt.domain.state import Figures
 
     Client = AsyncIOMotorClient[Document] | AsyncMongoClient[Document]
     Collection = AsyncIOMotorCollection[Document] | AsyncCollection[Document]
@@ -72,6 +75,7 @@ DOUBT_S = 5.0
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _INT64_MAX = 2**63 - 1
 _PRICES_ID = "latest"
+_SHAPE_ID = "events"
 
 
 def connect(uri: str) -> AsyncIOMotorClient[Document]:
@@ -100,6 +104,14 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
         raise ValueError(
             f"VYOMO_RT_MONGO_URI (--mongo-uri) is not a URI that can be used: {error}"
         ) from error
+
+
+def _as_of_checkpoint(document: Document) -> tuple[Session, Figures | None]:
+    session = documents.to_session(document)
+    if "checkpoint" not in document:
+        return session, None
+    standing, figures = documents.to_checkpoint(document["checkpoint"])
+    return (session if standing is None else session.with_standing(standing)), figures
 
 
 def database_of(client: Client, default: str) -> str:
@@ -133,7 +145,9 @@ class MongoStore:
         self._sessions: Collection = db["sessions"]
         self._counters: Collection = db["counters"]
         self._prices: Collection = db["prices"]
+        self._meta: Collection = db["meta"]
         self.leases: Collection = db["leases"]
+        self.fence = Fence()
         self.met_another_writer = asyncio.Event()
         """Set when an event's number was taken: is the lease still ours?"""
         self._write_failed_at: float | None = None
@@ -157,6 +171,8 @@ class MongoStore:
         write stops counting after a while: in a quiet server no other one follows to
         clear it, but the driver goes on watching.
         """
+        if not self.fence.is_open:
+            return False
         failed_at = self._write_failed_at
         if failed_at is not None and time.monotonic() - failed_at < DOUBT_S:
             return False
@@ -169,6 +185,21 @@ class MongoStore:
         if inspect.isawaitable(closing):
             await closing
 
+    @property
+    def term(self) -> int:
+        """What an event that is written now says of its writer."""
+        return self.fence.term
+
+    async def require_readable(self) -> None:
+        """Raise NewerData if a later version of this program has written here."""
+        with reading():
+            found = await self._meta.find_one(where(_id=_SHAPE_ID))
+        if found is not None and found["shape"] > SHAPE:
+            raise NewerData(
+                f"it was written by a newer vyomo-rt (shape {found['shape']}, and this one reads "
+                f"up to {SHAPE}): update this server"
+            )
+
     async def prepare(self) -> None:
         """Create the indexes; changes nothing where they are."""
         indexes = [
@@ -176,6 +207,7 @@ class MongoStore:
             (self._events, [("sessionId", ASCENDING), ("opId", ASCENDING)], True),
             (self._sessions, [("opId", ASCENDING)], True),
             (self._trades, [("tradeId", ASCENDING)], False),
+            (self._trades, [("status", ASCENDING), ("tradeId", ASCENDING)], False),
             (self._trades, [("sessionId", ASCENDING), ("tradeId", DESCENDING)], False),
             (
                 self._trades,
@@ -186,6 +218,9 @@ class MongoStore:
         try:
             for collection, keys, unique in indexes:
                 await collection.create_index(keys, unique=unique)
+            await self._meta.update_one(
+                where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
+            )
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
 
@@ -195,13 +230,12 @@ class MongoStore:
         with reading():
             found = await self._sessions.find({}).to_list(None)
         found.sort(key=lambda document: document["_id"])
-        return [
-            (
-                documents.to_session(document),
-                documents.to_figures(document["checkpoint"]) if "checkpoint" in document else None,
-            )
-            for document in found
-        ]
+        return [_as_of_checkpoint(document) for document in found]
+
+    async def sessions_among(self, session_ids: Sequence[int]) -> list[Session]:
+        """Those of the sessions that there are, as they were born."""
+        found = await self._among(self._sessions, session_ids)
+        return [documents.to_session(document) for document in found]
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         document = documents.from_session(session, operation_id, request_hash)
@@ -223,35 +257,19 @@ class MongoStore:
             return None
         return documents.to_session(found), found["requestHash"]
 
-    async def save_status(self, session: Session) -> None:
-        before = session.revision - 1
-        with self._writing():
-            result = await self._sessions.update_one(
-                where(_id=session.session_id, revision=before),
-                {"$set": {"status": session.status.value, "revision": session.revision}},
-            )
-            if result.matched_count:
-                return
-            with _settling():
-                found = await self._sessions.find_one(where(_id=session.session_id))
-            if found is not None and found["revision"] == before:
-                raise OutcomeUnknown(_NOT_CONFIRMED)
-        if found is None:
-            raise NotFound(f"there is no session {session.session_id}")
-        if (found["revision"], found["status"]) != (session.revision, session.status.value):
-            raise Conflict(f"the status of session {session.session_id} was changed by another")
-
-    async def save_checkpoint(self, session_id: int, figures: Figures) -> None:
-        if max(abs(figures.realised_paise), abs(figures.today_paise)) > _INT64_MAX:
+    async def save_checkpoint(self, session: Session, figures: Figures) -> None:
+        amounts_paise = (figures.realised_paise, *figures.days.values())
+        if max(map(abs, amounts_paise)) > _INT64_MAX:
             return  # more money than BSON counts; the events still tell
+        checkpoint = documents.from_checkpoint(session.standing, figures)
         with self._writing():
             await self._sessions.update_one(
-                where(_id=session_id), {"$set": {"checkpoint": documents.from_figures(figures)}}
+                where(_id=session.session_id), {"$set": {"checkpoint": checkpoint}}
             )
 
     # --- events
 
-    async def append(self, event: TradeEvent) -> None:
+    async def append(self, event: Event) -> None:
         with self._writing():
             if await _insert(self._events, documents.from_event(event)):
                 return
@@ -264,15 +282,14 @@ class MongoStore:
                 )
             if made is None and holder is None:
                 raise OutcomeUnknown(_NOT_CONFIRMED)
-        if made is None or made["seq"] != event.seq:
+        # Another server may have carried out the same request: only this very event is ours.
+        if made is None or documents.to_event(made) != event:
             self.met_another_writer.set()
             raise NumberTaken(
                 f"event {event.seq} of session {event.session_id} was written by another server"
             )
 
-    async def events(
-        self, session_id: int, after: int, upto: int | None = None
-    ) -> list[TradeEvent]:
+    async def events(self, session_id: int, after: int, upto: int | None = None) -> list[Event]:
         seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
         async with self._lanes.history_read():
             with reading():
@@ -284,7 +301,12 @@ class MongoStore:
                 )
         return [documents.to_event(document) for document in found]
 
-    async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
+    async def events_among(self, places: Sequence[tuple[int, int]]) -> list[Event]:
+        """Those events that there are, by session and number, in no order."""
+        found = await self._among(self._events, [documents.event_id(*place) for place in places])
+        return [documents.to_event(document) for document in found]
+
+    async def find_event(self, session_id: int, operation_id: str) -> Event | None:
         with reading():
             found = await self._events.find_one(where(sessionId=session_id, opId=operation_id))
         return None if found is None else documents.to_event(found)
@@ -332,15 +354,24 @@ class MongoStore:
             filter_ |= where(tradeId={"$lt": page[-1]["tradeId"]})
         return [documents.to_trade(document) for document in found]
 
-    async def open_trades(self, session_id: int) -> list[Trade]:
-        found: list[Trade] = []
-        before_id: int | None = None
+    async def open_trades(self) -> AsyncIterator[Trade]:
+        after_id = 0
         while True:
-            page = await self.trades(session_id, TradeStatus.OPEN, before_id, BATCH)
-            found += page
+            with reading():
+                page = (
+                    await self._trades.find(
+                        where(status=TradeStatus.OPEN.value, tradeId={"$gt": after_id}),
+                        batch_size=BATCH,
+                    )
+                    .sort("tradeId", ASCENDING)
+                    .limit(BATCH)
+                    .to_list(BATCH)
+                )
+            for document in page:
+                yield documents.to_trade(document)
             if len(page) < BATCH:
-                return found
-            before_id = page[-1].trade_id
+                return
+            after_id = page[-1]["tradeId"]
 
     async def highest_trade_id(self) -> int:
         with reading():
@@ -353,29 +384,28 @@ class MongoStore:
         return int(found[0]["tradeId"]) if found else 0
 
     async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
-        seqs: dict[int, int] = {}
-        for start in range(0, len(trade_ids), BATCH):
-            ids = list(trade_ids[start : start + BATCH])
-            with reading():
-                found = await self._trades.find(
-                    where(_id={"$in": ids}), {"seq": 1}, batch_size=BATCH
-                ).to_list(BATCH)
-            seqs |= {document["_id"]: document["seq"] for document in found}
-        return seqs
+        found = await self._among(self._trades, trade_ids, {"seq": 1})
+        return {document["_id"]: document["seq"] for document in found}
 
     # --- counters
 
-    async def next_id(self, counter: str) -> int:
+    async def reserve_ids(self, counter: str, count: int) -> int:
         with self._writing():
             document = await self._counters.find_one_and_update(
                 where(_id=counter),
-                {"$inc": {"value": 1}},
+                {"$inc": {"value": count}},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
             if document is None:
                 raise OutcomeUnknown(_NOT_CONFIRMED)
-        return int(document["value"])
+        return int(document["value"]) - count + 1
+
+    async def counter(self, counter: str) -> int:
+        """The last number of a counter that was given."""
+        with reading():
+            document = await self._counters.find_one(where(_id=counter))
+        return 0 if document is None else int(document["value"])
 
     async def raise_counter(self, counter: str, at_least: int) -> None:
         with self._writing():
@@ -401,13 +431,25 @@ class MongoStore:
 
     # --- what can go wrong
 
+    async def _among(
+        self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
+    ) -> list[Document]:
+        """The documents of these ids that there are."""
+        found: list[Document] = []
+        for start in range(0, len(ids), BATCH):
+            some = where(_id={"$in": list(ids[start : start + BATCH])})
+            with reading():
+                found += await collection.find(some, fields, batch_size=BATCH).to_list(BATCH)
+        return found
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """For a write and all that decides how it ended.
+        """For a write and all that decides how it ended. Raises Unavailable.
 
         OutcomeUnknown raised inside counts as a failed write, too: on a full disk the embedded
         server answers that nothing was found, or that a key is taken which nothing has.
         """
+        self.fence.require()
         try:
             with self._lanes.write(), self.write_time.time():
                 yield

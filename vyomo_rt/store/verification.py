@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vyomo_rt.domain.trade import EventKind, TradeEvent
+from vyomo_rt.domain.event import EventKind, SessionEvent, TradeEvent
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fold import NOTHING, UNREADABLE, Fold, unequal, unreadable
@@ -120,6 +120,10 @@ class _Verification:
         try:
             session = documents.to_session(document)
             computed = documents.from_session(session, document["opId"], document["requestHash"])
+            # Version 0.1 kept the status here; it is the one before the first event that sets it.
+            computed |= {
+                name: document[name] for name in ("status", "revision") if name in document
+            }
         except UNREADABLE as error:
             self._differ(name, "document", unreadable(error), "a session")
             self._say(f"{name}: not checked further")
@@ -152,11 +156,13 @@ class _Verification:
             self._verdict.events += 1
             self._tell_progress(fold.session.session_id)
             event = fold.read(document)
-            if event is not None and event.kind is EventKind.OPENED:
+            if isinstance(event, SessionEvent):
+                fold.take_change(event)
+            elif isinstance(event, TradeEvent) and event.kind is EventKind.OPENED:
                 self._verdict.trades += 1
                 self._use_trade_id(event.trade.trade_id)
                 fold.take_opening(event, await copies.take(event.trade.trade_id))
-            elif event is not None and (opening := fold.take_closing(event)):
+            elif isinstance(event, TradeEvent) and (opening := fold.take_closing(event)):
                 self._check_copy(opening.copy, event, fold.checkpoint_seq)
         await copies.take(math.inf)
         for still_open in fold.open.values():

@@ -10,10 +10,10 @@ from time import monotonic
 
 from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.domain.session import SessionState
-from vyomo_rt.domain.trade import TradeEvent
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Slices, slices
 from vyomo_rt.stream.beats import SLOT_MS, Wheel, beat_from
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
@@ -36,7 +36,7 @@ class Sources:
     """What the streams show, as functions of the rooms that know it."""
 
     state: Callable[[int], SessionState | None]
-    history: Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+    history: Callable[[int, int, int], Awaitable[Sequence[Event]]]
     quote: Callable[[str], Quote | None]
     knows: Callable[[str], bool]
     feed_status: Callable[[], FeedStatus]
@@ -65,13 +65,13 @@ class Hub:
 
     # -- what happens ----------------------------------------------------------
 
-    def publish_event(self, event: TradeEvent, state: SessionState) -> None:
-        """Send a stored trade event and the figures after it."""
+    def publish_event(self, event: Event, state: SessionState) -> None:
+        """Send a stored event and the figures after it."""
         if topic := self._topics.get(event.session_id):
             topic.publish_event(event, state)
 
     def publish_state(self, state: SessionState) -> None:
-        """Send a session's figures after its status or the day has changed."""
+        """Send a session's figures after the day has changed."""
         if topic := self._topics.get(state.session.session_id):
             topic.publish_state(state)
 

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import SessionState
-from vyomo_rt.domain.trade import EventKind, TradeEvent
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel, beat_from
 from vyomo_rt.stream.log import SessionLog
@@ -28,7 +28,7 @@ _HOLDS_MS = 10
 _TRADES_A_WRITE = 2
 """So many P&L frames take about as long to make as a write."""
 
-History = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+History = Callable[[int, int, int], Awaitable[Sequence[Event]]]
 """Some of a session's stored events with ``after < seq <= upto``, from the first on."""
 
 
@@ -43,7 +43,7 @@ SessionAudience = Audience[_AudienceKey]
 
 
 class _Figures(NamedTuple):
-    unrealized_paise: int
+    unrealised_paise: int
     frame: Frame
 
 
@@ -152,11 +152,12 @@ class SessionTopic:
             self._wheel.remove(audience.key.beat, audience)
         peer.topic = peer.session_audience = None
 
-    def publish_event(self, event: TradeEvent, state: SessionState) -> None:
+    def publish_event(self, event: Event, state: SessionState) -> None:
         """Send an event, and at once the figures that contain it."""
         self.state = state
-        self._pnl.follow(event.trade.trade_id, state.open_trades)
-        frame = messages.trade_event(event, self.epoch)
+        if isinstance(event, TradeEvent):
+            self._pnl.follow(event.trade.trade_id, state.open_trades)
+        frame = messages.numbered_event(event, self.epoch)
         self.log.append(frame)
         with self._traffic.event_fan_out.time():
             self._send([frame], self._figures().frame)
@@ -164,7 +165,7 @@ class SessionTopic:
         self._traffic.event_delay.observe(max(0, delay_ms) / 1000)
 
     def publish_state(self, state: SessionState) -> None:
-        """Send the figures after a change that is no trade event."""
+        """Send the figures after a change that is no event."""
         self.state = state
         with self._traffic.session_fan_out.time():
             self._send([], self._figures().frame)
@@ -211,7 +212,7 @@ class SessionTopic:
                 page = await self._history(self.session_id, since + len(entries), base)
                 if not page:
                     raise Unavailable(f"the history of session {self.session_id} is incomplete")
-                entries += [messages.trade_event(event, self.epoch) for event in page]
+                entries += [messages.numbered_event(event, self.epoch) for event in page]
             # The log may have been trimmed meanwhile; then nobody may be so far behind anyway.
             if self.log.base == base:
                 self.log.prepend(entries)
@@ -290,15 +291,15 @@ class SessionTopic:
             piece.state is self.state
             and 0 <= self._now() - piece.built_ms < _HOLDS_MS
             and self._pnl.is_current(piece.page)
-            and (figures is None or figures.unrealized_paise == self._unrealized_paise())
+            and (figures is None or figures.unrealised_paise == self._unrealised_paise())
         ):
             return piece
         return self._piece(figures and self._figures(), piece.page.after, piece.page.upto)
 
     def _figures(self, recovered: bool | None = None) -> _Figures:
-        unrealized_paise = self._unrealized_paise()
-        frame = messages.session_update(self.state, unrealized_paise, self._now(), recovered)
-        return _Figures(unrealized_paise, frame)
+        unrealised_paise = self._unrealised_paise()
+        frame = messages.session_update(self.state, unrealised_paise, self._now(), recovered)
+        return _Figures(unrealised_paise, frame)
 
-    def _unrealized_paise(self) -> int:
-        return self.state.unrealized_paise(self._quote)
+    def _unrealised_paise(self) -> int:
+        return self.state.unrealised_paise(self._quote)

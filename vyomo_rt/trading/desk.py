@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from vyomo_rt.clockwork import Guard
@@ -21,32 +20,39 @@ from vyomo_rt.domain.errors import (
     SessionFull,
     Unavailable,
 )
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clock, trading_day
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import Figures, Session, SessionState, SessionStatus
+from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
+from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import (
     AlreadyClosed,
-    EventKind,
     Exit,
     ExitReason,
     Trade,
-    TradeEvent,
     TradeStatus,
     check_levels,
 )
+from vyomo_rt.trading.ids import Ids
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Announce, AnnounceState, Ledger
-from vyomo_rt.trading.rebuilding import rebuild
+from vyomo_rt.trading.loading import load_states, read_on
+from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
 
 _SETTLE_SESSION_S = 0.5
-_TELL_EVERY_S = 2.0
 _ROLLED_AT_ONCE = 100
-_MANY_EVENTS = 100
-"""Read at a start, so many are worth a checkpoint: they take longer to read than it to write."""
+_LOAD_PATIENCE_S, _LOAD_PAUSE_S = 30.0, 1.0
+_CLOCK_WAS_AHEAD_MS = 3_600_000
+"""A clock that goes back over midnight by less is a correction; by more, it was wrong before."""
+_SOON_S, _LATER_S = 1.0, 15.0
+_SOON_FOR_S = 60.0
+"""How often, and how long after the start, the desk looks for late writes of others."""
+_LATE_SESSIONS = 100
+"""Ids below the newest one whose sessions another server may still be making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,13 @@ class Desk:
         self._announce = announce
         self._announce_state = announce_state
         self._ledgers: dict[int, Ledger] = {}
-        self._open_by_symbol: dict[str, dict[int, Trade]] = {}
-        self._open_by_id: dict[int, Trade] = {}
+        self._positions = Positions(now)
+        self._trade_ids = Ids(journal, "trades")
         self._creating = Turns()
-        self._opening: set[Ledger] = set()
+        self._late_session_ids: set[int] = set()
+        self._met_another_writer = asyncio.Event()
         self._day = trading_day(now())
-        self._on_yesterday: dict[Ledger, None] = {}
+        self._on_another_day: dict[Ledger, None] = {}
         self._guard = Guard()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -113,7 +120,7 @@ class Desk:
 
     async def trade(self, trade_id: int) -> Trade:
         """A trade as it is now. Raises NotFound or Unavailable."""
-        if found := self._open_by_id.get(trade_id):
+        if found := self._positions.find(trade_id):
             return found
         for ledger in self._ledgers.values():
             if waiting := ledger.find_unprojected(trade_id):
@@ -136,7 +143,7 @@ class Desk:
     @property
     def open_count(self) -> int:
         """Open trades of all sessions."""
-        return len(self._open_by_id)
+        return len(self._positions)
 
     @property
     def waiting_exits(self) -> int:
@@ -161,7 +168,7 @@ class Desk:
                     _require_same(operation, request_hash)
                     return self._adopt(session).state, True
             order = read_order()
-            session_id = await self._journal.next_id("sessions")
+            session_id = await self._journal.reserve_ids("sessions", 1)
             session = Session(
                 session_id=session_id,
                 name=order.name or f"Session {session_id}",
@@ -175,23 +182,36 @@ class Desk:
     async def ensure_session(self, session_id: int, name: str, capital_paise: int) -> None:
         """Make the session of a given id unless it is there: the demo has a fixed one."""
         if session_id not in self._ledgers:
-            session = Session(session_id, name, capital_paise, self._now(), secrets.token_hex(8))
+            session = Session(
+                session_id=session_id,
+                name=name,
+                starting_capital_paise=capital_paise,
+                created_at_ms=self._now(),
+                epoch=secrets.token_hex(8),
+            )
             await self._journal.create_session(session, str(uuid4()), "")
             await self._journal.raise_counter("sessions", session_id)
             self._adopt(session)
 
-    async def change_status(self, session_id: int, status: SessionStatus) -> SessionState:
-        """Set a session's status. Raises Conflict where it may not change."""
+    async def change_session(
+        self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
+    ) -> SessionState:
+        """Set a session's status or name; what it has already makes no event.
+
+        Raises Conflict where the status may not change.
+        """
         async with self._commanding(session_id) as ledger:
-            session = ledger.state.session
-            if status is session.status:
-                return ledger.state
-            if session.status is SessionStatus.STOPPED:
-                raise Conflict(f"session {session_id} is STOPPED, which is final")
-            if status is SessionStatus.STOPPED and ledger.state.open_trades:
-                count = len(ledger.state.open_trades)
-                raise Conflict(f"session {session_id} has {count} open trades: close them first")
-            await ledger.change(session.with_status(status))
+            if status is SessionStatus.STOPPED:
+                # A trade that another server opened must not be left behind.
+                await ledger.read_on()
+            await ledger.prepare()
+            before = ledger.state.session.standing
+            standing = before if name is None else replace(before, name=name)
+            if status not in (None, before.status):
+                _check_change(ledger.state, status)
+                standing = replace(standing, status=status, status_reason=ChangeReason.MANUAL)
+            if standing != before:
+                await ledger.record_change(standing, ChangeReason.MANUAL, self._now())
             return ledger.state
 
     async def open_trade(
@@ -204,35 +224,45 @@ class Desk:
         async with self._commanding(session_id) as ledger:
             if made := await self._made_before(session_id, operation):
                 return await self.trade(made.trade.trade_id), True
-            order = read_order()
-            if not self._knows(order.symbol):
-                raise BadRequest(f"symbol: the price feed does not know {order.symbol}")
-            if ledger.state.session.status is not SessionStatus.ACTIVE:
-                status = ledger.state.session.status
-                raise Conflict(f"session {session_id} is {status}: opening needs ACTIVE")
-            if len(ledger.state.open_trades) >= self._max_open_trades:
-                raise SessionFull(
-                    f"session {session_id} has {self._max_open_trades} open trades, which is all"
-                    " that it may have: close one first"
-                )
-            entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
-            check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
-            trade = Trade(
-                trade_id=await self._journal.next_id("trades"),
-                session_id=session_id,
-                symbol=order.symbol,
-                side=order.side,
-                quantity=order.quantity,
-                entry_price_e4=entry_price_e4,
-                stop_loss_e4=order.stop_loss,
-                target_e4=order.target,
-                opened_at_ms=self._now(),
-            )
-            self._opening.add(ledger)
-            await ledger.record(
+            await ledger.prepare()
+            while not self._trade_ids:
+                await self._trade_ids.draw()
+                await ledger.prepare()
+            # No await from here on to the entry into the books: the price is one of this moment,
+            # and every later one counts for the trade.
+            trade = self._decide_opening(ledger.state, read_order())
+            self._positions.add_opening(ledger)
+            await ledger.record_trade(
                 EventKind.OPENED, trade, operation.operation_id, operation.request_hash
             )
             return trade, False
+
+    def _decide_opening(self, state: SessionState, order: NewTrade) -> Trade:
+        session = state.session
+        if not self._knows(order.symbol):
+            raise BadRequest(f"symbol: the price feed does not know {order.symbol}")
+        if session.status is not SessionStatus.ACTIVE:
+            raise Conflict(
+                f"session {session.session_id} is {session.status}: opening needs ACTIVE"
+            )
+        if len(state.open_trades) >= self._max_open_trades:
+            raise SessionFull(
+                f"session {session.session_id} has {self._max_open_trades} open trades, which is"
+                " all that it may have: close one first"
+            )
+        entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
+        check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
+        return Trade(
+            trade_id=self._trade_ids.take(),
+            session_id=session.session_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            entry_price_e4=entry_price_e4,
+            stop_loss_e4=order.stop_loss,
+            target_e4=order.target,
+            opened_at_ms=self._now(),
+        )
 
     async def close_trade(
         self, trade_id: int, operation: Operation, read_price_e4: Callable[[], int | None]
@@ -242,18 +272,18 @@ class Desk:
         async with self._commanding(known.session_id) as ledger:
             if made := await self._made_before(known.session_id, operation):
                 return await self.trade(made.trade.trade_id), True
-            await ledger.prepare()  # an exit may have become due during the look-up
+            if trade_id not in ledger.state.open_trades and known.exit is None:
+                await ledger.read_on()  # another server has opened it
+            await ledger.prepare()
+            # No await from here on: an exit that is latched comes first, and no price in between.
             price_e4 = read_price_e4()
             trade = ledger.state.open_trades.get(trade_id)
             if trade is None:
                 raise AlreadyClosed(await self.trade(trade_id))
-            if price_e4 is None:
-                quote = self._quote(trade.symbol)
-                if quote is None:
-                    raise Conflict(f"no price of {trade.symbol} is known: give a price")
-                price_e4 = quote.price_e4
-            closed = trade.closed(Exit(price_e4, ExitReason.MANUAL, self._now()))
-            await ledger.record(
+            closed = trade.closed(
+                Exit(self._closing_price_e4(trade, price_e4), ExitReason.MANUAL, self._now())
+            )
+            await ledger.record_trade(
                 EventKind.CLOSED, closed, operation.operation_id, operation.request_hash
             )
             return closed, False
@@ -262,54 +292,87 @@ class Desk:
 
     def on_quote(self, quote: Quote) -> None:
         """Latch the exits that an accepted price triggers; a stale price triggers none."""
-        if quote.stale:
-            return
-        for trade in self._open_by_symbol.get(quote.symbol, {}).values():
-            self._latch_if_due(self._ledgers[trade.session_id], trade, quote.price_e4)
-        for ledger in list(self._opening):
-            if ledger.opening is None:
-                self._opening.discard(ledger)
-            elif ledger.opening.symbol == quote.symbol:
-                self._latch_if_due(ledger, ledger.opening, quote.price_e4)
+        self._positions.on_quote(quote)
 
     async def roll_over(self) -> None:
-        """Begin a new day's figures once the date in Asia/Kolkata has changed.
+        """Show the figures of the date in Asia/Kolkata, once that has changed.
 
         A session that fails to is tried again at the next call.
         """
         day = trading_day(self._now())
         if day > self._day:
-            self._day = day
-            self._on_yesterday = dict.fromkeys(self._ledgers.values())
             log.info("a new trading day began: %s", day)
-        for count, ledger in enumerate(list(self._on_yesterday), 1):
-            with self._guard(f"the new day of session {ledger.state.session.session_id}"):
+        elif trading_day(self._now() + _CLOCK_WAS_AHEAD_MS) < self._day:
+            log.warning("the clock was ahead: today is %s, not %s", day, self._day)
+        else:
+            day = self._day
+        if day != self._day:
+            self._day = day
+            self._on_another_day = dict.fromkeys(self._ledgers.values())
+        for count, ledger in enumerate(list(self._on_another_day), 1):
+            with self._guard(f"the new day of session {ledger.session_id}"):
                 ledger.begin_day(day)
-                del self._on_yesterday[ledger]
+                del self._on_another_day[ledger]
             if not count % _ROLLED_AT_ONCE:
                 await asyncio.sleep(0)
 
     # -- life ------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Rebuild every session from its newest checkpoint and the events after it."""
-        sessions = await self._journal.load_sessions()
-        told_at = time.monotonic()
-        for session, checkpoint in sessions:
-            if time.monotonic() - told_at > _TELL_EVERY_S:
-                told_at = time.monotonic()
-                log.info("%d of %d sessions are read", len(self._ledgers), len(sessions))
-            state = await rebuild(self._journal, session, checkpoint)
-            if state.seq - (checkpoint.seq if checkpoint else 0) >= _MANY_EVENTS:
-                # Or every start would read them again, of each session there ever was.
-                await self._journal.save_checkpoint(session.session_id, state.figures)
-            self._add(state.on_day(self._day))
-            for trade in state.open_trades.values():
-                self._index(trade)
-        highest = max((session.session_id for session, _ in sessions), default=0)
-        await self._journal.raise_counter("sessions", highest)
+        """Take up all sessions that the journal holds. Raises Unavailable, or NewerData."""
+        deadline = asyncio.get_running_loop().time() + _LOAD_PATIENCE_S
+        while True:
+            try:
+                states = await load_states(self._journal, self._day)
+                break
+            except Unavailable as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                log.warning("the sessions could not be read, and are read again: %s", error)
+                await asyncio.sleep(_LOAD_PAUSE_S)
+        for state in states:
+            self._add(state)
+        highest_session_id = max(self._ledgers, default=0)
+        await self._journal.raise_counter("sessions", highest_session_id)
         await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
-        log.info("%d sessions with %d open trades", len(sessions), len(self._open_by_id))
+        last = await self._journal.counter("sessions")
+        newest = range(max(1, last - _LATE_SESSIONS), last + 1)
+        self._late_session_ids = set(newest) - self._ledgers.keys()
+        log.info("%d sessions with %d open trades", len(self._ledgers), self.open_count)
+
+    async def watch_for_late_writes(self) -> None:
+        """Find what a server that had the database before still writes, until cancelled.
+
+        Its right to write has ended, but a write that was on its way may land at any time
+        after: an event under the next number of its session, or a new session.
+        """
+        began = asyncio.get_running_loop().time()
+        while True:
+            soon = asyncio.get_running_loop().time() - began < _SOON_FOR_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SOON_S if soon else _LATER_S):
+                    await self._met_another_writer.wait()
+            self._met_another_writer.clear()
+            with suppress(Unavailable):
+                await self.read_late_writes()
+
+    async def read_late_writes(self) -> None:
+        """Take over what other servers have written since it was last looked for."""
+        for session in await self._journal.sessions_among(sorted(self._late_session_ids)):
+            log.warning("session %d was not made by this server", session.session_id)
+            self._adopt(session)
+            self._late_session_ids.discard(session.session_id)
+        heads = {
+            session_id: ledger.state.seq
+            for session_id, ledger in self._ledgers.items()
+            if ledger.state.session.status is not SessionStatus.STOPPED
+        }
+        async for events in read_on(self._journal, heads):
+            for session_id in {event.session_id for event in events}:
+                ledger = self._ledgers[session_id]
+                async with ledger.turns.turn():
+                    if ledger.is_settled:
+                        await ledger.read_on()
 
     async def stop(self) -> None:
         """Let the writes in hand finish."""
@@ -319,26 +382,30 @@ class Desk:
 
     @asynccontextmanager
     async def _commanding(self, session_id: int) -> AsyncIterator[Ledger]:
-        """A session's turn: exits that are due come before any command."""
+        """A session's turn; `Ledger.prepare` is left to the command: it comes last."""
         ledger = self._ledger(session_id)
         ledger.require_settled()
         async with ledger.turns.turn():
-            await ledger.prepare()
+            ledger.require_settled()
             yield ledger
 
     async def _made_before(self, session_id: int, operation: Operation) -> TradeEvent | None:
         if operation.key is None:
             return None
         event = await self._journal.find_event(session_id, operation.key)
-        if event is not None:
-            _require_same(operation, event.request_hash)
+        if event is None:
+            return None
+        _require_same(operation, event.request_hash)
+        assert isinstance(event, TradeEvent), "only requests about trades carry a key"
         return event
 
-    def _latch_if_due(self, ledger: Ledger, trade: Trade, price_e4: int) -> None:
-        reason = trade.exit_due(price_e4)
-        if reason is not None and trade.trade_id not in ledger.latched:
-            ledger.latched[trade.trade_id] = Exit(price_e4, reason, self._now())
-            ledger.wake()
+    def _closing_price_e4(self, trade: Trade, price_e4: int | None) -> int:
+        if price_e4 is not None:
+            return price_e4
+        quote = self._quote(trade.symbol)
+        if quote is None:
+            raise Conflict(f"no price of {trade.symbol} is known: give a price")
+        return quote.price_e4
 
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)
@@ -389,25 +456,37 @@ class Desk:
         """The session's ledger, made if the session is new here."""
         if ledger := self._ledgers.get(session.session_id):
             return ledger
-        return self._add(SessionState(session, Figures(seq=0, today=self._day), {}))
+        return self._add(state_of(session, Figures(), self._day))
 
     def _add(self, state: SessionState) -> Ledger:
-        ledger = Ledger(state, self._journal, self._on_event, self._announce_state)
-        self._ledgers[state.session.session_id] = ledger
+        ledger = Ledger(
+            state,
+            self._journal,
+            self._on_event,
+            self._announce_state,
+            self._met_another_writer.set,
+        )
+        self._ledgers[ledger.session_id] = ledger
+        for trade in state.open_trades.values():
+            self._positions.add(trade, ledger)
         return ledger
 
-    def _on_event(self, event: TradeEvent, state: SessionState) -> None:
-        trade = event.trade
-        if event.kind is EventKind.OPENED:
-            self._index(trade)
-        else:
-            self._open_by_id.pop(trade.trade_id, None)
-            self._open_by_symbol[trade.symbol].pop(trade.trade_id, None)
+    def _on_event(self, event: Event, state: SessionState) -> None:
+        if isinstance(event, TradeEvent):
+            if event.kind is EventKind.OPENED:
+                self._positions.add(event.trade, self._ledgers[event.session_id])
+            else:
+                self._positions.remove(event.trade)
         self._announce(event, state)
 
-    def _index(self, trade: Trade) -> None:
-        self._open_by_id[trade.trade_id] = trade
-        self._open_by_symbol.setdefault(trade.symbol, {})[trade.trade_id] = trade
+
+def _check_change(state: SessionState, status: SessionStatus | None) -> None:
+    session_id = state.session.session_id
+    if state.session.status is SessionStatus.STOPPED:
+        raise Conflict(f"session {session_id} is STOPPED, which is final")
+    if status is SessionStatus.STOPPED and state.open_trades:
+        count = len(state.open_trades)
+        raise Conflict(f"session {session_id} has {count} open trades: close them first")
 
 
 def _require_same(operation: Operation, request_hash: str) -> None:

@@ -1,24 +1,34 @@
 """What the desk needs of a store; ``vyomo_rt.store`` has the implementation.
 
-Every method raises Unavailable when the store is away and nothing was written.
-A write whose answer was lost raises OutcomeUnknown; calling it again with the
-same arguments is safe, and once it returns the write has happened exactly once.
+Every method raises Unavailable when the store is away and nothing was written, also while this
+server may not be its owner any more. A write whose answer was lost raises OutcomeUnknown;
+calling it again with the same arguments is safe, and once it returns the write has happened
+exactly once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from vyomo_rt.domain.session import Figures, Session
-from vyomo_rt.domain.trade import Trade, TradeEvent, TradeStatus
+from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.trade import Trade, TradeStatus
 
 
 class Journal(Protocol):
-    """Sessions, their numbered trade events, and readable copies of the trades."""
+    """Sessions, their numbered events, and readable copies of the trades."""
+
+    @property
+    def term(self) -> int:
+        """How many servers have owned the store, up to this one."""
 
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
-        """All sessions by id, each with its newest checkpoint."""
+        """All sessions by id, as of their newest checkpoint, if there is one."""
+
+    async def sessions_among(self, session_ids: Sequence[int]) -> Sequence[Session]:
+        """Those of these sessions that there are, as they were born."""
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         """Insert a session; raises Conflict if its id or operation is taken by another."""
@@ -26,21 +36,19 @@ class Journal(Protocol):
     async def find_session(self, operation_id: str) -> tuple[Session, str] | None:
         """The session made by an operation, and the hash of the request that made it."""
 
-    async def save_status(self, session: Session) -> None:
-        """Write the status and ``revision`` of a session over the revision before it."""
+    async def save_checkpoint(self, session: Session, figures: Figures) -> None:
+        """Keep both so that a start need not read the events before ``figures.seq``."""
 
-    async def save_checkpoint(self, session_id: int, figures: Figures) -> None:
-        """Keep figures so that a start need not read the events before ``figures.seq``."""
-
-    async def append(self, event: TradeEvent) -> None:
+    async def append(self, event: Event) -> None:
         """Insert an event under its number; raises NumberTaken if another one is there."""
 
-    async def events(
-        self, session_id: int, after: int, upto: int | None = None
-    ) -> Sequence[TradeEvent]:
+    async def events(self, session_id: int, after: int, upto: int | None = None) -> Sequence[Event]:
         """At most 500 events with ``after < seq`` (``<= upto``), in order of their numbers."""
 
-    async def find_event(self, session_id: int, operation_id: str) -> TradeEvent | None:
+    async def events_among(self, places: Sequence[tuple[int, int]]) -> Sequence[Event]:
+        """Those events that there are at these places, each a session and a number; unordered."""
+
+    async def find_event(self, session_id: int, operation_id: str) -> Event | None:
         """The event that an operation made in a session."""
 
     async def save_trade(self, trade: Trade, seq: int) -> None:
@@ -54,11 +62,14 @@ class Journal(Protocol):
     ) -> Sequence[Trade]:
         """The readable copies of a session's trades, newest first, ids below ``before_id``."""
 
-    async def open_trades(self, session_id: int) -> Sequence[Trade]:
-        """All readable copies with status OPEN."""
+    def open_trades(self) -> AsyncIterator[Trade]:
+        """All readable copies with status OPEN, of all sessions."""
 
-    async def next_id(self, counter: str) -> int:
-        """The next number of a counter (``"sessions"`` or ``"trades"``), never given twice."""
+    async def reserve_ids(self, counter: str, count: int) -> int:
+        """The first of ``count`` numbers of ``"sessions"`` or ``"trades"``, never given twice."""
+
+    async def counter(self, counter: str) -> int:
+        """The last number of a counter that was given."""
 
     async def raise_counter(self, counter: str, at_least: int) -> None:
         """Make sure that the next number given is above ``at_least``."""

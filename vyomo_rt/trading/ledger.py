@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from uuid import uuid4
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
-from vyomo_rt.domain.session import Session, SessionState
-from vyomo_rt.domain.trade import EventKind, Exit, Trade, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.session import ChangeReason, Standing
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.turns import Turns
-from vyomo_rt.wire.messages import trade_event_message
+from vyomo_rt.wire.messages import event_message
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ CHECKPOINT_EVERY = 1000
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
 
-Announce = Callable[[TradeEvent, SessionState], None]
+Announce = Callable[[Event, SessionState], None]
 AnnounceState = Callable[[SessionState], None]
 
 
@@ -41,6 +44,7 @@ class Ledger:
         journal: Journal,
         announce: Announce,
         announce_state: AnnounceState,
+        met_another_writer: Callable[[], None],
     ) -> None:
         self.state = state
         self.turns = Turns()
@@ -50,12 +54,25 @@ class Ledger:
         self._journal = journal
         self._announce = announce
         self._announce_state = announce_state
-        self._unsettled: tuple[Callable[[], Awaitable[None]], Callable[[], None]] | None = None
+        self._met_another_writer = met_another_writer
+        self._unsettled: Event | None = None
         self._unprojected: dict[int, TradeEvent] = {}
         self._worker: asyncio.Task[None] | None = None
 
+    @property
+    def session_id(self) -> int:
+        return self.state.session.session_id
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome of every earlier write is known."""
+        return self._unsettled is None
+
     async def prepare(self) -> None:
-        """What comes before a command: finish what is due. Raises Unavailable if it can't."""
+        """What comes before a command: finish what is due. Raises Unavailable if it can't.
+
+        Where nothing is awaited behind it, no exit is latched when the command is decided.
+        """
         self.require_settled()
         await self._close_latched()
 
@@ -66,37 +83,61 @@ class Ledger:
                 "the store has not yet answered an earlier write of this session; try again"
             )
 
-    async def record(
+    async def record_trade(
         self, kind: EventKind, trade: Trade, operation_id: str, request_hash: str
     ) -> None:
         """Make the session's next event of a trade that was opened or closed."""
-        seq = self.state.seq + 1
-        event = TradeEvent(
-            session_id=trade.session_id,
-            seq=seq,
-            kind=kind,
-            message=trade_event_message(kind, trade, seq),
-            trade=trade,
-            operation_id=operation_id,
-            request_hash=request_hash,
-        )
         if kind is EventKind.OPENED:
             self.opening = trade
-        try:
-            await self._write(lambda: self._journal.append(event), lambda: self._apply(event))
-        except NumberTaken:
-            await self._read_on()
-            raise
-        finally:
-            if self._unsettled is None:
-                self._forget_opening()
-        await self._project()
-
-    async def change(self, session: Session) -> None:
-        """Save a new status of the session and tell everybody."""
-        await self._write(
-            lambda: self._journal.save_status(session), lambda: self._apply_session(session)
+        await self._record(
+            TradeEvent(
+                session_id=trade.session_id,
+                seq=self.state.seq + 1,
+                kind=kind,
+                message="",
+                operation_id=operation_id,
+                request_hash=request_hash,
+                term=self._journal.term,
+                trade=trade,
+            )
         )
+
+    async def record_change(self, standing: Standing, reason: ChangeReason, at_ms: int) -> None:
+        """Make the session's next event of a change of the session itself."""
+        await self._record(
+            SessionEvent(
+                session_id=self.session_id,
+                seq=self.state.seq + 1,
+                kind=EventKind.SESSION_CHANGED,
+                message="",
+                operation_id=str(uuid4()),
+                request_hash="",
+                term=self._journal.term,
+                standing=standing,
+                reason=reason,
+                changed_at_ms=at_ms,
+            )
+        )
+
+    async def _record(self, event: Event) -> None:
+        """Store an event that has no text yet; then apply and tell it. Raises Unavailable."""
+        event = replace(event, message=event_message(event))
+        try:
+            await self._journal.append(event)
+        except OutcomeUnknown:
+            self._unsettled = event
+            self.wake()
+            raise
+        except NumberTaken:
+            self._forget_opening()
+            await self.read_on()
+            raise
+        except BaseException:
+            self._forget_opening()
+            raise
+        self._apply(event)
+        self._forget_opening()
+        await self._project()
 
     def begin_day(self, day: date) -> None:
         """Roll the day's figures over and tell everybody."""
@@ -133,29 +174,20 @@ class Ledger:
             self._worker.cancel()
             await asyncio.wait([self._worker])
 
-    async def _write(self, write: Callable[[], Awaitable[None]], apply: Callable[[], None]) -> None:
-        try:
-            await write()
-        except OutcomeUnknown:
-            self._unsettled = (write, apply)
-            self.wake()
-            raise
-        apply()
-
     async def _settle(self) -> None:
         """Repeat the write whose answer was lost: it can exist only once."""
-        if self._unsettled is not None:
-            write, apply = self._unsettled
-            try:
-                await write()
-            except NumberTaken:
-                # Another event has its number, so this one can never be. An exit comes again.
-                self._unsettled = None
-                self._forget_opening()
-                await self._read_on()
-                return
+        if (event := self._unsettled) is None:
+            return
+        try:
+            await self._journal.append(event)
+        except NumberTaken:
+            # Another event has its number, so this one can never be. An exit comes again.
             self._unsettled = None
-            apply()
+            self._forget_opening()
+            await self.read_on()
+        else:
+            self._unsettled = None
+            self._apply(event)
             self._forget_opening()
 
     def _forget_opening(self) -> None:
@@ -165,52 +197,51 @@ class Ledger:
                 self.latched.pop(self.opening.trade_id, None)
             self.opening = None
 
-    async def _read_on(self) -> None:
+    async def read_on(self) -> None:
         """Take over events that are in the journal but not from here: the journal is the truth.
 
-        Such a one is a write of a server that was killed, landing late.
+        Such a one is a late write of a server that had the database before. To be called in
+        the session's turn, in which no write of its own is on its way.
         """
-        session_id = self.state.session.session_id
-        for event in await self._journal.events(session_id, self.state.seq):
-            log.warning(
-                "session %d: event %d was not written by this server", session_id, event.seq
-            )
-            self._apply(event)
+        while events := await self._journal.events(self.session_id, self.state.seq):
+            self._met_another_writer()
+            for event in events:
+                name = f"event {event.session_id}-{event.seq}"
+                log.warning("%s was not written by this server (term %d)", name, event.term)
+                self._apply(event)
+                self._forget_opening()
 
-    def _apply(self, event: TradeEvent) -> None:
+    def _apply(self, event: Event) -> None:
         self.state = self.state.after(event)
-        self._unprojected[event.seq] = event
-        if event.kind is EventKind.CLOSED:
-            self.latched.pop(event.trade.trade_id, None)
+        if isinstance(event, TradeEvent):
+            self._unprojected[event.seq] = event
+            if event.kind is EventKind.CLOSED:
+                self.latched.pop(event.trade.trade_id, None)
         try:
             self._announce(event, self.state)
         except Exception:
             # It is stored, so it has happened, whatever became of telling it.
             log.exception("event %d-%d could not be told", event.session_id, event.seq)
 
-    def _apply_session(self, session: Session) -> None:
-        self.state = self.state.with_session(session)
-        self._announce_state(self.state)
-
     async def _project(self) -> None:
         """The event is stored and told: a failure here is mended later, not reported."""
         try:
             await self.flush()
             if self.state.seq % CHECKPOINT_EVERY == 0:
-                await self._journal.save_checkpoint(
-                    self.state.session.session_id, self.state.figures
-                )
+                await self._journal.save_checkpoint(self.state.session, self.state.figures)
         except Unavailable:
             self.turns.give_up()
             self.wake()
 
     async def _close_latched(self) -> None:
-        for trade_id, exit_ in list(self.latched.items()):
+        # Others may be latched while one is written, and come before a command as well.
+        while self.latched:
+            trade_id, exit_ = next(iter(self.latched.items()))
             trade = self.state.open_trades.get(trade_id)
             if trade is None:
                 self.latched.pop(trade_id, None)
             else:
-                await self.record(EventKind.CLOSED, trade.closed(exit_), str(uuid4()), "")
+                await self.record_trade(EventKind.CLOSED, trade.closed(exit_), str(uuid4()), "")
 
     async def _work_off(self) -> None:
         retry_s = _FIRST_RETRY_S
@@ -224,9 +255,8 @@ class Ledger:
                 # Also what nobody expected: this work must be done in the end.
                 if retry_s == _FIRST_RETRY_S:
                     known = isinstance(error, VyomoError)
-                    session_id = self.state.session.session_id
                     what = "waits for the store" if known else "failed and is repeated"
-                    log.warning("session %d: a write %s", session_id, what, exc_info=not known)
+                    log.warning("session %d: a write %s", self.session_id, what, exc_info=not known)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
             else:

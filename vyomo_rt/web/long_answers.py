@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 
 from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.trade import TradeEvent
 from vyomo_rt.web.routes import JSON
 from vyomo_rt.wire import rest
 
-ReadEvents = Callable[[int, int, int], Awaitable[Sequence[TradeEvent]]]
+ReadEvents = Callable[[int, int, int], Awaitable[Sequence[Event]]]
 """Some of a session's events with ``after < seq <= upto``, from the first on."""
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class LongAnswers:
         self._all_prices = None
         return await self._encode_prices(self._quotes())
 
-    async def _page(self, session_id: int, after: int, upto: int) -> Sequence[TradeEvent]:
+    async def _page(self, session_id: int, after: int, upto: int) -> Sequence[Event]:
         if after >= upto:
             return []
         page = await self._read_events(session_id, after, upto)

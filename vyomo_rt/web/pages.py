@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import aiohttp_jinja2
 import jinja2
@@ -37,11 +38,13 @@ class PageRoutes:
         *,
         version: str,
         demo_session: Callable[[], int | None],
+        loaded: Callable[[], bool],
         store_available: Callable[[], bool],
         feed_status: Callable[[], FeedStatus],
     ) -> None:
         self._version = version
         self._demo_session = demo_session
+        self._loaded = loaded
         self._store_available = store_available
         self._feed_status = feed_status
 
@@ -76,11 +79,15 @@ class PageRoutes:
         return _json(Liveness("ok"))
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Whether commands can be stored and the price source works."""
+        """Whether commands can be stored and the price source works.
+
+        `loading` while a server that has just started still reads its sessions.
+        """
         store, feed = self._store_available(), self._feed_status()
-        ready = store and feed.state is not FeedState.DOWN
+        ready = store and self._loaded() and feed.state is not FeedState.DOWN
+        unready: Literal["loading", "unavailable"] = "unavailable" if self._loaded() else "loading"
         document = Readiness(
-            status="ok" if ready else "unavailable",
+            status="ok" if ready else unready,
             store="ok" if store else "unavailable",
             feed=FeedReadiness(feed.source, feed.state, feed.message),
         )

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct
 from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, NotFound, VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Tick, parse_symbol
-from vyomo_rt.domain.session import SessionState
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.trading.desk import Desk, Operation
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
@@ -96,14 +96,15 @@ class RestRoutes:
         return _json(self._session(self._desk.state(_path_id(request, "sessionId"))))
 
     async def change_session(self, request: web.Request) -> web.Response:
-        """Change a session's status.
+        """Change a session's status or name.
 
         Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
         final, and 409 while trades are open.
         """
         session_id = _path_id(request, "sessionId")
         change = _decode(await request.read(), rest.SessionChange)
-        return _json(self._session(await self._desk.change_status(session_id, change.status)))
+        state = await self._desk.change_session(session_id, status=change.status, name=change.name)
+        return _json(self._session(state))
 
     # -- trades ------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class RestRoutes:
         return self._book.accept(tick.symbol, tick.price_e4, tick.as_of_ms)
 
     def _session(self, state: SessionState) -> rest.SessionDocument:
-        return rest.session_document(state, state.unrealized_paise(self._book.quote), self._now())
+        return rest.session_document(state, state.unrealised_paise(self._book.quote), self._now())
 
 
 def _operation(request: web.Request, body: bytes) -> Operation:

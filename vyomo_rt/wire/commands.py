@@ -12,10 +12,10 @@ from vyomo_rt.wire import decoding
 from vyomo_rt.wire.numbers import json_kind
 from vyomo_rt.wire.values import Epoch, Id, IntervalMs, MessageId, SpelledSymbol
 
-StreamType = Literal["session_update", "pnl_update", "trade_opened", "trade_closed"]
-ALL_TYPES: frozenset[StreamType] = frozenset(
-    ("session_update", "pnl_update", "trade_opened", "trade_closed")
-)
+StreamType = Literal[
+    "session_update", "pnl_update", "trade_opened", "trade_closed", "session_changed"
+]
+ALL_TYPES: frozenset[StreamType] = frozenset(get_args(StreamType))
 
 _INTEGERS = ("sessionId", "since", "updateInterval", "priceInterval", "limit", "after")
 _DIGITS = re.compile(r"-?[0-9]{1,100}")

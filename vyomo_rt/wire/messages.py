@@ -9,11 +9,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vyomo_rt.domain.errors import BadJson, ErrorCode, Unavailable, VyomoError
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.domain.session import SessionState, SessionStatus
-from vyomo_rt.domain.trade import EventKind, ExitReason, Trade, TradeEvent
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import ExitReason, Trade
 from vyomo_rt.wire.commands import StreamType
 from vyomo_rt.wire.frame import Frame, Transport, make_frame, position, without_stamp
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise
@@ -111,6 +113,28 @@ class TradeClosed(Message, tag="trade_closed"):
     seq: Seq
 
 
+class SessionChangedData(Data, kw_only=True):
+    session_id: Id
+    name: str
+    status: SessionStatus
+    status_reason: ChangeReason | None
+    reason: ChangeReason
+    detail: str | None = None
+    rules: dict[str, Any] = {}
+    charges: str | None = None
+    lock: dict[str, Any] | None = None
+    waived: list[str] = []
+    waived_on: str | None = None
+    timestamp: Timestamp
+
+
+class SessionChanged(Message, tag="session_changed"):
+    """The session itself was changed, and it is stored; this is how it is now."""
+
+    data: SessionChangedData
+    seq: Seq
+
+
 class SessionData(Data):
     session_id: Id
     current_capital: Money
@@ -119,6 +143,9 @@ class SessionData(Data):
     total_trades: Count
     win_rate: Percent
     status: SessionStatus
+    status_reason: Annotated[
+        ChangeReason | None, Meta(description="Why the status was last set; null since the birth")
+    ]
     timestamp: Timestamp
     winning_trades: Count
     losing_trades: Count
@@ -240,7 +267,8 @@ class ErrorMessage(Message, tag="error"):
     retry_after_ms: Count | UnsetType = UNSET
 
 
-SessionMessage = SessionUpdate | PnlUpdate | TradeOpened | TradeClosed
+NumberedMessage = TradeOpened | TradeClosed | SessionChanged
+SessionMessage = SessionUpdate | PnlUpdate | NumberedMessage
 ConnectionMessage = Ack | ErrorMessage | FeedStatusMessage | ServerShutdown
 """What every stream may carry."""
 
@@ -260,14 +288,35 @@ def price_update(quote: Quote, now_ms: int) -> Frame:
     return make_frame("price_update", _encode(PriceUpdate(data=price_data(quote, now_ms))))
 
 
-def trade_event_message(kind: EventKind, trade: Trade, seq: int) -> str:
-    """The JSON text of a numbered trade event, as it is stored and as clients get it."""
-    message = (
-        TradeOpened(data=opened_data(trade), seq=seq)
-        if kind is EventKind.OPENED
-        else TradeClosed(data=closed_data(trade), seq=seq)
-    )
+def event_message(event: Event) -> str:
+    """The JSON text of a numbered event, as it is stored and as clients get it.
+
+    What older shapes of events said has not changed since, so all are written alike.
+    """
+    message: Message
+    if isinstance(event, SessionEvent):
+        message = SessionChanged(data=_changed_data(event), seq=event.seq)
+    else:
+        assert isinstance(event, TradeEvent)
+        opened = event.kind is EventKind.OPENED
+        message = (
+            TradeOpened(data=opened_data(event.trade), seq=event.seq)
+            if opened
+            else TradeClosed(data=closed_data(event.trade), seq=event.seq)
+        )
     return _encode(message).decode()
+
+
+def _changed_data(event: SessionEvent) -> SessionChangedData:
+    standing = event.standing
+    return SessionChangedData(
+        session_id=event.session_id,
+        name=standing.name,
+        status=standing.status,
+        status_reason=standing.status_reason,
+        reason=event.reason,
+        timestamp=iso(event.changed_at_ms),
+    )
 
 
 def opened_data(trade: Trade) -> OpenedData:
@@ -303,36 +352,37 @@ def closed_data(trade: Trade) -> ClosedData:
     )
 
 
-def trade_event(event: TradeEvent, epoch: str) -> Frame:
+def numbered_event(event: Event, epoch: str) -> Frame:
     """The frame of a stored event; its SSE id is the position after it."""
     event_id = position(event.session_id, event.seq, epoch)
     return make_frame(event.kind, event.message.encode(), event_id)
 
 
-def session_data(state: SessionState, unrealized_paise: int, now_ms: int) -> SessionData:
+def session_data(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionData:
     session, figures = state.session, state.figures
     return SessionData(
         session_id=session.session_id,
         current_capital=from_paise(session.starting_capital_paise + figures.realised_paise),
         total_pnl=from_paise(figures.realised_paise),
-        today_pnl=from_paise(figures.today_paise),
+        today_pnl=from_paise(state.today_paise),
         total_trades=figures.opened,
         win_rate=from_e2(figures.win_rate_e2),
         status=session.status,
+        status_reason=session.status_reason,
         timestamp=iso(now_ms),
         winning_trades=figures.wins,
         losing_trades=figures.losses,
         open_trades=len(state.open_trades),
-        unrealized_pnl=from_paise(unrealized_paise),
+        unrealized_pnl=from_paise(unrealised_paise),
     )
 
 
 def session_update(
-    state: SessionState, unrealized_paise: int, now_ms: int, recovered: bool | None = None
+    state: SessionState, unrealised_paise: int, now_ms: int, recovered: bool | None = None
 ) -> Frame:
     """Figures as of event ``seq``; ``recovered`` only in the snapshot that answers a ``since``."""
     message = SessionUpdate(
-        data=session_data(state, unrealized_paise, now_ms),
+        data=session_data(state, unrealised_paise, now_ms),
         seq=state.seq,
         recovered=_unless_none(recovered),
     )

@@ -10,11 +10,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, ErrorCode, VyomoError
+from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso, to_ms
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, Quote, Tick, parse_symbol
-from vyomo_rt.domain.session import SessionState, SessionStatus
-from vyomo_rt.domain.trade import AlreadyClosed, ExitReason, Trade, TradeEvent, TradeStatus
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import AlreadyClosed, ExitReason, Trade, TradeStatus
 from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.numbers import CapitalPaise, ClosePriceE4, PriceE4, from_paise, json_kind
 from vyomo_rt.wire.values import (
@@ -47,7 +49,10 @@ class NewSession(Body):
 
 
 class SessionChange(Body):
-    status: SessionStatus
+    """What is left out stays as it is."""
+
+    status: SessionStatus | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
 class NewTrade(Body):
@@ -146,7 +151,7 @@ class TradePage(messages.Data):
 class EventList(messages.Data):
     """Stored events, byte for byte as the streams carry them."""
 
-    events: list[messages.TradeOpened | messages.TradeClosed]
+    events: list[messages.NumberedMessage]
     seq: Seq
     epoch: Epoch
 
@@ -194,7 +199,7 @@ class FeedReadiness(messages.Data):
 
 
 class Readiness(messages.Data):
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "loading", "unavailable"]
     store: Literal["ok", "unavailable"]
     feed: FeedReadiness
 
@@ -260,10 +265,10 @@ def _to_moment_ms(ts: int | str) -> int:
     return to_ms(moment)
 
 
-def session_document(state: SessionState, unrealized_paise: int, now_ms: int) -> SessionDocument:
+def session_document(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionDocument:
     session = state.session
     return SessionDocument(
-        **asdict(messages.session_data(state, unrealized_paise, now_ms)),
+        **asdict(messages.session_data(state, unrealised_paise, now_ms)),
         name=session.name,
         starting_capital=from_paise(session.starting_capital_paise),
         epoch=session.epoch,
@@ -292,7 +297,7 @@ def around_events(seq: int, epoch: str) -> tuple[bytes, bytes]:
     return head + hole[:1], hole[1:] + tail
 
 
-def events_text(events: Iterable[TradeEvent]) -> bytes:
+def events_text(events: Iterable[Event]) -> bytes:
     """Events of an EventList, byte for byte as they are stored."""
     return ",".join(event.message for event in events).encode()
 

@@ -1,0 +1,61 @@
+"""The open trades of all sessions by what is asked of them: their id, or a price."""
+
+from __future__ import annotations
+
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.trade import Exit, Trade
+from vyomo_rt.trading.ledger import Ledger
+
+
+class Positions:
+    """Finds open trades, and latches the exits that prices trigger."""
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._by_id: dict[int, tuple[Trade, Ledger]] = {}
+        self._by_symbol: dict[str, dict[int, tuple[Trade, Ledger]]] = {}
+        self._opening: set[Ledger] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def find(self, trade_id: int) -> Trade | None:
+        """An open trade."""
+        found = self._by_id.get(trade_id)
+        return None if found is None else found[0]
+
+    def add(self, trade: Trade, ledger: Ledger) -> None:
+        """A trade is open from now on."""
+        self._by_id[trade.trade_id] = trade, ledger
+        self._by_symbol.setdefault(trade.symbol, {})[trade.trade_id] = trade, ledger
+
+    def add_opening(self, ledger: Ledger) -> None:
+        """The ledger begins to store an opening: prices count for it at once."""
+        self._opening.add(ledger)
+
+    def remove(self, trade: Trade) -> None:
+        """A trade has been closed."""
+        self._by_id.pop(trade.trade_id, None)
+        of_symbol = self._by_symbol.get(trade.symbol, {})
+        of_symbol.pop(trade.trade_id, None)
+        if not of_symbol:
+            self._by_symbol.pop(trade.symbol, None)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Latch the exits that an accepted price triggers; a stale price triggers none."""
+        if quote.stale:
+            return
+        for trade, ledger in self._by_symbol.get(quote.symbol, {}).values():
+            self._latch_if_due(ledger, trade, quote.price_e4)
+        for ledger in list(self._opening):
+            if ledger.opening is None:
+                self._opening.discard(ledger)
+            elif ledger.opening.symbol == quote.symbol:
+                self._latch_if_due(ledger, ledger.opening, quote.price_e4)
+
+    def _latch_if_due(self, ledger: Ledger, trade: Trade, price_e4: int) -> None:
+        reason = trade.exit_due(price_e4)
+        if reason is not None and trade.trade_id not in ledger.latched:
+            ledger.latched[trade.trade_id] = Exit(price_e4, reason, self._now())
+            ledger.wake()
