@@ -95,7 +95,7 @@ async def test_an_unreachable_mongodb_is_named_within_seconds_and_without_its_pa
 
 async def test_a_mongodb_uri_that_the_driver_cannot_use_is_refused() -> None:
     said = await refusal("--port", "0", "--mongo-uri", "mongodb://127.0.0.1:99999/")
-    assert "MongoDB URI" in said
+    assert "VYOMO_RT_MONGO_URI" in said
 
 
 async def test_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on(

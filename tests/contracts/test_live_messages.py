@@ -65,9 +65,11 @@ async def test_every_message_of_every_stream_keeps_the_contract(
             await server.tick("BANKNIFTY", 196.3025)
             trade = await server.open_trade(session_id, stopLoss=190, target=200)
             await server.close_trade(trade["tradeId"])
+            await server.call("PATCH", f"/sessions/{session_id}", {"status": "PAUSED"})
             for name in streams.keys() - {"streamPrices"}:
                 await streams[name].next("trade_closed")
                 await streams[name].next("pnl_update")
+                await streams[name].next("session_changed")
             for name in streams.keys() - {"streamSession"}:
                 await streams[name].next("price_update")
         for stream in streams.values():

@@ -19,7 +19,7 @@ BEGIN_MS = 1_795_341_600_123
 BEGIN = "2026-11-22T10:00:00.123Z"
 SESSION_MEMBERS = {
     *("sessionId", "currentCapital", "totalPnL", "todayPnL", "totalTrades", "winRate", "status"),
-    *("timestamp", "winningTrades", "losingTrades", "openTrades", "unrealizedPnL"),
+    *("statusReason", "timestamp", "winningTrades", "losingTrades", "openTrades", "unrealizedPnL"),
     *("name", "startingCapital", "epoch", "seq", "createdAt"),
 }
 TRADE_MEMBERS = {
@@ -142,10 +142,28 @@ async def test_a_status_is_changed_by_patch(server: Rest) -> None:
         assert session.keys() == SESSION_MEMBERS
     problem = await refused(server, 409, "PATCH", path, {"status": "ACTIVE"})
     assert problem["code"] == "conflict"
-    for body in ({}, {"status": "GONE"}, {"status": 5}, {"status": None}):
+    for body in ({"status": "GONE"}, {"status": 5}):
         problem = await refused(server, 400, "PATCH", path, body)
         assert problem["detail"].startswith("status")
     await refused(server, 404, "PATCH", "/sessions/77", {"status": "PAUSED"})
+
+
+async def test_a_change_of_the_session_is_one_numbered_event_and_none_if_nothing_changes(
+    server: Rest,
+) -> None:
+    session_id = await server.new_session()
+    path = f"/sessions/{session_id}"
+    _, session = await server.call("PATCH", path, {"status": "PAUSED", "name": "Opening range"})
+    assert (session["status"], session["statusReason"]) == ("PAUSED", "MANUAL")
+    assert (session["name"], session["seq"]) == ("Opening range", 1)
+    for body in ({"status": "PAUSED"}, {"name": "Opening range"}, {}):
+        status, again = await server.call("PATCH", path, body)
+        assert (status, again["seq"]) == (200, 1)
+    _, renamed = await server.call("PATCH", path, {"name": "Closing range"})
+    assert (renamed["statusReason"], renamed["seq"]) == ("MANUAL", 2)
+    _, listed = await server.call("GET", f"{path}/events")
+    changes = [(event["type"], event["data"]["name"]) for event in listed["events"]]
+    assert changes == [("session_changed", "Opening range"), ("session_changed", "Closing range")]
 
 
 async def test_a_session_with_open_trades_is_not_stopped(server: Rest) -> None:
@@ -708,7 +726,7 @@ async def test_everything_is_there_after_a_restart(make_settings: MakeSettings) 
             ("BANKNIFTY", True)
         ]
         assert await rest.new_session() == session_id + 1
-        assert (await rest.open_trade(session_id))["tradeId"] == trade["tradeId"] + 1
+        assert (await rest.open_trade(session_id))["tradeId"] > trade["tradeId"]
 
 
 async def seen(rest: Rest, session_id: int) -> list[Any]:

@@ -119,6 +119,7 @@ async def test_the_messages_have_the_shapes_that_the_protocol_promises(server: R
         "totalTrades": 1,
         "winRate": 100,
         "status": "ACTIVE",
+        "statusReason": None,
         "timestamp": "",
         "winningTrades": 1,
         "losingTrades": 0,

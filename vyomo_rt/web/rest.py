@@ -102,7 +102,7 @@ class RestRoutes:
         final, and 409 while trades are open.
         """
         session_id = _path_id(request, "sessionId")
-        change = _decode(await request.read(), rest.SessionChange)
+        change = _decode(await request.read() or b"{}", rest.SessionChange)
         state = await self._desk.change_session(session_id, status=change.status, name=change.name)
         return _json(self._session(state))
 
