@@ -68,8 +68,8 @@ async def test_every_message_of_every_stream_keeps_the_contract(
             await server.call("PATCH", f"/sessions/{session_id}", {"status": "PAUSED"})
             for name in streams.keys() - {"streamPrices"}:
                 await streams[name].next("trade_closed")
-                await streams[name].next("pnl_update")
                 await streams[name].next("session_changed")
+                await streams[name].next("pnl_update")
             for name in streams.keys() - {"streamSession"}:
                 await streams[name].next("price_update")
         for stream in streams.values():
