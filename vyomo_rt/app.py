@@ -63,6 +63,7 @@ _RESTART_FEED_AFTER_S = 1.0
 _MAX_LINE_BYTES = 64 * 1024
 """As many symbols as a connection may have fit into an SSE address."""
 
+_LOAD_WAIT_S = 1.5
 _GOODBYE_S = 0.8
 _LAST_WRITE_S = 0.3
 _HANDLERS_S = 0.4
@@ -218,7 +219,7 @@ class Server:
         self._on_failure = on_failure
         self._now = now
         self._clock = Clockwork(now)
-        self._loaded = False
+        self._loaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._feed = _make_feed(settings, now)
         self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
@@ -275,7 +276,7 @@ class Server:
         await self._desk.load()
         if self._demo:
             await self._demo.prepare()
-        self._loaded = True
+        self._loaded.set()
 
     def application(self) -> web.Application:
         settings = self._settings
@@ -293,7 +294,7 @@ class Server:
         page_routes = PageRoutes(
             version=version(),
             demo_session=lambda: self._demo.session_id if self._demo else None,
-            loaded=lambda: self._loaded,
+            loaded=self._loaded.is_set,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
         )
@@ -337,13 +338,21 @@ class Server:
     async def _refuse_while_loading(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        if self._loaded or request.path in access.OPEN_PATHS:
+        if request.path in access.OPEN_PATHS or await self._has_loaded():
             return await handler(request)
         if request.path.startswith("/sse/") and request.transport is not None:
             # To a status an EventSource would not come back.
             request.transport.abort()
             raise ConnectionResetError
         raise Unavailable("the server has just started and is still reading its sessions")
+
+    async def _has_loaded(self) -> bool:
+        """Whether it has, or does so soon: most starts are over before anybody minds."""
+        if not self._loaded.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOAD_WAIT_S):
+                    await self._loaded.wait()
+        return self._loaded.is_set()
 
     def start(self) -> None:
         """Begin with all that goes on by itself."""
