@@ -8,12 +8,27 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit.server import MakeServer
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-async def test_schemathesis_finds_nothing(server_process: MakeServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "search",
+    [
+        pytest.param("--phases examples,coverage,stateful --max-examples 10", id="in what it lists"),
+        pytest.param(
+            "--phases fuzzing --max-examples 100",
+            id="at random",
+            marks=[pytest.mark.slow, pytest.mark.timeout(600)],
+        ),
+    ],
+)
+async def test_schemathesis_finds_nothing(
+    search: str, server_process: MakeServer, tmp_path: Path
+) -> None:
     """Right and wrong requests of every kind, and calls in sequence, get what the contract says.
 
     What ``hooks.py`` excuses is a rule that a schema cannot say. For a long search:
@@ -23,7 +38,7 @@ async def test_schemathesis_finds_nothing(server_process: MakeServer, tmp_path: 
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).parent / "schemathesis",
         *("run", f"{url}/api/openapi.json", "--checks", "all", "--continue-on-failure"),
-        *("--max-examples", "10", "--seed", "1", "--suppress-health-check", "all"),
+        *(*search.split(), "--seed", "1", "--suppress-health-check", "all"),
         *("--warnings", "off", "--no-color"),
         cwd=tmp_path,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.contracts.hooks", "PYTHONPATH": str(ROOT)},
