@@ -18,6 +18,7 @@ from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_hi
 WRITERS = 4
 ROUNDS = ("store", "server", "store and server", "server", "store")
 MOST_START_S = 5.0
+"""Or twice what the first start took, on a machine that is busy with other things."""
 
 
 class Crashes:
@@ -86,4 +87,5 @@ async def test_whatever_is_killed_nothing_acknowledged_is_lost_and_nothing_happe
     await crashes.server.kill()
     await until(lambda: not any(is_running(pid) for pid in crashes.pids))
     assert len(crashes.pids) >= 2 * len(ROUNDS)
-    assert max(crashes.start_s) < MOST_START_S, crashes.start_s
+    first_s, *after_crashes_s = crashes.start_s
+    assert max(after_crashes_s) < max(MOST_START_S, 2 * first_s), crashes.start_s

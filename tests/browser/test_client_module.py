@@ -19,8 +19,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, Route
 
-from tests.kit.cable import laid_cable
 from tests.kit.firefox import Firefox
+from tests.kit.proxy import proxy_before
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -288,13 +288,13 @@ async def test_a_cut_connection_comes_back_and_resumes(place: Place, rest: Rest)
 @everywhere
 async def test_sse_is_taken_where_websocket_is_blocked(place: Place, rest: Rest) -> None:
     session_id = await rest.new_session()
-    async with laid_cable(rest.url) as cable:
-        cable.blocked = b"GET /ws/"
-        client = await Watched.make(place, cable.url, session_id, "auto")
+    async with proxy_before(rest.url) as proxy:
+        proxy.refuses_websockets = True
+        client = await Watched.make(place, proxy.url, session_id, "auto")
         await client.until_open("sse")
         await rest.open_trade(session_id)
         await client.until_seq(1)
-        cable.blocked = b"nothing"
+        proxy.refuses_websockets = False
         await client.client('use("auto")')
         await client.until_open("ws")
         await rest.open_trade(session_id)

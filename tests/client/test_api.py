@@ -14,7 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.client.rig import proxy_before
+from tests.kit.proxy import proxy_before
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 from vyomo_rt_client import Api, ApiError

@@ -18,10 +18,10 @@ from tests.client.rig import (
     answering,
     closing_with,
     event_stream,
-    proxy_before,
     status,
     take,
 )  # fmt: skip
+from tests.kit.proxy import proxy_before
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 from vyomo_rt_client import Message, Refused, Status, Stream, connect
@@ -354,7 +354,7 @@ async def test_a_stream_that_was_open_waits_for_a_full_aiohttp_session(
         await take(stream, "price_update")
         reading = asyncio.create_task(take(stream, "never"))
         proxy.refuses_websockets = True
-        proxy.cut()
+        proxy.drop()
         async with await only_other():
             proxy.refuses_websockets = False
             await until(lambda: any("allows 1 connections" in each.detail for each in states))

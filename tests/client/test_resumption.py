@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import AddrInfoType, TCPConnector
 
-from tests.client.rig import RESUMED, answering, closing_with, event_stream, proxy_before, take
+from tests.client.rig import RESUMED, answering, closing_with, event_stream, take
+from tests.kit.proxy import proxy_before
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -288,7 +289,7 @@ async def test_a_link_that_fell_silent_is_given_up(
         await until(lambda: lost)
         await server.open_trade(session_id)
         proxy.silent = False
-        proxy.cut()
+        proxy.drop()
         assert (await reading).seq == 1
     assert lost[0] == "the server fell silent"
 
@@ -309,11 +310,11 @@ async def test_where_no_websocket_can_be_opened_it_takes_sse_and_stays_with_it(
         await take(stream, "trade_opened")
 
         proxy.refuses_websockets = False
-        proxy.cut()
+        proxy.drop()
         await server.open_trade(session_id)
         assert (await take(stream, "trade_opened")).seq == 2
         ws, sse = "/ws/auto-trader", "/sse/auto-trader"
-        assert proxy.targets == [ws, ws, sse, sse]
+        assert proxy.paths == [ws, ws, sse, sse]
 
 
 @pytest.mark.usefixtures("quick")
@@ -338,13 +339,13 @@ async def test_a_transport_that_worked_is_kept(server: Rest) -> None:
     ):
         await take(stream, "session_update")
         proxy.refuses_websockets = True
-        proxy.cut()
+        proxy.drop()
         reading = asyncio.create_task(take(stream, "trade_opened"))
         await until(lambda: len(proxy.requests) > 5)
         proxy.refuses_websockets = False
         await server.open_trade(session_id)
         await reading
-        assert set(proxy.targets) == {"/ws/auto-trader"}
+        assert set(proxy.paths) == {"/ws/auto-trader"}
 
 
 async def test_a_server_that_is_not_there_yet_is_found_when_it_is(

@@ -9,7 +9,7 @@ from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-API = "/api/auto-trader"
+from tests.kit.rest import API
 
 
 @schemathesis.hook

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.mark.parametrize(
     "search",
     [
-        pytest.param("--phases examples,coverage,stateful --max-examples 10", id="in what it lists"),
+        pytest.param("--phases examples,coverage,stateful --max-examples 10", id="as listed"),
         pytest.param(
             "--phases fuzzing --max-examples 100",
             id="at random",

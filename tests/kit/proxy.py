@@ -5,30 +5,65 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+_REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_CHUNK_BYTES = 65_536
+
+
+def _endless() -> int:
+    return 1 << 60
 
 
 class Proxy:
-    """Between a client and a server's Unix socket; each fault lasts until ``mend``."""
+    """Between clients and a server, whose URL or Unix socket it is given.
+
+    What a method does to connections lasts until ``mend``, an attribute until it is set back.
+    """
 
     def __init__(self, target: str) -> None:
+        self.port = 0
+        self.requests: list[str] = []
+        """The first line of what each connection sent."""
         self.swallowed = 0
         """Connections that were cut in place of an answer."""
+        self.most_bytes: Callable[[], int] = _endless
+        """Asked for each connection: after how many bytes of the server it is cut."""
+        self.refuses_websockets = False
+        """Their handshakes are answered by 400."""
+        self.swallows_frames = False
+        """Handshakes of WebSockets pass, and nothing else of the server."""
+        self.silent = False
+        """What the server says is thrown away."""
         self._target = target
-        self._flows = asyncio.Event()
-        self._delay_s = 0.0
-        self._cuts_answers = False
-        self._resets = False
         self._connections: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self.mend()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def paths(self) -> list[str]:
+        """What was requested over HTTP, without the queries."""
+        return [request.split()[1].partition("?")[0] for request in self.requests]
+
+    def mend(self) -> None:
+        self._delay_s = 0.0
+        self._cuts_answers = self._resets = self._is_cut = False
+        self._flows.set()
 
     def delay(self, seconds: float) -> None:
         """Hold up all bytes, in both directions, for so long."""
         self._delay_s = seconds
 
     def black_hole(self) -> None:
-        """Take bytes and connections, and let nothing through before ``mend``."""
+        """Take bytes and connections, and let nothing through."""
         self._flows.clear()
 
     def cut_answers(self) -> None:
@@ -41,63 +76,99 @@ class Proxy:
         for writer in list(self._writers):
             _reset(writer)
 
-    def mend(self) -> None:
-        self._delay_s, self._cuts_answers, self._resets = 0.0, False, False
-        self._flows.set()
+    def drop(self) -> None:
+        """Cut the connections that there are; the next ones are let through."""
+        for writer in list(self._writers):
+            writer.transport.abort()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
-        """Listen; yields the port."""
-        self._flows.set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            for task in self._connections:
-                task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+    def cut(self) -> None:
+        """Cut the connections that there are, and those that come."""
+        self._is_cut = True
+        self.drop()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
         self._writers.add(writer)
-        with suppress(OSError, asyncio.CancelledError):
+        with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
             if self._resets:
                 _reset(writer)
-                return
-            await self._join(reader, writer)
+            elif not self._is_cut:
+                await self._carry(reader, writer)
         self._writers.discard(writer)
         self._connections.discard(task)
         writer.close()
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_unix_connection(self._target)
-        pumps = [
-            asyncio.create_task(self._pump(reader, far_writer, answers=False)),
-            asyncio.create_task(self._pump(far_reader, writer, answers=True)),
-        ]
+    async def stop(self) -> None:
+        self.drop()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = await reader.read(_CHUNK_BYTES)
+        self.requests.append(first.decode(errors="replace").partition("\r\n")[0])
+        is_websocket = b"upgrade: websocket" in first.lower()
+        if is_websocket and self.refuses_websockets:
+            writer.write(_REFUSAL)
+            await writer.drain()
+            return
+        far_reader, far_writer = await self._open()
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await self._let_through()
+            far_writer.write(first)
+            if is_websocket and self.swallows_frames:
+                writer.write(await far_reader.readuntil(b"\r\n\r\n"))
+                answering = self._swallow(far_reader)
+            else:
+                answering = self._answer(far_reader, writer)
+            await _first_of(self._ask(reader, far_writer), answering)
         finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             far_writer.close()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
-    ) -> None:
-        while data := await reader.read(65536):
-            if answers and self._cuts_answers:
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._target.startswith("/"):
+            return await asyncio.open_unix_connection(self._target)
+        parts = urlsplit(self._target)
+        return await asyncio.open_connection(parts.hostname, parts.port)
+
+    async def _ask(self, reader: asyncio.StreamReader, far_writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK_BYTES):
+            await self._let_through()
+            far_writer.write(data)
+            await far_writer.drain()
+
+    async def _answer(self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        most = self.most_bytes()
+        while most and (data := await far_reader.read(min(most, _CHUNK_BYTES))):
+            most -= len(data)
+            if self._cuts_answers:
                 self.swallowed += 1
                 return
-            if self._delay_s:
-                await asyncio.sleep(self._delay_s)
-            await self._flows.wait()
-            writer.write(data)
-            await writer.drain()
+            await self._let_through()
+            if not self.silent:
+                writer.write(data)
+                await writer.drain()
+
+    async def _swallow(self, far_reader: asyncio.StreamReader) -> None:
+        await far_reader.read()
+
+    async def _let_through(self) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+        await self._flows.wait()
+
+
+async def _first_of(*pumping: Coroutine[Any, Any, None]) -> None:
+    """Run them until one ends, and end the others."""
+    pumps = [asyncio.create_task(pump) for pump in pumping]
+    try:
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -105,3 +176,17 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxy_before(target: str) -> AsyncIterator[Proxy]:
+    """A proxy that listens on a free port."""
+    proxy = Proxy(target)
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        listener.close()
+        await proxy.stop()
+        await listener.wait_closed()

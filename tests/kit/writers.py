@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from fractions import Fraction
 from typing import Any
 
@@ -17,10 +18,22 @@ from tests.kit.waiting import until
 class Writer:
     """Opens and closes trades, repeating each request under its key until it is answered."""
 
-    def __init__(self, number: int, rest: Rest, session_id: int, done: asyncio.Event) -> None:
+    def __init__(
+        self,
+        number: int,
+        rest: Rest,
+        session_id: int,
+        done: asyncio.Event,
+        *,
+        pause_s: float = 0.0,
+    ) -> None:
         self.acknowledged_open: dict[str, int] = {}
         self.acknowledged_closed: dict[str, dict[str, Any]] = {}
         self.answers = 0
+        self.refusals = 0
+        self.longest_s = 0.0
+        """How long the slowest answer took, also a refusal."""
+        self._pause_s = pause_s
         self._name = f"writer {number}"
         self._chance = random.Random(number)
         self._rest = rest
@@ -31,6 +44,7 @@ class Writer:
         count = 0
         while not self._done.is_set():
             count += 1
+            await asyncio.sleep(self._pause_s)
             opening, closing = f"{self._name} opens {count}", f"{self._name} closes {count}"
             entry = self._chance.randrange(900, 1100) / 10
             order = {"symbol": "NIFTY", "quantity": 7, "entryPrice": entry}
@@ -48,14 +62,17 @@ class Writer:
         self, path: str, body: dict[str, Any], key: str, good: set[int]
     ) -> dict[str, Any]:
         while True:
+            began_s = time.monotonic()
             try:
                 status, answer = await self._rest.call("POST", path, body, Idempotency_Key=key)
             except (aiohttp.ClientError, OSError):
                 status, answer = 503, {}
+            self.longest_s = max(self.longest_s, time.monotonic() - began_s)
             if status in good:
                 self.answers += 1
                 return answer
             assert status == 503, (status, answer)
+            self.refusals += 1
             await asyncio.sleep(0.02)
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.browser.console.desk import Desk
-from tests.kit.cable import Cable, laid_cable
+from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.server import server_processes
 
 
@@ -50,9 +50,9 @@ async def ingest_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def cable(server: str) -> AsyncIterator[Cable]:
-    async with laid_cable(server) as cable:
-        yield cable
+async def proxy(server: str) -> AsyncIterator[Proxy]:
+    async with proxy_before(server) as proxy:
+        yield proxy
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-API = "/api/auto-trader"
+from tests.kit.rest import API
 
 
 class Desk:

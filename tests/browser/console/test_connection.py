@@ -27,7 +27,7 @@ from tests.browser.console.parts import (
     tile,
     toast,
 )
-from tests.kit.cable import Cable
+from tests.kit.proxy import Proxy
 from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 
@@ -45,16 +45,16 @@ async def first_price(page: Page) -> float:
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
 async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
-    page: Page, cable: Cable, desk: Desk, transport: str
+    page: Page, proxy: Proxy, desk: Desk, transport: str
 ) -> None:
-    await show(page, cable.url, desk.session_id, symbols="NIFTY", transport=transport)
+    await show(page, proxy.url, desk.session_id, symbols="NIFTY", transport=transport)
     before = await desk.open()
     await expect(position(page, before)).to_be_visible()
 
     await expect(tile(page, "NIFTY").locator(".last b")).to_have_text(DIGIT)
     first = await first_price(page)
 
-    cable.cut()
+    proxy.cut()
     banner = page.locator("#link-banner")
     await expect(banner).to_contain_text(re.compile(r"Figures are as of \d\d:\d\d:\d\d IST"))
     await expect(link(page)).to_have_text(re.compile(r"Reconnecting in \d+ s|Connecting…"))
@@ -67,7 +67,7 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await desk.close(await desk.open("NIFTY"))
     await press(page, "Reconnect now")
     await expect(banner).to_be_visible()
-    cable.mend()
+    proxy.mend()
 
     await expect(link(page)).to_have_text(LIVE[transport])
     await expect(banner).to_be_hidden()
@@ -103,10 +103,10 @@ async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
 
 
 async def test_auto_takes_sse_where_websocket_is_blocked(
-    page: Page, cable: Cable, desk: Desk
+    page: Page, proxy: Proxy, desk: Desk
 ) -> None:
-    cable.blocked = b"GET /ws/"
-    await show(page, cable.url, desk.session_id)
+    proxy.refuses_websockets = True
+    await show(page, proxy.url, desk.session_id)
     await expect(link(page)).to_have_text(LIVE["sse"])
 
 
