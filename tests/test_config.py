@@ -147,18 +147,18 @@ def test_what_a_shell_has_passed_on_is_taken_as_it_is() -> None:
 
 def effect_of(field: config.Field, text: str, value: Any) -> bool:
     """Whether a server that has made `value` of `text` does what the text says."""
-    items = [item.strip() for item in text.split(",") if item.strip()]
     match field.name:
         case "allowed_hosts":
             access = Access(frozenset(), frozenset(value), loopback=False)
-            return not any(access.host_refusal(f"{item}:4025") for item in items)
+            hosts = (f"[{name}]" if ":" in name else name for name in value)
+            return not any(access.host_refusal(f"{host}:4025") for host in hosts)
         case "allowed_origins":
             access = Access(frozenset(value), frozenset(), loopback=False)
-            return not any(access.origin_refusal(item.rstrip("/"), "x.y") for item in [*value])
+            return not any(access.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
         case "data_dir":
-            return bool(value == Path(text) and value.parts[0] != "~")
+            return bool(value == Path(text) and not text.startswith("~"))
         case "mongo_uri" | "seed" | "feed" | "log_level":
             return bool(value == text)
     is_switch = isinstance(field.default, bool)
@@ -199,7 +199,7 @@ def test_whatever_a_variable_holds_it_is_refused_in_one_line_or_does_what_it_say
     assert message.isprintable()
     assert any(
         remedy in message
-        for remedy in (f"expected {field.expected}, got", "leave", "write the whole", "name each")
+        for remedy in (f"expected {field.expected}, got", "leave", "write", "name each", "shorter")
     )
 
 
@@ -347,6 +347,13 @@ def test_what_is_no_origin_is_refused_by_name(text: str) -> None:
     assert message == (
         "VYOMO_RT_ALLOWED_ORIGINS: expected scheme://host[:port] or null "
         f"(several separated by commas), got '{text}'"
+    )
+
+
+@pytest.mark.parametrize("text", ["ws://a.de", "WSS://a.de:8443"])
+def test_the_address_of_a_websocket_is_no_origin(text: str) -> None:
+    assert error_of({}, {"VYOMO_RT_ALLOWED_ORIGINS": text}) == (
+        f"VYOMO_RT_ALLOWED_ORIGINS: an origin is a page's: write http:// or https://, got '{text}'"
     )
 
 

@@ -194,6 +194,7 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
         while not stop_reading:
             lines.append(log.readline())
 
+    reader = Thread(target=read)
     try:
         assert server.stdout is not None
         greeting = (await server.stdout.readline()).decode()
@@ -202,7 +203,6 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
             await flood(url, FLOOD)  # each of these is answered
             async with http.get(f"{url}/livez") as response:
                 assert response.status == 200
-            reader = Thread(target=read)
             reader.start()
 
             def dropped() -> list[int]:
@@ -215,7 +215,7 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
             assert refused + sum(dropped()) >= FLOOD
             assert 0 < sum(dropped()) < FLOOD
         stop_reading = True
-        await flood(url, 100)  # the pipe is full once more
+        await flood(url, 200)  # the pipe is full once more
         server.terminate()
         async with asyncio.timeout(10):
             assert await server.wait() == 0
@@ -224,7 +224,8 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
         if server.returncode is None:
             server.kill()
             await server.wait()
-        reader.join()
+        if reader.ident is not None:
+            reader.join()
         log.close()
 
 

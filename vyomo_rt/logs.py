@@ -111,7 +111,11 @@ class PatientHandler(logging.Handler):
                 if isinstance(entry, Event):
                     entry.set()
             if self._waiting.empty():
-                self._tell_dropped()
+                self.acquire()  # as emit has it, whose count this is, too
+                try:
+                    self._tell_dropped()
+                finally:
+                    self.release()
 
 
 def say(text: str, stream: TextIO | None, wait_s: float = 0) -> None:
@@ -151,9 +155,10 @@ def configure(level: str) -> None:
 
 
 def _shorten_client_faults(level: int, record: logging.LogRecord) -> bool:
-    """What is no HTTP says nothing about this server: a line will do, without what it holds.
+    """What is no HTTP says nothing about this server: a line at level INFO will do.
 
-    An error's text repeats headers, which hold the cookies of other programs.
+    It leaves out the error's text, which repeats headers: they hold the cookies of other
+    programs. Returns whether a line of that level is wanted.
     """
     error = record.exc_info[1] if record.exc_info else None
     for fault in (error, error and error.__cause__):

@@ -71,6 +71,8 @@ def _origin(text: str) -> str:
         return "file://"  # what web views send for pages out of a file
     _refuse_wildcard(text)
     url = URL(text)
+    if url.scheme in {"ws", "wss"}:
+        raise NotUsable("an origin is a page's: write http:// or https://")
     host = _host_of(url)
     return str(url.origin().with_host(host))
 

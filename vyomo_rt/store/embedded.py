@@ -1,7 +1,7 @@
 """The embedded database server, kept running as one child process.
 
 It stands in for MongoDB when none is configured: the same protocol over SQLite
-files, right for one machine and a first hour. It listens on a Unix socket that only
+files, to begin with on one machine. It listens on a Unix socket that only
 the user of this process can open: the protocol asks for no password here.
 """
 

@@ -40,7 +40,10 @@ MessageId = Annotated[str, Meta(max_length=64)] | int
 IdempotencyKey = Annotated[
     str,
     Meta(
-        description="Your name for this request: repeated with it, it is carried out once",
+        description=(
+            "Your name for one decision: repeated with it, the request is carried out once; then "
+            "the answer has Idempotency-Replayed, and the document as it is by now"
+        ),
         extra_json_schema={"minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[ -~]+$"},
     ),
 ]
