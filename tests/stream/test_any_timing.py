@@ -248,6 +248,8 @@ def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the
     with (
         patch.object(hub_module, "_DRAIN_BYTES", 300),
         patch.object(log_module, "_TRIM_AT_ONCE", 3),
+        # Room for about seven events: readers have to go back to the store in between.
+        patch.object(hub_module, "MAX_BYTES", 6000),
         patch.object(audience_module, "SLICE", 1),
         patch.object(pnl_module, "PAGE", 2),
     ):

@@ -416,29 +416,90 @@ def test_a_second_reader_of_the_same_history_does_not_ask_the_store_again() -> N
     async def story() -> None:
         async with session_world(events=12) as world, topic_of(world) as topic:
             world.store_delay_turns = 3
-            world.page_size = 2
-            await asyncio.gather(topic.load(8), topic.load(4), topic.load(6), topic.load(4))
-            assert (topic.log.base, topic.log.end) == (4, 12)
-            assert [after for after, _ in world.pages_read] == [8, 10, 4, 6]
+            world.page_size = 4
+            await asyncio.gather(topic.fetch(8), topic.fetch(2), topic.fetch(8), topic.fetch(4))
+            assert world.pages_read == [(8, 12), (2, 8)]
+            for since in (2, 3, 8, 11):
+                client = Client(world)
+                await client.ask("subscribe_session", sessionId=SESSION, since=since)
+                await turns(10)
+                numbers = [m["seq"] for m in client.take_all() if m["type"].startswith("trade_")]
+                assert numbers == list(range(since + 1, 13))
+            assert world.pages_read == [(8, 12), (2, 8), (6, 8)]
 
     virtually(story())
 
 
-def test_what_happens_during_a_load_comes_after_the_loaded_events() -> None:
+def test_what_happens_during_a_replay_from_the_store_comes_after_it() -> None:
     async def story() -> None:
-        async with session_world(events=3) as world, topic_of(world) as topic:
+        async with session_world(events=6) as world:
             world.store_delay_turns = 3
-            loading = asyncio.create_task(topic.load(0))
-            await turns(2)
-            world.open_trade(SESSION)
-            await loading
-            assert (topic.log.base, topic.log.end) == (0, 4)
-            client = Client(world)
-            await client.ask("subscribe_session", sessionId=SESSION, since=0)
+            world.page_size = 2
+            client = Client(world, Framing.SSE)
+            opening = asyncio.ensure_future(
+                client.open_stream(SubscribeSession(session_id=SESSION, since=0))
+            )
+            for _ in range(5):
+                await turns(3)
+                world.open_trade(SESSION)
+            assert await opening
+            await turns(30)
             seqs = [m["seq"] for m in client.take_all() if m["type"].startswith("trade")]
-            assert seqs == [1, 2, 3, 4]
+            assert seqs == list(range(1, 12))
 
     virtually(story())
+
+
+def test_a_reader_that_is_further_behind_than_memory_is_served_from_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_module, "MAX_BYTES", 20_000)
+
+    async def story() -> None:
+        async with session_world() as world:
+            slow, other = Client(world), Client(world)
+            for client in (slow, other):
+                await client.ask("subscribe_session", sessionId=SESSION)
+            world.hub.pause(slow.peer)
+            for _ in range(200):
+                world.open_trade(SESSION)
+            topic = world.hub._topics[SESSION]
+            assert topic.log.base > 100
+            assert world.hub._shelf.bytes <= 20_000
+            slow.take_all()
+            world.page_size = 10
+            world.hub.resume(slow.peer)
+            await turns(200)
+            got = [message for message in slow.take_all() if message["type"] != "pnl_update"]
+            assert [m["seq"] for m in got] == [*range(1, 201), 200]
+            assert world.hub._shelf.bytes <= 20_000
+            for client in (slow, other):
+                client.leave()
+            assert world.hub._shelf.bytes == 0
+
+    virtually(story())
+
+
+def test_a_reader_behind_memory_is_closed_to_come_again_if_the_store_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hub_module, "MAX_BYTES", 5000)
+
+    async def story() -> None:
+        async with session_world() as world:
+            slow, other = Client(world), Client(world)
+            for client in (slow, other):
+                await client.ask("subscribe_session", sessionId=SESSION)
+            world.hub.pause(slow.peer)
+            for _ in range(100):
+                world.open_trade(SESSION)
+            world.store_away = True
+            world.hub.resume(slow.peer)
+            await turns(10)
+            assert (slow.closed_with, other.closed_with) == (CLOSE_SLOW, None)
+
+    virtually(story())
+    assert "the store is away" in caplog.text
 
 
 def test_a_load_that_the_log_has_outrun_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -491,7 +552,7 @@ def test_a_history_with_a_hole_is_unavailable_and_not_replayed_with_the_hole() -
         async with session_world(events=5) as world, topic_of(world) as topic:
             world.books[SESSION].events.clear()
             with pytest.raises(Unavailable, match="incomplete"):
-                await topic.load(0)
+                await topic.fetch(0)
             assert topic.log.base == 5
 
     virtually(story())

@@ -132,10 +132,10 @@ class Commands:
     # -- both --------------------------------------------------------------------
 
     async def load(self, command: SubscribeSession, topic: SessionTopic) -> None:
-        """Have the events that a resumption replays in the topic's log. Raises Unavailable."""
+        """Have the first events that a resumption replays at hand. Raises Unavailable."""
         if self._must_load(command, topic):
             assert command.since is not None
-            await topic.load(command.since)
+            await topic.fetch(command.since)
 
     def subscribe_session(self, peer: Peer, command: SubscribeSession, topic: SessionTopic) -> None:
         """Watch a session instead of the one before, from ``since`` on if that can be."""
@@ -145,9 +145,7 @@ class Commands:
             peer.update_interval_ms = command.update_interval
         cursor = topic.log.end
         if command.since is not None:
-            peer.recovered = self._recoverable(command, topic) and not self._must_load(
-                command, topic
-            )
+            peer.recovered = self._recoverable(command, topic)
             self._hub.traffic.resumptions[peer.recovered] += 1
             if peer.recovered:
                 cursor = command.since
@@ -192,7 +190,8 @@ class Commands:
         self._hub.take_prices(peer, symbols, ())
 
     def _must_load(self, command: SubscribeSession, topic: SessionTopic) -> bool:
-        return self._recoverable(command, topic) and (command.since or 0) < topic.log.base
+        since = command.since or 0
+        return self._recoverable(command, topic) and not topic.has_at_hand(since)
 
     def _recoverable(self, command: SubscribeSession, topic: SessionTopic) -> bool:
         """Whether ``since`` names a place in this very history that is not too far back."""

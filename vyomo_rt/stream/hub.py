@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Slices, slices
 from vyomo_rt.stream.beats import SLOT_MS, Wheel, beat_from
+from vyomo_rt.stream.log import MAX_BYTES, Shelf
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.pnl import BEGIN
 from vyomo_rt.stream.prices import Prices
@@ -23,6 +25,8 @@ from vyomo_rt.stream.sessions import SessionAudience, SessionTopic
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Framing
+
+log = logging.getLogger(__name__)
 
 CLOSE_SHUTDOWN = 4001
 CLOSE_SLOW = 4008
@@ -61,6 +65,9 @@ class Hub:
         self._reconnect_ms: list[int] = []
         self._max_events_behind = max_events_behind
         self._slices = Slices()
+        self._shelf = Shelf(MAX_BYTES)
+        self._fetching: set[Peer] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._topics: dict[int, SessionTopic] = {}
 
     # -- what happens ----------------------------------------------------------
@@ -162,17 +169,39 @@ class Hub:
             self._admit(peer)
 
     def _drain_events(self, peer: Peer, topic: SessionTopic) -> bool:
-        """Write events from the peer's place on; False if more must wait for the next turn."""
-        if peer.cursor < topic.log.base:
+        """Write events from the peer's place on; False if more must wait for another turn."""
+        if topic.log.is_lost(peer.cursor):
             peer.close(CLOSE_SLOW, "too many events behind")
             return False
-        passage = topic.log.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
+        passage = topic.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
+        if passage is None:
+            self._fetch(peer, topic)
+            return False
         peer.cursor = passage.cursor
         peer.send(passage.frames)
         if peer.cursor < topic.log.end:
             asyncio.get_running_loop().call_soon(self.drain, peer)
             return False
         return not peer.paused
+
+    def _fetch(self, peer: Peer, topic: SessionTopic) -> None:
+        """Go on with a peer once the store has given what the log no longer holds."""
+        if peer not in self._fetching:
+            self._fetching.add(peer)
+            task = asyncio.create_task(self._fetch_then_drain(peer, topic))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fetch_then_drain(self, peer: Peer, topic: SessionTopic) -> None:
+        try:
+            await topic.fetch(peer.cursor)
+        except Exception as error:
+            log.warning("the events that %s is behind cannot be read: %s", peer.id, error)
+            if peer.topic is topic:
+                peer.close(CLOSE_SLOW, "the events that it is behind cannot be read now")
+        finally:
+            self._fetching.discard(peer)
+        self.drain(peer)
 
     def _hold(self, peer: Peer) -> None:
         if not peer.ready:
@@ -210,6 +239,7 @@ class Hub:
                 traffic=self.traffic,
                 wheel=self._session_wheel,
                 slices=self._slices,
+                shelf=self._shelf,
             )
         topic.users += 1
         return topic
@@ -218,6 +248,7 @@ class Hub:
         topic.users -= 1
         if not topic.users:
             del self._topics[topic.session_id]
+            topic.end()
 
     def take_session(self, peer: Peer, topic: SessionTopic, cursor: int) -> None:
         """Put a peer into a topic at a place in its log; its state is due."""

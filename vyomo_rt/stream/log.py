@@ -1,4 +1,4 @@
-"""A session's newest trade events as ready frames: the event lane of all its peers."""
+"""A session's newest events as ready frames: the event lane of all its peers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 from vyomo_rt.wire.frame import Frame, Framing
 
+MAX_BYTES = 64 * 1024 * 1024
+"""What all logs may hold together; the store has the rest."""
+
 _TRIM_AT_ONCE = 1000
+_ENTRY_BYTES = 200
+"""What Python needs for an entry besides its bytes."""
 
 
 class Passage(NamedTuple):
@@ -17,19 +22,52 @@ class Passage(NamedTuple):
     cursor: int
 
 
+class Shelf:
+    """All logs, within one budget: the longest ones lose their oldest entries first."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.bytes = 0
+        self._max_bytes = max_bytes
+        self._logs: set[SessionLog] = set()
+
+    def add(self, log: SessionLog) -> None:
+        self._logs.add(log)
+
+    def remove(self, log: SessionLog) -> None:
+        self._logs.discard(log)
+        self.bytes -= log.bytes
+
+    def make_room(self, for_bytes: int) -> None:
+        """Forget old entries until so many bytes fit in, or nothing is left."""
+        if self.bytes + for_bytes > self._max_bytes:
+            # A little more than needed, so that it isn't done for each event.
+            goal_bytes = self._max_bytes * 15 // 16 - for_bytes
+            while self.bytes > max(0, goal_bytes):
+                for log in sorted(self._logs, key=_size, reverse=True):
+                    if self.bytes <= goal_bytes:
+                        break
+                    log.drop((len(log) + 1) // 2)
+
+
 class SessionLog:
     """Events ``base + 1`` … ``end`` of a session; older ones are in the store.
 
     ``limit`` is how far behind a reader may be. Trimming happens in steps, so a
-    few more than that may be held.
+    few more than that may be held; or less, where the shelf has no room.
     """
 
-    __slots__ = ("_entries", "_limit", "base")
+    __slots__ = ("_entries", "_limit", "_shelf", "base", "bytes")
 
-    def __init__(self, base: int, limit: int) -> None:
+    def __init__(self, base: int, limit: int, shelf: Shelf) -> None:
         self.base = base
+        self.bytes = 0
         self._entries: list[Frame] = []
         self._limit = limit
+        self._shelf = shelf
+        shelf.add(self)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     @property
     def end(self) -> int:
@@ -37,19 +75,31 @@ class SessionLog:
         return self.base + len(self._entries)
 
     def append(self, entry: Frame) -> None:
+        if len(self._entries) >= self._limit + _TRIM_AT_ONCE - 1:
+            self.drop(_TRIM_AT_ONCE)
+        self._shelf.make_room(size_of(entry))
         self._entries.append(entry)
-        if len(self._entries) >= self._limit + _TRIM_AT_ONCE:
-            del self._entries[:_TRIM_AT_ONCE]
-            self.base += _TRIM_AT_ONCE
+        self._grow(size_of(entry))
 
     def prepend(self, entries: Sequence[Frame]) -> None:
         """Put older events, which end where the log begins, before it."""
         self._entries[:0] = entries
         self.base -= len(entries)
+        self._grow(sum(map(size_of, entries)))
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest entries."""
+        self._grow(-sum(map(size_of, self._entries[:count])))
+        del self._entries[:count]
+        self.base += count
 
     def within_reach(self, cursor: int) -> bool:
         """Whether a reader at this place is not too far behind."""
         return cursor <= self.end <= cursor + self._limit
+
+    def is_lost(self, cursor: int) -> bool:
+        """Whether a reader has fallen too far behind, events counted that came as it read."""
+        return self.end > cursor + self._limit + _TRIM_AT_ONCE
 
     def read(self, cursor: int, types: Container[str], framing: Framing, max_bytes: int) -> Passage:
         """The events after ``cursor``, without other types, about ``max_bytes`` of them."""
@@ -63,3 +113,16 @@ class SessionLog:
                 size += len(frame.data[framing])
             index += 1
         return Passage(frames, self.base + index)
+
+    def _grow(self, by_bytes: int) -> None:
+        self.bytes += by_bytes
+        self._shelf.bytes += by_bytes
+
+
+def size_of(entry: Frame) -> int:
+    """About how many bytes of memory an entry takes."""
+    return _ENTRY_BYTES + sum(map(len, entry.data))
+
+
+def _size(log: SessionLog) -> int:
+    return log.bytes

@@ -13,7 +13,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel, beat_from
-from vyomo_rt.stream.log import SessionLog
+from vyomo_rt.stream.log import Passage, SessionLog, Shelf, size_of
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
 from vyomo_rt.stream.traffic import Traffic
@@ -110,9 +110,10 @@ class SessionTopic:
         traffic: Traffic,
         wheel: Wheel[SessionAudience],
         slices: Slices,
+        shelf: Shelf,
     ) -> None:
         self.state = state
-        self.log = SessionLog(state.seq, log_limit)
+        self.log = SessionLog(state.seq, log_limit, shelf)
         self.users = 0
         self._now = now
         self._quote = quote
@@ -122,7 +123,11 @@ class SessionTopic:
         self._slices = slices
         self._begun_in_slot = wheel.slot
         self._pnl = PnlFrames(state.open_trades, quote)
+        self._shelf = shelf
+        # Older events, for those who are further behind than the log reaches.
+        self._page = SessionLog(state.seq, log_limit, shelf)
         self._loading = asyncio.Lock()
+        self._has_ended = False
         self._audiences: dict[_AudienceKey, SessionAudience] = {}
 
     @property
@@ -203,19 +208,52 @@ class SessionTopic:
         self._tell(peer, piece.text(peer.types, peer.framing))
         return peer.due_pnl is None
 
-    async def load(self, since: int) -> None:
-        """Bring the stored events after ``since`` into the log. Raises Unavailable."""
+    def read(
+        self, cursor: int, types: Collection[str], framing: Framing, max_bytes: int
+    ) -> Passage | None:
+        """Events after ``cursor``, like ``SessionLog.read``; None if ``fetch`` has to get them."""
+        part = self._part(cursor)
+        return None if part is None else part.read(cursor, types, framing, max_bytes)
+
+    def has_at_hand(self, cursor: int) -> bool:
+        """Whether a reader at this place can read on without the store."""
+        return self._part(cursor) is not None
+
+    async def fetch(self, cursor: int) -> None:
+        """Get the events after ``cursor``, a page of them, from the store. Raises Unavailable.
+
+        They stay for those who read on from there, until others need the place.
+        """
         async with self._loading:
+            if self.has_at_hand(cursor):
+                return
             base = self.log.base
-            entries: list[Frame] = []
-            while since + len(entries) < base:
-                page = await self._history(self.session_id, since + len(entries), base)
-                if not page:
-                    raise Unavailable(f"the history of session {self.session_id} is incomplete")
-                entries += [messages.numbered_event(event, self.epoch) for event in page]
-            # The log may have been trimmed meanwhile; then nobody may be so far behind anyway.
-            if self.log.base == base:
-                self.log.prepend(entries)
+            events = await self._history(self.session_id, cursor, base)
+            if not events or events[0].seq != cursor + 1:
+                raise Unavailable(f"the history of session {self.session_id} is incomplete")
+            if self._has_ended:
+                return
+            frames = [messages.numbered_event(event, self.epoch) for event in events]
+            # Before they are put in: what was just fetched must not be forgotten before it is read.
+            self._shelf.make_room(sum(map(size_of, frames)))
+            if cursor + len(frames) == base == self.log.base:
+                self.log.prepend(frames)
+            else:
+                self._shelf.remove(self._page)
+                self._page = SessionLog(cursor + len(frames), len(frames), self._shelf)
+                self._page.prepend(frames)
+
+    def end(self) -> None:
+        """Nobody watches any more."""
+        self._has_ended = True
+        for log in (self.log, self._page):
+            self._shelf.remove(log)
+
+    def _part(self, cursor: int) -> SessionLog | None:
+        """The part of the log that a reader at this place reads on in."""
+        if self.log.base <= cursor:
+            return self.log
+        return self._page if self._page.base <= cursor < self._page.end else None
 
     def _send(self, events: Sequence[Frame], update: Frame) -> None:
         """Send to all who are ready; the others find events in the log and are owed figures."""
