@@ -149,7 +149,7 @@ export type Change = {
     reason: string;
     detail: string | null;
     rules: Record<string, any>;
-    charges: Record<string, any> | null;
+    charges: string | null;
     lock: Record<string, any> | null;
     waived: string[];
     waivedOn: string | null;

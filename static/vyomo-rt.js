@@ -24,7 +24,7 @@
  *   winRate: number, timestamp: string }} Figures */
 /** @typedef {{ sessionId: number, name: string, status: Figures["status"],
  *   statusReason: string | null, reason: string, detail: string | null,
- *   rules: Record<string, any>, charges: Record<string, any> | null,
+ *   rules: Record<string, any>, charges: string | null,
  *   lock: Record<string, any> | null, waived: string[], waivedOn: string | null,
  *   timestamp: string }} Change */
 /** @typedef {{ symbol: string, price: number, timestamp: string, asOf: string, source: string,
@@ -78,7 +78,7 @@ const SSE_EVENTS = ["ack", "price_update", "feed_status", "server_shutdown", "se
 const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 /** Refusals that pass by themselves. */
-const PASSING = new Set(["unavailable", "rate_limited"]);
+const PASSING = new Set(["unavailable", "rate_limited", "internal"]);
 const REDIRECTS = "the server redirects: is it https://?";
 const BACK_OFF_MS = 1000;
 const BACK_OFF_MAX_MS = 10_000;

@@ -127,7 +127,12 @@ def drop_moments(found: object) -> object:
             "reaches no server behind it",
             "is vyomo-rt running, where the proxy looks for it (in nginx: `proxy_pass`)? (502)",
         ),
-        ("moved", "http", "redirected to https://elsewhere.example/livez (301)", "use the address"),
+        (
+            "moved",
+            "http",
+            " redirects to https://elsewhere.example: use that address,",
+            "in the clients",
+        ),
         ("login", "http", "asks for a login", "let these paths pass without one (401)"),
         (
             "streams only",

@@ -89,6 +89,22 @@ async def test_another_web_server() -> None:
     assert "is this the right port" in seen.of("http")
 
 
+async def test_a_server_that_has_moved_to_https_is_one_finding() -> None:
+    async def move(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMovedPermanently(f"https://rt.test:8443{request.path}")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", move)
+    async with serving(app) as url:
+        seen = await look(url)
+    moved = "use that address, here and in the clients"
+    assert seen.lines[1:] == [
+        f"✗ http        {url} redirects to https://rt.test:8443: {moved}",
+        "1 problem: http. Mend this first: the rest could not be looked at.",
+    ]
+    assert seen.code == 1
+
+
 @contextmanager
 def file_server() -> Iterator[int]:
     """`python -m http.server`, in a thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -92,6 +93,10 @@ async def identity(server: Server) -> list[Finding]:
     if answer.status == 200 and answer.json.get("status") == "ok":
         through = f", through {server.proxy}" if server.proxy else ""
         return [well(f"vyomo-rt answers in {answer.took_ms:.0f} ms{through}")]
+    if target := _moved_to(answer):
+        asked = str(server.url).rstrip("/")
+        text = f"{asked} redirects to {target}: use that address, here and in the clients"
+        return [wrong(text, ends=True)]
     if await _speaks(server):
         text = (
             f"/livez answers {answer.status}, but the WebSocket speaks the protocol: an older "
@@ -224,6 +229,13 @@ async def _use_tls(server: Server) -> str | None:
         return None
     writer.transport.abort()
     return f"port {port} speaks TLS: use https://{_place(host, port)}"
+
+
+def _moved_to(answer: Answer) -> str | None:
+    """The server's address in the place of the one that was asked: no stream follows there."""
+    location = answer.headers.get("Location", "")
+    is_moved = 300 <= answer.status < 400 and re.fullmatch(r"https?://.+/livez", location)
+    return location.removesuffix("/livez") if is_moved else None
 
 
 def _said(error: Exception) -> str:

@@ -1,0 +1,70 @@
+"""What both clients know of the protocol by heart is what the server says, and the same."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+from msgspec.structs import fields
+
+from tests.kit.vocabulary import error_codes, subclasses
+from vyomo_rt.web import rest  # noqa: F401 (with it all documents are there)
+from vyomo_rt.web.asyncapi import CLOSE_CODES
+from vyomo_rt.wire.commands import ALL_TYPES
+from vyomo_rt.wire.messages import Data, Message
+from vyomo_rt_client import links, numbers, stream
+
+STATIC = Path(__file__).parents[2] / "static"
+MODULE = (STATIC / "vyomo-rt.js").read_text()
+TYPES = (STATIC / "vyomo-rt.d.ts").read_text()
+COMING_CLOSE_CODES = {4500, 4502, 4503, 4507}
+"""Of access control: clients know them before any server sends them."""
+COMING_ERRORS = {"rate_limited"}
+
+
+def module_set(name: str) -> set[str]:
+    """The members of a constant of the module."""
+    (members,) = re.findall(rf"^const {name} = new Set\(\[(.*?)\]\);", MODULE, re.M | re.S)
+    return set(re.findall(r"[\w-]+", members))
+
+
+def holds_decimals(kind: Any) -> bool:
+    return kind is Decimal or any(holds_decimals(part) for part in get_args(kind))
+
+
+def test_exact_numbers_are_those_that_the_server_sends_as_such() -> None:
+    sent = {
+        field.encode_name
+        for document in subclasses(Data)
+        for field in fields(document)
+        if holds_decimals(field.type)
+    }
+    assert sent == numbers.EXACT
+
+
+def test_both_clients_come_back_after_the_same_close_codes_as_the_server_says() -> None:
+    final = {int(code) for code in module_set("FINAL_CODES")}
+    assert final == links._FINAL_CLOSE_CODES
+    said = {int(code) for code, words in CLOSE_CODES.items() if "Do not come back" in words}
+    assert final - COMING_CLOSE_CODES == said
+
+
+def test_both_clients_wait_out_the_same_errors() -> None:
+    passing = module_set("PASSING")
+    assert passing == stream._PASSING
+    assert passing - COMING_ERRORS == {"unavailable", "internal"}
+    assert passing - COMING_ERRORS <= error_codes()
+
+
+def test_both_clients_take_the_same_statuses_for_final() -> None:
+    assert {int(code) for code in module_set("FINAL_STATUSES")} == links._FINAL_STATUSES
+
+
+def test_the_types_of_the_module_are_the_messages_of_the_server() -> None:
+    (session_types,) = re.findall(r"^export type SessionType = (.*?);", TYPES, re.M | re.S)
+    assert set(re.findall(r'"(\w+)"', session_types)) == ALL_TYPES
+    (messages,) = re.findall(r"^export type Messages = \{\n(.*?)^\};", TYPES, re.M | re.S)
+    tags = {message.__struct_config__.tag for message in subclasses(Message)}
+    assert set(re.findall(r"^    (\w+): \{", messages, re.M)) == tags
