@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stream.virtual import virtually
 from tests.stream.world import Client, World
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState
@@ -30,102 +29,81 @@ def says(document: ConnectionDocument, *words: str) -> bool:
     return any(all(word in reason for word in words) for reason in document.reasons)
 
 
-def test_who_asked_for_nothing_is_told_what_to_send() -> None:
-    async def story() -> None:
-        document = asked(*make())
-        assert says(document, "no session", "subscribe_session")
-        assert says(document, "no prices", "subscribe_prices")
-        assert (document.messages, document.last_write_at) == (0, None)
-
-    virtually(story())
+async def test_who_asked_for_nothing_is_told_what_to_send() -> None:
+    document = asked(*make())
+    assert says(document, "no session", "subscribe_session")
+    assert says(document, "no prices", "subscribe_prices")
+    assert (document.messages, document.last_write_at) == (0, None)
 
 
-def test_what_it_asked_for_is_named_and_what_that_leaves_out() -> None:
-    async def story() -> None:
-        world, client = make()
-        types = ["trade_opened", "session_update"]
-        await client.ask("subscribe_session", sessionId=SESSION, types=types, updateInterval=500)
-        await client.ask("subscribe_prices", symbols=["A"], onlyChanges=True, priceInterval=300)
+async def test_what_it_asked_for_is_named_and_what_that_leaves_out() -> None:
+    world, client = make()
+    types = ["trade_opened", "session_update"]
+    await client.ask("subscribe_session", sessionId=SESSION, types=types, updateInterval=500)
+    await client.ask("subscribe_prices", symbols=["A"], onlyChanges=True, priceInterval=300)
+    document = asked(world, client)
+    assert document.subscription.symbols == ["A"]
+    assert says(document, "leave out", "pnl_update, session_changed, trade_closed")
+    assert says(document, "every 500 ms")
+    assert says(document, "every 300 ms")
+    assert says(document, "onlyChanges")
+
+
+async def test_prices_that_are_missing_or_stale_are_named() -> None:
+    world, client = make()
+    world.tick("B", 5, stale=True)
+    await client.ask("subscribe_prices", symbols=["A", "B", "C"])
+    document = asked(world, client)
+    assert says(document, "no price has come yet for C")
+    assert [r for r in document.reasons if r.startswith("stale") and r.endswith(": B")]
+
+
+async def test_a_session_without_open_or_priced_trades_says_why_there_is_no_pnl() -> None:
+    world, client = make()
+    await client.ask("subscribe_session", sessionId=SESSION)
+    assert not says(asked(world, client), "pnl_update")
+    world.close_trade(SESSION)
+    world.close_trade(SESSION)
+    assert says(asked(world, client), "no open trade", "pnl_update")
+    world.open_trade(SESSION, "C")
+    assert says(asked(world, client), "pnl_update", "want of a price", "C")
+    world.change_status(SESSION, SessionStatus.PAUSED)
+    assert says(asked(world, client), "PAUSED")
+
+
+async def test_a_feed_that_is_not_live_is_a_reason() -> None:
+    world, client = make()
+    async with world.running():
+        world.change_feed(FeedState.DOWN)
+        await world.wait(200)
+        assert says(asked(world, client), "DOWN")
+
+
+async def test_a_client_that_does_not_read_sees_since_when_and_what_it_missed() -> None:
+    world, client = make()
+    async with world.running():
+        await client.ask("subscribe_session", sessionId=SESSION, updateInterval=100)
+        await client.ask("subscribe_prices", symbols=["A"], priceInterval=100)
+        assert asked(world, client).paused_since is None
+        client.wire.room = 0
+        world.open_trade(SESSION)
+        await world.wait(1000)
+        world.open_trade(SESSION)
         document = asked(world, client)
-        assert document.subscription.symbols == ["A"]
-        assert says(document, "leave out", "pnl_update, session_changed, trade_closed")
-        assert says(document, "every 500 ms")
-        assert says(document, "every 300 ms")
-        assert says(document, "onlyChanges")
-
-    virtually(story())
-
-
-def test_prices_that_are_missing_or_stale_are_named() -> None:
-    async def story() -> None:
-        world, client = make()
-        world.tick("B", 5, stale=True)
-        await client.ask("subscribe_prices", symbols=["A", "B", "C"])
+        assert document.paused_since is not None
+        assert document.buffered_bytes > 0
+        assert document.events_behind == 1
+        assert document.conflated >= 20, "ten beats of prices and of figures"
+        assert says(document, "takes no more since", "does not read")
+        client.wire.take(None)
         document = asked(world, client)
-        assert says(document, "no price has come yet for C")
-        assert [r for r in document.reasons if r.startswith("stale") and r.endswith(": B")]
-
-    virtually(story())
-
-
-def test_a_session_without_open_or_priced_trades_says_why_there_is_no_pnl() -> None:
-    async def story() -> None:
-        world, client = make()
-        await client.ask("subscribe_session", sessionId=SESSION)
-        assert not says(asked(world, client), "pnl_update")
-        world.close_trade(SESSION)
-        world.close_trade(SESSION)
-        assert says(asked(world, client), "no open trade", "pnl_update")
-        world.open_trade(SESSION, "C")
-        assert says(asked(world, client), "pnl_update", "want of a price", "C")
-        world.change_status(SESSION, SessionStatus.PAUSED)
-        assert says(asked(world, client), "PAUSED")
-
-    virtually(story())
+        assert (document.paused_since, document.events_behind) == (None, 0)
+        assert document.messages == client.delivered
+        assert document.last_write_at is not None
 
 
-def test_a_feed_that_is_not_live_is_a_reason() -> None:
-    async def story() -> None:
-        world, client = make()
-        async with world.running():
-            world.change_feed(FeedState.DOWN)
-            await world.wait(200)
-            assert says(asked(world, client), "DOWN")
-
-    virtually(story())
-
-
-def test_a_client_that_does_not_read_sees_since_when_and_what_it_missed() -> None:
-    async def story() -> None:
-        world, client = make()
-        async with world.running():
-            await client.ask("subscribe_session", sessionId=SESSION, updateInterval=100)
-            await client.ask("subscribe_prices", symbols=["A"], priceInterval=100)
-            assert asked(world, client).paused_since is None
-            client.wire.room = 0
-            world.open_trade(SESSION)
-            await world.wait(1000)
-            world.open_trade(SESSION)
-            document = asked(world, client)
-            assert document.paused_since is not None
-            assert document.buffered_bytes > 0
-            assert document.events_behind == 1
-            assert document.conflated >= 20, "ten beats of prices and of figures"
-            assert says(document, "takes no more since", "does not read")
-            client.wire.take(None)
-            document = asked(world, client)
-            assert (document.paused_since, document.events_behind) == (None, 0)
-            assert document.messages == client.delivered
-            assert document.last_write_at is not None
-
-    virtually(story())
-
-
-def test_a_connection_that_has_ended_is_not_found() -> None:
-    async def story() -> None:
-        world, client = make()
-        client.leave()
-        with pytest.raises(NotFound, match="has ended"):
-            world.hub.find(client.peer.id)
-
-    virtually(story())
+async def test_a_connection_that_has_ended_is_not_found() -> None:
+    world, client = make()
+    client.leave()
+    with pytest.raises(NotFound, match="has ended"):
+        world.hub.find(client.peer.id)
