@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -43,9 +44,17 @@ from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub, Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
+from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import Streaming
 from vyomo_rt.web.contracts import ContractRoutes
-from vyomo_rt.web.listening import BACKLOG, ListenError, bind_sockets, connection_limit
+from vyomo_rt.web.http import HttpConnection
+from vyomo_rt.web.listening import (
+    FileLimits,
+    ListenError,
+    accept_on,
+    bind_sockets,
+    file_limits,
+)
 from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
@@ -60,9 +69,6 @@ _DATABASE = "vyomo"
 _DEMO = web.AppKey("demo", DemoTrader)
 _SAVE_PRICES_EVERY_MS = 1000
 _RESTART_FEED_AFTER_S = 1.0
-_MAX_LINE_BYTES = 64 * 1024
-"""As many symbols as a connection may have fit into an SSE address."""
-
 _LOAD_WAIT_S = 1.5
 _GOODBYE_S = 0.8
 _LAST_WRITE_S = 0.3
@@ -160,21 +166,23 @@ async def running(
 
     ``on_failure`` is told if it can no longer do its work, and why.
     """
+    try:
+        limits = file_limits(settings.max_connections)
+    except ListenError as error:
+        raise StartError(str(error)) from error
+    loop = asyncio.get_running_loop()
     async with _store(settings) as (store, keeping):
-        server = Server(settings, store, now=now, on_failure=on_failure)
-        runner = web.AppRunner(
-            server.application(),
-            access_log=None,
-            shutdown_timeout=_HANDLERS_S,
-            handle_signals=False,
-            tcp_keepalive=False,  # streams have their pings, and the rest ends when it is idle
-            max_line_size=_MAX_LINE_BYTES,
-        )
+        server = Server(settings, store, limits, now=now, on_failure=on_failure)
+        admission = server.admission
+        runner = web.AppRunner(server.application(), shutdown_timeout=_HANDLERS_S)
         await runner.setup()
+        listeners: list[asyncio.Server] = []
         try:
             # Probes are answered from the first moment on, and told that it loads.
-            for sock in sockets:
-                await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            assert runner.server is not None
+            loop.set_exception_handler(admission.on_loop_error)
+            connect = partial(admission.admit, partial(HttpConnection, runner.server, admission))
+            listeners += [await accept_on(sock, connect) for sock in sockets]
             await _while_kept(keeping, server.load())
             keeping.add_done_callback(server.tell_failure)
             server.start()
@@ -186,9 +194,12 @@ async def running(
             gc.freeze()
             yield runner.app
         finally:
+            for listener in listeners:
+                listener.close()
             keeping.remove_done_callback(server.tell_failure)
             await runner.cleanup()
             await server.stop()
+            loop.set_exception_handler(None)
 
 
 async def _while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
@@ -210,12 +221,14 @@ class Server:
         self,
         settings: Settings,
         store: MongoStore,
+        limits: FileLimits,
         *,
         now: Clock,
         on_failure: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._store = store
+        self._limits = limits
         self._on_failure = on_failure
         self._now = now
         self._clock = Clockwork(now)
@@ -267,6 +280,13 @@ class Server:
             heartbeat,
             settings.max_message_bytes,
         )
+        self.admission = Admission(
+            self._clock,
+            limits,
+            self._streaming.connections,
+            request_timeout_s=settings.request_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+        )
 
     async def load(self) -> None:
         """Take up what the store holds. Raises Unavailable, or NewerData."""
@@ -280,14 +300,16 @@ class Server:
 
     def application(self) -> web.Application:
         settings = self._settings
-        app = web.Application(middlewares=[problems, self._refuse_while_loading])
+        app = web.Application(
+            middlewares=[problems, self.admission.track, self._refuse_while_loading]
+        )
         rules = access.Access(
             frozenset(settings.allowed_origins),
             frozenset(settings.allowed_hosts),
             loopback=config.is_loopback(settings.host),
         )
         access.install(app, rules)
-        stream_routes = StreamRoutes(self._streaming, connection_limit(settings.max_connections))
+        stream_routes = StreamRoutes(self._streaming, self._limits.streams)
         rest_routes = RestRoutes(
             self._desk, self._history, self._book, takes_posts=self._feed.takes_posts, now=self._now
         )
@@ -388,6 +410,7 @@ class Server:
         clock.add("the sessions' beat", SLOT_MS, self._hub.beat_sessions)
         clock.add("the prices' beat", SLOT_MS, self._hub.beat_prices)
         clock.add("the heartbeat", self._heartbeat.sweep_ms, self._heartbeat.sweep)
+        clock.add("silent connections", self.admission.sweep_ms, self.admission.sweep)
         if self._feed.takes_posts:
             # What was posted is not posted again after a restart; other feeds tick by themselves.
             self._saved_prices = self._book.version

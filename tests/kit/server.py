@@ -36,10 +36,13 @@ async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
 
 
 class ServerProcess:
-    """``vyomo-rt serve`` as a process of its own, to be killed and started again."""
+    """``vyomo-rt serve`` as a process of its own, to be killed and started again.
+
+    Another ``command`` may be set before it is started.
+    """
 
     def __init__(self, data_dir: Path, *flags: str, port: int = 0) -> None:
-        self._command = [
+        self.command = [
             sys.executable, "-m", "vyomo_rt", "serve",
             "--port", str(port), "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
@@ -49,7 +52,7 @@ class ServerProcess:
     async def start(self) -> str:
         """Start and return the address that it prints."""
         self.process = await asyncio.create_subprocess_exec(
-            *self._command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *self.command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         assert self.process.stdout is not None
         async with asyncio.timeout(_START_S):

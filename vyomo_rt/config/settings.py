@@ -105,6 +105,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_000_000, description="Streams open at one time, over all clients."),
     ] = 10_000
+    request_timeout_s: Annotated[
+        float,
+        Meta(ge=0.01, le=3600, description="Time a client has to send a request, body included."),
+    ] = 10.0
+    idle_timeout_s: Annotated[
+        float,
+        Meta(ge=0.01, le=3600, description="Time that a connection may wait for a next request."),
+    ] = 75.0
     max_symbols: Annotated[
         int, Meta(ge=1, le=100_000, description="Symbols that one connection may watch.")
     ] = 500

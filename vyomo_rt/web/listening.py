@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import resource
 import socket
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 4096
+_BACKLOG = 4096
+ACCEPTED_AT_ONCE = 32
 _FILES_KEPT_FREE = 64
+_SOCKETS_FOR_REQUESTS = 16
+_LEAST_FILES = 128
 _NOTSENT_LOWAT_BYTES = 16 * 1024
 _USER_TIMEOUT_MS = 30_000
 
@@ -55,7 +62,7 @@ def _bound(host: str, port: int) -> socket.socket:
         sock.bind(address)
         # At once, because two servers that start together may both bind, and the loop
         # would not tell that only one can listen. Clients wait until the server is up.
-        sock.listen(BACKLOG)
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
@@ -77,11 +84,41 @@ def _tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def connection_limit(wanted: int) -> int:
-    """The limit of connections that the process's file limit allows, raised as far as it may be."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - _FILES_KEPT_FREE)
-    if allowed < wanted:
-        log.warning("only %d connections fit into the file limit of %d", allowed, hard)
-    return allowed
+async def accept_on(sock: socket.socket, connect: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    """Accept what connects to a bound socket."""
+    loop = asyncio.get_running_loop()
+    # asyncio accepts as many as this in one step, and tries as often when there is no file left.
+    server = await loop.create_server(connect, sock=sock, backlog=ACCEPTED_AT_ONCE)
+    sock.listen(_BACKLOG)
+    return server
+
+
+class FileLimits(NamedTuple):
+    """How many files the process may have open, and how many of them may be what."""
+
+    files: int
+    sockets: int
+    """Accepted ones; the rest is for the store."""
+    streams: int
+    """Of the sockets; the rest is for requests."""
+
+
+def file_limits(wanted: int) -> FileLimits:
+    """What the process's file limit, raised as far as it may be, allows of the streams wanted.
+
+    Raises ListenError if it allows next to nothing.
+    """
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    if files == resource.RLIM_INFINITY:
+        files = sys.maxsize
+    if files < _LEAST_FILES:
+        raise ListenError(
+            f"the limit of open files is {files}, and the server needs {_LEAST_FILES} or more: "
+            "raise it (`ulimit -n`, systemd's `LimitNOFILE=`)"
+        )
+    sockets = files - _FILES_KEPT_FREE
+    streams = min(wanted, sockets - _SOCKETS_FOR_REQUESTS)
+    if streams < wanted:
+        log.warning("only %d connections fit into the file limit of %d", streams, files)
+    return FileLimits(files, sockets, streams)

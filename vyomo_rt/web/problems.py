@@ -21,6 +21,7 @@ from vyomo_rt.domain.errors import (
     Unavailable,
     VyomoError,
 )
+from vyomo_rt.web.admission import RequestUnfinished
 from vyomo_rt.wire import messages, rest
 from vyomo_rt.wire.messages import RETRY_AFTER_S
 
@@ -36,6 +37,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     SessionFull: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NumberTaken: HTTPStatus.SERVICE_UNAVAILABLE,
+    RequestUnfinished: HTTPStatus.REQUEST_TIMEOUT,
 }
 
 
