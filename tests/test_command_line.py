@@ -130,6 +130,7 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--take-over",
         "--feed",
         "--demo",
+        "--trade-on-delayed",
         "--allow-open",
         "--log-level",
     }

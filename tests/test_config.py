@@ -452,3 +452,12 @@ def test_every_setting_is_explained(field: config.Field) -> None:
     assert field.description.endswith(".")
     assert field.expected
     assert f"#{field.variable}={field.text(field.default)}\n" in config.default_env()
+
+
+def test_trading_on_delayed_prices_is_warned_of_and_makes_no_sense_with_simulated_ones() -> None:
+    settings, (warning,) = load({"trade_on_delayed": True}, {})
+    assert settings.trade_on_delayed
+    assert "for paper trading only" in warning
+    for name, value in (("feed", "sim"), ("demo", True)):
+        message = error_of({name: value}, {"VYOMO_RT_TRADE_ON_DELAYED": "1"})
+        assert message.startswith("VYOMO_RT_TRADE_ON_DELAYED: simulated prices are never delayed")

@@ -19,6 +19,7 @@ from tests.kit.waiting import until
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID, DemoTrader
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
@@ -160,18 +161,21 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         traded = {order.symbol for order in demo._ORDERS}
         symbols = [symbol for symbol in load_symbols() if symbol.symbol in traded]
         feed = SimFeed(now, Settings().seed, symbols)
-        book = PriceBook(now, "sim", feed.fresh_for_ms, on_price)
         memory = Memory()
+        demand = Demand()
+        book = PriceBook(now, "sim", feed.fresh_for_ms, on_price, demand=demand, arrived=now)
         desk = Desk(
             memory,
             now=now,
-            quote=book.quote,
+            quote=book.confirmed,
             knows=feed.knows,
             max_open_trades=1000,
+            demand=demand,
+            reserve=book.reserve,
             announce=tell,
             announce_state=lambda _: None,
         )
-        trader = DemoTrader(desk, quote=book.quote, history=memory.events, now=now)
+        trader = DemoTrader(desk, quote=book.confirmed, history=memory.events, now=now)
         await trader.prepare()
         tasks = [asyncio.create_task(job) for job in (feed.run(book.accept), trader.run())]
         await asyncio.sleep(for_s)

@@ -28,7 +28,7 @@ _LAST_WORD_S = 0.5
 
 _FLAGS = (
     *("host", "port", "data_dir", "mongo_uri", "take_over"),
-    *("feed", "demo", "allow_open", "log_level"),
+    *("feed", "demo", "trade_on_delayed", "allow_open", "log_level"),
 )
 _STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
 _FLAGS_OF = {

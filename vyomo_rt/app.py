@@ -25,6 +25,7 @@ from vyomo_rt import config, logs
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import FeedState, Quote
@@ -235,7 +236,16 @@ class Server:
         self._loaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._feed = _make_feed(settings, now)
-        self._book = PriceBook(now, self._feed.source, self._feed.fresh_for_ms, self._on_price)
+        demand = Demand()
+        self._book = PriceBook(
+            now,
+            self._feed.source,
+            self._feed.fresh_for_ms,
+            self._on_price,
+            demand=demand,
+            arrived=lambda: self._clock.last_on_time_ms,
+            trade_on_delayed=settings.trade_on_delayed,
+        )
         self._monitor = FeedMonitor(self._feed, self._book, now)
         history = History(store.events)
         self._history = history.events
@@ -244,6 +254,9 @@ class Server:
                 state=self._find_state,
                 history=history.events,
                 quote=self._book.quote,
+                confirmed=self._book.confirmed,
+                refusal=self._book.refusals.reason,
+                demand=demand,
                 knows=self._feed.knows,
                 feed_status=self._monitor.status,
             ),
@@ -253,14 +266,16 @@ class Server:
         self._desk = Desk(
             store,
             now=now,
-            quote=self._book.quote,
+            quote=self._book.confirmed,
             knows=self._feed.knows,
             max_open_trades=settings.max_open_trades,
+            demand=demand,
+            reserve=self._book.reserve,
             announce=self._hub.publish_event,
             announce_state=self._hub.publish_state,
         )
         self._demo = (
-            DemoTrader(self._desk, quote=self._book.quote, history=store.events, now=now)
+            DemoTrader(self._desk, quote=self._book.confirmed, history=store.events, now=now)
             if settings.demo
             else None
         )
@@ -273,7 +288,6 @@ class Server:
             slow_timeout_s=settings.slow_timeout_s,
         )
         self._heartbeat = heartbeat
-        self._saved_prices = 0
         self._streaming = Streaming(
             self._hub,
             Commands(self._hub, settings.max_symbols),
@@ -292,8 +306,8 @@ class Server:
         """Take up what the store holds. Raises Unavailable, or NewerData."""
         await self._store.require_readable()
         await self._store.prepare()
-        self._book.restore(await self._store.load_prices())
         await self._desk.load()
+        self._book.restore(await self._store.load_prices())
         if self._demo:
             await self._demo.prepare()
         self._loaded.set()
@@ -317,6 +331,7 @@ class Server:
             version=version(),
             demo_session=lambda: self._demo.session_id if self._demo else None,
             loaded=self._loaded.is_set,
+            trade_on_delayed=settings.trade_on_delayed,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
         )
@@ -338,6 +353,7 @@ class Server:
             Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
             Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
             Reading("feed_up", "1 if prices come in as promised", self._is_feed_live),
+            Reading("symbols", "Symbols whose last price is held", lambda: len(self._book)),
             Reading("feed_age_seconds", "Since the last accepted tick", self._feed_age_s),
         ]
         collectors = (
@@ -405,7 +421,6 @@ class Server:
         """All that comes round by itself."""
         clock = self._clock
         clock.add("the new day", SLOT_MS, self._desk.roll_over)
-        clock.add("held jumps", SLOT_MS, self._book.confirm_jumps)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, self._hub.beat_sessions)
         clock.add("the prices' beat", SLOT_MS, self._hub.beat_prices)
@@ -413,7 +428,6 @@ class Server:
         clock.add("silent connections", self.admission.sweep_ms, self.admission.sweep)
         if self._feed.takes_posts:
             # What was posted is not posted again after a restart; other feeds tick by themselves.
-            self._saved_prices = self._book.version
             clock.add("keeping the last prices", _SAVE_PRICES_EVERY_MS, self._save_prices)
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
@@ -436,7 +450,8 @@ class Server:
 
     async def _tell_feed_status(self) -> None:
         if status := self._monitor.poll():
-            log.info("feed %s is %s: %s", status.source, status.state, status.message)
+            level = logging.INFO if status.state is FeedState.LIVE else logging.WARNING
+            log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
             await self._hub.publish_feed_status(status)
 
     async def _run_feed(self) -> None:
@@ -452,10 +467,11 @@ class Server:
 
     async def _save_prices(self) -> None:
         """Keep the last prices for the next start."""
-        if (current := self._book.version) != self._saved_prices:
+        changed = set(self._book.changed)
+        if changed:
             with suppress(VyomoError):
                 await self._store.save_prices(self._book.quotes())
-                self._saved_prices = current
+                self._book.changed -= changed
 
 
 def version() -> str:
@@ -537,6 +553,8 @@ def _greet(settings: Settings, sockets: list[socket.socket], demo: DemoTrader | 
     what = f"feed {settings.feed}"
     if demo:
         what = f"DEMO, simulated prices, session {demo.session_id}"
+    if settings.trade_on_delayed:
+        what += ", trading on delayed prices"
     log.info("vyomo-rt %s serves %s at %s", version(), what, url)
     greeting = f"vyomo-rt {version()} listening on {url} ({what})\n"
     logs.say(f"{greeting}Open {url}/ in a browser. Stop with Ctrl-C.", sys.stdout)

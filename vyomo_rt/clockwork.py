@@ -20,6 +20,9 @@ _TICK_S = 0.1
 _TOLERANCE_S = 0.5
 """A busy loop is late by less; by more only a process that stood still."""
 
+_ON_TIME_AGAIN = 2
+"""So many ticks in a row, and what has waited in the sockets is read."""
+
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -72,7 +75,7 @@ class Clockwork:
         self._tick_due_s = math.inf
         self._ticked_s = math.inf
         self._lost_s = 0.0
-        self._is_late = False
+        self._late_ticks = 0
         self._on_time_ms = 0
 
     def add(self, name: str, every_ms: int, act: Callable[[], Awaitable[None] | None]) -> None:
@@ -95,7 +98,7 @@ class Clockwork:
         has waited in the sockets is read.
         """
         now_ms = self._now()
-        if self._is_late or self._late_s() > _TOLERANCE_S:
+        if self._late_ticks or self._late_s() > _TOLERANCE_S:
             return min(now_ms, self._on_time_ms)
         return now_ms
 
@@ -110,8 +113,9 @@ class Clockwork:
         loop = asyncio.get_running_loop()
         while True:
             late_s = self._late_s()
-            self._is_late = late_s > _TOLERANCE_S
-            if not self._is_late:
+            is_late = late_s > _TOLERANCE_S
+            self._late_ticks = _ON_TIME_AGAIN if is_late else max(0, self._late_ticks - 1)
+            if not self._late_ticks:
                 self._on_time_ms = self._now()
             self._lost_s += max(0.0, loop.time() - self._tick_due_s - _TOLERANCE_S)
             self._tick_due_s = loop.time() + _TICK_S

@@ -17,6 +17,7 @@ from tests.kit.machine import children_of
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.streams import Stream, watching
+from tests.kit.waiting import until
 
 ASLEEP_S = 2.5
 
@@ -114,6 +115,39 @@ async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still
         assert all("client left" in line or "client closed" in line for line in ended), ended
         assert not [line for line in process.output if " ERROR " in line]
         assert process.process.returncode is None
+
+
+async def test_a_tick_that_waited_while_the_server_stood_still_fires_no_stop(
+    server_process: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender has long given up, and the market is elsewhere; the next tick decides."""
+    monkeypatch.setenv("VYOMO_RT_STALE_AFTER_MS", "1500")
+    process = server_process()
+    url = await process.start()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(url, http)
+        session_id = await rest.new_session()
+        await rest.tick("NIFTY", 100)
+        trade = await rest.open_trade(session_id, symbol="NIFTY", entryPrice=100, stopLoss=99)
+        os.kill(process.process.pid, signal.SIGSTOP)
+        stopped_ms = time.time() * 1000
+        waiting = asyncio.create_task(rest.tick("NIFTY", 98))
+        await asyncio.sleep(ASLEEP_S)
+        os.kill(process.process.pid, signal.SIGCONT)
+        await waiting
+        _, answer = await rest.call("GET", "/prices?symbols=NIFTY")
+        price = answer["prices"][0]
+        assert (price["price"], price["stale"]) == (98, True)
+        assert datetime.fromisoformat(price["asOf"]).timestamp() * 1000 <= stopped_ms
+        _, document = await rest.call("GET", f"/trades/{trade['tradeId']}")
+        assert document["status"] == "OPEN"
+
+        async def closes_by_a_new_tick() -> bool:
+            await rest.tick("NIFTY", 97)
+            _, document = await rest.call("GET", f"/trades/{trade['tradeId']}")
+            return bool(document["status"] == "CLOSED")
+
+        await until(closes_by_a_new_tick)
 
 
 def time_of(message: dict[str, Any]) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.kit.waiting import until
+
 API = "/api/auto-trader"
 
 
@@ -44,6 +46,16 @@ class Rest:
         status, trade = await self.call("POST", f"/sessions/{session_id}/trades", order)
         assert status == 201, trade
         return trade
+
+    async def closed(self, trade_id: int) -> dict[str, Any]:
+        """The document of a trade once it is closed."""
+
+        async def look() -> dict[str, Any] | None:
+            _, trade = await self.call("GET", f"/trades/{trade_id}")
+            return trade if trade["status"] == "CLOSED" else None
+
+        document: dict[str, Any] = await until(look)
+        return document
 
     async def close_trade(self, trade_id: int, price: float | None = None) -> dict[str, Any]:
         body = {} if price is None else {"price": price}

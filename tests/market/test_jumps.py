@@ -10,159 +10,180 @@ from hypothesis import strategies as st
 
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
-from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market.book import JUMP_HELD_MS, PriceBook
-from vyomo_rt.market.classes import class_of
-
-START_MS = 1_770_000_000_000
-
-
-class Desk:
-    """A book with a clock that is set by hand, and the prices that it told."""
-
-    def __init__(self) -> None:
-        self.now_ms = START_MS
-        self.told: list[int] = []
-        self.book = PriceBook(lambda: self.now_ms, "ingest", 15_000, self.hear)
-
-    def hear(self, quote: Quote) -> None:
-        self.told.append(quote.price_e4)
-
-    def tick(self, price_e4: int, symbol: str = "NIFTY") -> None:
-        assert self.book.accept(symbol, price_e4) is None
-
-    def wait(self, ms: int) -> None:
-        self.now_ms += ms
-        self.book.confirm_jumps()
-
-    @property
-    def shown(self) -> int:
-        quote = self.book.quote("NIFTY")
-        assert quote is not None
-        return quote.price_e4
+from tests.market.market import FRESH_FOR_MS, START_MS, Market
+from vyomo_rt.market.book import JUMP_HELD_MS
 
 
 @pytest.fixture
-def desk() -> Desk:
-    desk = Desk()
-    desk.tick(1000)
-    return desk
+def market() -> Market:
+    market = Market()
+    market.tick(1000)
+    return market
+
+
+def prices(market: Market) -> tuple[int, int]:
+    """The price that is shown, and the one that counts."""
+    return market.shown().price_e4, market.confirmed().price_e4
 
 
 @pytest.mark.parametrize("price_e4", [801, 800, 1200, 1199])
-def test_a_move_within_the_limit_is_believed_at_once(desk: Desk, price_e4: int) -> None:
-    desk.tick(price_e4)
-    assert (desk.shown, desk.told) == (price_e4, [1000, price_e4])
+def test_a_move_within_the_limit_is_believed_at_once(market: Market, price_e4: int) -> None:
+    market.tick(price_e4)
+    assert (prices(market), market.told) == ((price_e4, price_e4), [1000, price_e4])
 
 
 @pytest.mark.parametrize("price_e4", [1, 799, 1201, 9000])
-def test_a_jump_is_neither_shown_nor_told(desk: Desk, price_e4: int) -> None:
-    desk.tick(price_e4)
-    desk.wait(JUMP_HELD_MS - 1)
-    assert (desk.shown, desk.told) == (1000, [1000])
+def test_a_jump_is_neither_shown_nor_told(market: Market, price_e4: int) -> None:
+    market.tick(price_e4)
+    market.now_ms += JUMP_HELD_MS - 1
+    assert (prices(market), market.told) == ((1000, 1000), [1000])
+    assert not market.confirmed().stale
 
 
-def test_a_second_price_on_its_side_confirms_it(desk: Desk) -> None:
-    desk.tick(1500)
-    desk.tick(1400)
-    assert (desk.shown, desk.told) == (1400, [1000, 1400])
-    desk.wait(JUMP_HELD_MS)
-    assert desk.told == [1000, 1400], "the first one is past"
+def test_without_contradiction_it_is_shown_as_stale_and_still_does_not_count(
+    market: Market,
+) -> None:
+    as_of_ms = market.now_ms + 100
+    market.tick(1500, as_of_ms=as_of_ms)
+    market.now_ms += JUMP_HELD_MS
+    shown = market.shown()
+    assert (shown.price_e4, shown.as_of_ms, shown.stale) == (1500, as_of_ms, True)
+    assert market.book.quotes() == [shown]
+    assert market.confirmed().price_e4 == 1000
+    assert not market.confirmed().stale
+    market.now_ms += 3_600_000
+    assert (prices(market), market.told) == ((1500, 1000), [1000])
+    market.tick(1510)
+    assert (prices(market), market.told) == ((1510, 1510), [1000, 1510])
+    assert not market.shown().stale
 
 
-def test_the_same_price_of_a_later_moment_confirms_it(desk: Desk) -> None:
-    desk.tick(1500)
-    desk.now_ms += 1
-    desk.tick(1500)
-    assert desk.told == [1000, 1500]
+def test_a_price_near_the_confirmed_one_takes_it_back_though_it_is_shown(market: Market) -> None:
+    market.tick(1500)
+    market.now_ms += JUMP_HELD_MS
+    market.tick(1001)
+    assert (prices(market), market.told) == ((1001, 1001), [1000, 1001])
+    assert not market.book.is_held("NIFTY")
 
 
-def test_the_very_same_tick_once_more_does_not_confirm_it_nor_put_it_off(desk: Desk) -> None:
+def test_a_second_price_on_its_side_confirms_it_and_only_that_one_counts(market: Market) -> None:
+    market.tick(1500)
+    market.tick(1400)
+    assert (prices(market), market.told) == ((1400, 1400), [1000, 1400])
+    market.now_ms += JUMP_HELD_MS
+    assert prices(market) == (1400, 1400), "the first one is past"
+
+
+def test_the_same_price_of_a_later_moment_confirms_it(market: Market) -> None:
+    market.tick(1500)
+    market.now_ms += 1
+    market.tick(1500)
+    assert market.told == [1000, 1500]
+
+
+def test_the_very_same_tick_once_more_does_not_confirm_it_nor_put_it_off(market: Market) -> None:
     for _ in range(3):
-        assert desk.book.accept("NIFTY", 1500, START_MS) is None
-        assert desk.told == [1000]
-        assert desk.book.is_held("NIFTY")
-        desk.wait(JUMP_HELD_MS // 3)
-    desk.wait(JUMP_HELD_MS // 3)
-    assert desk.told == [1000, 1500]
-    assert not desk.book.is_held("NIFTY")
+        market.tick(1500, as_of_ms=START_MS)
+        assert (prices(market), market.told) == ((1000, 1000), [1000])
+        assert market.book.is_held("NIFTY")
+        market.now_ms += JUMP_HELD_MS // 3
+    market.now_ms += JUMP_HELD_MS // 3
+    assert prices(market) == (1500, 1000)
+    market.tick(1500, as_of_ms=START_MS)
+    assert market.told == [1000]
 
 
 def test_a_price_that_flips_to_and_fro_does_not_fill_the_log(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(10):
-        desk.tick(1500)
-        desk.tick(1000)
+        market.tick(1500)
+        market.tick(1000)
     assert len(caplog.records) == 1
 
 
-def test_a_price_near_the_last_one_contradicts_it_for_good(desk: Desk) -> None:
-    desk.tick(1500)
-    desk.tick(1001)
-    desk.wait(JUMP_HELD_MS)
-    assert (desk.shown, desk.told) == (1001, [1000, 1001])
-    desk.tick(1500)
-    assert desk.shown == 1001, "a new jump waits anew"
+def test_a_price_near_the_last_one_contradicts_it_for_good(market: Market) -> None:
+    market.tick(1500)
+    market.tick(1001)
+    market.now_ms += JUMP_HELD_MS
+    assert (prices(market), market.told) == ((1001, 1001), [1000, 1001])
+    market.tick(1500)
+    assert prices(market) == (1001, 1001), "a new jump waits anew"
 
 
-def test_a_jump_to_the_other_side_contradicts_it_and_waits_itself(desk: Desk) -> None:
-    desk.tick(1500)
-    desk.wait(JUMP_HELD_MS - 1)
-    desk.tick(500)
-    desk.wait(JUMP_HELD_MS - 1)
-    assert desk.shown == 1000
-    desk.wait(1)
-    assert (desk.shown, desk.told) == (500, [1000, 500])
+def test_a_jump_to_the_other_side_takes_its_place_and_waits_itself(market: Market) -> None:
+    market.tick(1500)
+    market.now_ms += JUMP_HELD_MS - 1
+    market.tick(500)
+    market.now_ms += JUMP_HELD_MS - 1
+    assert prices(market) == (1000, 1000)
+    market.now_ms += 1
+    assert (prices(market), market.told) == ((500, 1000), [1000])
 
 
-def test_what_nothing_contradicts_for_two_seconds_is_taken_with_its_own_moment(desk: Desk) -> None:
-    desk.now_ms += 10
-    desk.tick(1500)
-    as_of_ms = desk.now_ms
-    desk.wait(JUMP_HELD_MS)
-    assert desk.told == [1000, 1500]
-    assert desk.book.quotes() == [Quote("NIFTY", 1500, as_of_ms, "ingest", stale=False)]
+def test_once_a_doubt_is_shown_the_newest_one_is_so_that_what_is_shown_does_not_go_back(
+    market: Market,
+) -> None:
+    market.tick(1500)
+    market.now_ms += JUMP_HELD_MS
+    market.tick(500)
+    assert prices(market) == (500, 1000)
+    assert market.shown().as_of_ms == market.now_ms
 
 
-def test_a_clock_that_is_set_back_holds_nothing_for_ever(desk: Desk) -> None:
-    desk.tick(1500)
-    desk.wait(-3_600_000)
-    assert desk.shown == 1500
+def test_a_tick_older_than_the_held_one_contradicts_nothing(market: Market) -> None:
+    market.tick(1500, as_of_ms=START_MS + 1000)
+    assert market.book.accept("NIFTY", 1000, START_MS + 999) is not None
+    assert market.book.is_held("NIFTY")
 
 
-def test_a_held_price_does_not_make_the_last_one_fresh_but_the_feed_is_alive(desk: Desk) -> None:
-    desk.wait(14_000)
-    desk.tick(1500)
-    assert desk.book.last_accepted_ms == desk.now_ms
-    desk.now_ms += 1_500
-    assert [quote.stale for quote in desk.book.quotes()] == [True]
+def test_a_confirming_tick_that_is_old_itself_is_told_as_stale(market: Market) -> None:
+    market.tick(1500)
+    market.now_ms += FRESH_FOR_MS + 1
+    market.tick(1400, as_of_ms=START_MS)
+    assert market.heard[-1].stale
+    market.tick(1401)
+    assert not market.heard[-1].stale
+
+
+def test_a_clock_that_is_set_back_hides_nothing_for_ever(market: Market) -> None:
+    market.tick(1500)
+    market.now_ms -= 3_600_000
+    assert prices(market) == (1500, 1000)
+
+
+def test_a_held_price_does_not_make_the_last_one_fresh_but_the_feed_is_alive(
+    market: Market,
+) -> None:
+    market.now_ms += FRESH_FOR_MS - 1000
+    market.tick(1500)
+    assert market.book.last_accepted_ms == market.book.last_fresh_ms == market.now_ms
+    market.now_ms += 1500
+    assert market.confirmed().stale
 
 
 @pytest.mark.parametrize(
-    ("symbol", "limit_percent"),
+    ("symbol", "falls_to", "rises_to"),
     [
-        ("NIFTY", 20),
-        ("RELIANCE", 20),
-        ("BAJFINANCE", 20),
-        ("NIFTY26DECFUT", 20),
-        ("NIFTY26NOV24000CE", None),
-        ("BANKNIFTY 52000 PE", None),
-        ("NFO:RELIANCE26DEC1300CE", None),
-        ("NIFTY-22000-CE", None),
-        ("OPTIDXNIFTY26NOV2026CE22000", None),
+        ("NIFTY", 80, 120),
+        ("RELIANCE", 80, 120),
+        ("BAJFINANCE", 80, 120),
+        ("NIFTY26DECFUT", 80, 120),
+        ("NIFTY26NOV24000CE", 20, 500),
+        ("BANKNIFTY 52000 PE", 20, 500),
+        ("NFO:RELIANCE26DEC1300CE", 20, 500),
+        ("NIFTY-22000-CE", 20, 500),
+        ("OPTIDXNIFTY26NOV2026CE22000", 20, 500),
     ],
 )
-def test_options_may_jump_and_stocks_indices_and_futures_may_not(
-    symbol: str, limit_percent: int | None
+def test_stocks_indices_and_futures_may_move_by_a_fifth_and_options_fivefold(
+    symbol: str, falls_to: int, rises_to: int
 ) -> None:
-    assert class_of(symbol).jump_limit_percent == limit_percent
-
-
-def test_an_option_is_believed_wherever_it_goes(desk: Desk) -> None:
-    for price_e4 in (1000, 1, 90_000):
-        desk.tick(price_e4, "NIFTY26NOV24000CE")
-    assert desk.told[1:] == [1000, 1, 90_000]
+    for price_e4 in (falls_to - 1, falls_to, rises_to, rises_to + 1):
+        market = Market()
+        market.tick(100, symbol)
+        market.tick(price_e4, symbol)
+        assert market.book.is_held(symbol) == (price_e4 not in (falls_to, rises_to))
 
 
 misprints = st.integers(1, 799) | st.integers(1201, 3000)
@@ -170,25 +191,15 @@ misprints = st.integers(1, 799) | st.integers(1201, 3000)
 
 @given(st.lists(st.tuples(st.integers(0, 900), misprints), max_size=30))
 def test_one_misprint_between_true_prices_never_shows(sent: list[tuple[int, int]]) -> None:
-    desk = Desk()
-    desk.tick(1000)
+    market = Market()
+    market.tick(1000)
     for wait_ms, price_e4 in sent:
-        desk.wait(wait_ms)
-        desk.tick(price_e4)
-        desk.wait(900)
-        desk.tick(1000)
-    assert set(desk.told) == {1000}
-
-
-async def closed(server: Rest, trade_id: int) -> dict[str, Any]:
-    """The document of a trade once it is closed."""
-
-    async def look() -> dict[str, Any] | None:
-        _, now = await server.call("GET", f"/trades/{trade_id}")
-        return now if now["status"] == "CLOSED" else None
-
-    document: dict[str, Any] = await until(look)
-    return document
+        market.now_ms += wait_ms
+        market.tick(price_e4)
+        market.now_ms += 900
+        assert prices(market) == (1000, 1000)
+        market.tick(1000)
+    assert set(market.told) == {1000}
 
 
 async def test_a_misprint_closes_no_trade_and_a_confirmed_gap_closes_it_at_its_price(
@@ -204,15 +215,51 @@ async def test_a_misprint_closes_no_trade_and_a_confirmed_gap_closes_it_at_its_p
     _, prices = await server.call("GET", "/prices?symbols=BANKNIFTY")
     assert prices["prices"][0]["price"] == 196.1
     await server.tick("BANKNIFTY", 149.95)
-    document = await closed(server, trade["tradeId"])
+    document = await server.closed(trade["tradeId"])
     assert (document["exitPrice"], document["exitReason"]) == (149.95, "SL")
 
 
-async def test_a_gap_that_nobody_contradicts_closes_the_trade_after_two_seconds(
+async def test_an_options_misprint_closes_nothing_and_its_move_closes_at_the_second_price(
     server: Rest,
 ) -> None:
+    symbol = "NIFTY26NOV24500CE"
+    session_id = await server.new_session()
+    await server.tick(symbol, 41)
+    order = {"symbol": symbol, "entryPrice": 41}
+    won = await server.open_trade(session_id, **order, target=60)
+    lost = await server.open_trade(session_id, **order, stopLoss=38)
+    for misprint in (24150.5, 0.05):
+        _, answer = await server.call("POST", "/ticks", {"symbol": symbol, "price": misprint})
+        assert answer["held"] == [symbol]
+        await server.tick(symbol, 41.2)
+    await server.tick(symbol, 250)
+    await server.tick(symbol, 252)
+    document = await server.closed(won["tradeId"])
+    assert (document["exitPrice"], document["exitReason"]) == (252, "TARGET")
+    _, document = await server.call("GET", f"/trades/{lost['tradeId']}")
+    assert document["status"] == "OPEN"
+
+
+async def test_a_misprint_that_nothing_contradicts_is_shown_and_all_else_goes_by_the_last_price(
+    server: Rest,
+) -> None:
+    """Stop, figures, an opening and a close by hand; a second tick then closes what is due."""
     session_id = await server.new_session()
     await server.tick("BANKNIFTY", 196)
-    trade = await server.open_trade(session_id, entryPrice=196, stopLoss=190)
+    kept = await server.open_trade(session_id, entryPrice=196, stopLoss=190)
     await server.tick("BANKNIFTY", 150)
-    assert (await closed(server, trade["tradeId"]))["exitPrice"] == 150
+
+    async def shown() -> dict[str, Any] | None:
+        _, answer = await server.call("GET", "/prices?symbols=BANKNIFTY")
+        price: dict[str, Any] = answer["prices"][0]
+        return price if price["price"] == 150 else None
+
+    assert (await until(shown))["stale"] is True
+    by_hand = await server.open_trade(session_id, entryPrice=None)
+    assert by_hand["entryPrice"] == 196
+    assert (await server.close_trade(by_hand["tradeId"]))["exitPrice"] == 196
+    _, session = await server.call("GET", f"/sessions/{session_id}")
+    assert (session["openTrades"], session["unrealizedPnL"]) == (1, 0)
+    await server.tick("BANKNIFTY", 151)
+    document = await server.closed(kept["tradeId"])
+    assert (document["exitPrice"], document["exitReason"]) == (151, "SL")

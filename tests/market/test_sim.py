@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.quote import FeedState, Quote
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Accept, Feed, FeedMonitor
@@ -69,6 +71,10 @@ def sim(night: Night) -> SimFeed:
     return SimFeed(night.now, "1", load_symbols(), night.sleep)
 
 
+def book_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -> PriceBook:
+    return PriceBook(night.now, "sim", 2_000, on_price, demand=Demand(), arrived=night.now)
+
+
 async def run(feed: Feed, accept: Accept) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await feed.run(accept)
@@ -107,7 +113,7 @@ async def test_after_a_pause_it_goes_on_with_the_present_and_makes_up_for_nothin
 async def test_a_clock_that_is_set_back_stops_nothing() -> None:
     night, tape = Night(awake_ms=2_000), Tape()
     night.jump(at_ms=START_MS + 1_000, by_ms=-3_600_000)
-    book = PriceBook(night.now, "sim", 2_000, tape.heard)
+    book = book_of(night, tape.heard)
     await run(sim(night), book.accept)
     moments_ms = [ms for ms, _ in tape.ticks["NIFTY"] if ms is not None]
     steps_ms = [after - before for before, after in pairwise(moments_ms)]
@@ -133,7 +139,7 @@ async def test_the_loop_ticks_on_a_real_clock() -> None:
 async def test_the_book_believes_every_simulated_tick_and_holds_it_fresh() -> None:
     night = Night(awake_ms=5_000)
     feed = sim(night)
-    book = PriceBook(night.now, feed.source, feed.fresh_for_ms, lambda _: None)
+    book = book_of(night)
     refused: list[str] = []
 
     def accept(symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
@@ -150,7 +156,7 @@ async def test_the_book_believes_every_simulated_tick_and_holds_it_fresh() -> No
 async def test_a_simulator_whose_loop_fails_is_down_until_it_runs_again() -> None:
     night = Night(awake_ms=1_000)
     feed = sim(night)
-    book = PriceBook(night.now, feed.source, feed.fresh_for_ms, lambda _: None)
+    book = book_of(night)
     monitor = FeedMonitor(feed, book, night.now)
 
     def fail(_symbol: str, _price_e4: int, _as_of_ms: int | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.stream.world import Client, World
@@ -107,3 +109,18 @@ async def test_a_connection_that_has_ended_is_not_found() -> None:
     client.leave()
     with pytest.raises(NotFound, match="has ended"):
         world.hub.find(client.peer.id)
+
+
+async def test_prices_in_doubt_and_those_that_are_refused_are_named_with_the_reason() -> None:
+    world, client = make()
+    for symbol in ("A", "B"):
+        world.tick(symbol, 5, stale=True)
+    world.doubts["A"] = replace(world.quotes["A"], price_e4=90_0000)
+    world.refusals["B"] = "older than the last price of B"
+    world.refusals["C"] = "price must be above 0"
+    await client.ask("subscribe_prices", symbols=["A", "B"])
+    document = asked(world, client)
+    assert says(document, "they jumped and nothing has confirmed it: A")
+    assert [r for r in document.reasons if r.startswith("stale") and r.endswith(": B")]
+    assert says(document, "ticks of B come in but are refused: older than the last price of B")
+    assert not says(document, "ticks of C")

@@ -331,3 +331,33 @@ async def test_many_clients_with_sets_of_their_own_leave_in_a_time_that_does_not
     few = min([await leaving_s(500) for _ in range(3)])
     many = min([await leaving_s(2000) for _ in range(3)])
     assert many < 9 * few, "4 times as many; growing with their square it would be 16 times"
+
+
+async def test_what_anybody_watches_is_wanted_until_the_last_one_has_left() -> None:
+    """So that its price does not vanish while somebody relies on it."""
+    world = World()
+    one = await watching(world, "A", "B")
+    two = await watching(world, "B", "C", priceInterval=500, onlyChanges=True)
+    assert sorted(world.demand) == ["A", "B", "C"]
+    await one.ask("unsubscribe_prices", symbols=["A"])
+    await one.ask("subscribe_prices", symbols=["D"], priceInterval=300)
+    assert sorted(world.demand) == ["B", "C", "D"]
+    two.peer.paused = True
+    world.hub.leave(one.peer)
+    assert sorted(world.demand) == ["B", "C"]
+    world.hub.leave(two.peer)
+    world.hub.leave(two.peer)
+    assert list(world.demand) == []
+
+
+async def test_frames_of_symbols_that_are_no_longer_priced_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vyomo_rt.stream.prices._MAX_FRAMES", 3)
+    world = World()
+    for number in range(10):
+        world.tick(f"S{number}", 10)
+        client = await watching(world, f"S{number}")
+        assert shown(client) == [(f"S{number}", 10)]
+        world.hub.leave(client.peer)
+        assert len(world.hub.prices._frames) <= 3

@@ -18,6 +18,7 @@ from typing import Any
 from tests.kit.events import session_event, trade_event
 from tests.kit.messages import Message, read_events, read_frames
 from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso, trading_day
@@ -65,6 +66,10 @@ class World:
         self.wrongs: list[str] = []
         self.books: dict[int, Book] = {}
         self.quotes: dict[str, Quote] = {}
+        self.doubts: dict[str, Quote] = {}
+        """Prices that are shown in place of those that count."""
+        self.refusals: dict[str, str] = {}
+        self.demand = Demand()
         self.told: dict[str, list[tuple[int, Quote]]] = {}
         self.delivered: Counter[tuple[str, Framing]] = Counter()
         self.status = FeedStatus("test", FeedState.LIVE, "prices are coming in", START_MS)
@@ -81,7 +86,10 @@ class World:
                     book.state if (book := self.books.get(session_id)) else None
                 ),
                 history=self._history,
-                quote=self.quotes.get,
+                quote=lambda symbol: self.doubts.get(symbol) or self.quotes.get(symbol),
+                confirmed=self.quotes.get,
+                refusal=self.refusals.get,
+                demand=self.demand,
                 knows=lambda symbol: not symbol.startswith("X"),
                 feed_status=lambda: self._status_told,
             ),

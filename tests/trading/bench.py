@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.money import Side
@@ -91,12 +92,15 @@ class Bench:
         self.desk = self._make_desk()
 
     def _make_desk(self) -> Desk:
+        self.demand = Demand()
         return Desk(
             self.store,
             now=lambda: self.now_ms,
             quote=self.quotes.get,
             knows=lambda symbol: symbol != "UNKNOWN",
             max_open_trades=1000,
+            demand=self.demand,
+            reserve=lambda symbol: symbol != "CROWDED OUT",
             announce=self._announce,
             announce_state=self.states.append,
         )

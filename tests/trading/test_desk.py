@@ -184,6 +184,30 @@ async def test_a_price_closes_a_trade_where_it_is_observed_also_behind_a_gap(
     await bench.assert_sound(session_id)
 
 
+async def test_a_level_is_refused_where_no_price_could_reach_it_and_a_trade_without_is_not(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    for stop_e4, target_e4 in ((90_0000, None), (None, 110_0000)):
+        with pytest.raises(Conflict, match="no price of CROWDED OUT can be held"):
+            await bench.open(session_id, symbol="CROWDED OUT", stop_e4=stop_e4, target_e4=target_e4)
+    await bench.open(session_id, symbol="CROWDED OUT")
+
+
+async def test_what_an_open_trade_needs_is_wanted_until_it_is_closed_also_over_a_restart(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    first = await bench.open(session_id)
+    second = await bench.open(session_id)
+    await bench.restart()
+    assert list(bench.demand) == ["NIFTY"]
+    await bench.close(first.trade_id)
+    assert list(bench.demand) == ["NIFTY"]
+    await bench.close(second.trade_id)
+    assert list(bench.demand) == []
+
+
 async def test_a_stale_price_triggers_nothing_until_it_is_confirmed(bench: Bench) -> None:
     session_id = await bench.new_session()
     trade = await bench.open(session_id, stop_e4=95_0000)

@@ -37,11 +37,25 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
     }
     _let_demo_imply_sim(values, given)
     settings = Settings(**values)
+    _require_agreement(settings, given)
+    return settings, [
+        *_warn_of_unknown(environ),
+        *_warn_of_open(settings),
+        *_warn_of_delayed(settings),
+    ]
+
+
+def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
+    """Raise ConfigError where settings, each fine by itself, do not go together."""
     if settings.pong_timeout_s >= settings.ping_interval_s:
         name = "pong_timeout_s" if "pong_timeout_s" in given else "ping_interval_s"
         raise ConfigError(
             f"{given[name].source}: the time for a pong must be shorter than the time between "
             f"pings, got {settings.pong_timeout_s:g} and {settings.ping_interval_s:g} seconds"
+        )
+    if settings.trade_on_delayed and settings.feed == "sim":
+        raise ConfigError(
+            f"{given['trade_on_delayed'].source}: simulated prices are never delayed: leave it out"
         )
     if settings.take_over and settings.mongo_uri is None:
         raise ConfigError(
@@ -54,7 +68,6 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
             "control: add --allow-open (VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this "
             "address may watch and trade"
         )
-    return settings, [*_warn_of_unknown(environ), *_warn_of_open(settings)]
 
 
 def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Given]:
@@ -130,6 +143,14 @@ def _warn_of_open(settings: Settings) -> Iterable[str]:
         yield (
             f"listening on {settings.host} without access control (allow_open is set): "
             "everybody who can reach this address may watch and trade"
+        )
+
+
+def _warn_of_delayed(settings: Settings) -> Iterable[str]:
+    if settings.trade_on_delayed:
+        yield (
+            "delayed prices open trades and trigger stops and targets (trade_on_delayed is set): "
+            "the market may have moved on; for paper trading only"
         )
 
 

@@ -101,6 +101,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=86_400_000, description="How long a pushed price counts as fresh."),
     ] = 15_000
+    trade_on_delayed: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Count a pushed price as fresh from its arrival, however old it says it is, so "
+                "that delayed ones trigger stops and targets: for paper trading."
+            )
+        ),
+    ] = False
     max_connections: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Streams open at one time, over all clients."),

@@ -39,10 +39,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The last accepted price of a symbol.
+    """A price of a symbol.
 
-    ``stale`` says that the price is older than its source promises; a stale
-    price is shown but triggers no stop and no target.
+    ``stale`` says that the price is older than its source promises, came more than a
+    minute late, or jumped and is not confirmed; a stale price is shown but triggers no
+    stop and no target.
     """
 
     symbol: str

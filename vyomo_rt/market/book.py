@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market.classes import class_of
+from vyomo_rt.market.classes import SymbolClass, class_of
+from vyomo_rt.market.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,10 @@ MAX_SYMBOLS = 10_000
 """A source that names symbols without end must not fill the memory."""
 
 JUMP_HELD_MS = 2_000
-"""How long a price that jumped too far waits to be contradicted."""
+"""How long a price that jumped too far is not shown, unless it is confirmed."""
+
+DELAYED_MS = 60_000
+"""A price that comes in later than this tells of a market that has moved on since."""
 
 _TELL_AGAIN_MS = 60_000
 _NEVER_MS = -(2**62)
@@ -30,160 +36,291 @@ _NEVER_MS = -(2**62)
 
 @dataclass(frozen=True, slots=True)
 class _Jump:
-    """A price too far from the last one to be believed at once."""
+    """A price too far from the last one to be believed; its quote is stale for good."""
 
-    price_e4: int
-    as_of_ms: int
+    quote: Quote
     held_at_ms: int
+
+    def is_shown(self, now_ms: int) -> bool:
+        # A clock that was set back must not hide it for ever.
+        return not 0 <= now_ms - self.held_at_ms < JUMP_HELD_MS
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of a symbol; without ``confirmed`` a place kept for its first price."""
+
+    symbol_class: SymbolClass
+    confirmed: Quote | None = None
+    fresh_since_ms: int = _NEVER_MS
+    """From when on the confirmed price counts as fresh; never if it came too late."""
+    jump: _Jump | None = None
+    newest_ms: int = 0
+    """The moment of the newest tick, also of one that is held."""
+    told_of_jump_ms: int = _NEVER_MS
 
 
 class PriceBook:
-    """The last accepted price of each symbol, from one source.
+    """The last prices of each symbol, from one source.
 
-    ``on_price`` is called with the resulting quote on every accepted tick, also
-    on one that only renews freshness: a stop that a stale price was not allowed
-    to trigger must trigger once the same price is confirmed.
+    ``confirmed`` is the price that counts: trades are valued, filled and closed at
+    it. ``quote`` is the price to show, which differs while a jump is in doubt.
 
-    A price further from the last one than its class of symbols allows is held,
-    neither shown nor acted on: one misprint must not close everybody's trades. The
-    next tick on its side confirms it, one near the last price drops it, and after
-    ``JUMP_HELD_MS`` without either it is taken.
+    A price further from the confirmed one than its class of symbols allows is held:
+    one misprint must not close everybody's trades. The next tick on its side confirms
+    it (and is then the one that counts), one near the confirmed price drops it. After
+    ``JUMP_HELD_MS`` without either it is shown, as stale, until one of them comes.
+
+    ``on_price`` is called with each tick's confirmed price, also if the tick only
+    renews freshness: a stop that a stale price was not allowed to trigger must trigger
+    once the same price is confirmed.
+
+    When ``MAX_SYMBOLS`` are held, a new one takes the place of the one that longest
+    had neither a tick nor anybody to want it; what ``demand`` wants stays.
+
+    ``arrived`` is the moment as of which a tick counts that names none. With
+    ``trade_on_delayed`` a price is as fresh as its arrival, whatever moment it names.
     """
 
     def __init__(
-        self, now: Clock, source: str, fresh_for_ms: int, on_price: Callable[[Quote], None]
+        self,
+        now: Clock,
+        source: str,
+        fresh_for_ms: int,
+        on_price: Callable[[Quote], None],
+        *,
+        demand: Demand,
+        arrived: Clock,
+        trade_on_delayed: bool = False,
     ) -> None:
         self._now = now
         self._source = source
         self._fresh_for_ms = fresh_for_ms
         self._on_price = on_price
-        self._quotes: dict[str, Quote] = {}
-        self._fresh_since_ms: dict[str, int] = {}
-        self._jumps: dict[str, _Jump] = {}
-        self._told_of_jump_ms: dict[str, int] = {}
-        self.version = 0
-        """Grows when a price or its moment changes, not when one is confirmed.
-
-        Whoever saves the quotes remembers the version it wrote, so that a failed
-        write leaves nothing to mend.
-        """
+        self._demand = demand
+        self._arrived = arrived
+        self.trade_on_delayed = trade_on_delayed
+        self._entries: dict[str, _Entry] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        """The symbols that nobody wants; first the one that is forgotten next."""
+        demand.listeners.append(self._on_demand)
+        self.changed: set[str] = set()
+        """Symbols whose confirmed price is another, or gone, since somebody cleared this."""
         self.last_accepted_ms: int | None = None
         """When the newest accepted tick came in, by the server's clock."""
+        self.last_fresh_ms: int | None = None
+        """When the newest tick came in that was fresh."""
+        self.last_late: Quote | None = None
+        """The newest tick that was accepted and came too late to be fresh."""
         self.ticks = Counter(
             "vyomo_rt_ticks", "Ticks that came in, by outcome", ["outcome"], registry=None
         )
         self._accepted = self.ticks.labels("accepted")
         self._held = self.ticks.labels("held")
-        self.refused = self.ticks.labels("refused")
+        self.refusals = Refusals(self.ticks.labels("refused"), demand)
+
+    # -- ticks -----------------------------------------------------------------
 
     def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
 
         ``as_of_ms`` is when the source says that the price was true. Without it
-        the tick counts as of now, but never before the symbol's last one. A jump
-        that is held counts as taken.
+        the tick counts as of its arrival, but never before the symbol's last one. A
+        jump that is held counts as taken.
         """
         reason = self._take(symbol, price_e4, as_of_ms)
         if reason is not None:
-            self.refused.inc()
-        elif self.is_held(symbol):
-            self._held.inc()
-        else:
-            self._accepted.inc()
-        return reason
+            self.refuse(symbol, reason)
+            return reason
+        self.refusals.forget(symbol)
+        (self._held if self.is_held(symbol) else self._accepted).inc()
+        return None
+
+    def refuse(self, symbol: str | None, reason: str) -> None:
+        """Count a tick that was refused, here or before it became one."""
+        self.refusals.note(symbol, reason, self._now())
 
     def is_held(self, symbol: str) -> bool:
         """Whether the symbol's newest tick is a jump that waits to be confirmed."""
-        return symbol in self._jumps
+        entry = self._entries.get(symbol)
+        return entry is not None and entry.jump is not None
 
     def _take(self, symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
         if not 0 < price_e4 <= MAX_PRICE_E4:
             return _price_reason(price_e4)
         now_ms = self._now()
         latest_ms = now_ms + MAX_AHEAD_MS
-        last = self._quotes.get(symbol)
+        entry = self._entries.get(symbol)
         # A last moment beyond the limit was accepted before the server's clock was
         # set back; obeying it would refuse everything until the clock is there again.
-        earliest_ms = last.as_of_ms if last and last.as_of_ms <= latest_ms else 0
+        earliest_ms = entry.newest_ms if entry and entry.newest_ms <= latest_ms else 0
         if as_of_ms is None:
-            as_of_ms = max(now_ms, earliest_ms)
+            as_of_ms = max(self._arrived(), earliest_ms)
         elif not earliest_ms <= as_of_ms <= latest_ms:
             return _moment_reason(symbol, as_of_ms, earliest_ms, now_ms)
-        if last and self._must_wait(last, price_e4, as_of_ms, now_ms):
-            self.last_accepted_ms = now_ms
-            return None
-        if last and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
-            self._fresh_since_ms[symbol] = now_ms
-            quote = self._judged(last, now_ms)
-        elif last or len(self._quotes) < MAX_SYMBOLS:
-            quote = self._hold(symbol, price_e4, as_of_ms, now_ms)
+        if entry is None and (entry := self._place(symbol)) is None:
+            return f"no room for {symbol}: the server holds {MAX_SYMBOLS} symbols that are in use"
+        if symbol in self._idle:
+            self._idle.move_to_end(symbol)
+        entry.newest_ms = as_of_ms
+        if self._must_wait(entry, symbol, price_e4, as_of_ms, now_ms):
+            fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
+            quote = Quote(symbol, price_e4, as_of_ms, self._source, stale=False)
+            self._note_age(self._judged(quote, fresh_since_ms, now_ms), now_ms)
         else:
-            return f"no room for {symbol}: the server holds {MAX_SYMBOLS} symbols already"
-        self.last_accepted_ms = now_ms
-        self._on_price(quote)
+            quote = self._confirm(entry, symbol, price_e4, as_of_ms, now_ms)
+            self._note_age(quote, now_ms)
+            self._on_price(quote)
         return None
 
-    def confirm_jumps(self) -> None:
-        """Take the held prices that nothing has contradicted for long enough."""
-        now_ms = self._now()
-        for symbol, jump in list(self._jumps.items()):
-            # A clock that was set back must not hold them for ever.
-            if not 0 <= now_ms - jump.held_at_ms < JUMP_HELD_MS:
-                del self._jumps[symbol]
-                self._on_price(self._hold(symbol, jump.price_e4, jump.as_of_ms, now_ms))
-
-    def _must_wait(self, last: Quote, price_e4: int, as_of_ms: int, now_ms: int) -> bool:
+    def _must_wait(
+        self, entry: _Entry, symbol: str, price_e4: int, as_of_ms: int, now_ms: int
+    ) -> bool:
         """Whether a tick is a jump that nothing has confirmed yet; then it is held."""
-        held = self._jumps.get(last.symbol)
-        if held is not None and (held.price_e4, held.as_of_ms) == (price_e4, as_of_ms):
-            return True  # the same word once more is no second opinion
-        self._jumps.pop(last.symbol, None)
-        limit_percent = class_of(last.symbol).jump_limit_percent
-        moved_e4 = price_e4 - last.price_e4
-        if limit_percent is None or abs(moved_e4) * 100 <= limit_percent * last.price_e4:
+        last, held = entry.confirmed, entry.jump
+        if last is None or entry.symbol_class.allows(last.price_e4, price_e4):
+            entry.jump = None
             return False
-        if held is not None and (held.price_e4 > last.price_e4) == (moved_e4 > 0):
-            return False
-        self._jumps[last.symbol] = _Jump(price_e4, as_of_ms, now_ms)
-        if now_ms - self._told_of_jump_ms.get(last.symbol, _NEVER_MS) >= _TELL_AGAIN_MS:
-            self._told_of_jump_ms[last.symbol] = now_ms
-            percent = f"more than {limit_percent} %"
-            log.warning("%s jumped by %s: held until it is confirmed", last.symbol, percent)
+        if held is not None:
+            if (held.quote.price_e4, held.quote.as_of_ms) == (price_e4, as_of_ms):
+                return True  # the same word once more is no second opinion
+            if (held.quote.price_e4 > last.price_e4) == (price_e4 > last.price_e4):
+                entry.jump = None
+                return False
+        # Once a doubt is shown, the newest one is: what is shown does not go back in time.
+        since_ms = held.held_at_ms if held is not None and held.is_shown(now_ms) else now_ms
+        quote = Quote(symbol, price_e4, as_of_ms, self._source, stale=True)
+        entry.jump = _Jump(quote, since_ms)
+        self._tell_of_jump(entry, symbol, now_ms)
         return True
 
-    def quote(self, symbol: str) -> Quote | None:
-        """The last price of a symbol, stale or not as of this call."""
-        quote = self._quotes.get(symbol)
-        return quote and self._judged(quote, self._now())
-
-    def quotes(self) -> list[Quote]:
-        """The last price of every symbol, stale or not as of this call."""
-        now_ms = self._now()
-        return [self._judged(quote, now_ms) for quote in self._quotes.values()]
-
-    def restore(self, quotes: Iterable[Quote]) -> None:
-        """Put back prices kept over a restart, stale until a tick renews them.
-
-        Call it before the first tick: a symbol that has a price keeps that one.
-        """
-        for quote in quotes:
-            self._quotes.setdefault(quote.symbol, quote)
-
-    def _hold(self, symbol: str, price_e4: int, as_of_ms: int, now_ms: int) -> Quote:
-        fresh_since_ms = min(as_of_ms, now_ms)
+    def _confirm(
+        self, entry: _Entry, symbol: str, price_e4: int, as_of_ms: int, now_ms: int
+    ) -> Quote:
+        """Make a tick the price that counts; an identical one only renews its freshness."""
+        last = entry.confirmed
+        if last is not None and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
+            # What came too late is not made true by saying it again.
+            if entry.fresh_since_ms != _NEVER_MS or self._is_in_time(as_of_ms, now_ms):
+                renewed_ms = min(entry.fresh_since_ms, now_ms)
+                entry.fresh_since_ms = max(self._arrived(), renewed_ms)
+            return self._judged(last, entry.fresh_since_ms, now_ms)
+        fresh_since_ms = entry.fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
         stale = now_ms - fresh_since_ms > self._fresh_for_ms
-        quote = Quote(symbol, price_e4, as_of_ms, self._source, stale)
-        self._quotes[symbol] = quote
-        self._fresh_since_ms[symbol] = fresh_since_ms
-        self.version += 1
+        quote = entry.confirmed = Quote(symbol, price_e4, as_of_ms, self._source, stale)
+        self.changed.add(symbol)
         return quote
 
-    def _judged(self, quote: Quote, now_ms: int) -> Quote:
-        fresh_since_ms = self._fresh_since_ms.get(quote.symbol, _NEVER_MS)
+    def _is_in_time(self, as_of_ms: int, now_ms: int) -> bool:
+        return self.trade_on_delayed or now_ms - as_of_ms <= DELAYED_MS
+
+    def _fresh_since_ms(self, as_of_ms: int, now_ms: int) -> int:
+        """From when on a new price counts as fresh."""
+        if self.trade_on_delayed:
+            return self._arrived()
+        return min(as_of_ms, now_ms) if now_ms - as_of_ms <= DELAYED_MS else _NEVER_MS
+
+    def _note_age(self, quote: Quote, now_ms: int) -> None:
+        self.last_accepted_ms = now_ms
+        if quote.stale:
+            self.last_late = quote
+        else:
+            self.last_fresh_ms = now_ms
+
+    def _tell_of_jump(self, entry: _Entry, symbol: str, now_ms: int) -> None:
+        if now_ms - entry.told_of_jump_ms >= _TELL_AGAIN_MS:
+            entry.told_of_jump_ms = now_ms
+            one = entry.symbol_class
+            log.warning(
+                "%s jumped beyond %d to %d %% of its last price: held until it is confirmed",
+                symbol,
+                one.falls_to_percent,
+                one.rises_to_percent,
+            )
+
+    # -- reading ---------------------------------------------------------------
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The price of a symbol to show, stale or not as of this call."""
+        entry = self._entries.get(symbol)
+        return None if entry is None else self._shown(entry, self._now())
+
+    def confirmed(self, symbol: str) -> Quote | None:
+        """The price of a symbol that counts, stale or not as of this call."""
+        entry = self._entries.get(symbol)
+        if entry is None or entry.confirmed is None:
+            return None
+        return self._judged(entry.confirmed, entry.fresh_since_ms, self._now())
+
+    def quotes(self) -> list[Quote]:
+        """The price of every symbol to show, stale or not as of this call."""
+        now_ms = self._now()
+        shown = (self._shown(entry, now_ms) for entry in self._entries.values())
+        return [quote for quote in shown if quote is not None]
+
+    def _shown(self, entry: _Entry, now_ms: int) -> Quote | None:
+        if entry.jump is not None and entry.jump.is_shown(now_ms):
+            return entry.jump.quote
+        if entry.confirmed is None:
+            return None
+        return self._judged(entry.confirmed, entry.fresh_since_ms, now_ms)
+
+    def _judged(self, quote: Quote, fresh_since_ms: int, now_ms: int) -> Quote:
         # A moment far ahead is from before the server's clock was set back: obeying it would
         # make the price fresh until the clock is there again.
         stale = not -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
         return quote if quote.stale == stale else replace(quote, stale=stale)
+
+    # -- what is held ----------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many symbols have a place."""
+        return len(self._entries)
+
+    def reserve(self, symbol: str) -> bool:
+        """Keep a place for a symbol whose price a trade will need; False if there is none."""
+        return symbol in self._entries or self._place(symbol) is not None
+
+    def restore(self, quotes: Iterable[Quote]) -> None:
+        """Put back prices kept over a restart, stale until a tick renews them.
+
+        Call it before the first tick, when what open trades need is wanted: those have
+        their places first, then the newest prices. A symbol that has a price keeps that
+        one.
+        """
+        for symbol in self._demand:
+            self.reserve(symbol)
+        newest_first = sorted(quotes, key=lambda quote: quote.as_of_ms, reverse=True)
+        others = [quote for quote in newest_first if quote.symbol not in self._entries]
+        room = max(0, MAX_SYMBOLS - len(self._entries))
+        for quote in reversed(others[:room]):
+            self._place(quote.symbol)
+        for quote in newest_first:
+            entry = self._entries.get(quote.symbol)
+            if entry is None:
+                self.changed.add(quote.symbol)
+            elif entry.confirmed is None:
+                entry.confirmed = replace(quote, stale=True)
+                entry.newest_ms = quote.as_of_ms
+
+    def _place(self, symbol: str) -> _Entry | None:
+        """A new symbol's entry, at the cost of one that nobody wants; None if there is none."""
+        if len(self._entries) >= MAX_SYMBOLS:
+            if not self._idle:
+                return None
+            forgotten, _ = self._idle.popitem(last=False)
+            del self._entries[forgotten]
+            self.changed.add(forgotten)
+        entry = self._entries[symbol] = _Entry(class_of(symbol))
+        if symbol not in self._demand:
+            self._idle[symbol] = None
+        return entry
+
+    def _on_demand(self, symbol: str, wanted: bool) -> None:
+        if wanted:
+            self._idle.pop(symbol, None)
+        elif symbol in self._entries:
+            self._idle[symbol] = None
 
 
 def _price_reason(price_e4: int) -> str:

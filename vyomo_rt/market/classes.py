@@ -12,14 +12,21 @@ from msgspec import Struct, json
 class SymbolClass(Struct, frozen=True, forbid_unknown_fields=True):
     """The symbols that end with ``pattern`` and are in none of the classes before.
 
-    ``jump_limit_percent`` of the last price is what one tick may move it by
-    without being confirmed; None is any: an option's premium may well double.
-    Exchanges stop trading in a stock or an index at 20 % (NSE's widest band).
+    One tick may move a price down to ``falls_to_percent`` and up to
+    ``rises_to_percent`` of the last one without being confirmed. Exchanges stop
+    trading in a stock or an index at 20 % (NSE's widest band); an option's premium
+    may well double, so only a factor of 5 is a jump.
     """
 
     name: str
     pattern: str
-    jump_limit_percent: int | None
+    falls_to_percent: int
+    rises_to_percent: int
+
+    def allows(self, last_e4: int, price_e4: int) -> bool:
+        """Whether a price may follow the last one without being confirmed."""
+        percent_e4 = price_e4 * 100
+        return last_e4 * self.falls_to_percent <= percent_e4 <= last_e4 * self.rises_to_percent
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from time import monotonic
 
 from vyomo_rt.domain.moment import iso
@@ -80,6 +81,7 @@ def _of_its_session(hub: Hub, peer: Peer, topic: SessionTopic) -> Iterator[str]:
     symbols = {trade.symbol for trade in state.open_trades.values()}
     if unpriced := sorted(symbol for symbol in symbols if hub.sources.quote(symbol) is None):
         yield f"trades without pnl_update, for want of a price: those in {_named(unpriced)}"
+    yield from _of_refusals(hub, symbols.difference(peer.symbols))
 
 
 def _of_its_prices(hub: Hub, peer: Peer) -> Iterator[str]:
@@ -89,13 +91,32 @@ def _of_its_prices(hub: Hub, peer: Peer) -> Iterator[str]:
         yield "with onlyChanges a price is sent only when it, or its staleness, has changed"
     if unpriced := [symbol for symbol, quote in quotes.items() if quote is None]:
         yield f"no price has come yet for {_named(unpriced)}"
-    if stale := [symbol for symbol, quote in quotes.items() if quote is not None and quote.stale]:
-        yield f"stale, because their source sends nothing newer: {_named(stale)}"
+    stale = {symbol for symbol, quote in quotes.items() if quote is not None and quote.stale}
+    doubted = {symbol for symbol in stale if _is_doubted(hub, symbol)}
+    if doubted:
+        yield f"shown as stale, because they jumped and nothing has confirmed it: {_named(doubted)}"
+    if old := stale - doubted:
+        yield f"stale, because their source sends nothing newer, or late: {_named(old)}"
+    yield from _of_refusals(hub, peer.symbols)
 
 
-def _named(names: list[str]) -> str:
+def _is_doubted(hub: Hub, symbol: str) -> bool:
+    shown, confirmed = hub.sources.quote(symbol), hub.sources.confirmed(symbol)
+    return shown is not None and confirmed is not None and shown.price_e4 != confirmed.price_e4
+
+
+def _of_refusals(hub: Hub, symbols: Iterable[str]) -> Iterator[str]:
+    reasons = {symbol: hub.sources.refusal(symbol) for symbol in sorted(symbols)}
+    refused = {symbol: reason for symbol, reason in reasons.items() if reason is not None}
+    for symbol, reason in islice(refused.items(), _NAMED):
+        yield f"ticks of {symbol} come in but are refused: {reason}"
+    if len(refused) > _NAMED:
+        yield f"so are those of {len(refused) - _NAMED} more symbols"
+
+
+def _named(names: Collection[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(sorted(names)[:_NAMED]) + more
 
 
 def _iso(hub: Hub, at_s: float) -> str:

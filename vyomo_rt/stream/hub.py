@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from vyomo_rt.clockwork import Guard
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import Clock
@@ -42,6 +43,12 @@ class Sources:
     state: Callable[[int], SessionState | None]
     history: Callable[[int, int, int], Awaitable[Sequence[Event]]]
     quote: Callable[[str], Quote | None]
+    """The price of a symbol to show."""
+    confirmed: Callable[[str], Quote | None]
+    """The price at which its trades are valued."""
+    refusal: Callable[[str], str | None]
+    """Why its ticks are refused, if the last one was."""
+    demand: Demand
     knows: Callable[[str], bool]
     feed_status: Callable[[], FeedStatus]
 
@@ -58,7 +65,9 @@ class Hub:
         for framing in Framing:
             # There from the start on: an alert on a rate needs a zero to begin with.
             self.traffic.closed[str(CLOSE_SLOW), framing] = 0
-        self.prices = Prices(now=now, quote=sources.quote, traffic=self.traffic)
+        self.prices = Prices(
+            now=now, quote=sources.quote, demand=sources.demand, traffic=self.traffic
+        )
         self.closing = False
         self._guard = Guard()
         self._session_wheel: Wheel[SessionAudience] = Wheel()
@@ -233,7 +242,7 @@ class Hub:
             topic = self._topics[session_id] = SessionTopic(
                 state,
                 now=self.now,
-                quote=self.sources.quote,
+                quote=self.sources.confirmed,
                 history=self.sources.history,
                 log_limit=self._max_events_behind,
                 traffic=self.traffic,

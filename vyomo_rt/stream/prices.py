@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import NamedTuple
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.stream.audience import Audience, Slices, slices
@@ -20,6 +21,9 @@ PRICES = "price_update"
 
 _FRAME_MS = 10
 """A frame's timestamp may be this much older than its sending."""
+
+_MAX_FRAMES = 10_000
+"""Frames kept; those of symbols that are no longer priced must not pile up."""
 
 
 class _AudienceKey(NamedTuple):
@@ -69,10 +73,16 @@ class Prices:
     """Sends the newest price of each subscribed symbol, every interval."""
 
     def __init__(
-        self, *, now: Clock, quote: Callable[[str], Quote | None], traffic: Traffic
+        self,
+        *,
+        now: Clock,
+        quote: Callable[[str], Quote | None],
+        demand: Demand,
+        traffic: Traffic,
     ) -> None:
         self._now = now
         self._quote = quote
+        self._demand = demand
         self._traffic = traffic
         self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
@@ -89,6 +99,8 @@ class Prices:
         if peer.price_audience is None:
             peer.price_audience = self._audiences[key] = Audience(key)
             self.wheel.add(beat, peer.price_audience)
+            # From here on their prices, where there are any, do not vanish.
+            self._demand.wanted(key.symbols)
         peer.price_audience.join(peer)
         for symbol in peer.symbols:
             if self._quote(symbol) is None:
@@ -101,6 +113,7 @@ class Prices:
         if not peer.price_audience:
             del self._audiences[peer.price_audience.key]
             self.wheel.remove(peer.price_audience.key.beat, peer.price_audience)
+            self._demand.released(peer.price_audience.key.symbols)
         peer.price_audience = None
         for symbol in peer.symbols:
             if peers := self._unpriced.get(symbol):
@@ -264,5 +277,7 @@ class Prices:
         kept = self._frames.get(symbol)
         if kept is None or kept.quote != quote or not 0 <= now_ms - kept.built_ms < _FRAME_MS:
             kept = _Kept(quote, now_ms, messages.price_update(quote, now_ms))
+            if len(self._frames) >= _MAX_FRAMES:
+                self._frames.clear()
             self._frames[symbol] = kept
         return kept.quote, kept.frame

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from vyomo_rt.clockwork import Guard
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import (
     BadRequest,
     Conflict,
@@ -21,7 +22,7 @@ from vyomo_rt.domain.errors import (
     Unavailable,
 )
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.moment import Clock, trading_day
+from vyomo_rt.domain.moment import Clock, iso, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
@@ -82,6 +83,8 @@ class Desk:
         quote: Callable[[str], Quote | None],
         knows: Callable[[str], bool],
         max_open_trades: int,
+        demand: Demand,
+        reserve: Callable[[str], bool],
         announce: Announce,
         announce_state: AnnounceState,
     ) -> None:
@@ -90,10 +93,11 @@ class Desk:
         self._quote = quote
         self._knows = knows
         self._max_open_trades = max_open_trades
+        self._reserve = reserve
         self._announce = announce
         self._announce_state = announce_state
         self._ledgers: dict[int, Ledger] = {}
-        self._positions = Positions(now)
+        self._positions = Positions(now, demand)
         self._trade_ids = Ids(journal, "trades")
         self._creating = Turns()
         self._late_session_ids: set[int] = set()
@@ -252,6 +256,12 @@ class Desk:
             )
         entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
         check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
+        if (order.stop_loss or order.target) and not self._reserve(order.symbol):
+            # A stop that no price could ever reach would be worse than none.
+            raise Conflict(
+                f"symbol: no price of {order.symbol} can be held beside those that are in use, so "
+                "no stopLoss or target could fire: open without them, or in another symbol"
+            )
         return Trade(
             trade_id=self._trade_ids.take(),
             session_id=session.session_id,
@@ -410,8 +420,9 @@ class Desk:
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)
         if quote is None or quote.stale:
-            what = "no price" if quote is None else "no fresh price"
-            raise Conflict(f"{what} of {symbol} is known: give entryPrice")
+            last = f" (the last is as of {iso(quote.as_of_ms)})" if quote else ""
+            what = "no fresh price" if quote else "no price"
+            raise Conflict(f"{what} of {symbol} is known{last}: give entryPrice")
         return quote.price_e4
 
     async def _insert(self, session: Session, operation: Operation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Exit, Trade
@@ -11,8 +12,9 @@ from vyomo_rt.trading.ledger import Ledger
 class Positions:
     """Finds open trades, and latches the exits that prices trigger."""
 
-    def __init__(self, now: Clock) -> None:
+    def __init__(self, now: Clock, demand: Demand) -> None:
         self._now = now
+        self._demand = demand
         self._by_id: dict[int, tuple[Trade, Ledger]] = {}
         self._by_symbol: dict[str, dict[int, tuple[Trade, Ledger]]] = {}
         self._opening: set[Ledger] = set()
@@ -28,7 +30,10 @@ class Positions:
     def add(self, trade: Trade, ledger: Ledger) -> None:
         """A trade is open from now on."""
         self._by_id[trade.trade_id] = trade, ledger
-        self._by_symbol.setdefault(trade.symbol, {})[trade.trade_id] = trade, ledger
+        of_symbol = self._by_symbol.setdefault(trade.symbol, {})
+        if trade.trade_id not in of_symbol:
+            self._demand.wanted([trade.symbol])
+        of_symbol[trade.trade_id] = trade, ledger
 
     def add_opening(self, ledger: Ledger) -> None:
         """The ledger begins to store an opening: prices count for it at once."""
@@ -38,7 +43,8 @@ class Positions:
         """A trade has been closed."""
         self._by_id.pop(trade.trade_id, None)
         of_symbol = self._by_symbol.get(trade.symbol, {})
-        of_symbol.pop(trade.trade_id, None)
+        if of_symbol.pop(trade.trade_id, None) is not None:
+            self._demand.released([trade.symbol])
         if not of_symbol:
             self._by_symbol.pop(trade.symbol, None)
 

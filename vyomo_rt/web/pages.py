@@ -39,12 +39,14 @@ class PageRoutes:
         version: str,
         demo_session: Callable[[], int | None],
         loaded: Callable[[], bool],
+        trade_on_delayed: bool,
         store_available: Callable[[], bool],
         feed_status: Callable[[], FeedStatus],
     ) -> None:
         self._version = version
         self._demo_session = demo_session
         self._loaded = loaded
+        self._trade_on_delayed = trade_on_delayed
         self._store_available = store_available
         self._feed_status = feed_status
 
@@ -67,6 +69,7 @@ class PageRoutes:
     async def console(self, request: web.Request) -> web.Response:
         context = {
             "demo": self._demo_session(),
+            "trade_on_delayed": self._trade_on_delayed,
             "feed": self._feed_status().source,
             "version": self._version,
         }

@@ -205,12 +205,21 @@ class RestRoutes:
         try:
             tick: Tick = rest.to_tick(row)
         except VyomoError as error:
-            self._book.refused.inc()
+            self._book.refuse(_symbol_of(row), str(error))
             return str(error)
         return self._book.accept(tick.symbol, tick.price_e4, tick.as_of_ms)
 
     def _session(self, state: SessionState) -> rest.SessionDocument:
-        return rest.session_document(state, state.unrealised_paise(self._book.quote), self._now())
+        unrealised = state.unrealised_paise(self._book.confirmed)
+        return rest.session_document(state, unrealised, self._now())
+
+
+def _symbol_of(row: Any) -> str | None:
+    """The symbol that a row names, whatever else is wrong with it."""
+    try:
+        return parse_symbol(rest.row_symbol(row) or "")
+    except BadRequest:
+        return None
 
 
 def _operation(request: web.Request, body: bytes) -> Operation:

@@ -63,7 +63,7 @@ class PriceData(Data):
     timestamp: Timestamp
     as_of: Annotated[Timestamp, Meta(description="When the source says that the price was true")]
     source: str
-    stale: Annotated[bool, Meta(description="Older than the feed promises")]
+    stale: Annotated[bool, Meta(description="Older than the feed promises, late, or not confirmed")]
 
 
 class PriceUpdate(Message, tag="price_update"):

@@ -1,0 +1,48 @@
+"""A price book with a clock that is set by hand, and what it told the trading side."""
+
+from __future__ import annotations
+
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.market.book import PriceBook
+
+START_MS = 1_770_000_000_000
+FRESH_FOR_MS = 15_000
+
+
+class Market:
+    """``arrived_ms`` is as of when ticks without a moment count, if that is not now."""
+
+    def __init__(self, fresh_for_ms: int = FRESH_FOR_MS, *, trade_on_delayed: bool = False) -> None:
+        self.now_ms = START_MS
+        self.arrived_ms: int | None = None
+        self.heard: list[Quote] = []
+        self.demand = Demand()
+        self.book = PriceBook(
+            lambda: self.now_ms,
+            "ingest",
+            fresh_for_ms,
+            self.heard.append,
+            demand=self.demand,
+            arrived=lambda: self.now_ms if self.arrived_ms is None else self.arrived_ms,
+            trade_on_delayed=trade_on_delayed,
+        )
+
+    def tick(self, price_e4: int, symbol: str = "NIFTY", *, as_of_ms: int | None = None) -> None:
+        """A tick that must be accepted."""
+        assert self.book.accept(symbol, price_e4, as_of_ms) is None
+
+    def shown(self, symbol: str = "NIFTY") -> Quote:
+        quote = self.book.quote(symbol)
+        assert quote is not None
+        return quote
+
+    def confirmed(self, symbol: str = "NIFTY") -> Quote:
+        quote = self.book.confirmed(symbol)
+        assert quote is not None
+        return quote
+
+    @property
+    def told(self) -> list[int]:
+        """The prices that the trading side heard of."""
+        return [quote.price_e4 for quote in self.heard]
