@@ -68,3 +68,11 @@ def test_the_types_of_the_module_are_the_messages_of_the_server() -> None:
     (messages,) = re.findall(r"^export type Messages = \{\n(.*?)^\};", TYPES, re.M | re.S)
     tags = {message.__struct_config__.tag for message in subclasses(Message)}
     assert set(re.findall(r"^    (\w+): \{", messages, re.M)) == tags
+
+
+def test_the_module_listens_on_a_stream_to_all_that_its_ack_does_not_name() -> None:
+    (named,) = re.findall(r"^const SSE_EVENTS = \[(.*?)\];", MODULE, re.M | re.S)
+    tags = {message.__struct_config__.tag for message in subclasses(Message)}
+    only_websocket = {"pong", "error"}  # an error is a server_error there
+    expected = tags - ALL_TYPES - only_websocket | {"server_error"}
+    assert set(re.findall(r'"(\w+)"', named)) == expected
