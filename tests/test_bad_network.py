@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import aiohttp
+import pytest
 
 from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.rest import Rest
@@ -18,6 +19,8 @@ from tests.kit.writers import Writer, assert_told_once, raw_history
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
 from vyomo_rt.store.verification import verify
+
+pytestmark = pytest.mark.xdist_group("quiet")
 
 MOST_ANSWER_S = 2.5
 """Two seconds are promised; a busy machine may need some more."""

@@ -188,7 +188,7 @@ async def test_a_second_ctrl_c_ends_it_at_once(server_process: MakeServer) -> No
         # Not by wait(), which also waits for the child that holds the other end of the output.
         await until(lambda: server.process.returncode is not None)
         assert server.process.returncode == 130
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1.5
     finally:
         os.kill(child, signal.SIGCONT)
     await until(lambda: not is_running(child))

@@ -10,10 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt_client import Message, Stream
 
 
-async def take(stream: Stream, *types: str, within_s: float = 5.0) -> Message:
+async def take(stream: Stream, *types: str, within_s: float = PATIENCE_S) -> Message:
     """The next message of one of these types."""
     async with asyncio.timeout(within_s):
         while (message := await anext(stream)).type not in types:

@@ -209,6 +209,6 @@ async def test_a_second_signal_leaves_no_store_behind(
         started_s = time.monotonic()
         process.process.terminate()
         assert await process.process.wait() == 130
-        assert time.monotonic() - started_s < 0.5
+        assert time.monotonic() - started_s < 1.5
         await until(lambda: not is_running(store))
         client.transport.abort()

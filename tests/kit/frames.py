@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.kit.streams import WITHIN_S
+from tests.kit.waiting import PATIENCE_S
 
 HANDSHAKE = (
     "GET /ws/auto-trader HTTP/1.1\r\n"
@@ -47,7 +47,7 @@ class RawWebSocket:
         return data
 
     async def head(self) -> str:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             while b"\r\n\r\n" not in self._buffer:
                 self._buffer += await self._loop.sock_recv(self.sock, 65536)
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
@@ -57,11 +57,11 @@ class RawWebSocket:
         """Status and JSON of an answer that is no stream."""
         head = await self.head()
         size = int(head.lower().partition("\r\ncontent-length: ")[2].partition("\r\n")[0])
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             document: dict[str, Any] = json.loads(await self._exactly(size))
         return int(head.split()[1]), document
 
-    async def next_frame(self, within_s: float = WITHIN_S) -> tuple[int, bytes]:
+    async def next_frame(self, within_s: float = PATIENCE_S) -> tuple[int, bytes]:
         """Opcode and payload; raises EOFError or ConnectionError at the end."""
         async with asyncio.timeout(within_s):
             first, size = await self._exactly(2)
@@ -84,7 +84,7 @@ class RawWebSocket:
     async def rest(self) -> bytes:
         """All bytes until the server ends the connection."""
         data, self._buffer = self._buffer, b""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             try:
                 while piece := await self._loop.sock_recv(self.sock, 65536):
                     data += piece

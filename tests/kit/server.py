@@ -23,7 +23,7 @@ MakeSettings = Callable[..., Settings]
 MakeServer = Callable[..., "ServerProcess"]
 """Makes a server process, given its flags and perhaps its port."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
-_START_S = 15.0
+_START_S = 60.0
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-WITHIN_S = 5.0
+from tests.kit.waiting import PATIENCE_S
 
 
 class Stream(ABC):
@@ -32,7 +32,7 @@ class Stream(ABC):
     async def read(self) -> str | None:
         """The next message's text; None at the end of the stream."""
 
-    async def next(self, *types: str, within_s: float = WITHIN_S) -> dict[str, Any]:
+    async def next(self, *types: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next message of one of these types, or of any type; the others are passed over."""
         async with asyncio.timeout(within_s):
             while (text := await self._next_text()) is not None:
@@ -79,7 +79,7 @@ class WebSocket(Stream):
             pass
         return answer
 
-    async def closed(self, within_s: float = WITHIN_S) -> int | None:
+    async def closed(self, within_s: float = PATIENCE_S) -> int | None:
         """Read to the end and return the close code."""
         async with asyncio.timeout(within_s):
             while (text := await self.read()) is not None:
@@ -161,7 +161,7 @@ class EventStream(Stream):
     async def keep_alive(self) -> None:
         """Wait for the next comment line."""
         before = self.lines.count(":")
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             while self.lines.count(":") == before:
                 line = (await self._line()).removesuffix("\n")
                 self.lines.append(line)
@@ -174,7 +174,7 @@ class EventStream(Stream):
         return document
 
     async def ended(self) -> None:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (text := await self.read()) is not None:
                 self.texts.append(text)
 

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+PATIENCE_S = 20.0
+"""For what should come at once: on a machine that is busy, only a failure takes so long."""
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], within_s: float = 5.0) -> Any:
+
+async def until(condition: Callable[[], Any | Awaitable[Any]], within_s: float = PATIENCE_S) -> Any:
     """Wait until a condition holds, and return what it returned."""
     async with asyncio.timeout(within_s):
         while True:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
-from tests.kit.streams import WITHIN_S, EventStream, event_stream, web_socket
+from tests.kit.streams import EventStream, event_stream, web_socket
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.store.mongo import MongoStore
@@ -101,7 +102,7 @@ async def test_a_client_may_have_the_keep_alive_as_an_event_while_others_get_the
                 event_stream(server.url, f"{path}&keepAlive=event") as sse,
                 event_stream(server.url, "/sse/prices?symbols=SBIN") as other,
             ):
-                async with asyncio.timeout(WITHIN_S):
+                async with asyncio.timeout(PATIENCE_S):
                     while not sse.blocks or sse.blocks[-1].event != "keep_alive":
                         await sse.read()
                 assert sse.blocks[-1].data == ["{}"]

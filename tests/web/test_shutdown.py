@@ -87,7 +87,7 @@ async def test_a_second_signal_ends_the_process_at_once(
         started = time.monotonic()
         process.process.send_signal(signal.SIGINT)
         assert await stopping == 130
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.5
 
 
 async def test_a_client_that_was_told_finds_the_next_server_and_loses_nothing(
