@@ -109,8 +109,19 @@ class Watcher(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_acks_due", "_is_open", "_plan", "_received_ms", "_stalls", "_tail", "_tally",
-        "_transport", "_until_sample", "_walked", "ended", "seqs", "started",
+        "_acks_due",
+        "_is_open",
+        "_plan",
+        "_received_ms",
+        "_stalls",
+        "_transport",
+        "_until_sample",
+        "_walked",
+        "ended",
+        "seqs",
+        "started",
+        "tail",
+        "tally",
     )  # fmt: skip
     _STATUS: bytes
 
@@ -119,12 +130,12 @@ class Watcher(asyncio.Protocol):
         self.seqs: SeqCheck | None = None
         self.ended = ""
         self._plan = plan
-        self._tally = tally
+        self.tally = tally
         self._transport: asyncio.Transport | None = None
         self._is_open = False
         self._acks_due = self._acks()
         self._stalls = stalls
-        self._tail = b""
+        self.tail = b""
         self._walked: list[Event] | None = None
         """The events of what is being read; None if each client must read it for itself."""
         self._received_ms = 0.0
@@ -150,14 +161,14 @@ class Watcher(asyncio.Protocol):
         self._transport.write(f"{self._request()}\r\nHost: {self._plan.host}\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        tally = self._tally
+        tally = self.tally
         tally.bytes += len(data)
         self._until_sample -= 1
         newest = tally.newest.get(type(self))
         if (
             newest is not None
             and data == newest.data
-            and not self._tail
+            and not self.tail
             and not self._acks_due
             and self._until_sample > 0
         ):
@@ -168,12 +179,12 @@ class Watcher(asyncio.Protocol):
                 for event in newest.events:
                     self._count(event)
             return
-        if self._tail:
-            data = self._tail + data
+        if self.tail:
+            data = self.tail + data
         if not self._is_open:
             head, blank_line, data = data.partition(b"\r\n\r\n")
             if not blank_line:
-                self._tail = head
+                self.tail = head
                 return
             status_line = head.partition(b"\r\n")[0]
             if self._STATUS not in status_line:
@@ -186,8 +197,8 @@ class Watcher(asyncio.Protocol):
         consumed, messages, prices = self._read(data, look)
         tally.messages += messages
         tally.prices += prices
-        self._tail = data[consumed:]
-        if self._walked is not None and not self._tail:
+        self.tail = data[consumed:]
+        if self._walked is not None and not self.tail:
             tally.newest[type(self)] = Chunk(data, messages, prices, tuple(self._walked))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -231,22 +242,22 @@ class Watcher(asyncio.Protocol):
         if PRICE in text:
             if self._until_sample <= 0:
                 self._until_sample = self._plan.sample_every
-                if self._tally.measuring:
-                    self._tally.price_delays.add(self._received_ms - _stamp_ms(text))
+                if self.tally.measuring:
+                    self.tally.price_delays.add(self._received_ms - _stamp_ms(text))
         elif _FIGURES in text:
             if self._walked:
-                self._tally.announced_ms.setdefault(self._walked[-1].seq, _stamp_ms(text))
+                self.tally.announced_ms.setdefault(self._walked[-1].seq, _stamp_ms(text))
         elif _SEQ in text and _ACK not in text:
             self._see_event(text)
         elif self._acks_due:
             self._see_answer(text)
 
     def _see_event(self, text: bytes) -> None:
-        event = self._tally.events.get(text)
+        event = self.tally.events.get(text)
         if event is None:
             message = _decode_message(text)
             event = Event(message.seq, message.data.timestamp.timestamp() * 1000)
-            self._tally.events[text] = event
+            self.tally.events[text] = event
         if self._walked is not None:
             self._walked.append(event)
         self._count(event)
@@ -256,8 +267,8 @@ class Watcher(asyncio.Protocol):
         event.last_ms = self._received_ms
         if self.seqs is not None:
             self.seqs.see(event.seq)
-        if self._tally.measuring:
-            self._tally.event_delays.add(self._received_ms - event.stored_ms)
+        if self.tally.measuring:
+            self.tally.event_delays.add(self._received_ms - event.stored_ms)
 
     def _see_answer(self, text: bytes) -> None:
         answer = _decode_answer(text)

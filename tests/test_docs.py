@@ -344,3 +344,10 @@ def _server_messages() -> list[Any]:
 
 def _tag(struct: Any) -> str:
     return str(struct.__struct_config__.tag)
+
+
+def test_nothing_is_imported_from_a_test_module() -> None:
+    """What tests share is in tests/kit."""
+    imports = re.compile(r"^(?:from|import) tests\S*\.test_\w+", re.M)
+    for file in (ROOT / "tests").rglob("*.py"):
+        assert not imports.findall(file.read_text()), file

@@ -59,7 +59,7 @@ def watching(
 
     async def get() -> tuple[Watcher, Recorder]:
         watcher = (EventStreamWatcher if framing else WebSocketWatcher)(plan, Tally())
-        watcher._tally.measuring = measuring
+        watcher.tally.measuring = measuring
         recorder = Recorder()
         watcher.connection_made(cast("asyncio.Transport", recorder))
         for piece in data:
@@ -127,12 +127,12 @@ def test_messages_and_events_are_counted_however_the_bytes_are_cut(
             data += make[kind]()
     watcher, recorder = watching(framing, cut(data, places))
 
-    tally = watcher._tally
+    tally = watcher.tally
     assert tally.messages == len(kinds) + (1 if framing else 2)
     assert tally.prices == kinds.count("price") + kinds.count("long price")
     assert len(tally.events) == kinds.count("event")
     assert tally.bytes == len(data)
-    assert watcher._tail == b""
+    assert watcher.tail == b""
     assert watcher.seqs is not None
     assert (watcher.seqs.first_seq, watcher.seqs.next_seq) == (41, seq + 1)
     assert not watcher.seqs.missing
@@ -148,9 +148,9 @@ def test_chunks_may_be_cut_anew_by_a_proxy(in_chunks: list[int], places: list[in
     body = acks(sse) + b"".join(event(seq, sse) + noise(sse) + price(sse) for seq in (1, 2, 3))
     anew = b"".join(map(chunk, filter(None, cut(without_chunks(body), in_chunks))))
     watcher, recorder = watching(sse, cut(HEADS[sse] + anew, places))
-    tally = watcher._tally
+    tally = watcher.tally
     assert (tally.messages, tally.prices, len(tally.events)) == (10, 3, 3)
-    assert watcher._tail == b""
+    assert watcher.tail == b""
     assert not recorder.aborted
 
 
@@ -209,7 +209,7 @@ def test_the_figures_behind_an_event_tell_when_the_store_had_it(framing: Framing
     data = [HEADS[framing] + acks(framing) + first, event(7, framing) + second, third]
     watcher, _ = watching(framing, data)
     announced_ms = datetime.fromisoformat(stamps[1]).timestamp() * 1000
-    assert watcher._tally.announced_ms == {7: announced_ms}
+    assert watcher.tally.announced_ms == {7: announced_ms}
 
 
 @pytest.mark.parametrize("framing", Framing)
@@ -262,7 +262,7 @@ def test_a_delay_is_counted_by_the_clock_of_the_server(framing: Framing) -> None
     update = message("price_update", framing, data={"symbol": "N", "price": 1, "timestamp": sent})
     plan = msgspec.structs.replace(PLAN, clock_offset_ms=3_600_000.0)
     watcher, _ = watching(framing, [HEADS[framing] + acks(framing), update], plan, measuring=True)
-    assert watcher._tally.price_delays.percentile_ms(50) == pytest.approx(2000, abs=1000)
+    assert watcher.tally.price_delays.percentile_ms(50) == pytest.approx(2000, abs=1000)
 
 
 @pytest.mark.parametrize("framing", Framing)
