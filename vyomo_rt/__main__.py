@@ -1,7 +1,7 @@
 """The command line: ``vyomo-rt`` and ``python -m vyomo_rt``.
 
-Exit codes: 0 done or stopped, 1 could not start (verify, doctor: or found something), 2 wrong
-flags or settings, 130 ended at once by a second Ctrl-C.
+Exit codes: 0 done or stopped, 1 could not start (verify, backup, restore, doctor: or found
+something), 2 wrong flags or settings, 130 ended at once by a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import logging
 import os
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vyomo_rt import config, logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from vyomo_rt.config import Settings
+
+    WithFile = Callable[[Settings, Path, Callable[[str], None]], Coroutine[Any, Any, bool]]
 
 log = logging.getLogger("vyomo_rt")
 
@@ -36,6 +41,8 @@ _FLAGS_OF = {
     "check-config": _FLAGS,
     "verify": _STORE_FLAGS,
     "store": ("data_dir", "log_level"),
+    "backup": _STORE_FLAGS,
+    "restore": _STORE_FLAGS,
 }
 _EPILOG = (
     "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
@@ -106,6 +113,33 @@ def _store(flags: Mapping[str, object]) -> int:
     return 0
 
 
+def _backup(flags: Mapping[str, object]) -> int:
+    from vyomo_rt.backups import backup  # noqa: PLC0415 (as for serve)
+
+    return _with_file(backup, flags)
+
+
+def _restore(flags: Mapping[str, object]) -> int:
+    from vyomo_rt.backups import restore  # noqa: PLC0415 (as for serve)
+
+    return _with_file(restore, flags)
+
+
+def _with_file(work: WithFile, flags: Mapping[str, object]) -> int:
+    settings, _ = config.load(
+        {name: flag for name, flag in flags.items() if name != "file"}, os.environ
+    )
+    logs.configure(settings.log_level)
+    from vyomo_rt.app import StartError  # noqa: PLC0415 (as for serve)
+
+    try:
+        is_well = _run(work(settings, Path(str(flags["file"])), partial(print, flush=True)))
+    except StartError as problem:
+        _complain(problem)
+        return 1
+    return 0 if is_well else 1
+
+
 def _run(main: Coroutine[object, object, Result]) -> Result:
     try:
         import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
@@ -168,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the server until it is told to stop"),
         ("verify", _verify, "compare all that a stopped server stored with its trade events"),
         ("store", _store, "run the embedded store alone and print its URI, for VYOMO_RT_MONGO_URI"),
+        ("backup", _backup, "write all that is true in a store into a file, while it is used"),
+        ("restore", _restore, "fill an empty store with a backup"),
         ("check-config", _check_config, "print the settings for serve and where each is from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
         ("doctor", _doctor, "look at a running server and say what is wrong and what to set"),
@@ -176,6 +212,8 @@ def _parser() -> argparse.ArgumentParser:
         description = f"{about.capitalize()}."
         command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
+        if run in {_backup, _restore}:
+            command.add_argument("file", metavar="FILE", help="the backup: gzipped lines of JSON")
         if names := _FLAGS_OF.get(name):
             command.epilog = _EPILOG
             _add_flags(command, names)

@@ -144,12 +144,11 @@ async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
 
     Raises StartError, also while a server runs on the store.
     """
-    if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
-        raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
+    require_data(settings)
     # Whoever only looks takes nothing over, also if the environment says so for serve.
-    async with _store(structs.replace(settings, take_over=False)) as (store, keeping):
+    async with opened_store(structs.replace(settings, take_over=False)) as (store, keeping):
         await store.require_readable()
-        verdict = await _while_kept(keeping, check(store, say))
+        verdict = await while_kept(keeping, check(store, say))
     hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
     say(f"database {store.database.name}: {verdict}{hint}")
     return not verdict.differences
@@ -172,7 +171,7 @@ async def running(
     except ListenError as error:
         raise StartError(str(error)) from error
     loop = asyncio.get_running_loop()
-    async with _store(settings) as (store, keeping):
+    async with opened_store(settings) as (store, keeping):
         server = Server(settings, store, limits, now=now, on_failure=on_failure)
         admission = server.admission
         runner = web.AppRunner(server.application(), shutdown_timeout=_HANDLERS_S)
@@ -184,7 +183,7 @@ async def running(
             loop.set_exception_handler(admission.on_loop_error)
             connect = partial(admission.admit, partial(HttpConnection, runner.server, admission))
             listeners += [await accept_on(sock, connect) for sock in sockets]
-            await _while_kept(keeping, server.load())
+            await while_kept(keeping, server.load())
             keeping.add_done_callback(server.tell_failure)
             server.start()
             # Lets the tasks take their first step: simulated prices are there from the first
@@ -203,7 +202,7 @@ async def running(
             loop.set_exception_handler(None)
 
 
-async def _while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
+async def while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
     """Do what only the owner of the database may. Raises LeaseError once it is no longer ours."""
     doing = asyncio.create_task(work)
     try:
@@ -480,7 +479,7 @@ def version() -> str:
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
+async def opened_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
     """The MongoDB that is configured, else the embedded one, for this server alone.
 
     The task keeps it so; when it ends, by a LeaseError, another server has it.
@@ -491,9 +490,10 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.
     try:
         uri = settings.mongo_uri or (await embedded.start() if embedded else "")
         client = connect(uri)
-        name = _database(settings, database_of(client, _DATABASE))
         # The embedded store does one thing at a time anyway.
-        store = MongoStore(client, name, history_reads=1 if embedded else HISTORY_READS)
+        history_reads = 1 if embedded else HISTORY_READS
+        name = database_name(settings, database_of(client))
+        store = MongoStore(client, name, history_reads=history_reads)
     except (EmbeddedError, ValueError) as error:
         raise StartError(str(error)) from error
     lease = Lease(store)
@@ -519,8 +519,15 @@ async def _store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.
             await embedded.stop()
 
 
-def _database(settings: Settings, base: str) -> str:
+def require_data(settings: Settings) -> None:
+    """Raise StartError if the embedded store is meant, and its folder holds none."""
+    if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
+        raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
+
+
+def database_name(settings: Settings, in_uri: str | None) -> str:
     """Simulated prices never value or close a trade that was opened on real ones."""
+    base = in_uri or _DATABASE
     if settings.demo:
         return f"{base}_demo"
     return base if settings.feed == "ingest" else f"{base}_sim"

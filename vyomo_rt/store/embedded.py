@@ -17,6 +17,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
+from socket import AF_UNIX, socket
 from urllib.parse import quote_plus
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class EmbeddedServer:
         except BaseException:
             await self.stop()
             raise
-        return f"mongodb://{quote_plus(str(self._socket))}/"
+        return _uri(self._socket)
 
     async def stop(self) -> None:
         """End the server: politely, then for good. May be called again."""
@@ -90,7 +91,7 @@ class EmbeddedServer:
             os.close(self._lock)
             self._lock = None
 
-    async def _keep(self, lock: int, socket: Path) -> None:
+    async def _keep(self, lock: int, path: Path) -> None:
         now = asyncio.get_running_loop().time
         pause_s = BACK_OFF_S[0]
         why = ""
@@ -105,12 +106,12 @@ class EmbeddedServer:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, BACK_OFF_S[1])
             try:
-                await self._spawn(lock, socket)
+                await self._spawn(lock, path)
                 why = ""
             except EmbeddedError as error:
                 why = str(error)
 
-    async def _spawn(self, lock: int, socket: Path) -> None:
+    async def _spawn(self, lock: int, path: Path) -> None:
         """Start a child and wait until it listens."""
         try:
             self._child = child = await asyncio.create_subprocess_exec(
@@ -118,7 +119,7 @@ class EmbeddedServer:
                 "-P",  # nothing in the current folder may stand in for a library
                 str(_CHILD),
                 str(self._folder),
-                str(socket),
+                str(path),
                 stdin=PIPE,  # its end, at the latest with this process, tells the child to end
                 stdout=PIPE,
                 start_new_session=True,  # Ctrl-C must not end the child before the last write
@@ -135,6 +136,21 @@ class EmbeddedServer:
             await _end(child)
             reason = line.decode(errors="replace").strip() or _reason(child.returncode)
             raise EmbeddedError(f"the embedded database in {self._folder} did not start: {reason}")
+
+
+def uri_of_running(data_dir: Path) -> str | None:
+    """The URI of the embedded server that runs on a folder, in whatever process, if one does."""
+    path = (data_dir.absolute() / _SOCKET).resolve()
+    with socket(AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return None
+    return _uri(path)
+
+
+def _uri(path: Path) -> str:
+    return f"mongodb://{quote_plus(str(path))}/"
 
 
 def _open_lock_file(folder: Path) -> int:

@@ -79,6 +79,16 @@ class Fold:
             event = replace(event, kind=kind, trade=trade)
         return replace(event, message=event_message(event))
 
+    def take(self, document: Document) -> None:
+        """Fold an event of which there is no readable copy."""
+        event = self.read(document)
+        if isinstance(event, SessionEvent):
+            self.take_change(event)
+        elif isinstance(event, TradeEvent) and event.kind is EventKind.OPENED:
+            self.take_opening(event, None)
+        elif isinstance(event, TradeEvent):
+            self.take_closing(event)
+
     def take_change(self, event: SessionEvent) -> None:
         """Fold a change of the session itself."""
         self.session = self.session.with_standing(event.standing)

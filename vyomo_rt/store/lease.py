@@ -196,6 +196,11 @@ def _as_seen(holder: Document) -> Document:
     return where(_id=_ID, **{name: holder[name] for name in names if name in holder})
 
 
+async def raise_term(store: MongoStore, at_least: int) -> None:
+    """Let the terms of all later owners be above one that events of the database have."""
+    await store.leases.update_one(where(_id=_ID), {"$max": {"epoch": at_least}})
+
+
 def _is_dead(holder: Document) -> bool:
     """Whether the owner was a process that could be seen from here, and cannot be."""
     if holder["machine"] != _MACHINE:

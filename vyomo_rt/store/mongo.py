@@ -114,9 +114,12 @@ def _as_of_checkpoint(document: Document) -> tuple[Session, Figures | None]:
     return (session if standing is None else session.with_standing(standing)), figures
 
 
-def database_of(client: Client, default: str) -> str:
-    """The database that the client's URI names, else the default."""
-    return client.get_default_database(default).name
+def database_of(client: Client) -> str | None:
+    """The database that the client's URI names."""
+    try:
+        return client.get_default_database().name
+    except ConfigurationError:
+        return None
 
 
 class MongoStore:

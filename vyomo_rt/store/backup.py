@@ -1,0 +1,249 @@
+"""Copies what is true out of a store into a file, and back into an empty store.
+
+That is all but the readable copies of trades, the checkpoints and the lease: those are
+made anew. Other servers may write meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.event import SHAPE
+from vyomo_rt.store import documents
+from vyomo_rt.store.backup_file import BackupError, BackupWriter, read, replacing, writing
+from vyomo_rt.store.documents import Document
+from vyomo_rt.store.fold import UNREADABLE, Fold, unreadable
+from vyomo_rt.store.lease import raise_term
+from vyomo_rt.store.mongo import HISTORY_PAGE, reading, where
+from vyomo_rt.store.verification import Say, Verdict
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.mongo import MongoStore
+
+log = logging.getLogger(__name__)
+
+_MADE_ANEW = {"trades", "leases"}
+_WITH_EVENTS = {"sessions", "events"}
+_PATIENCE_S = 60.0
+"""For one operation: nobody waits for an answer here."""
+_TELL_EVERY_S = 2.0
+
+
+async def back_up(store: MongoStore, path: Path, head: Mapping[str, Any], say: Say) -> Verdict:
+    """Write a backup in place of ``path``, and check it as ``verify`` checks a store.
+
+    Of each session it holds the events up to one that was the newest at the beginning. Raises
+    Unavailable and BackupError; then ``path`` is as it was.
+    """
+    with replacing(path) as part:
+        with writing(part, head) as backup:
+            await _write(store, backup)
+        return check_backup(part, say)
+
+
+def check_backup(path: Path, say: Say) -> Verdict:
+    """Fold the events of a backup, and say what contradicts them. Raises BackupError."""
+    verdict = Verdict()
+
+    def differ(name: str, field: str, stored: object, computed: object) -> None:
+        verdict.differences += 1
+        say(f"  {name}: {field}: stored {stored}, computed {computed}")
+
+    fold: Fold | None = None
+    for collection, document in read(path):
+        if collection == "sessions":
+            verdict.sessions += 1
+            try:
+                fold = Fold(documents.to_session(document), None, differ)
+            except UNREADABLE as error:
+                fold = None
+                differ(f"session {document['_id']}", "document", unreadable(error), "a session")
+        elif collection == "events":
+            verdict.events += 1
+            if fold is not None:
+                opened = fold.figures.opened
+                fold.take(document)
+                verdict.trades += fold.figures.opened - opened
+    return verdict
+
+
+class Survey(NamedTuple):
+    """What is known of a whole backup before anything is made of it."""
+
+    documents: int
+    term: int
+    """The highest of an event."""
+
+
+def survey(path: Path) -> Survey:
+    """Read a backup to its end. Raises BackupError if it cannot be restored."""
+    count = term = 0
+    for collection, document in read(path):
+        count += 1
+        if collection == "events":
+            term = max(term, document.get("term", 0))
+        elif collection == "meta" and document.get("shape", 0) > SHAPE:
+            raise BackupError(f"{path} was written by a newer vyomo-rt: update this one")
+    return Survey(count, term)
+
+
+async def restore(store: MongoStore, path: Path, survey: Survey) -> None:
+    """Fill an empty store with a backup. Raises Unavailable and BackupError.
+
+    Sessions come last: until all their events are there a server sees none. If it does not
+    come to its end, the store is emptied again.
+    """
+    with _patiently():
+        await _require_empty(store)
+        await store.prepare()
+    try:
+        await _fill(store, path, _Progress("restored", survey.documents))
+        with _patiently():
+            await raise_term(store, survey.term)
+    except BaseException:
+        for name in ("sessions", "events", "trades"):
+            with _patiently():
+                await store.database[name].delete_many({})
+        raise
+
+
+async def _write(store: MongoStore, backup: BackupWriter) -> None:
+    db = store.database
+    with reading(), pymongo.timeout(_PATIENCE_S):
+        sessions = await db["sessions"].find({}).to_list(None)
+        others = set(await db.list_collection_names()) - _MADE_ANEW - _WITH_EVENTS
+    # The sessions are older than their last event here, so none is stopped that has open trades.
+    sessions.sort(key=lambda session: str(session["_id"]).zfill(20))
+    heads = [await _head_of(store, session["_id"]) for session in sessions]
+    progress = _Progress("read", sum(heads))
+    for session, head in zip(sessions, heads, strict=True):
+        session.pop("checkpoint", None)
+        backup.add("sessions", session)
+        async for event in _events(store, session["_id"], head):
+            backup.add("events", event)
+            progress.step()
+    # The counters last: they are above all numbers that the events use.
+    for name in sorted(others):
+        with reading(), pymongo.timeout(_PATIENCE_S):
+            for document in await db[name].find({}).to_list(None):
+                backup.add(name, document)
+
+
+async def _head_of(store: MongoStore, session_id: Any) -> int:
+    with reading(), pymongo.timeout(_PATIENCE_S):
+        newest = await store.database["events"].find_one(
+            where(sessionId=session_id), sort=[("seq", -1)]
+        )
+    return newest["seq"] if newest else 0
+
+
+async def _events(store: MongoStore, session_id: Any, head: int) -> AsyncIterator[Document]:
+    after = 0
+    while after < head:
+        began = time.monotonic()
+        with reading(), pymongo.timeout(_PATIENCE_S):
+            page = (
+                await store.database["events"]
+                .find(where(sessionId=session_id, seq={"$gt": after, "$lte": head}))
+                .sort("seq", 1)
+                .limit(HISTORY_PAGE)
+                .to_list(HISTORY_PAGE)
+            )
+        # The server that writes gets half of the store's time.
+        await asyncio.sleep(time.monotonic() - began)
+        for event in page:
+            yield event
+        after = page[-1]["seq"] if page else head
+
+
+async def _require_empty(store: MongoStore) -> None:
+    for name in ("sessions", "events", "trades"):
+        found = await store.database[name].find_one({})
+        if found is not None:
+            raise BackupError(
+                f"database {store.database.name} is not empty: restore into one that holds nothing"
+            )
+
+
+async def _fill(store: MongoStore, path: Path, progress: _Progress) -> None:
+    sessions: list[Document] = []
+    events: list[Document] = []
+    newest: dict[Any, Document] = {}
+    """The copies of trades that later events may still change."""
+    for collection, document in read(path):
+        progress.step()
+        if collection == "events":
+            events.append(document)
+            if len(events) == HISTORY_PAGE:
+                await _insert_events(store, events, newest)
+                events = []
+        elif collection == "sessions":
+            sessions.append(document)
+        else:
+            with _patiently():
+                await store.database[collection].replace_one(
+                    where(_id=document["_id"]), document, upsert=True
+                )
+    await _insert_events(store, events, newest)
+    await _insert(store, "trades", newest.values())
+    await _insert(store, "sessions", sessions)
+
+
+async def _insert_events(
+    store: MongoStore, events: list[Document], newest: dict[Any, Document]
+) -> None:
+    """Insert events, and the copies of the trades that they close."""
+    await _insert(store, "events", events)
+    closed: list[Document] = []
+    for event in events:
+        if "trade" in event:
+            trade = event["trade"]
+            copy = {"_id": trade["tradeId"], "seq": event["seq"], **trade}
+            newest.pop(trade["tradeId"], None)
+            if "closedAt" in trade:
+                closed.append(copy)
+            else:
+                newest[trade["tradeId"]] = copy
+    await _insert(store, "trades", closed)
+
+
+async def _insert(store: MongoStore, collection: str, found: Iterable[Document]) -> None:
+    rows = list(found)
+    for start in range(0, len(rows), HISTORY_PAGE):
+        with _patiently():
+            await store.database[collection].insert_many(rows[start : start + HISTORY_PAGE])
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    try:
+        with pymongo.timeout(_PATIENCE_S):
+            yield
+    except PyMongoError as error:
+        raise Unavailable(f"it does not take the data: {error}") from error
+
+
+class _Progress:
+    """Says every two seconds how far it is."""
+
+    def __init__(self, done: str, total: int) -> None:
+        self._done = done
+        self._total = total
+        self._count = 0
+        self._told_at = time.monotonic()
+
+    def step(self) -> None:
+        self._count += 1
+        if time.monotonic() - self._told_at > _TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            log.info("%d of %d are %s", self._count, self._total, self._done)
