@@ -73,7 +73,7 @@ class Clockwork:
         self._now = now
         self._rows: list[_Row] = []
         self._tick_due_s = math.inf
-        self._ticked_s = math.inf
+        self._tick_due_uptime_s = math.inf
         self._lost_s = 0.0
         self._late_ticks = 0
         self._on_time_ms = 0
@@ -118,9 +118,11 @@ class Clockwork:
             if not self._late_ticks:
                 self._on_time_ms = self._now()
             self._lost_s += max(0.0, loop.time() - self._tick_due_s - _TOLERANCE_S)
-            self._tick_due_s = loop.time() + _TICK_S
-            self._ticked_s = _uptime_s()
-            await asyncio.sleep(_TICK_S)
+            # At the moments of the rows: each wake-up of a machine is dear.
+            ahead_s = _TICK_S - loop.time() % _TICK_S
+            self._tick_due_s = loop.time() + ahead_s
+            self._tick_due_uptime_s = _uptime_s() + ahead_s
+            await asyncio.sleep(ahead_s)
             self.lag.observe(max(0.0, loop.time() - self._tick_due_s))
 
     def _late_s(self) -> float:
@@ -129,7 +131,7 @@ class Clockwork:
         uvloop reads the time once a turn, and the loop's time does not count a suspended machine.
         """
         loop_s = asyncio.get_running_loop().time()
-        return max(loop_s - self._tick_due_s, _uptime_s() - self._ticked_s - _TICK_S)
+        return max(loop_s - self._tick_due_s, _uptime_s() - self._tick_due_uptime_s)
 
     async def _come_round(self, row: _Row) -> None:
         loop = asyncio.get_running_loop()
