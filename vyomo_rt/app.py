@@ -38,6 +38,7 @@ from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
 from vyomo_rt.store.history import History
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import HISTORY_READS, MongoStore, connect, database_of
+from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
@@ -228,6 +229,7 @@ class Server:
     ) -> None:
         self._settings = settings
         self._store = store
+        self._prices = SavedPrices(store)
         self._limits = limits
         self._on_failure = on_failure
         self._now = now
@@ -306,7 +308,8 @@ class Server:
         await self._store.require_readable()
         await self._store.prepare()
         await self._desk.load()
-        self._book.restore(await self._store.load_prices())
+        if self._feed.takes_posts:
+            self._book.restore(await self._prices.load())
         if self._demo:
             await self._demo.prepare()
         self._loaded.set()
@@ -411,10 +414,11 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._desk.stop()
-        # A store that hangs must not hold up the end: these prices are only a convenience.
-        with suppress(VyomoError, TimeoutError):
-            async with asyncio.timeout(_LAST_WRITE_S):
-                await self._store.save_prices(self._book.quotes())
+        if self._feed.takes_posts:
+            # A store that hangs must not hold up the end: these prices are only a convenience.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WRITE_S):
+                    await self._save_prices()
 
     def _wind_up(self) -> None:
         """All that comes round by itself."""
@@ -466,11 +470,9 @@ class Server:
 
     async def _save_prices(self) -> None:
         """Keep the last prices for the next start."""
-        changed = set(self._book.changed)
-        if changed:
-            with suppress(VyomoError):
-                await self._store.save_prices(self._book.quotes())
-                self._book.changed -= changed
+        changed, self._book.changed = self._book.changed, set()
+        with suppress(VyomoError):
+            await self._prices.save(changed, self._book.confirmed)
 
 
 def version() -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.rest import Rest
+from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
 from vyomo_rt.market.book import JUMP_HELD_MS
@@ -263,3 +264,16 @@ async def test_a_misprint_that_nothing_contradicts_is_shown_and_all_else_goes_by
     await server.tick("BANKNIFTY", 151)
     document = await server.closed(kept["tradeId"])
     assert (document["exitPrice"], document["exitReason"]) == (151, "SL")
+
+
+async def test_a_price_in_doubt_does_not_become_the_last_one_by_a_restart(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings()
+    async with serve_here(settings) as server:
+        await server.tick("BANKNIFTY", 196)
+        await server.tick("BANKNIFTY", 150)
+    async with serve_here(settings) as server:
+        _, answer = await server.call("GET", "/prices")
+        (price,) = answer["prices"]
+        assert (price["price"], price["stale"]) == (196, True)

@@ -17,10 +17,12 @@ from tests.kit.rest import Rest
 from tests.kit.server import ServerProcess
 from tests.kit.waiting import until
 from vyomo_rt.domain.errors import OutcomeUnknown
+from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store import mongo
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
     from vyomo_rt.domain.event import TradeEvent
@@ -54,12 +56,16 @@ def make_session(store: MongoStore, _: MakeOpening) -> Awaitable[object]:
     )
 
 
+def quote_of(symbol: str) -> Quote:
+    return Quote(symbol, 221_505_000, 1_785_200_000_001, "ingest", stale=False)
+
+
 WRITES: dict[str, Write] = {
     "an event": append,
     "a session": make_session,
     "a number": lambda store, _: store.reserve_ids("trades", 1),
     "a counter": lambda store, _: store.raise_counter("trades", 5),
-    "prices": lambda store, _: store.save_prices([]),
+    "prices": lambda store, _: SavedPrices(store).save(["NIFTY"], quote_of),
     "a copy": lambda store, opening: store.save_trade(opening(1).trade, 1),
 }
 

@@ -15,12 +15,12 @@ from tests.kit import history
 from tests.kit.machine import cpu_ms
 from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable
 from vyomo_rt.domain.event import EventKind
-from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Exit, ExitReason, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.mongo import BATCH, MongoStore, connect
+from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -266,7 +266,7 @@ async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
     assert [trade async for trade in store.open_trades()] == []
     assert await store.projected_seqs([]) == {}
     assert await store.highest_trade_id() == 0
-    assert await store.load_prices() == []
+    assert await SavedPrices(store).load() == []
 
 
 async def test_ids_beyond_what_a_database_counts_are_not_found(
@@ -307,16 +307,6 @@ async def test_a_raised_counter_goes_on_above(store: MongoStore) -> None:
     assert await store.reserve_ids("trades", 1) == 42
     await store.raise_counter("trades", 7)
     assert await store.reserve_ids("trades", 1) == 43
-
-
-async def test_saved_prices_come_back_stale(store: MongoStore) -> None:
-    quotes = [
-        Quote("NIFTY", 221_505_000, 1_785_200_000_001, "sim", stale=False),
-        Quote("^BSE.X$", 10**11, 1_785_200_000_002, "ingest", stale=True),
-    ]
-    await store.save_prices([*quotes, quotes[0]])
-    await store.save_prices(quotes)
-    assert await store.load_prices() == [replace(quote, stale=True) for quote in quotes]
 
 
 # --- availability

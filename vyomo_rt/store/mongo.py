@@ -1,4 +1,4 @@
-"""The trading journal and the last prices in MongoDB.
+"""The trading journal in MongoDB.
 
 Only what every implementation of the protocol does alike is used: insert, unique
 index, find by equality or range and order, replace or upsert by ``_id``, ``$set``,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from pymongo import AsyncMongoClient
     from pymongo.asynchronous.collection import AsyncCollection
 
-    from vyomo_rt.domain.quote import Quote
     from vyomo_rt.domain.session import Session
     from vyomo_rt.domain.state import Figures
 
@@ -74,7 +73,6 @@ DOUBT_S = 5.0
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _INT64_MAX = 2**63 - 1
-_PRICES_ID = "latest"
 _SHAPE_ID = "events"
 
 
@@ -123,7 +121,7 @@ def database_of(client: Client) -> str | None:
 
 
 class MongoStore:
-    """The journal of the desk, and the last prices for the next start.
+    """The journal of the desk.
 
     What it promises does not depend on how ``client`` was made, apart from the
     limits on time, which are the client's. Not more than ``history_reads`` reads of
@@ -147,7 +145,6 @@ class MongoStore:
         self._trades: Collection = db["trades"]
         self._sessions: Collection = db["sessions"]
         self._counters: Collection = db["counters"]
-        self._prices: Collection = db["prices"]
         self._meta: Collection = db["meta"]
         self.leases: Collection = db["leases"]
         self.fence = Fence()
@@ -242,7 +239,7 @@ class MongoStore:
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         document = documents.from_session(session, operation_id, request_hash)
-        with self._writing():
+        with self.writing():
             if await _insert(self._sessions, document):
                 return
             with _settling():
@@ -265,7 +262,7 @@ class MongoStore:
         if max(map(abs, amounts_paise)) > _INT64_MAX:
             return  # more money than BSON counts; the events still tell
         checkpoint = documents.from_checkpoint(session.standing, figures)
-        with self._writing():
+        with self.writing():
             await self._sessions.update_one(
                 where(_id=session.session_id), {"$set": {"checkpoint": checkpoint}}
             )
@@ -273,7 +270,7 @@ class MongoStore:
     # --- events
 
     async def append(self, event: Event) -> None:
-        with self._writing():
+        with self.writing():
             if await _insert(self._events, documents.from_event(event)):
                 return
             with _settling():
@@ -321,7 +318,7 @@ class MongoStore:
         # If the copy there is as new or newer, the filter misses it and the insert of the upsert
         # meets its _id. It also does when an older copy arrives in between: hence once more.
         for _ in range(2):
-            with self._writing(), suppress(DuplicateKeyError):
+            with self.writing(), suppress(DuplicateKeyError):
                 await self._trades.replace_one(
                     where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
                 )
@@ -393,7 +390,7 @@ class MongoStore:
     # --- counters
 
     async def reserve_ids(self, counter: str, count: int) -> int:
-        with self._writing():
+        with self.writing():
             document = await self._counters.find_one_and_update(
                 where(_id=counter),
                 {"$inc": {"value": count}},
@@ -411,25 +408,9 @@ class MongoStore:
         return 0 if document is None else int(document["value"])
 
     async def raise_counter(self, counter: str, at_least: int) -> None:
-        with self._writing():
+        with self.writing():
             await self._counters.update_one(
                 where(_id=counter), {"$max": {"value": at_least}}, upsert=True
-            )
-
-    # --- prices
-
-    async def load_prices(self) -> list[Quote]:
-        """The prices of the last save, all of them stale by now."""
-        with reading():
-            document = await self._prices.find_one(where(_id=_PRICES_ID))
-        return [documents.to_stale_quote(row) for row in document["rows"]] if document else []
-
-    async def save_prices(self, quotes: Sequence[Quote]) -> None:
-        """Keep these prices in place of those saved before, in one write."""
-        rows = [documents.from_quote(quote) for quote in quotes]
-        with self._writing():
-            await self._prices.replace_one(
-                where(_id=_PRICES_ID), {"_id": _PRICES_ID, "rows": rows}, upsert=True
             )
 
     # --- what can go wrong
@@ -446,7 +427,7 @@ class MongoStore:
         return found
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
         """For a write and all that decides how it ended. Raises Unavailable.
 
         OutcomeUnknown raised inside counts as a failed write, too: on a full disk the embedded

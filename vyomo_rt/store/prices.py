@@ -1,0 +1,129 @@
+"""The last prices in MongoDB: pages of a hundred symbols, of which only changed are written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from pymongo.errors import DuplicateKeyError
+
+from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.store import documents
+from vyomo_rt.store.mongo import reading, where
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.mongo import Collection, MongoStore
+
+PAGE = 100
+"""Symbols of a document: few enough for neither the loop nor a trade's write to wait for one."""
+
+_SLICE = 1000
+_PAUSE_S = 0.005
+"""Between two pages, for the writes of trades."""
+
+_FORMER_ID = "latest"
+"""One document with all prices, as former versions wrote it."""
+
+
+class SavedPrices:
+    """Keeps the last prices for the next start.
+
+    A page bears the term of its writer: who has lost the database overwrites no page of the
+    next owner.
+    """
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+        self._documents: Collection = store.database["prices"]
+        self._pages: list[set[str]] = []
+        self._page_of: dict[str, int] = {}
+        self._first_with_room = 0
+        self._unsorted: set[str] = set()
+        self._dirty: set[int] = set()
+        self._has_former = False
+
+    async def load(self) -> list[Quote]:
+        """The prices of the last save, all of them stale by now. Raises Unavailable."""
+        with reading():
+            found = await self._documents.find({}).to_list(None)
+        found.sort(key=lambda document: "page" not in document)
+        newest: dict[str, tuple[Quote, int | None]] = {}
+        for document in found:
+            page = document.get("page")
+            for row in document["rows"]:
+                quote = documents.to_stale_quote(row)
+                last = newest.get(quote.symbol)
+                if last is None or last[0].as_of_ms < quote.as_of_ms:
+                    newest[quote.symbol] = quote, page
+        numbers = [document["page"] for document in found if "page" in document]
+        self._pages = [set() for _ in range(1 + max(numbers, default=-1))]
+        for symbol, (_, page) in newest.items():
+            if page is None:
+                self._unsorted.add(symbol)
+            else:
+                self._pages[page].add(symbol)
+                self._page_of[symbol] = page
+        self._has_former = any(document["_id"] == _FORMER_ID for document in found)
+        return [quote for quote, _ in newest.values()]
+
+    async def save(self, changed: Iterable[str], confirmed: Callable[[str], Quote | None]) -> None:
+        """Write the pages of these symbols; one without a price any more is forgotten.
+
+        Raises Unavailable or OutcomeUnknown; the next call then does what is left.
+        """
+        self._unsorted.update(changed)
+        await self._sort(confirmed)
+        for page in sorted(self._dirty):
+            await self._write(page, confirmed)
+            self._dirty.discard(page)
+            await asyncio.sleep(_PAUSE_S)
+        if self._has_former:
+            with self._store.writing():
+                await self._documents.delete_one(where(_id=_FORMER_ID))
+            self._has_former = False
+
+    async def _sort(self, confirmed: Callable[[str], Quote | None]) -> None:
+        """Find each changed symbol's page, or a place on one."""
+        while self._unsorted:
+            for _ in range(min(_SLICE, len(self._unsorted))):
+                symbol = self._unsorted.pop()
+                page = self._page_of.get(symbol)
+                if page is None and confirmed(symbol) is not None:
+                    page = self._page_of[symbol] = self._page_with_room()
+                    self._pages[page].add(symbol)
+                if page is not None:
+                    self._dirty.add(page)
+            await asyncio.sleep(0)
+
+    def _page_with_room(self) -> int:
+        while self._first_with_room < len(self._pages):
+            if len(self._pages[self._first_with_room]) < PAGE:
+                return self._first_with_room
+            self._first_with_room += 1
+        self._pages.append(set())
+        return self._first_with_room
+
+    async def _write(self, page: int, confirmed: Callable[[str], Quote | None]) -> None:
+        rows = []
+        for symbol in sorted(self._pages[page]):
+            quote = confirmed(symbol)
+            if quote is None:
+                self._pages[page].discard(symbol)
+                del self._page_of[symbol]
+                self._first_with_room = min(self._first_with_room, page)
+            else:
+                rows.append(documents.from_quote(quote))
+        id_, term = f"page-{page}", self._store.term
+        document = {"_id": id_, "page": page, "term": term, "rows": rows}
+        with self._store.writing():
+            try:
+                await self._documents.replace_one(
+                    where(_id=id_, term={"$lte": term}), document, upsert=True
+                )
+            except DuplicateKeyError as error:
+                there = await self._documents.find_one(where(_id=id_))
+                if there is None or there["term"] <= term:
+                    raise OutcomeUnknown("the database has not confirmed the change") from error
+                raise Unavailable("the prices are kept by another server now") from error
