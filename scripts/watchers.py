@@ -109,19 +109,8 @@ class Watcher(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_acks_due",
-        "_is_open",
-        "_plan",
-        "_received_ms",
-        "_stalls",
-        "_transport",
-        "_until_sample",
-        "_walked",
-        "ended",
-        "seqs",
-        "started",
-        "tail",
-        "tally",
+        "_acks_due", "_is_open", "_plan", "_received_ms", "_stalls", "_transport",
+        "_until_sample", "_walked", "ended", "seqs", "started", "tail", "tally",
     )  # fmt: skip
     _STATUS: bytes
 
@@ -136,6 +125,7 @@ class Watcher(asyncio.Protocol):
         self._acks_due = self._acks()
         self._stalls = stalls
         self.tail = b""
+        """What has come of a message that is not whole yet."""
         self._walked: list[Event] | None = None
         """The events of what is being read; None if each client must read it for itself."""
         self._received_ms = 0.0
