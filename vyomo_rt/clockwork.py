@@ -120,6 +120,8 @@ class Clockwork:
             self._lost_s += max(0.0, loop.time() - self._tick_due_s - _TOLERANCE_S)
             # At the moments of the rows: each wake-up of a machine is dear.
             ahead_s = _TICK_S - loop.time() % _TICK_S
+            if ahead_s < _TICK_S / 2:
+                ahead_s += _TICK_S  # it woke a little before the moment
             self._tick_due_s = loop.time() + ahead_s
             self._tick_due_uptime_s = _uptime_s() + ahead_s
             await asyncio.sleep(ahead_s)

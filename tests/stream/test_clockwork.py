@@ -128,6 +128,23 @@ async def test_what_is_read_after_a_standstill_may_be_older_until_the_clock_is_o
         assert clock.last_on_time_ms == wall_ms()
 
 
+def test_it_ticks_ten_times_a_second_and_not_more() -> None:
+    """On the real clock of the loop that users run, whose time is cut to milliseconds."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ticks() -> float:
+        clock = Clockwork(lambda: 0)
+        task = asyncio.create_task(clock.run())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        [metric] = clock.lag.collect()
+        return next(s.value for s in metric.samples if s.name.endswith("_count"))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert 1 <= runner.run(ticks()) <= 12
+
+
 async def test_a_callback_that_blocks_the_loop_counts_as_a_standstill_at_once() -> None:
     """uvloop reads the time once a turn: it would not show before the next one."""
     now_ms = 1000
