@@ -24,6 +24,7 @@ from tests.kit.waiting import until
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read
+from vyomo_rt.store.lease import Lease
 from vyomo_rt.store.mongo import MongoStore, connect, database_of
 
 if TYPE_CHECKING:
@@ -237,6 +238,24 @@ async def test_a_restore_that_does_not_come_to_its_end_leaves_the_store_empty(
         await restoring
     for name in ("sessions", "events", "trades"):
         assert await target.database[name].find_one({}) is None
+    await target.close()
+
+
+async def test_the_terms_go_on_above_those_of_the_events_that_were_restored(
+    full: MongoStore, embedded_uri: str, tmp_path: Path
+) -> None:
+    await full.database["events"].update_one({"_id": "6-2"}, {"$set": {"term": 7}})
+    file = tmp_path / "backup.gz"
+    await back_up(full, file, {}, lambda _: None)
+    await full.close()
+    client = connect(new_database(embedded_uri))
+    target = MongoStore(client, database_of(client) or "")
+    restoring = Lease(target)
+    await restoring.acquire()
+    await restore(target, file, survey(file))
+    await restoring.release()
+    await Lease(target).acquire()
+    assert target.term == 8
     await target.close()
 
 
