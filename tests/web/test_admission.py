@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.kit.frames import raw_socket
 from tests.kit.machine import cpu_ms, program
@@ -20,7 +22,9 @@ from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
 from vyomo_rt import app
-from vyomo_rt.web.listening import FileLimits
+from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.web.admission import Admission
+from vyomo_rt.web.listening import FileLimits, accept_on
 
 TICKS = "/api/auto-trader/ticks"
 UNFINISHED = {
@@ -159,6 +163,28 @@ async def test_where_all_are_served_a_newcomer_is_dropped_and_the_log_says_why_o
         assert warning == "no file left for new connections (limit 256)"
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    def no_room() -> web.RequestHandler:
+        raise AssertionError("it was let in")
+
+    async def story() -> None:
+        full = Admission(
+            Clockwork(lambda: 0), FileLimits(256, 0, 0), (), request_timeout_s=1, idle_timeout_s=1
+        )
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = await accept_on(sock, lambda: full.admit(no_room))
+        async with raw_socket(f"http://127.0.0.1:{sock.getsockname()[1]}") as newcomer:
+            assert await newcomer.rest() == b""
+        server.close()
+        await asyncio.sleep(0.05)
+
+    factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(story())
+    assert caplog.messages == ["no file left for new connections (limit 256)"]
+
+
 def limited(monkeypatch: pytest.MonkeyPatch, sockets: int, streams: int) -> None:
     limits = FileLimits(256, sockets, streams)
     monkeypatch.setattr(app, "file_limits", lambda _wanted: limits)
@@ -247,4 +273,4 @@ async def test_a_file_limit_that_leaves_nothing_for_connections_is_named_at_the_
     assert "the limit of open files is 100, and the server needs 128 or more: raise it" in str(
         caught.value
     )
-    assert await process.stop() == 1
+    assert await process.process.wait() == 1

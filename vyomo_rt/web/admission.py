@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sized
 from itertools import chain, islice, takewhile
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -34,8 +34,7 @@ class _TurnedAway(asyncio.Protocol):
     """Drops its connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.abort()
+        cast("asyncio.Transport", transport).abort()  # uvloop's is none by name
 
 
 class Admission:
