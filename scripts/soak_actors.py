@@ -283,7 +283,7 @@ class Feed:
         except _AWAY:
             return
         taken = answer.get("accepted", 0)
-        if status not in (200, 400) or taken != accepted:
+        if status not in (200, 400, 422) or taken != accepted:
             raise Violated(
                 f"right ticks are taken, wrong ones are not: {status} {str(answer)[:300]}, "
                 f"to be accepted were {accepted}"

@@ -49,7 +49,7 @@ from vyomo_rt.web import access
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import Streaming
 from vyomo_rt.web.contracts import ContractRoutes
-from vyomo_rt.web.http import HttpConnection
+from vyomo_rt.web.http import HttpConnection, add_headers
 from vyomo_rt.web.listening import (
     FileLimits,
     ListenError,
@@ -182,7 +182,8 @@ async def running(
             # Probes are answered from the first moment on, and told that it loads.
             assert runner.server is not None
             loop.set_exception_handler(admission.on_loop_error)
-            connect = partial(admission.admit, partial(HttpConnection, runner.server, admission))
+            http = partial(HttpConnection, runner.server, admission, server.access)
+            connect = partial(admission.admit, http)
             listeners += [await accept_on(sock, connect) for sock in sockets]
             await while_kept(keeping, server.load())
             keeping.add_done_callback(server.tell_failure)
@@ -228,6 +229,11 @@ class Server:
         on_failure: Callable[[str], None],
     ) -> None:
         self._settings = settings
+        self.access = access.Access(
+            frozenset(settings.allowed_origins),
+            frozenset(settings.allowed_hosts),
+            loopback=config.is_loopback(settings.host),
+        )
         self._store = store
         self._prices = SavedPrices(store)
         self._limits = limits
@@ -245,7 +251,7 @@ class Server:
             self._on_price,
             demand=demand,
             arrived=lambda: self._clock.last_on_time_ms,
-            trade_on_delayed=settings.trade_on_delayed,
+            trade_on_delayed=self._settings.trade_on_delayed,
         )
         self._monitor = FeedMonitor(self._feed, self._book, now)
         history = History(store.events)
@@ -315,16 +321,11 @@ class Server:
         self._loaded.set()
 
     def application(self) -> web.Application:
-        settings = self._settings
         app = web.Application(
             middlewares=[problems, self.admission.track, self._refuse_while_loading]
         )
-        rules = access.Access(
-            frozenset(settings.allowed_origins),
-            frozenset(settings.allowed_hosts),
-            loopback=config.is_loopback(settings.host),
-        )
-        access.install(app, rules)
+        access.install(app, self.access)
+        app.on_response_prepare.append(add_headers)
         stream_routes = StreamRoutes(self._streaming, self._limits.streams)
         rest_routes = RestRoutes(
             self._desk, self._history, self._book, takes_posts=self._feed.takes_posts, now=self._now
@@ -333,7 +334,7 @@ class Server:
             version=version(),
             demo_session=lambda: self._demo.session_id if self._demo else None,
             loaded=self._loaded.is_set,
-            trade_on_delayed=settings.trade_on_delayed,
+            trade_on_delayed=self._settings.trade_on_delayed,
             store_available=lambda: self._store.available,
             feed_status=self._monitor.status,
         )

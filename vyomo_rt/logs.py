@@ -11,12 +11,9 @@ import select
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
-
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong, PayloadEncodingError
 
 if TYPE_CHECKING:
     from logging import _SysExcInfoType
@@ -26,7 +23,6 @@ MAX_WAITING = 1000
 
 _AT_ONCE = 100
 _LAST_LINES_S = 0.3
-_NO_REQUEST = "refused what is no HTTP request"
 
 
 class OneLine(logging.Formatter):
@@ -138,7 +134,6 @@ def configure(level: str) -> None:
     own_level = logging.getLevelNamesMapping()[level.upper()]
     handler = PatientHandler(sys.stderr.fileno())
     handler.setFormatter(OneLine())
-    handler.addFilter(partial(_shorten_client_faults, own_level))
     # No line shows them, and to look them up is a third of a line's cost.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 (as its manual says)
@@ -152,30 +147,6 @@ def configure(level: str) -> None:
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL + 1)
     # Its warnings repeat the subprotocols that a client offers, and one may be a token.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
-
-
-def _shorten_client_faults(level: int, record: logging.LogRecord) -> bool:
-    """What is no HTTP says nothing about this server: a line at level INFO will do.
-
-    It leaves out the error's text, which repeats headers: they hold the cookies of other
-    programs. Returns whether a line of that level is wanted.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    for fault in (error, error and error.__cause__):
-        if isinstance(fault, HttpProcessingError):
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.args = f"{_NO_REQUEST}: {_what_is_wrong(fault)}", ()
-    return record.levelno >= level
-
-
-def _what_is_wrong(fault: HttpProcessingError) -> str:
-    match fault:
-        case LineTooLong():
-            return "a header or the address is too long"
-        case PayloadEncodingError():
-            return "the body is not what its headers say"
-    return "it is malformed"
 
 
 def _record(text: str, *values: object) -> logging.LogRecord:

@@ -93,7 +93,7 @@ async def test_every_call_is_described_and_no_other(
         ("GET", channel["address"])
         for channel in contracts["asyncapi"].document["channels"].values()
     }
-    assert routed - {("GET", "/"), ("GET", "/static")} == described | streams
+    assert routed - {("GET", "/"), ("GET", "/static/{name}")} == described | streams
     assert not described & streams
 
 
@@ -134,8 +134,9 @@ def test_every_call_in_the_documentation_keeps_the_contract(contracts: Contracts
     contract = contracts["openapi"]
     checked = 0
     for step in steps(PROTOCOL, "ingest"):
+        refused = any('"type":"about:blank"' in line for line in step.printed)
         for method, path, body in calls(step.command):
-            if path.startswith("/sse/"):
+            if path.startswith("/sse/") or (body and refused):
                 continue
             _, operation = contract.operation(method, path)
             if body is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -14,6 +15,15 @@ from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from vyomo_rt.config import Settings
 
 SLOW_TIMEOUT_S = 0.4
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
 
 on_both_loops = pytest.fixture(params=["asyncio", "uvloop"])
 """asyncio's own event loop in this process, and a process of its own, which runs uvloop."""

@@ -179,13 +179,19 @@ async def test_retry_times_differ_so_that_not_all_come_back_at_once(server: Rest
     assert len(retries) > 1
 
 
-async def test_the_halves_leave_out_what_belongs_to_the_other(server: Rest) -> None:
+async def test_the_halves_do_not_know_what_belongs_to_the_other(server: Rest) -> None:
     session_id = await server.new_session()
-    path = f"/sse/sessions/{session_id}?symbols=SBIN"
-    async with event_stream(server.url, path) as sse:
-        result = (await sse.next("ack"))["result"]
-        assert (result["sessionId"], result["symbols"]) == (session_id, [])
-    path = f"/sse/prices?symbols=sbin,%20tcs&sessionId={session_id}"
+    for path, field in (
+        (f"/sse/sessions/{session_id}?symbols=SBIN", "symbols"),
+        (f"/sse/prices?symbols=SBIN&sessionId={session_id}", "sessionId"),
+        ("/sse/prices?symbols=SBIN&types=", "types"),
+        (f"/sse/auto-trader?sessionId={session_id}&session=7", "session"),
+    ):
+        async with event_stream(server.url, path) as sse:
+            problem = await sse.body()
+            assert (sse.status, problem["field"]) == (400, field), problem
+            assert problem["detail"].startswith(f"{field}: unknown; ")
+    path = "/sse/prices?symbols=sbin,%20tcs&lastEventId=&keepAlive=&ticket=x"
     async with event_stream(server.url, path) as sse:
         result = (await sse.next("ack"))["result"]
         assert (result["sessionId"], result["symbols"]) == (None, ["SBIN", "TCS"])

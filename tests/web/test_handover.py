@@ -12,7 +12,7 @@ import gc
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -209,14 +209,6 @@ async def test_nothing_stays_of_connections_that_have_ended(make_settings: MakeS
                 async with watching(transport, server.url, **about):
                     assert alive(StreamConnection)
         assert await holds(lambda: not alive(StreamConnection))
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_collector")

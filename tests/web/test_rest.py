@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
+from vyomo_rt.wire.decoding import exact_form
 
 BEGIN_MS = 1_795_341_600_123
 BEGIN = "2026-11-22T10:00:00.123Z"
@@ -89,7 +94,7 @@ async def test_the_originals_worked_example(server: Rest) -> None:
 
 
 async def test_a_session_is_made_shown_and_listed(timed: Rest) -> None:
-    body = {"name": "Opening range ₹", "startingCapital": 50000.5, "extra": 1}
+    body = {"name": "Opening range ₹", "startingCapital": 50000.5}
     status, made = await timed.call("POST", "/sessions", body)
     assert status == 201
     assert made.keys() == SESSION_MEMBERS
@@ -181,7 +186,7 @@ async def test_a_session_with_open_trades_is_not_stopped(server: Rest) -> None:
 
 async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> None:
     session_id = await timed.new_session()
-    order = {"symbol": " nifty ", "quantity": 10, "entryPrice": 100.0025, "target": 110, "x": 1}
+    order = {"symbol": " nifty ", "quantity": 10, "entryPrice": 100.0025, "target": 110}
     status, opened = await timed.call("POST", f"/sessions/{session_id}/trades", order)
     assert status == 201
     trade_id = opened["tradeId"]
@@ -385,6 +390,88 @@ async def test_a_wrong_parameter_of_a_list_is_named(server: Rest, query: str, fi
     assert (problem["code"], problem["detail"].split(":")[0]) == ("bad_request", field)
 
 
+# --- what is unknown
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "hint"),
+    [
+        ("/sessions", {"startingCapital": 1, "owner": 2}, "owner", "known are starting"),
+        ("/sessions", {"starting_capital": 1}, "starting_capital", "mean startingCapital?"),
+        ("/sessions/1/trades", ORDER | {"stop_loss": 99}, "stop_loss", "mean stopLoss?"),
+        ("/sessions/1/trades", ORDER | {"stoploss": 99}, "stoploss", "mean stopLoss?"),
+        ("/sessions/1/trades", ORDER | {"sid": "SELL"}, "sid", "mean side?"),
+        ("/sessions/1/trades", ORDER | {"Target": 1}, "Target", "mean target?"),
+        ("/sessions/1/trades", ORDER | {"x" * 500: 1}, "x" * 40, "known are symbol, quantity"),
+        ("/trades/1/close", {"exitPrice": 5}, "exitPrice", "mean price?"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_an_unknown_member_is_refused_with_what_was_probably_meant(
+    server: Rest, path: str, body: Any, field: str, hint: str
+) -> None:
+    await server.new_session()
+    await server.open_trade(1)
+    problem = await refused(server, 400, "POST", path, body)
+    assert (problem["code"], problem["field"]) == ("bad_request", field)
+    assert problem["detail"].startswith(f"{field}: unknown; ")
+    assert hint in problem["detail"]
+    _, session = await server.call("GET", "/sessions/1")
+    assert session["seq"] == 1, "nothing was done"
+
+
+async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server: Rest) -> None:
+    session_id = await server.new_session()
+    body = {"status": "PAUSED", "state": "HALTED"}
+    problem = await refused(server, 400, "PATCH", f"/sessions/{session_id}", body)
+    assert problem["detail"] == "state: unknown; did you mean status?"
+    status, answer = await server.call("POST", "/ticks", [tick(), tick(timestamp=1), tick(Price=1)])
+    assert (status, answer["accepted"]) == (200, 1)
+    assert [row["reason"] for row in answer["rejected"]] == [
+        "timestamp: unknown; known are symbol, price, ts",
+        "Price: unknown; did you mean price?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "hint"),
+    [
+        ("/sessions?limit=1", "limit", "there is none here"),
+        ("/sessions/1?x=", "x", "there is none here"),
+        ("/sessions/1/trades?symbol=NIFTY", "symbol", "known are status, limit, after"),
+        ("/sessions/1/trades?Limit=5", "Limit", "did you mean limit?"),
+        ("/sessions/1/events?limit=1", "limit", "known are since"),
+        ("/trades/1?full=1", "full", "there is none here"),
+        ("/prices?symbol=NIFTY", "symbol", "did you mean symbols?"),
+        ("/connections/x?a=1", "a", "there is none here"),
+    ],
+)
+async def test_an_unknown_parameter_is_refused(
+    server: Rest, path: str, field: str, hint: str
+) -> None:
+    await server.new_session()
+    problem = await refused(server, 400, "GET", path)
+    assert (problem["code"], problem["field"]) == ("bad_request", field)
+    assert problem["detail"] == f"{field}: unknown; {hint}"
+
+
+async def test_a_command_and_ticks_take_no_parameters(server: Rest) -> None:
+    await server.new_session()
+    for method, path in (("POST", "/sessions"), ("POST", "/ticks"), ("PATCH", "/sessions/1")):
+        problem = await refused(server, 400, method, f"{path}?dryRun=true", {})
+        assert problem["field"] == "dryRun"
+    for path in ("/livez", "/readyz", "/metrics", "/api/openapi.json"):
+        async with server.http.get(f"{server.url}{path}?name[]=x") as response:
+            assert response.status == 200, "who probes may add what it likes"
+
+
+async def test_an_address_of_many_parameters_is_refused(server: Rest) -> None:
+    problem = await refused(server, 400, "GET", "/prices?" + "&".join(["symbols=A"] * 1001))
+    assert problem["code"] == "limit_exceeded"
+    status, _ = await server.call("GET", "/prices?" + "&".join(["symbols=A"] * 1000))
+    assert status == 200
+
+
 # --- Idempotency-Key
 
 
@@ -427,7 +514,13 @@ async def test_a_key_with_another_body_is_refused(server: Rest) -> None:
     ):
         status, problem = await server.call("POST", path, body, Idempotency_Key="k")
         assert (status, problem["code"]) == (422, "conflict"), path
-        assert "Idempotency-Key" in problem["detail"]
+        assert problem["field"] == "Idempotency-Key"
+        if path == "/sessions":
+            assert "which made session 2" in problem["detail"]
+            assert problem["session"]["sessionId"] == 2
+        else:
+            assert f"which made trade {trade['tradeId']}" in problem["detail"]
+            assert problem["trade"] == trade
     assert (await server.call("GET", f"/trades/{trade['tradeId']}"))[1] == trade
 
 
@@ -438,6 +531,47 @@ async def test_a_key_is_looked_up_before_any_other_check(server: Rest) -> None:
     await server.call("PATCH", f"/sessions/{session_id}", {"status": "HALTED"})
     assert await server.call("POST", path, ORDER, Idempotency_Key="k") == (201, trade)
     assert (await server.call("POST", path, ORDER, Idempotency_Key="new"))[0] == 409
+
+
+SAME = [
+    ("195.25", ["195.250", "1.9525e2", "19525E-2"]),
+    ("100", ["100.0", "1e2", "1.00E+2"]),
+    ("195.250", ["195.25", "1.9525e2"]),
+    ("1e2", ["100", "100.000"]),
+]
+
+
+@pytest.mark.parametrize(("first", "others"), SAME, ids=str)
+async def test_a_number_that_is_spelled_otherwise_is_the_same_number(
+    server: Rest, first: str, others: list[str]
+) -> None:
+    """A client that writes its numbers in another way does not open a second trade."""
+    path = f"/sessions/{await server.new_session()}/trades"
+    order = '{"symbol":"NIFTY","quantity":10,"entryPrice":%s,"side":"SELL"}'
+    _, _, trade = await raw(server, "POST", path, order % first, Idempotency_Key="k")
+    for other in others:
+        status, headers, again = await raw(server, "POST", path, order % other, Idempotency_Key="k")
+        assert (status, headers["Idempotency-Replayed"], again) == (201, "true", trade), other
+    for other in ("195.26", "100.01", '"100"', "1"):
+        status, _, problem = await raw(server, "POST", path, order % other, Idempotency_Key="k")
+        assert (status, problem["trade"]) == (422, trade), other
+
+
+async def test_a_key_of_an_earlier_version_still_knows_its_request(
+    server: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which hashed a number as it was spelled."""
+    path, body = "/sessions", '{"startingCapital":50000.50}'
+    with monkeypatch.context() as earlier:
+        earlier.setattr("vyomo_rt.wire.decoding.canonical", exact_form)
+        _, _, session = await raw(server, "POST", path, body, Idempotency_Key="old")
+    status, headers, again = await raw(server, "POST", path, body, Idempotency_Key="old")
+    assert (status, headers["Idempotency-Replayed"]) == (201, "true")
+    assert again["sessionId"] == session["sessionId"]
+    status, _, problem = await raw(
+        server, "POST", path, '{"startingCapital":50000.51}', Idempotency_Key="old"
+    )
+    assert (status, problem["session"]["sessionId"]) == (422, session["sessionId"])
 
 
 async def test_one_request_sent_many_times_at_once_makes_one_trade(server: Rest) -> None:
@@ -529,6 +663,46 @@ async def test_rejected_rows_are_named_and_the_others_are_taken(timed: Rest) -> 
     assert [each["symbol"] for each in listed["prices"]] == ["A", "Z"]
 
 
+async def test_ticks_of_which_none_is_accepted_are_refused_as_a_whole(timed: Rest) -> None:
+    """Who pushes and looks at nothing but the status learns of it."""
+    rows = [tick(symbol="!"), tick(price=100.12345)]
+    problem = await refused(timed, 422, "POST", "/ticks", rows)
+    assert problem["code"] == "bad_request"
+    assert problem["accepted"] == 0
+    assert [(row["index"], row["symbol"]) for row in problem["rejected"]] == [
+        (0, "!"),
+        (1, "NIFTY"),
+    ]
+    reason = problem["rejected"][1]["reason"]
+    assert reason == ("price: expected at most 4 decimals, got 100.12345: round it to 4 decimals")
+    assert problem["rejected"][0]["reason"] in problem["detail"]
+    await timed.tick("NIFTY", 100)
+    status, answer = await timed.call("POST", "/ticks", tick(price=500))
+    assert (status, answer["accepted"], answer["held"]) == (200, 1, ["NIFTY"])
+    old = tick(ts=BEGIN_MS - 1)
+    problem = await refused(timed, 422, "POST", "/ticks", old)
+    assert problem["held"] == ["NIFTY"]
+
+
+@pytest.mark.parametrize(
+    ("ts", "unit"),
+    [
+        (1_795_677_225, "seconds"),
+        (0, "seconds"),
+        (-5, "seconds"),
+        (10**11 - 1, "seconds"),
+        (10**14, "microseconds"),
+        (1_795_677_225_000_000, "microseconds"),
+        (10**17, "nanoseconds"),
+        (1_795_677_225_000_000_000, "nanoseconds"),
+    ],
+)
+async def test_a_ts_in_another_unit_is_refused_by_its_name(timed: Rest, ts: int, unit: str) -> None:
+    problem = await refused(timed, 422, "POST", "/ticks", tick(ts=ts))
+    reason = f"ts: {ts} looks like {unit}: expected epoch milliseconds"
+    assert problem["rejected"][0]["reason"] == reason
+
+
 async def test_a_line_that_is_no_json_is_a_rejected_row(server: Rest) -> None:
     body = '{"symbol":"A","price":1}\n{oops\n{"symbol":"B","price":1e99999999999999999999}\n'
     body += '{"symbol":"C","price":1}\n'
@@ -600,6 +774,51 @@ async def test_under_simulated_prices_ticks_are_refused(make_settings: MakeSetti
             rest, 400, "POST", f"/sessions/{session_id}/trades", ORDER | {"symbol": "NOSUCH"}
         )
         assert "NOSUCH" in problem["detail"]
+
+
+# --- who has left
+
+
+def logged(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    return words in caplog.messages
+
+
+async def test_a_command_whose_client_has_left_is_not_carried_out(
+    server: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gave up while the server stood still, and may have acted otherwise since."""
+    caplog.set_level(logging.INFO, logger="vyomo_rt.web")
+    session_id = await server.new_session()
+    trade = await server.open_trade(session_id)
+    for method, path, body in (
+        ("POST", "/sessions", {"startingCapital": 1}),
+        ("PATCH", f"/sessions/{session_id}", {"status": "HALTED"}),
+        ("POST", f"/sessions/{session_id}/trades", ORDER),
+        ("POST", f"/trades/{trade['tradeId']}/close", {"price": 1}),
+    ):
+        # Nothing turns the loop in between: so the server stands still.
+        with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as gone:
+            data = json.dumps(body).encode()
+            head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\n"
+            gone.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        words = f"{method} {API}{path} is not carried out: its client has left"
+        await until(partial(logged, caplog, words))
+    _, listed = await server.call("GET", "/sessions")
+    (session,) = listed["sessions"]
+    assert (session["status"], session["seq"]) == ("ACTIVE", 1)
+    assert len(caplog.messages) == 4
+
+
+async def test_ticks_of_a_client_that_has_left_are_taken(server: Rest) -> None:
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as gone:
+        body = b'{"symbol":"NIFTY","price":5}'
+        head = f"POST {API}/ticks HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        gone.sendall(f"{head}\r\n\r\n".encode() + body)
+
+    async def taken() -> bool:
+        return bool((await server.call("GET", "/prices"))[1]["prices"])
+
+    await until(taken)
 
 
 # --- events

@@ -276,6 +276,23 @@ def test_a_number_and_the_same_digits_in_a_string_are_different_requests() -> No
     assert decoding.canonical(one) != decoding.canonical(other)
 
 
+def test_the_form_that_earlier_versions_stored_stays_as_it_was() -> None:
+    """Their keys are kept for ever."""
+    value = decoding.parse_json('{"b":[100.0,7,"é"],"a":195.250}')
+    stored = '{"a": "Decimal(\'195.250\')", "b": ["Decimal(\'100.0\')", 7, "é"]}'
+    assert decoding.exact_form(value) == stored.encode()
+    shortest = '{"a": "Decimal(\'195.25\')", "b": [100, 7, "é"]}'
+    assert decoding.canonical(value) == shortest.encode(), "so most of them need no second form"
+
+
+@given(st.decimals(-(10**12), 10**12, places=4), st.integers(0, 12))
+def test_numbers_are_compared_by_value_at_any_depth(number: Decimal, zeros: int) -> None:
+    spelled = (f"{number:f}", f"{number:f}{'0' * zeros}", f"{number:E}", f"{number * 10:f}e-1")
+    forms = {decoding.canonical(decoding.parse_json(f'{{"a":[{text}]}}')) for text in spelled}
+    assert len(forms) == 1
+    assert decoding.canonical(decoding.parse_json(f'{{"a":[{number + 1:f}]}}')) not in forms
+
+
 # --- ticks
 
 
@@ -285,7 +302,7 @@ def row(**fields: Any) -> Any:
 
 def test_a_tick_is_a_symbol_and_an_exact_price() -> None:
     assert rest.to_tick(row()) == Tick("NIFTY", 100_0500, None)
-    assert rest.to_tick(row(symbol=" bank nifty ", extra=1)) == Tick("BANK NIFTY", 100_0500, None)
+    assert rest.to_tick(row(symbol=" bank nifty ")) == Tick("BANK NIFTY", 100_0500, None)
     assert rest.to_tick(row(ts=None)) == Tick("NIFTY", 100_0500, None)
 
 
@@ -324,15 +341,17 @@ def test_every_symbol_of_the_protocol_is_taken(symbol: str) -> None:
 def test_ticks_come_alone_in_a_list_or_one_a_line() -> None:
     one = b'{"symbol":"A","price":1}'
     for body in (one, b"[" + one + b"]"):
-        assert [rest.to_tick(row_) for row_ in rest.parse_ticks(body, newline_delimited=False)] == [
-            Tick("A", 1_0000, None)
-        ]
+        assert [
+            rest.to_tick(rest.read_row(row_))
+            for row_ in rest.parse_ticks(body, newline_delimited=False)
+        ] == [Tick("A", 1_0000, None)]
     rows = rest.parse_ticks(one + b"\r\n\n" + one + b"\n", newline_delimited=True)
-    assert [rest.to_tick(row_) for row_ in rows] == [Tick("A", 1_0000, None)] * 2
+    assert [rest.to_tick(rest.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None)] * 2
 
 
 def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
-    rows = rest.parse_ticks(b'{"symbol":"A","price":1}\n{oops\n[]\n', newline_delimited=True)
+    body = b'{"symbol":"A","price":1}\n{oops\n[]\n'
+    rows = list(map(rest.read_row, rest.parse_ticks(body, newline_delimited=True)))
     assert rest.to_tick(rows[0]) == Tick("A", 1_0000, None)
     with pytest.raises(BadJson):
         rest.to_tick(rows[1])
@@ -350,6 +369,12 @@ def test_too_many_ticks_at_once_are_refused() -> None:
     rows = [{"symbol": "A", "price": 1}] * (rest.MAX_TICKS + 1)
     with pytest.raises(BadRequest, match="at most 1000 ticks"):
         rest.parse_ticks(json.dumps(rows).encode(), newline_delimited=False)
+    lines = b'{"symbol":"A","price":1}\n\r\n' * rest.MAX_TICKS
+    for newline_delimited in (True, False):
+        taken = rest.parse_ticks(lines, newline_delimited=newline_delimited)
+        assert len(taken) == rest.MAX_TICKS, "blank lines do not count"
+        with pytest.raises(BadRequest, match="at most 1000 ticks"):
+            rest.parse_ticks(lines + b"x", newline_delimited=newline_delimited)
     assert len(rest.parse_ticks(json.dumps(rows[1:]).encode(), newline_delimited=False)) == 1000
 
 

@@ -271,7 +271,7 @@ def test_text_that_is_no_json_object_is_an_invalid_message_format() -> None:
         (UnknownType("x"), "unknown_type"),
         (NotFound("x"), "not_found"),
         (Conflict("x"), "conflict"),
-        (KeyReused("x"), "conflict"),
+        (KeyReused("x", trade=None), "conflict"),
         (LimitExceeded("x"), "limit_exceeded"),
         (Forbidden("x"), "forbidden"),
         (Unavailable("x"), "unavailable"),

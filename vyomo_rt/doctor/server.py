@@ -203,9 +203,9 @@ class Server:
         return stream
 
     def _learn_proxy(self, headers: Mapping[str, str]) -> None:
-        """Our own server says that it is aiohttp; whatever says otherwise stands before it."""
+        """Our own server gives its name; whatever gives another stands before it."""
         name = headers.get("Server", "")
-        self.proxy = (headers.get("Via", "") if "aiohttp" in name else name) or self.proxy
+        self.proxy = (headers.get("Via", "") if name == "vyomo-rt" else name) or self.proxy
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -6,7 +6,11 @@ The code of an error is its name on the wire (``error.code`` on the streams,
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from vyomo_rt.domain.state import SessionState
+    from vyomo_rt.domain.trade import Trade
 
 ErrorCode = Literal[
     "bad_json",
@@ -22,9 +26,17 @@ ErrorCode = Literal[
 
 
 class VyomoError(Exception):
-    """A refusal with a message for the person who sent the request."""
+    """A refusal with a message for the person who sent the request.
+
+    ``field`` is the JSON name of the member, parameter or header that is at fault,
+    if it is one.
+    """
 
     code: ClassVar[ErrorCode] = "bad_request"
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class BadJson(VyomoError):
@@ -37,6 +49,10 @@ class BadRequest(VyomoError):
     """A field is missing or wrong; the message names it."""
 
     code = "bad_request"
+
+
+class UnknownEncoding(BadRequest):
+    """The body is compressed in a way that the server does not know."""
 
 
 class UnknownType(VyomoError):
@@ -58,7 +74,20 @@ class Conflict(VyomoError):
 
 
 class KeyReused(Conflict):
-    """An ``Idempotency-Key`` came again with another request."""
+    """An ``Idempotency-Key`` came again with another request.
+
+    ``trade`` or ``session`` is what the key made, as it is now.
+    """
+
+    def __init__(
+        self, made: str, *, trade: Trade | None = None, session: SessionState | None = None
+    ) -> None:
+        super().__init__(
+            f"this Idempotency-Key was used for another request, which made {made}: use a new one",
+            "Idempotency-Key",
+        )
+        self.trade = trade
+        self.session = session
 
 
 class LimitExceeded(VyomoError):
@@ -69,6 +98,10 @@ class LimitExceeded(VyomoError):
 
 class SessionFull(LimitExceeded):
     """A session has as many open trades as it may: another one needs a close first."""
+
+
+class BodyTooLarge(LimitExceeded):
+    """The body of a request is longer than such a request may need."""
 
 
 class Forbidden(VyomoError):

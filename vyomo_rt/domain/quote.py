@@ -23,7 +23,8 @@ def parse_symbol(text: str) -> str:
     if not text.isascii() or not _SYMBOL.fullmatch(symbol):
         raise BadRequest(
             f"symbol {text[:80]!r} is not valid:"
-            " use 1 to 64 letters, digits, spaces or & . _ : ^ = -, a letter, digit or ^ first"
+            " use 1 to 64 letters, digits, spaces or & . _ : ^ = -, a letter, digit or ^ first",
+            "symbol",
         )
     return symbol
 

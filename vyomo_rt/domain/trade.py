@@ -95,6 +95,6 @@ def check_levels(
     below, above = (stop_loss_e4, target_e4) if side is Side.BUY else (target_e4, stop_loss_e4)
     low, high = ("stopLoss", "target") if side is Side.BUY else ("target", "stopLoss")
     if below is not None and below >= entry_price_e4:
-        raise BadRequest(f"{low} must be below entryPrice for a {side} trade")
+        raise BadRequest(f"{low} must be below entryPrice for a {side} trade", low)
     if above is not None and above <= entry_price_e4:
-        raise BadRequest(f"{high} must be above entryPrice for a {side} trade")
+        raise BadRequest(f"{high} must be above entryPrice for a {side} trade", high)

@@ -225,7 +225,7 @@ def _parse_symbols(texts: Sequence[str]) -> list[str]:
     try:
         return [parse_symbol(text) for text in texts]
     except BadRequest as error:
-        raise BadRequest(f"symbols: {error}") from None
+        raise BadRequest(f"symbols: {error}", "symbols") from None
 
 
 def _unknown_symbols(symbols: Sequence[str]) -> NotFound:

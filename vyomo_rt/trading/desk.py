@@ -61,11 +61,17 @@ class Operation:
     """A request that makes or closes something.
 
     ``key`` is the client's ``Idempotency-Key``; ``request_hash`` tells a
-    repetition of the request from another request under the same key.
+    repetition of the request from another request under the same key. Until 0.1.0 it
+    was ``former_hash``, to which 195.25 and 195.250 are different.
     """
 
     key: str | None
     request_hash: str
+    former_hash: str | None = None
+
+    def matches(self, request_hash: str) -> bool:
+        """Whether a stored hash is that of this request."""
+        return request_hash in (self.request_hash, self.former_hash)
 
     @property
     def operation_id(self) -> str:
@@ -169,8 +175,10 @@ class Desk:
                 found = await self._journal.find_session(operation.key)
                 if found is not None:
                     session, request_hash = found
-                    _require_same(operation, request_hash)
-                    return self._adopt(session).state, True
+                    state = self._adopt(session).state
+                    if not operation.matches(request_hash):
+                        raise KeyReused(f"session {session.session_id}", session=state)
+                    return state, True
             order = read_order()
             session_id = await self._journal.reserve_ids("sessions", 1)
             session = Session(
@@ -244,7 +252,7 @@ class Desk:
     def _decide_opening(self, state: SessionState, order: NewTrade) -> Trade:
         session = state.session
         if not self._knows(order.symbol):
-            raise BadRequest(f"symbol: the price feed does not know {order.symbol}")
+            raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
         if session.status is not SessionStatus.ACTIVE:
             raise Conflict(
                 f"session {session.session_id} is {session.status}: opening needs ACTIVE"
@@ -405,8 +413,10 @@ class Desk:
         event = await self._journal.find_event(session_id, operation.key)
         if event is None:
             return None
-        _require_same(operation, event.request_hash)
         assert isinstance(event, TradeEvent), "only requests about trades carry a key"
+        if not operation.matches(event.request_hash):
+            trade = await self.trade(event.trade.trade_id)
+            raise KeyReused(f"trade {trade.trade_id}", trade=trade)
         return event
 
     def _closing_price_e4(self, trade: Trade, price_e4: int | None) -> int:
@@ -498,8 +508,3 @@ def _check_change(state: SessionState, status: SessionStatus | None) -> None:
     if status is SessionStatus.STOPPED and state.open_trades:
         count = len(state.open_trades)
         raise Conflict(f"session {session_id} has {count} open trades: close them first")
-
-
-def _require_same(operation: Operation, request_hash: str) -> None:
-    if operation.request_hash != request_hash:
-        raise KeyReused("this Idempotency-Key was used for another request: use a new one")

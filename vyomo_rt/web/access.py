@@ -9,13 +9,13 @@ from ipaddress import ip_address
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from vyomo_rt.domain.errors import Forbidden
 from vyomo_rt.web import problems
 
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
-_ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
 _HOST = r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?"
 _ORIGIN = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://" + _HOST, re.ASCII)
 _HOST_HEADER = re.compile(_HOST, re.ASCII)
@@ -57,12 +57,19 @@ class Access:
             return None
         return f"origin {origin!r} is not allowed: add it to VYOMO_RT_ALLOWED_ORIGINS to allow it"
 
-    def foreign_origin(self, request: web.Request) -> str | None:
-        """The origin to name in CORS headers, if the request has an allowed foreign one."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or self._is_own(origin, _host(request)):
-            return None
-        return None if self.origin_refusal(origin, _host(request)) else origin
+    def allow_reading(
+        self, headers: CIMultiDict[str], origin: str | None, host: str | None
+    ) -> bool:
+        """Let a page of an allowed foreign origin read the answer with these headers."""
+        headers.add(hdrs.VARY, hdrs.ORIGIN)
+        if origin is None or self._is_own(origin, host) or self.origin_refusal(origin, host):
+            return False
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Idempotency-Replayed, Retry-After"
+        # Cookies and logins of a proxy only for pages that are named: any page may be "null".
+        if origin != "null" and self._is_named(origin):
+            headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+        return True
 
     def _is_named(self, origin: str) -> bool:
         """Whether the settings name it; they leave out the root's dot, browsers do not."""
@@ -89,14 +96,12 @@ def install(app: web.Application, access: Access) -> None:
         return await handler(request)
 
     async def add_cors(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
-        if (origin := access.foreign_origin(request)) is None:
-            return
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Idempotency-Replayed, Retry-After"
-        if request.method == hdrs.METH_OPTIONS:
+        origin = request.headers.get(hdrs.ORIGIN)
+        allowed = access.allow_reading(response.headers, origin, _host(request))
+        if allowed and request.method == hdrs.METH_OPTIONS:
+            methods = {route.method for route in app.router.routes()} | {hdrs.METH_OPTIONS}
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _ALLOWED_HEADERS
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _ALLOWED_METHODS
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = ", ".join(sorted(methods))
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
 
     app.middlewares.append(guard)

@@ -15,7 +15,8 @@ from vyomo_rt.wire.schemas import Document, Schemas, without_null
 
 _ABOUT = (
     "Sessions, trades, prices and live P&L. The streams are described in `/api/asyncapi.json`."
-    " Bodies are JSON whatever their Content-Type; unknown members are ignored, null ones absent."
+    " Bodies are JSON whatever their Content-Type; null members count as absent."
+    " Unknown members and query parameters are refused by name."
     " Any other method at a path is answered 405. Clients ignore members that they do not know."
 )
 _TAGS = {
@@ -30,10 +31,13 @@ _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is malformed, or a field is wrong; `detail` names it",
     HTTPStatus.FORBIDDEN: "A page of this Origin may not use the server",
     HTTPStatus.NOT_FOUND: "There is no such thing",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
     HTTPStatus.CONFLICT: "The present state forbids it",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body has more than 1 MiB",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body, inflated, has more than 64 KiB (ticks: 1 MiB)",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Encoding is none of gzip and deflate",
     HTTPStatus.MISDIRECTED_REQUEST: "This Host is not served",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key came before with another request",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key came before with another request;"
+    " none of the ticks was accepted",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server has a fault; its log says which",
     HTTPStatus.SERVICE_UNAVAILABLE: "The store is away; try again",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ import jinja2
 from aiohttp import web
 from msgspec import Struct, to_builtins
 
+from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.web.routes import Route
 from vyomo_rt.wire.rest import FeedReadiness, Liveness, Readiness
@@ -49,6 +50,8 @@ class PageRoutes:
         self._trade_on_delayed = trade_on_delayed
         self._store_available = store_available
         self._feed_status = feed_status
+        folder = _PACKAGE / "static"
+        self._files = {str(path.relative_to(folder)): path for path in _files_in(folder)}
 
     def routes(self) -> list[Route]:
         """What an operator's probes ask."""
@@ -63,8 +66,7 @@ class PageRoutes:
             app, loader=jinja2.FileSystemLoader(_PACKAGE / "templates"), autoescape=True
         )
         app.router.add_get("/", self.console)
-        app.router.add_static("/static", _PACKAGE / "static")
-        app.on_response_prepare.append(_add_file_headers)
+        app.router.add_get("/static/{name:.+}", self.show_file)
 
     async def console(self, request: web.Request) -> web.Response:
         context = {
@@ -76,6 +78,13 @@ class PageRoutes:
         response = aiohttp_jinja2.render_template("console.html", request, context)
         response.headers.update(_PAGE_HEADERS)
         return response
+
+    async def show_file(self, request: web.Request) -> web.FileResponse:
+        """A file of the console; none but those that were there at the start."""
+        path = self._files.get(request.match_info["name"])
+        if path is None:
+            raise NotFound(f"there is nothing at {request.path}")
+        return web.FileResponse(path, headers=_FILE_HEADERS)
 
     async def livez(self, _request: web.Request) -> web.Response:
         """The process runs and its loop turns."""
@@ -101,6 +110,5 @@ def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     return web.json_response(to_builtins(document), status=status)
 
 
-async def _add_file_headers(request: web.Request, response: web.StreamResponse) -> None:
-    if request.path.startswith("/static/"):
-        response.headers.update(_FILE_HEADERS)
+def _files_in(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())

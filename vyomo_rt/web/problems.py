@@ -7,9 +7,11 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from msgspec import UNSET, UnsetType
 
 from vyomo_rt.domain.errors import (
     BadRequest,
+    BodyTooLarge,
     Conflict,
     Failed,
     Forbidden,
@@ -19,13 +21,18 @@ from vyomo_rt.domain.errors import (
     NumberTaken,
     SessionFull,
     Unavailable,
+    UnknownEncoding,
     VyomoError,
 )
 from vyomo_rt.web.admission import RequestUnfinished
+from vyomo_rt.web.bodies import ENCODINGS
 from vyomo_rt.wire import messages, rest
 from vyomo_rt.wire.messages import RETRY_AFTER_S
+from vyomo_rt.wire.rest import NoTickAccepted, SessionDocument
 
 log = logging.getLogger(__name__)
+
+NO_STORE = {"Cache-Control": "no-store"}
 
 _STATUS: dict[type[VyomoError], HTTPStatus] = {
     Failed: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -35,6 +42,9 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     LimitExceeded: HTTPStatus.BAD_REQUEST,
     SessionFull: HTTPStatus.CONFLICT,
+    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NoTickAccepted: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NumberTaken: HTTPStatus.SERVICE_UNAVAILABLE,
     RequestUnfinished: HTTPStatus.REQUEST_TIMEOUT,
@@ -46,16 +56,24 @@ def status_of(error: VyomoError) -> HTTPStatus:
     return next((_STATUS[c] for c in type(error).__mro__ if c in _STATUS), HTTPStatus.BAD_REQUEST)
 
 
-def answer(error: VyomoError, status: HTTPStatus | None = None) -> web.Response:
+def answer(
+    error: VyomoError,
+    status: HTTPStatus | None = None,
+    *,
+    session: SessionDocument | UnsetType = UNSET,
+) -> web.Response:
     """A problem document."""
     status = status or status_of(error)
     response = web.Response(
         status=status,
-        body=messages.encode(rest.problem(status.value, status.phrase, error)),
+        body=messages.encode(rest.problem(status.value, status.phrase, error, session)),
         content_type="application/problem+json",
+        headers=NO_STORE,
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        response.headers["Accept-Encoding"] = ", ".join(ENCODINGS)
     return response
 
 
@@ -69,12 +87,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        response = answer(_from_http(request, error), HTTPStatus(error.status))
-        if isinstance(error, web.HTTPMethodNotAllowed):
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
-    except web.RequestPayloadError as error:
-        return answer(BadRequest(f"the body cannot be read: {error}"))
+        return answer_http(request, error)
+    except web.RequestPayloadError:
+        return answer(BadRequest("the body cannot be read: it breaks off, or a chunk is malformed"))
     except ConnectionError:
         # The client has left: there is nobody to tell, and aiohttp would log a fault.
         return web.Response()
@@ -83,12 +98,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return answer(Failed("the server failed: its log says why"))
 
 
-def _from_http(request: web.Request, error: web.HTTPException) -> VyomoError:
+def answer_http(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """One of aiohttp's own refusals as a problem document."""
     if isinstance(error, web.HTTPNotFound):
-        return NotFound(f"there is nothing at {request.path}")
+        return answer(NotFound(f"there is nothing at {request.path}"))
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return BadRequest(f"{request.method} is not possible at {request.path}: use {allowed}")
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return LimitExceeded("the body is too large")
-    return BadRequest(error.text or error.reason)
+        words = f"{request.method} is not possible at {request.path}: use {allowed}"
+        response = answer(BadRequest(words), HTTPStatus.METHOD_NOT_ALLOWED)
+        response.headers["Allow"] = error.headers["Allow"]
+        return response
+    return answer(BadRequest(error.text or error.reason), HTTPStatus(error.status))

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, TypeVar
 
 from aiohttp import web
 from msgspec import UNSET, Struct
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, NotFound, VyomoError
+from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.trading.desk import Desk, Operation
+from vyomo_rt.web import problems
+from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
 from vyomo_rt.web.query import query_fields, read_query
-from vyomo_rt.web.routes import JSON, Route, Text, query_of
+from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
 from vyomo_rt.wire import decoding, messages, rest
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
-_PREFIX = "/api/auto-trader"
-_SESSIONS = f"{_PREFIX}/sessions"
+_SESSIONS = f"{API}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
-_TRADE = _PREFIX + "/trades/{tradeId}"
+_TRADE = API + "/trades/{tradeId}"
+_MAX_BODY_BYTES = 64 * 1024
+_MAX_TICKS_BYTES = 1024 * 1024
+_TURN_S = 0.004
+"""After so long with the rows of a body the loop may turn."""
 _LISTS_AT_ONCE = 4
 """Lists of trades that are read at one time: each takes up to a MB before it is encoded."""
 _CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
@@ -70,10 +79,11 @@ class RestRoutes:
             Route("GET", _TRADE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
             Route("POST", f"{_TRADE}/close", self.close_trade, "trades", trade,
                   body=(rest.ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{_PREFIX}/prices", self.list_prices, "prices", rest.PriceList,
+            Route("GET", f"{API}/prices", self.list_prices, "prices", rest.PriceList,
                   parameters=query_of(rest.PricesQuery)),
-            Route("POST", f"{_PREFIX}/ticks", self.take_ticks, "prices", rest.TicksAnswer,
-                  body=(rest.Ticks, Text("application/x-ndjson")), refuses=(_CONFLICT,)),
+            Route("POST", f"{API}/ticks", self.take_ticks, "prices", rest.TicksAnswer,
+                  body=(rest.Ticks, Text("application/x-ndjson")),
+                  refuses=(_CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)),
         ]
         # fmt: on
 
@@ -81,10 +91,14 @@ class RestRoutes:
 
     async def create_session(self, request: web.Request) -> web.Response:
         """Make a session."""
-        body = await request.read()
-        state, replayed = await self._desk.create_session(
-            _operation(request, body), lambda: _decode(body, rest.NewSession)
-        )
+        command = await _read_command(request)
+        try:
+            state, replayed = await self._desk.create_session(
+                command.operation, lambda: command.read(rest.NewSession)
+            )
+        except KeyReused as error:
+            made = UNSET if error.session is None else self._session(error.session)
+            return problems.answer(error, session=made)
         return _made(self._session(state), HTTPStatus.CREATED, replayed)
 
     async def list_sessions(self, _request: web.Request) -> web.Response:
@@ -102,7 +116,7 @@ class RestRoutes:
         final, and 409 while trades are open.
         """
         session_id = _path_id(request, "sessionId")
-        change = _decode(await request.read() or b"{}", rest.SessionChange)
+        change = (await _read_command(request, empty=b"{}")).read(rest.SessionChange)
         state = await self._desk.change_session(session_id, status=change.status, name=change.name)
         return _json(self._session(state))
 
@@ -115,9 +129,9 @@ class RestRoutes:
         session has as many open trades as it may.
         """
         session_id = _path_id(request, "sessionId")
-        body = await request.read()
+        command = await _read_command(request)
         trade, replayed = await self._desk.open_trade(
-            session_id, _operation(request, body), lambda: _decode(body, rest.NewTrade)
+            session_id, command.operation, lambda: command.read(rest.NewTrade)
         )
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
 
@@ -149,13 +163,9 @@ class RestRoutes:
         is closed already, 409 if no price is known.
         """
         trade_id = _path_id(request, "tradeId")
-        body = await request.read()
-
-        def read_price_e4() -> int | None:
-            return _decode(body or b"{}", rest.ClosingOrder).price
-
+        command = await _read_command(request, empty=b"{}")
         trade, replayed = await self._desk.close_trade(
-            trade_id, _operation(request, body), read_price_e4
+            trade_id, command.operation, lambda: command.read(rest.ClosingOrder).price
         )
         return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
 
@@ -185,20 +195,37 @@ class RestRoutes:
     async def take_ticks(self, request: web.Request) -> web.Response:
         """Push prices from outside: one, a list, or one a line.
 
-        A row that is refused does not refuse the others. 409 if prices are simulated.
+        A row that is refused does not refuse the others; 422 if every one is. 409 if prices
+        are simulated.
         """
         if not self._takes_posts:
             raise Conflict("prices are simulated: start the server with --feed ingest to push them")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
-        rows = rest.parse_ticks(await request.read(), newline_delimited=newline_delimited)
-        rejected = [
-            rest.RejectedTick(index, rest.row_symbol(row), reason)
-            for index, row in enumerate(rows)
-            if (reason := self._take(row)) is not None
-        ]
-        symbols = {(rest.row_symbol(row) or "").strip().upper() for row in rows}
-        held = sorted(filter(self._book.is_held, symbols))
-        return _json(rest.TicksAnswer(len(rows) - len(rejected), rejected, held or UNSET))
+        body = await read_body(request, _MAX_TICKS_BYTES)
+        rows = rest.parse_ticks(body, newline_delimited=newline_delimited)
+        answer = await self._take_rows(rows)
+        if answer.rejected and not answer.accepted:
+            raise rest.NoTickAccepted(answer)
+        return _json(answer)
+
+    async def _take_rows(self, rows: Iterable[Any]) -> rest.TicksAnswer:
+        """Take the rows one after the other, in turns with everything else."""
+        answer = rest.TicksAnswer(0, [])
+        symbols = set()
+        turn_ends_s = 0.0
+        for index, unread in enumerate(rows):
+            if perf_counter() > turn_ends_s:
+                await asyncio.sleep(0)
+                turn_ends_s = perf_counter() + _TURN_S
+            row = rest.read_row(unread)
+            symbol = rest.row_symbol(row)
+            symbols.add((symbol or "").strip().upper())
+            if (reason := self._take(row)) is None:
+                answer.accepted += 1
+            else:
+                answer.rejected.append(rest.RejectedTick(index, symbol, reason))
+        answer.held = sorted(filter(self._book.is_held, symbols)) or UNSET
+        return answer
 
     def _take(self, row: Any) -> str | None:
         """Why a tick was not taken, or None."""
@@ -222,27 +249,63 @@ def _symbol_of(row: Any) -> str | None:
         return None
 
 
-def _operation(request: web.Request, body: bytes) -> Operation:
-    """The request's identity; the same JSON hashes alike however it is written."""
-    key = request.headers.get("Idempotency-Key")
+class _Command:
+    """A request that makes or changes something: its identity, and its body, parsed once.
+
+    What is wrong with the body is said when it is read: a key is looked up before.
+    """
+
+    def __init__(self, request: web.Request, body: bytes) -> None:
+        self._request = request
+        self._fields: dict[str, Any] = {}
+        self._fault: VyomoError | None = None
+        forms = (body, body)
+        try:
+            self._fields = rest.parse_body(body)
+            forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
+        except VyomoError as error:
+            self._fault = error
+        key = _idempotency_key(request)
+        hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
+        self.operation = Operation(key, *hashes)
+
+    def read(self, type_: type[T]) -> T:
+        """The body, right before it takes effect.
+
+        Raises BadJson or BadRequest, and ConnectionResetError if nobody would hear of the effect:
+        a client that gave up may have acted otherwise since.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            method, path = self._request.method, self._request.path
+            log.info("%s %s is not carried out: its client has left", method, path)
+            raise ConnectionResetError("the client has left")
+        if self._fault is not None:
+            raise self._fault
+        return decoding.convert(self._fields, type_)
+
+
+async def _read_command(request: web.Request, *, empty: bytes = b"") -> _Command:
+    """Read a command; ``empty`` is what an empty body stands for."""
+    body = await read_body(request, _MAX_BODY_BYTES)
+    # After a standstill the end of a connection may be read only after its last request.
+    await asyncio.sleep(0)
+    return _Command(request, body or empty)
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    name = "Idempotency-Key"
+    key = request.headers.get(name)
     if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
-        raise BadRequest(f"Idempotency-Key: expected 1 to {MAX_KEY_LENGTH} printable characters")
-    try:
-        content = decoding.canonical(decoding.parse_object(body or b"{}"))
-    except BadJson:
-        content = body
-    return Operation(key, sha256(request.path.encode() + b"\n" + content).hexdigest())
-
-
-def _decode(body: bytes, type_: type[T]) -> T:
-    return decoding.convert(decoding.parse_object(body), type_)
+        raise BadRequest(f"{name}: expected 1 to {MAX_KEY_LENGTH} printable characters", name)
+    return key
 
 
 def _path_id(request: web.Request, name: str) -> int:
     text = request.match_info[name]
     if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
-    raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}")
+    raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}", name)
 
 
 def _query(request: web.Request, type_: type[T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from inspect import getdoc
 from typing import Any, Literal, NamedTuple
@@ -12,9 +13,15 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from aiohttp import hdrs, web
 
+from vyomo_rt.domain.errors import LimitExceeded
+from vyomo_rt.wire.decoding import unknown
 from vyomo_rt.wire.values import Id, IdempotencyKey
 
 JSON = "application/json"
+API = "/api/auto-trader"
+_MAX_PARAMETERS = 1000
+_OF_STREAMS = ("lastEventId", "keepAlive", "ticket")
+"""Parameters of every event stream."""
 
 
 class Text(NamedTuple):
@@ -108,20 +115,46 @@ class Route:
         }
         if self.path_names:
             found.add(HTTPStatus.NOT_FOUND)
-        if self.body or any(parameter.where != "path" for parameter in self.inputs):
+        if self.is_strict or any(parameter.where != "path" for parameter in self.inputs):
             found.add(HTTPStatus.BAD_REQUEST)
         if self.body:
-            found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            found |= {
+                HTTPStatus.REQUEST_TIMEOUT,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            }
         if self.idempotent:
             found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
         return sorted(found - self.answers.keys())
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether parameters that it does not know are refused.
+
+        Probes and scrapers add some of their own, and commands of a WebSocket come later.
+        """
+        return self.path.startswith((f"{API}/", "/sse/"))
+
     def for_aiohttp(self) -> web.RouteDef:
+        handler = self._check_and_handle if self.is_strict else self.handler
         if self.method != hdrs.METH_GET:
-            return web.route(self.method, self.path, self.handler)
+            return web.route(self.method, self.path, handler)
         # An upgrade has no answer that HEAD could be the head of.
         allow_head = HTTPStatus.SWITCHING_PROTOCOLS not in self.answers
-        return web.get(self.path, self.handler, allow_head=allow_head)
+        return web.get(self.path, handler, allow_head=allow_head)
+
+    async def _check_and_handle(self, request: web.Request) -> web.StreamResponse:
+        if request.rel_url.raw_query_string.count("&") >= _MAX_PARAMETERS:
+            raise LimitExceeded(f"the address has more than {_MAX_PARAMETERS} parameters")
+        for name in request.query:
+            if name not in self._query_names:
+                raise unknown(name, self._query_names)
+        return await self.handler(request)
+
+    @cached_property
+    def _query_names(self) -> list[str]:
+        names = [parameter.name for parameter in self.inputs if parameter.where == "query"]
+        return names if self.stream is None else [*names, *_OF_STREAMS]
 
 
 def query_of(*types: type[Any], required: bool = True) -> tuple[Parameter, ...]:

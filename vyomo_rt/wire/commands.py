@@ -103,9 +103,9 @@ def to_command(fields: dict[str, Any]) -> Command:
     """The command in a client's message. Raises UnknownType or BadRequest."""
     kind = fields.get("type")
     if kind is None:
-        raise BadRequest("type is required")
+        raise BadRequest("type is required", "type")
     if not isinstance(kind, str):
-        raise BadRequest(f"type: expected a string, got {json_kind(kind)}")
+        raise BadRequest(f"type: expected a string, got {json_kind(kind)}", "type")
     if kind not in _BY_TYPE:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
     # Not as the union, which msgspec would take apart anew for each message.

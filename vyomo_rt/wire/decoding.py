@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,8 +28,16 @@ _WORDS = {
     "object": "an object",
 }
 _IN_WORDS = re.compile(rf"`?\b({'|'.join(_WORDS)})\b`?")
-_MAX_DIGITS = 1000
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_SHOWN_CHARACTERS = 40
+_SPACE = " \t\r\n"
+_MAX_DIGITS = 300
+"""A longer number is beyond all measure; to read an integer takes the square of its length."""
+
+_EXACT = decimal.Context(
+    prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]
+)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -36,22 +47,37 @@ def parse_json(text: str | bytes) -> Any:
     beyond all measure become Decimals that no field accepts, so that the refusal
     can name the field.
     """
+    value, rest = parse_first(text)
+    if rest:
+        raise trailing(rest)
+    return value
+
+
+def trailing(rest: str) -> BadJson:
+    """The refusal of a text that goes on after its JSON value."""
+    return BadJson(f"not valid JSON: more follows its end: {rest[:_SHOWN_CHARACTERS]!r}")
+
+
+def parse_first(text: str | bytes) -> tuple[Any, str]:
+    """The JSON value that a text begins with, and what follows it. Raises BadJson."""
     try:
         if isinstance(text, bytes):
-            text = text.decode(json.detect_encoding(text), "surrogatepass")
-        value = _decode(text)
-        # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
-        canonical(value)
+            text = text.decode(json.detect_encoding(text))
+        text = text.strip(_SPACE)
+        value, end = _decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
+            exact_form(value)
     except RecursionError:
         raise BadJson("the JSON is nested too deeply") from None
     except ValueError as error:
         raise BadJson(f"not valid JSON: {error}") from None
-    return value
+    return value, text[end:]
 
 
 def _decimal(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        return Decimal(text if len(text) <= _MAX_DIGITS else "Infinity")
     except InvalidOperation:
         return Decimal("Infinity")
 
@@ -60,13 +86,39 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= _MAX_DIGITS else _decimal(text)
 
 
-_decode = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal).decode
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=repr).encode
+_decode = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_integer, parse_constant=Decimal
+).raw_decode
+
+
+def _by_value(number: Decimal) -> int | str:
+    """What stands for every spelling of a number: 195.250 is 195.25, and 1e2 is 100."""
+    shortest = _EXACT.normalize(number)
+    if not shortest:
+        return 0
+    is_whole = shortest.is_finite() and shortest == shortest.to_integral_value(context=_EXACT)
+    # Integers that are longer are Decimals, too.
+    return int(shortest) if is_whole and shortest.adjusted() < _MAX_DIGITS else repr(shortest)
+
+
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_by_value).encode
+_encode_exactly = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=repr).encode
 
 
 def canonical(value: Any) -> bytes:
-    """The same bytes for the same JSON value, whatever its spacing and order of members."""
-    return _encode(value).encode()
+    """The same bytes for the same JSON value, whatever its spacing and order of members.
+
+    Numbers are compared by value. Raises BadJson.
+    """
+    try:
+        return _encode(value).encode()
+    except RecursionError:
+        raise BadJson("the JSON is nested too deeply") from None
+
+
+def exact_form(value: Any) -> bytes:
+    """As ``canonical``, but a decimal that is spelled otherwise is another."""
+    return _encode_exactly(value).encode()
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -82,17 +134,37 @@ def convert(value: Any, type_: type[T]) -> T:
     try:
         return msgspec.convert(value, type_, dec_hook=decode_number)
     except msgspec.ValidationError as error:
-        raise BadRequest(explain(error)) from None
+        raise _in_words(str(error), type_) from None
 
 
-def explain(error: msgspec.ValidationError) -> str:
+def _in_words(what: str, type_: Any) -> BadRequest:
     """A validation error in words that begin with the field."""
-    text = str(error)
-    what, field = text, ""
-    if match := _PATH.fullmatch(text):
+    field = ""
+    if match := _PATH.fullmatch(what):
         what, field = match["what"], match["field"]
     if match := _MISSING.fullmatch(what):
-        return f"{match['field']} is required"
+        return BadRequest(f"{match['field']} is required", match["field"])
+    if match := _UNKNOWN.fullmatch(what):
+        return unknown(match["field"], (f.encode_name for f in msgspec.structs.fields(type_)))
     what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what.replace(" | null", ""))
     what = what.replace("`", "")
-    return f"{field}: {what[0].lower()}{what[1:]}" if field else what
+    if not field:
+        return BadRequest(what)
+    return BadRequest(f"{field}: {what[0].lower()}{what[1:]}", field.partition("[")[0])
+
+
+def unknown(name: str, known: Iterable[str]) -> BadRequest:
+    """The refusal of a member or parameter that there is not, with what was probably meant."""
+    name = name[:_SHOWN_CHARACTERS]
+    spelled = {_plain(each): each for each in known}
+    close = get_close_matches(_plain(name), spelled, n=1)
+    if close:
+        hint = f"did you mean {spelled[close[0]]}?"
+    else:
+        hint = f"known are {', '.join(spelled.values())}" if spelled else "there is none here"
+    return BadRequest(f"{name}: unknown; {hint}", name)
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings differ in: stop_loss and stopLoss are one."""
+    return name.replace("_", "").replace("-", "").casefold()

@@ -74,7 +74,10 @@ def decode_number(type_: type[Any], value: object) -> Any:
     step = Decimal(1).scaleb(-type_.places)
     # A modulus of something tiny underflows to 0.
     if number % step or 0 < number < step:
-        raise ValueError(f"expected at most {type_.places} decimals, got {value}")
+        raise ValueError(
+            f"expected at most {type_.places} decimals, got {str(value)[:40]}:"
+            f" round it to {type_.places} decimals"
+        )
     return type_(number.scaleb(type_.places))
 
 

@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, ErrorCode, VyomoError
+from vyomo_rt.domain.errors import (
+    BadJson,
+    BadRequest,
+    ErrorCode,
+    KeyReused,
+    LimitExceeded,
+    VyomoError,
+)
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso, to_ms
 from vyomo_rt.domain.money import Side
@@ -36,11 +43,17 @@ from vyomo_rt.wire.values import (
 MAX_TICKS = 1000
 """Ticks in one ``POST /ticks``: larger batches would hold up the streams."""
 
+MAX_VALUES = 4000
+"""Commas in a body: what is wider would take long to read, and no call needs it."""
+
+_MAX_TICK_COMMAS = 8 * MAX_TICKS
 _MAX_INT = 2**63 - 1
+_FIRST_MS, _FIRST_US, _FIRST_NS = 10**11, 10**14, 10**17
+"""Epoch milliseconds of the years 1973 to 5138; smaller integers are seconds, larger ones finer."""
 
 
-class Body(Struct, rename="camel"):
-    """What a client sends; null members are absent ones."""
+class Body(Struct, rename="camel", forbid_unknown_fields=True):
+    """What a client sends; null members are absent ones, unknown ones are refused."""
 
 
 class NewSession(Body):
@@ -66,10 +79,7 @@ class NewTrade(Body):
     target: PriceE4 | None = None
 
     def __post_init__(self) -> None:
-        try:
-            self.symbol = parse_symbol(self.symbol)
-        except BadRequest as error:
-            raise ValueError(str(error)) from None
+        self.symbol = parse_symbol(self.symbol)
 
 
 class ClosingOrder(Body):
@@ -81,7 +91,13 @@ class TickRow(Body):
 
     symbol: SpelledSymbol
     price: PriceE4
-    ts: int | Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
+    ts: (
+        Annotated[
+            int, Meta(extra_json_schema={"minimum": _FIRST_MS, "exclusiveMaximum": _FIRST_US})
+        ]
+        | Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+        | None
+    ) = None
 
 
 Ticks = TickRow | Annotated[list[TickRow], Meta(max_length=MAX_TICKS)]
@@ -96,7 +112,7 @@ class TradesQuery(Body):
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status.upper() not in TradeStatus.__members__:
-            raise ValueError(f"status: expected OPEN or CLOSED, got {self.status[:40]!r}")
+            raise BadRequest(f"status: expected OPEN or CLOSED, got {self.status[:40]!r}", "status")
 
     @property
     def trade_status(self) -> TradeStatus | None:
@@ -175,6 +191,17 @@ class TicksAnswer(messages.Data):
     ] = UNSET
 
 
+class NoTickAccepted(BadRequest):
+    """Ticks came, and each was refused."""
+
+    def __init__(self, answer: TicksAnswer) -> None:
+        first = answer.rejected[0]
+        super().__init__(
+            f"none of {len(answer.rejected)} ticks was accepted; the first: {first.reason}"
+        )
+        self.answer = answer
+
+
 class Problem(messages.Data):
     """An RFC 9457 problem document with the protocol's code."""
 
@@ -183,9 +210,21 @@ class Problem(messages.Data):
     status: int
     detail: str
     code: ErrorCode
-    trade: Annotated[
-        TradeDocument | UnsetType, Meta(description="The trade, if it is closed already")
+    field: Annotated[
+        str | UnsetType, Meta(description="The member, parameter or header that is at fault")
     ] = UNSET
+    trade: Annotated[
+        TradeDocument | UnsetType,
+        Meta(description="The trade that is closed already, or that the Idempotency-Key made"),
+    ] = UNSET
+    session: Annotated[
+        SessionDocument | UnsetType, Meta(description="The session that the Idempotency-Key made")
+    ] = UNSET
+    accepted: Annotated[
+        Count | UnsetType, Meta(description="As in the answer to ticks of which one was accepted")
+    ] = UNSET
+    rejected: list[RejectedTick] | UnsetType = UNSET
+    held: list[Symbol] | UnsetType = UNSET
 
 
 class Liveness(messages.Data):
@@ -204,32 +243,52 @@ class Readiness(messages.Data):
     feed: FeedReadiness
 
 
+def parse_body(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object. Raises BadJson or LimitExceeded."""
+    if body.count(b",") > MAX_VALUES:
+        raise LimitExceeded(f"the body has more than {MAX_VALUES} values")
+    return decoding.parse_object(body)
+
+
 def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
-    """The rows of a ``POST /ticks``: one object, a list, or one object a line."""
-    if newline_delimited or _looks_newline_delimited(body):
-        rows = [_parse_line(line) for line in body.splitlines() if line.strip()]
-    else:
-        value = decoding.parse_json(body)
-        rows = value if isinstance(value, list) else [value]
-        if not isinstance(value, list | dict):
-            raise BadRequest(f"expected a tick or a list of ticks, got {json_kind(value)}")
+    """The rows of a ``POST /ticks``: one object, a list, or one object a line.
+
+    Lines are counted but not parsed yet: see ``read_row``. Raises BadJson or BadRequest.
+    """
+    if body.count(b",") > _MAX_TICK_COMMAS:
+        raise _too_many_ticks()
+    if newline_delimited:
+        return _lines(body)
+    value, rest = decoding.parse_first(body)
+    if rest and not (isinstance(value, dict) and rest.lstrip(" \t\r").startswith("\n")):
+        raise decoding.trailing(rest)
+    if not isinstance(value, list | dict):
+        raise BadRequest(f"expected a tick or a list of ticks, got {json_kind(value)}")
+    rows = value if isinstance(value, list) else [value, *_lines(rest.encode())]
     if len(rows) > MAX_TICKS:
-        raise BadRequest(
-            f"at most {MAX_TICKS} ticks a request, got {len(rows)}: send them in parts"
-        )
+        raise _too_many_ticks()
     return rows
 
 
-def _looks_newline_delimited(body: bytes) -> bool:
-    """Several lines of which the first is an object by itself: no JSON text looks so."""
-    first, _, rest = body.strip().partition(b"\n")
-    return bool(rest) and isinstance(_parse_line(first), dict)
+def _lines(text: bytes) -> list[bytes]:
+    """The lines that are not blank, of which there may be as many more."""
+    lines = text.strip().split(b"\n", 2 * MAX_TICKS)
+    filled = [line for line in lines if line.strip()]
+    if len(lines) > 2 * MAX_TICKS or len(filled) > MAX_TICKS:
+        raise _too_many_ticks()
+    return filled
 
 
-def _parse_line(line: bytes) -> Any:
-    """A line that is not JSON is a rejected row, not the end of the batch."""
+def _too_many_ticks() -> BadRequest:
+    return BadRequest(f"at most {MAX_TICKS} ticks a request: send them in parts")
+
+
+def read_row(row: Any) -> Any:
+    """A row as JSON; a line that is none becomes a rejected row, not the end of the batch."""
+    if not isinstance(row, bytes):
+        return row
     try:
-        return decoding.parse_json(line)
+        return decoding.parse_json(row)
     except BadJson as error:
         return error
 
@@ -255,13 +314,18 @@ def row_symbol(row: Any) -> str | None:
 def _to_moment_ms(ts: int | str) -> int:
     """Epoch milliseconds, or ISO 8601 with a zone."""
     if isinstance(ts, int):
-        return ts
+        if _FIRST_MS <= ts < _FIRST_US:
+            return ts
+        finer = "microseconds" if ts < _FIRST_NS else "nanoseconds"
+        unit = "seconds" if ts < _FIRST_MS else finer
+        text = str(ts)[:40]
+        raise BadRequest(f"ts: {text} looks like {unit}: expected epoch milliseconds", "ts")
     try:
         moment = datetime.fromisoformat(ts) if ts.isprintable() else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise BadRequest("ts: expected epoch milliseconds or ISO 8601 with a zone")
+        raise BadRequest("ts: expected epoch milliseconds or ISO 8601 with a zone", "ts")
     return to_ms(moment)
 
 
@@ -313,12 +377,22 @@ def prices_text(quotes: Iterable[Quote], now_ms: int) -> bytes:
     return messages.encode([messages.price_data(quote, now_ms) for quote in quotes])[1:-1]
 
 
-def problem(status: int, title: str, error: VyomoError) -> Problem:
-    return Problem(
+def problem(
+    status: int, title: str, error: VyomoError, session: SessionDocument | UnsetType = UNSET
+) -> Problem:
+    """An error as a document; ``session`` is what a ``KeyReused`` speaks of."""
+    found = Problem(
         type="about:blank",
         title=title,
         status=status,
         detail=str(error),
         code=error.code,
-        trade=trade_document(error.trade) if isinstance(error, AlreadyClosed) else UNSET,
+        field=error.field or UNSET,
+        session=session,
     )
+    if isinstance(error, AlreadyClosed | KeyReused) and error.trade is not None:
+        found.trade = trade_document(error.trade)
+    if isinstance(error, NoTickAccepted):
+        found.accepted, found.rejected = error.answer.accepted, error.answer.rejected
+        found.held = error.answer.held
+    return found
