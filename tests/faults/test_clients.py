@@ -47,7 +47,7 @@ MIB = 1 << 20
 
 WINDOWS = 5
 WINDOW_S = 0.4
-TRIES = 3
+TRIES = 8
 MOST_SLOWER = 1.5
 FLOOR_MS = 25.0
 """Delays below this are as good as each other on a machine that is busy with other things."""
@@ -79,7 +79,7 @@ class Others:
         return tally.price_delays.percentile_ms(99) or 0.0
 
     async def require_as_quick_as(self, undisturbed: Others) -> None:
-        """Three tries: other programs may have taken the core of this server meanwhile."""
+        """Several tries: other programs may have taken the core of this server meanwhile."""
         found: list[tuple[float, float]] = []
         for _ in range(TRIES):
             windows = [
