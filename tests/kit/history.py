@@ -70,23 +70,21 @@ async def make_store(
     store = MongoStore(connect(await server.start()), "vyomo")
     try:
         await store.prepare()
-        for id_ in range(1, sessions + 1):
-            session = Session(
-                session_id=id_,
-                name="Long",
-                starting_capital_paise=50_000_00,
-                created_at_ms=BEGAN_MS,
-                epoch="5f5f5f5f",
-            )
-            await store.create_session(session, f"operation {id_}", "")
-            events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
-            checkpoint = None
-            with opened(folder, "vyomo") as db:
+        with opened(folder, "vyomo") as db:
+            for id_ in range(1, sessions + 1):
+                session = Session(
+                    session_id=id_,
+                    name="Long",
+                    starting_capital_paise=50_000_00,
+                    created_at_ms=BEGAN_MS,
+                    epoch="5f5f5f5f",
+                )
+                row = documents.from_session(session, f"operation {id_}", "")
+                events = history(id_, trades, open_at_once, first_id=(id_ - 1) * trades + 1)
                 for figures in _write(db, events, Figures()):
                     if figures.seq % CHECKPOINT_EVERY == 0:
-                        checkpoint = figures
-            if checkpoint:
-                await store.save_checkpoint(session, checkpoint)
+                        row["checkpoint"] = documents.from_checkpoint(session.standing, figures)
+                insert(db, "sessions", [row])
         await store.raise_counter("sessions", sessions)
         await store.raise_counter("trades", sessions * trades)
     finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from datetime import date
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.state import Figures, SessionState, state_of
@@ -48,19 +49,22 @@ async def load_states(journal: Journal, today: date) -> list[SessionState]:
         for session, figures in sessions
     }
     read = {session_id: state.seq for session_id, state in states.items()}
+    newest: dict[int, TradeEvent] = {}
     told_at = time.monotonic()
     async for events in read_on(journal, read):
-        await _repair_copies(journal, events)
         for event in events:
             states[event.session_id] = states[event.session_id].after(event)
+            if isinstance(event, TradeEvent):
+                newest[event.session_id] = event
         if time.monotonic() - told_at > _TELL_EVERY_S:
             told_at = time.monotonic()
             log.info("the events of %d sessions are being read", len(states))
+    await _repair_copies(journal, newest, read)
     await _keep_checkpoints(journal, states.values(), read)
     return list(states.values())
 
 
-async def read_on(journal: Journal, heads: Mapping[int, int]) -> AsyncIterator[list[Event]]:
+async def read_on(journal: Journal, heads: Mapping[int, int]) -> AsyncGenerator[list[Event], None]:
     """The events after the numbers that are known, by session, in batches and each in order.
 
     They are asked for by their places, which costs the same however many sessions have
@@ -69,23 +73,45 @@ async def read_on(journal: Journal, heads: Mapping[int, int]) -> AsyncIterator[l
     pending = dict(heads)
     depth = _FIRST_DEPTH
     while pending:
-        places = ((id_, seq + n) for id_, seq in pending.items() for n in range(1, depth + 1))
-        found: dict[tuple[int, int], Event] = {}
-        for batch in _chunks(_chunks(places, _PLACES_A_READ), _READS_AT_ONCE):
-            for some in await asyncio.gather(*map(journal.events_among, batch)):
-                found |= {(event.session_id, event.seq): event for event in some}
-        events: list[Event] = []
         further: dict[int, int] = {}
-        for session_id, seq in pending.items():
-            last = seq
-            while (event := found.get((session_id, last + 1))) is not None:
-                events.append(event)
-                last += 1
-            if last == seq + depth:
-                further[session_id] = last
-        if events:
-            yield events
+        groups = list(_chunks(pending.items(), _PLACES_A_READ // depth))
+        reads = (journal.events_among(_places(group, depth)) for group in groups)
+        found = _in_flight(reads, _READS_AT_ONCE)
+        async with aclosing(found):
+            for group in groups:
+                at = {(e.session_id, e.seq): e for e in await anext(found)}
+                events: list[Event] = []
+                for session_id, seq in group:
+                    last = seq
+                    while (event := at.get((session_id, last + 1))) is not None:
+                        events.append(event)
+                        last += 1
+                    if last == seq + depth:
+                        further[session_id] = last
+                if events:
+                    yield events
         pending, depth = further, min(depth * 4, _LAST_DEPTH)
+
+
+def _places(heads: Iterable[tuple[int, int]], depth: int) -> list[tuple[int, int]]:
+    return [(id_, seq + n) for id_, seq in heads for n in range(1, depth + 1)]
+
+
+async def _in_flight(
+    reads: Iterable[Coroutine[Any, Any, T]], count: int
+) -> AsyncGenerator[T, None]:
+    """What the reads return, in their order, while the next ``count`` are on their way."""
+    window: deque[asyncio.Task[T]] = deque()
+    try:
+        for read in reads:
+            window.append(asyncio.create_task(read))
+            if len(window) > count:
+                yield await window.popleft()
+        while window:
+            yield await window.popleft()
+    finally:
+        for task in window:
+            task.cancel()
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -94,16 +120,28 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-async def _repair_copies(journal: Journal, events: Sequence[Event]) -> None:
-    """A crash may fall between an event and the readable copy of its trade."""
-    newest = {event.trade.trade_id: event for event in events if isinstance(event, TradeEvent)}
-    for batch in _chunks(_chunks(newest, _PLACES_A_READ), _READS_AT_ONCE):
-        for ids, seqs in zip(
-            batch, await asyncio.gather(*map(journal.projected_seqs, batch)), strict=True
-        ):
-            for event in (newest[trade_id] for trade_id in ids):
-                if seqs.get(event.trade.trade_id, 0) < event.seq:
-                    await journal.save_trade(event.trade, event.seq)
+async def _repair_copies(
+    journal: Journal, newest: Mapping[int, TradeEvent], read: Mapping[int, int]
+) -> None:
+    """A crash may fall between an event and the readable copy of its trade.
+
+    Copies are written in the order of their events, so the newest one tells of those before.
+    """
+    ids = _chunks((event.trade.trade_id for event in newest.values()), _PLACES_A_READ)
+    seqs: dict[int, int] = {}
+    async for some in _in_flight(map(journal.projected_seqs, ids), _READS_AT_ONCE):
+        seqs |= some
+    for session_id, event in newest.items():
+        if seqs.get(event.trade.trade_id, 0) < event.seq:
+            await _write_copies(journal, session_id, read[session_id])
+
+
+async def _write_copies(journal: Journal, session_id: int, after: int) -> None:
+    while events := await journal.events(session_id, after):
+        for event in events:
+            if isinstance(event, TradeEvent):
+                await journal.save_trade(event.trade, event.seq)
+        after = events[-1].seq
 
 
 async def _keep_checkpoints(
