@@ -55,6 +55,7 @@ class Proxy:
 
     def mend(self) -> None:
         self._delay_s = 0.0
+        self._marks: tuple[bytes, ...] = ()
         self._cuts_answers = self._resets = self._is_cut = False
         self._flows.set()
 
@@ -65,6 +66,15 @@ class Proxy:
     def black_hole(self) -> None:
         """Take bytes and connections, and let nothing through."""
         self._flows.clear()
+
+    def hold_from(self, *marks: bytes) -> None:
+        """Let nothing through from the first request on that holds all of these bytes."""
+        self._marks = marks
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is let through."""
+        return not self._flows.is_set()
 
     def cut_answers(self) -> None:
         """Let requests through, and cut the connection when the answer comes."""
@@ -135,6 +145,8 @@ class Proxy:
 
     async def _ask(self, reader: asyncio.StreamReader, far_writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK_BYTES):
+            if self._marks and all(mark in data for mark in self._marks):
+                self._flows.clear()
             await self._let_through()
             far_writer.write(data)
             await far_writer.drain()

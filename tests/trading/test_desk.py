@@ -20,7 +20,7 @@ from vyomo_rt.domain.errors import (
     NumberTaken,
     Unavailable,
 )
-from vyomo_rt.domain.event import EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
@@ -588,3 +588,140 @@ async def test_an_event_that_landed_late_from_an_earlier_life_is_taken_over(benc
     assert (await bench.open(session_id)).session_id == session_id
     assert bench.seq(session_id) == 3
     await bench.assert_sound(session_id)
+
+
+async def test_a_trade_whose_copy_is_open_and_that_memory_does_not_know_is_closed_all_the_same(
+    bench: Bench,
+) -> None:
+    """A former owner of the database has opened it: the desk reads on rather than deny it."""
+    session_id = await bench.new_session()
+    known = await bench.open(session_id)
+    trade = replace(known, trade_id=known.trade_id + 1000)
+    await bench.store.append(trade_event(trade, 2, operation_id="late"))
+    await bench.store.save_trade(trade, 2)
+    assert (await bench.close(trade.trade_id, 101_0000)).realised_paise == 10_00
+    await bench.assert_sound(session_id)
+
+
+async def test_a_session_is_not_stopped_over_a_trade_that_a_former_owner_opened(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    known = await bench.open(session_id)
+    trade = replace(known, trade_id=known.trade_id + 1000)
+    await bench.close(known.trade_id)
+    await bench.store.append(trade_event(trade, 3, operation_id="late"))
+    with pytest.raises(Conflict, match="1 open trades"):
+        await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
+
+
+async def test_late_writes_of_a_former_owner_are_found_in_all_sessions_and_told(
+    bench: Bench,
+) -> None:
+    sessions = [await bench.new_session() for _ in range(3)]
+    trades = [await bench.open(session_id) for session_id in sessions[:2]]
+    late_id = await bench.store.reserve_ids("sessions", 1)
+    await bench.restart()
+    bench.announced.clear()
+    for trade in trades:
+        late = replace(trade, trade_id=trade.trade_id + 1000, stop_loss_e4=95_0000)
+        await bench.store.append(trade_event(late, 2, operation_id="late"))
+    born = replace(bench.desk.state(sessions[0]).session, session_id=late_id, epoch="late")
+    await bench.store.create_session(born, "late", "")
+    await bench.desk.read_late_writes()
+    assert [(event.session_id, event.seq) for event in bench.announced] == [
+        (session_id, 2) for session_id in sessions[:2]
+    ]
+    assert bench.desk.state(late_id).session == born
+    bench.tick(94_0000)
+    for session_id in sessions[:2]:
+        await bench.reached(session_id, 3)
+    await bench.open(late_id)
+
+
+async def test_an_event_is_ones_own_only_if_it_is_the_very_one_that_was_to_be_written(
+    bench: Bench,
+) -> None:
+    """A client has repeated its request at another server, which made another trade of it."""
+    session_id = await bench.new_session()
+    opened = await bench.open(session_id)
+    other = replace(opened, trade_id=opened.trade_id + 1000)
+    await bench.store.append(trade_event(other, 2, operation_id="key", request_hash="h"))
+    with pytest.raises(NumberTaken):
+        await bench.open(session_id, key="key2")
+    repeated = await bench.open(session_id, key="key")
+    assert repeated.trade_id == other.trade_id
+    await bench.close(repeated.trade_id)
+    await bench.assert_sound(session_id)
+
+
+# --- what is latched comes first
+
+
+async def test_exits_that_are_latched_while_another_one_is_written_come_before_a_command(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ladder of stops in a falling market; the last one falls while the first is written."""
+    session_id = await bench.new_session()
+    first = await bench.open(session_id, stop_e4=98_0000)
+    second = await bench.open(session_id, stop_e4=97_0000)
+    append, falls = bench.store.append, iter([96_9000, 97_5000])
+
+    async def append_slowly(event: Event) -> None:
+        await append(event)
+        if (price_e4 := next(falls, None)) is not None:
+            bench.tick(price_e4)
+
+    monkeypatch.setattr(bench.store, "append", append_slowly)
+    bench.tick(97_9000)
+    with pytest.raises(AlreadyClosed):
+        await bench.close(second.trade_id, 97_5000)
+    closed = await bench.desk.trade(second.trade_id)
+    assert closed.exit == Exit(96_9000, ExitReason.SL, bench.now_ms)
+    assert (await bench.desk.trade(first.trade_id)).exit is not None
+
+
+async def test_an_opening_is_filled_at_the_price_of_the_step_in_which_it_enters_the_books(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is drawn before; what the price does meanwhile is neither used nor missed."""
+    session_id = await bench.new_session()
+    bench.tick(98_0000)
+    reserve, append = bench.store.reserve_ids, bench.store.append
+
+    async def reserve_slowly(counter: str, count: int) -> int:
+        first = await reserve(counter, count)
+        bench.tick(90_0000)
+        return first
+
+    async def append_slowly(event: Event) -> None:
+        bench.tick(88_0000)
+        await append(event)
+
+    monkeypatch.setattr(bench.store, "reserve_ids", reserve_slowly)
+    monkeypatch.setattr(bench.store, "append", append_slowly)
+    trade = await bench.open(session_id, None, stop_e4=89_0000)
+    assert trade.entry_price_e4 == 90_0000
+    await bench.reached(session_id, 2)
+    closed = await bench.desk.trade(trade.trade_id)
+    assert closed.exit is not None
+    assert (closed.exit.price_e4, closed.exit.reason) == (88_0000, ExitReason.SL)
+
+
+async def test_an_opening_is_one_write_before_it_is_told_and_its_copy_after_it(
+    bench: Bench,
+) -> None:
+    def writes() -> float:
+        [family] = bench.store.write_time.collect()
+        return next(s.value for s in family.samples if s.name.endswith("_count"))
+
+    session_id = await bench.new_session()
+    await bench.open(session_id)
+    bench.store.journal.clear()
+    before = writes()
+    for _ in range(20):
+        await bench.open(session_id)
+    assert writes() - before == 2 * 20
+    assert bench.store.journal == [
+        f"{what} {session_id}-{seq}" for seq in range(2, 22) for what in ("stored", "announced")
+    ]

@@ -210,6 +210,8 @@ class Ledger:
                 log.warning("%s was not written by this server (term %d)", name, event.term)
                 self._apply(event)
                 self._forget_opening()
+        if self._unprojected:
+            self.wake()
 
     def _apply(self, event: Event) -> None:
         self.state = self.state.after(event)
