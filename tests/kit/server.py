@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,15 @@ class ServerProcess:
     Another ``command`` may be set before it is started.
     """
 
-    def __init__(self, data_dir: Path, *flags: str, port: int = 0) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *flags: str,
+        port: int = 0,
+        program: Sequence[str] = (sys.executable, "-m", "vyomo_rt"),
+    ) -> None:
         self.command = [
-            sys.executable, "-m", "vyomo_rt", "serve",
+            *program, "serve",
             "--port", str(port), "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
         self.output: list[str] = []
@@ -87,8 +93,8 @@ async def server_processes(data_dir: Path) -> AsyncIterator[MakeServer]:
     """Makes server processes, all on the same data; what still runs is killed at the end."""
     made: list[ServerProcess] = []
 
-    def make(*flags: str, port: int = 0) -> ServerProcess:
-        made.append(ServerProcess(data_dir, *flags, port=port))
+    def make(*flags: str, **more: Any) -> ServerProcess:
+        made.append(ServerProcess(data_dir, *flags, **more))
         return made[-1]
 
     yield make

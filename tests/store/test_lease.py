@@ -6,12 +6,15 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from tests.kit.server import MakeServer
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.event import TradeEvent
 from vyomo_rt.store import lease as lease_module
 from vyomo_rt.store.lease import Lease, LeaseError
 from vyomo_rt.store.mongo import MongoStore, where
@@ -174,3 +177,89 @@ async def test_the_epoch_counts_the_owners(store: MongoStore) -> None:
     await second.release()
     await Lease(store).acquire(take_over=True)
     assert await epoch() == 3
+
+
+# --- clocks and fences
+
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("offset_ms", [-HOUR_MS, -20_000, 20_000, HOUR_MS])
+async def test_no_clock_of_another_machine_robs_a_living_owner(
+    store: MongoStore, offset_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later_ms = lease_module._later_ms
+    monkeypatch.setattr(lease_module, "_later_ms", lambda: later_ms() + offset_ms)
+    async with held(store, machine="elsewhere", host="elsewhere"):
+        monkeypatch.setattr(lease_module, "_later_ms", later_ms)
+        with pytest.raises(LeaseError, match="on elsewhere"):
+            await Lease(store).acquire()
+
+
+@pytest.mark.parametrize("offset_ms", [-HOUR_MS, HOUR_MS])
+async def test_a_dead_owner_is_replaced_after_the_duration_of_its_lease_whatever_its_clock_said(
+    store: MongoStore, offset_ms: int
+) -> None:
+    await Lease(store).acquire()
+    until_ms = time.time_ns() // 1_000_000 + offset_ms
+    elsewhere = {"machine": "elsewhere", "untilMs": until_ms, "durationMs": 700}
+    await store.leases.update_one(where(_id="writer"), {"$set": elsewhere})
+    began = time.monotonic()
+    await Lease(store).acquire()
+    assert 0.69 < time.monotonic() - began < 5
+
+
+async def test_an_owner_of_version_0_1_which_counts_no_renewals_is_seen_to_live(
+    store: MongoStore,
+) -> None:
+    await Lease(store).acquire()
+    old = {"$set": {"machine": "elsewhere"}, "$unset": {"renewals": "", "durationMs": ""}}
+    await store.leases.update_one(where(_id="writer"), old)
+    acquiring = asyncio.create_task(Lease(store).acquire())
+    await asyncio.sleep(0.1)
+    await store.leases.update_one(where(_id="writer"), {"$set": {"untilMs": 5}})
+    with pytest.raises(LeaseError, match="another server writes"):
+        await asyncio.wait_for(acquiring, 5)
+
+
+async def test_the_term_counts_the_owners_and_stands_in_each_event(
+    store: MongoStore, opening: Callable[..., TradeEvent]
+) -> None:
+    for term in (1, 2):
+        lease = Lease(store)
+        await lease.acquire()
+        assert store.term == term
+        await store.append(replace(opening(term), term=store.term))
+        await lease.release()
+    events = await store.events(6, 0)
+    assert [event.term for event in events] == [1, 2]
+
+
+async def test_who_stood_still_writes_only_once_it_has_renewed(
+    store: MongoStore, opening: Callable[..., TradeEvent]
+) -> None:
+    lease = Lease(store)
+    await lease.acquire()
+    store.fence.extend((0.0, 0.0), 1.0)  # long ago, as after a sleep
+    with pytest.raises(Unavailable):
+        await store.append(opening(1))
+    keeping = asyncio.create_task(lease.keep())
+    async with asyncio.timeout(5):
+        while not store.fence.is_open:  # noqa: ASYNC110 - only the fence tells
+            await asyncio.sleep(0.005)
+    await store.append(opening(1))
+    keeping.cancel()
+
+
+async def test_who_lost_the_lease_writes_nothing_more(
+    store: MongoStore, opening: Callable[..., TradeEvent]
+) -> None:
+    lease = Lease(store)
+    await lease.acquire()
+    await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
+    with pytest.raises(LeaseError):
+        await asyncio.wait_for(lease.keep(), 5)
+    with pytest.raises(Unavailable):
+        await store.append(opening(1))
+    assert await store.events(6, 0) == []

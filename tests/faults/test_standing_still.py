@@ -1,0 +1,121 @@
+"""A server that stood still for longer than its lease, as a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.kit import short_lease
+from tests.kit.machine import missing
+from tests.kit.rest import Rest
+from tests.kit.server import MakeServer, ServerProcess
+from tests.kit.store import new_database
+from tests.kit.waiting import until
+
+PROGRAM = (sys.executable, str(Path(short_lease.__file__)))
+
+
+async def test_a_server_that_wakes_up_after_another_took_over_carries_out_nothing_that_waited(
+    server_process: MakeServer, embedded_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    flags = ("--mongo-uri", new_database(embedded_uri))
+    first = server_process(*flags, program=PROGRAM)
+    second = server_process(*flags, program=PROGRAM)
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(await first.start(), http)
+        session_id = await rest.new_session()
+        first.process.send_signal(signal.SIGSTOP)
+        # As if it were on a machine of its own, where nobody can see that it is only stopped.
+        order = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100, "stopLoss": 99}
+        path = f"/sessions/{session_id}/trades"
+        opening = asyncio.create_task(rest.call("POST", path, order, Idempotency_Key="key"))
+        other = Rest(await second.start(), http)
+        first.process.send_signal(signal.SIGCONT)
+        status, problem = await opening
+        assert (status, problem["code"]) == (503, "unavailable")
+        await until(lambda: first.process.returncode is not None)
+        assert first.process.returncode == 1
+        assert any("taken this database over" in line for line in first.output)
+
+        _, session = await other.call("GET", f"/sessions/{session_id}")
+        assert (session["seq"], session["openTrades"]) == (0, 0)
+        status, trade = await other.call("POST", path, order, Idempotency_Key="key")
+        assert status == 201
+        await other.tick("NIFTY", 90)
+
+        async def is_stopped() -> bool:
+            _, closed = await other.call("GET", f"/trades/{trade['tradeId']}")
+            return bool(closed["exitReason"] == "SL")
+
+        await until(is_stopped)
+    assert "Traceback" not in "".join(first.output + second.output)
+
+
+async def test_a_server_that_stood_still_alone_goes_on(
+    server_process: MakeServer, embedded_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    server = server_process("--mongo-uri", new_database(embedded_uri), program=PROGRAM)
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(await server.start(), http)
+        session_id = await rest.new_session()
+        server.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(short_lease.LEASE_S)
+        server.process.send_signal(signal.SIGCONT)
+
+        async def is_opened() -> bool:
+            order = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100}
+            status, _ = await rest.call("POST", f"/sessions/{session_id}/trades", order)
+            return status == 201
+
+        await until(is_opened)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("quiet")
+@pytest.mark.parametrize("offset", ["-1h", "-20s", "+20s", "+1h"])
+async def test_servers_whose_clocks_differ_rob_nobody_and_replace_the_dead_in_time(
+    server_process: MakeServer, embedded_uri: str, offset: str
+) -> None:
+    """Each in a process-number namespace of its own, as on another machine."""
+    faketime = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if faketime is None:
+        missing("faketime")
+    apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    server = (sys.executable, "-m", "vyomo_rt")
+    flags = ("--mongo-uri", new_database(embedded_uri))
+    first = server_process(*flags, program=(*apart, *server))
+    await first.start()
+    fake = (f"LD_PRELOAD={faketime}", f"FAKETIME={offset}", "FAKETIME_DONT_FAKE_MONOTONIC=1")
+    shifted = (*apart, "env", *fake, *server)
+
+    refused = server_process(*flags, program=shifted)
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match="another server writes to this database"):
+        await refused.start()
+    assert time.monotonic() - began < 15, "it saw a renewal, and waited for no lease to run out"
+    assert await refused.process.wait() == 1
+    assert first.process.returncode is None
+
+    await first.kill()
+    second = server_process(*flags, program=shifted)
+    began = time.monotonic()
+    await _start_slowly(second)
+    assert 15 - 1 < time.monotonic() - began < 16.5 + 5  # with the start of a process
+
+
+async def _start_slowly(server: ServerProcess) -> None:
+    from tests.kit import server as kit  # noqa: PLC0415
+
+    kit._START_S, before = 30.0, kit._START_S
+    try:
+        await server.start()
+    finally:
+        kit._START_S = before
