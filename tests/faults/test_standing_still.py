@@ -78,16 +78,20 @@ async def test_a_server_that_stood_still_alone_goes_on(
         await until(is_opened)
 
 
+@pytest.fixture
+def faketime() -> Path:
+    """The library that shifts a process's clock."""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    return found or missing("faketime")
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("quiet")
 @pytest.mark.parametrize("offset", ["-1h", "-20s", "+20s", "+1h"])
 async def test_servers_whose_clocks_differ_rob_nobody_and_replace_the_dead_in_time(
-    server_process: MakeServer, embedded_uri: str, offset: str
+    server_process: MakeServer, embedded_uri: str, offset: str, faketime: Path
 ) -> None:
     """Each in a process-number namespace of its own, as on another machine."""
-    faketime = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    if faketime is None:
-        missing("faketime")
     apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     server = (sys.executable, "-m", "vyomo_rt")
     flags = ("--mongo-uri", new_database(embedded_uri))
