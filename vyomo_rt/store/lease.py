@@ -138,6 +138,7 @@ class Lease:
                     f"another server writes to this database ({_describe(seen)}): stop it first"
                 )
             if time.monotonic() >= dead_at and await self._take(_as_seen(holder)):
+                log.info("%s is dead: taking its place", _describe(holder))
                 return
             await asyncio.sleep(_LOOK_S)
 
