@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
+from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.store.fence import Fence
 from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
     from vyomo_rt.domain.event import TradeEvent
 
     MakeOpening = Callable[..., TradeEvent]
     Write = Callable[[MongoStore, MakeOpening], Awaitable[object]]
+
+
+def _quote(symbol: str) -> Quote:
+    return Quote(symbol, 100_0000, 1, "test", stale=False)
+
 
 SESSION = Session(
     session_id=6, name="Six", starting_capital_paise=1, created_at_ms=1, epoch="5f5f5f5f"
@@ -29,7 +36,7 @@ WRITES: dict[str, Write] = {
     "a counter": lambda store, _: store.raise_counter("trades", 5),
     "a checkpoint": lambda store, _: store.save_checkpoint(SESSION, Figures()),
     "a copy": lambda store, opening: store.save_trade(opening(1).trade, 1),
-    "prices": lambda store, _: store.save_prices([]),
+    "prices": lambda store, _: SavedPrices(store).save(["NIFTY"], _quote),
 }
 
 
