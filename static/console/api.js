@@ -15,23 +15,25 @@ const base = new URL("../../api/auto-trader/", import.meta.url);
  * @param {string} method
  * @param {string} path under /api/auto-trader/
  * @param {object} [body]
- * @param {string} [key] Idempotency-Key
+ * @param {{ key?: string, given_up?: AbortSignal }} [more] `key`: the Idempotency-Key
  * @returns {Promise<Answer>}
  */
-export async function call(method, path, body, key) {
+export async function call(method, path, body, { key, given_up } = {}) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (body) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
+  const timeout = AbortSignal.timeout(15_000);
   try {
     const response = await fetch(new URL(path, base), {
-      method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(15_000),
+      method, headers, body: body && JSON.stringify(body),
+      signal: given_up ? AbortSignal.any([timeout, given_up]) : timeout,
     });
     const { ok, status } = response;
     const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));
     return { ok, passing: status >= 500, status, document };
   } catch {
-    const document = { detail: "The server can't be reached. Try again: nothing is done twice." };
+    const document = { detail: timeout.aborted ? "the server does not answer" : "the server can't be reached" };
     return { ok: false, passing: true, status: 0, document };
   }
 }

@@ -5,6 +5,7 @@ import { $, copy, el, put } from "./dom.js";
 import { whole } from "./format.js";
 import { counts, onPainted, part, touch } from "./frame.js";
 import { Clock, Rate, Samples, now_ms } from "./latency.js";
+import { answered, ask } from "./liveness.js";
 import { model } from "./model.js";
 import * as raw from "./raw.js";
 import { asked, client, setTransport } from "./stream.js";
@@ -17,8 +18,6 @@ const sent = new Samples(), tick = new Samples();
 let unpainted = [];
 /** @type {Map<string, string>} by symbol, the last price that was measured */
 const lastAsOf = new Map();
-/** @type {number | null} when a ping was sent that is not answered yet */
-let pinged_ms = null;
 
 const ms = (/** @type {number | undefined} */ value) => (value === undefined ? "–" : `${whole(value)} ms`);
 const percentiles = (/** @type {Samples} */ samples) =>
@@ -40,10 +39,7 @@ function measurePainted() {
 async function ping() {
   const sent_ms = now_ms();
   if (client.status.state !== "open" || document.hidden) return;
-  if (client.status.transport === "ws") {
-    if (client.ping()) pinged_ms = sent_ms;
-    return;
-  }
+  if (ask()) return;
   const symbol = [...model.prices].find(([, quote]) => quote)?.[0];
   if (!symbol) return;
   const { ok, document: answer } = await call("GET", `prices?symbols=${encodeURIComponent(symbol)}`);
@@ -145,11 +141,11 @@ export function start() {
     if (document.hidden) unpainted = [];
   });
   client.on("pong", ({ timestamp }) => {
-    if (pinged_ms !== null) clock.note(pinged_ms, now_ms(), timestamp);
-    pinged_ms = null;
+    const sent_ms = answered();
+    if (sent_ms !== null) clock.note(sent_ms, now_ms(), timestamp);
   });
   client.on("status", ({ state }) => {
-    pinged_ms = null;
+    answered();
     $("explanation").hidden = true; // it was of the connection before
     if (state === "open") setTimeout(ping, 200);
   });

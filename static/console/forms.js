@@ -1,30 +1,19 @@
 // @ts-check
 /** Forms that send an order: errors stand beside the field they name, and nothing happens twice. */
-import { call, newKey, reason } from "./api.js";
+import { reason } from "./api.js";
 import { el } from "./dom.js";
+import { complain } from "./notify.js";
+import { numberOf } from "./numbers.js";
+import { settle } from "./sending.js";
+
+/** @typedef {Record<string, any>} Fields */
 
 const NUMBERS = new Set(["quantity", "entryPrice", "stopLoss", "target", "price", "startingCapital"]);
+const GIVEN_UP = "Nobody asks any more whether it was done: look for it before you send it again.";
 
-/** 1,50,000.50 or 150,000.50, but not 22,50: that may be meant as 22.50. */
-const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
-/** Without 1e999, which JSON turns into null, 0x10 and the like. */
-const PLAIN = /^[+-]?\d+(\.\d+)?$/;
-
-/** Digits as `String` writes a number. @param {string} digits */
-const shortest = (digits) => digits.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1")
-  .replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
-
-/** The number that was typed, or the text as it was if it is none or has more digits than a number
- * holds: the server then says what is wrong. @param {string} text @returns {number | string} */
-export function numberOf(text) {
-  const digits = GROUPED.test(text) ? text.replaceAll(",", "") : text;
-  return PLAIN.test(digits) && String(Number(digits)) === shortest(digits) ? Number(digits) : text;
-}
-
-/** The fields as JSON; an empty one is absent.
- * @param {HTMLFormElement} form @returns {Record<string, any>} */
+/** The fields as JSON; an empty one is absent. @param {HTMLFormElement} form @returns {Fields} */
 export function fieldsOf(form) {
-  /** @type {Record<string, any>} */
+  /** @type {Fields} */
   const fields = {};
   for (const [name, value] of new FormData(form)) {
     const text = String(value).trim();
@@ -33,60 +22,146 @@ export function fieldsOf(form) {
   return fields;
 }
 
-/** @param {HTMLFormElement} form */
-export function clearProblems(form) {
-  for (const input of form.querySelectorAll("[aria-invalid]")) {
-    input.removeAttribute("aria-invalid");
-    input.removeAttribute("aria-describedby");
-  }
-  for (const error of form.querySelectorAll(".field .error")) error.remove();
-  const general = form.querySelector("[data-error-form]");
-  if (general) general.textContent = "";
+/** @param {HTMLFormElement} form @param {string} name @returns {HTMLInputElement | null} */
+const inputOf = (form, name) => form.querySelector(`.field input[name="${name}"]`);
+
+/** What people call a field. @param {HTMLFormElement} form @param {string} name */
+function labelOf(form, name) {
+  const label = inputOf(form, name)?.labels?.[0];
+  return label?.dataset.short ?? label?.textContent ?? name;
 }
 
-/** A problem's text begins with the name of its field, if it has one.
+/** A text that begins with a field's name, in the words of the labels.
  * @param {HTMLFormElement} form @param {string} text */
-function showProblem(form, text) {
-  const name = /^\w+/.exec(text)?.[0] ?? "";
-  const input = form.querySelector(`.field input[name="${name}"]`);
-  if (!(input instanceof HTMLInputElement)) {
-    const general = form.querySelector("[data-error-form]");
-    if (general) general.textContent = text;
-    return;
-  }
-  const id = `${form.id}-${name}-error`;
+const inWords = (form, text) => text.replace(/^\w+/, (name) => labelOf(form, name))
+  .replace(/\b[a-z]+[A-Z]\w+/g, (name) => `“${labelOf(form, name)}”`);
+
+/** What can be told of the typed numbers without asking the server; each text begins with a field.
+ * @param {Fields} fields @returns {string[]} */
+function unreadable(fields) {
+  const texts = Object.entries(fields).filter(([name, value]) => NUMBERS.has(name) && typeof value === "string")
+    .map(([name, value]) => `${name}: expected a number such as ${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`);
+  const { quantity } = fields;
+  if (typeof quantity !== "number" || Number.isInteger(quantity)) return texts;
+  return [...texts, `quantity: expected a whole number, not ${quantity}`];
+}
+
+/** @param {HTMLFormElement} form @param {string} selector @param {string} text */
+function put(form, selector, text) {
+  const element = form.querySelector(selector);
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** @param {HTMLInputElement} input */
+function clear(input) {
+  input.removeAttribute("aria-invalid");
+  input.removeAttribute("aria-describedby");
+  input.parentElement?.querySelector(".error")?.remove();
+}
+
+/** @param {HTMLFormElement} form */
+export function clearProblems(form) {
+  for (const input of form.querySelectorAll("input[aria-invalid]")) clear(/** @type {any} */ (input));
+  put(form, "[data-error-form]", "");
+}
+
+/** @param {HTMLFormElement} form @param {HTMLInputElement} input @param {string} text
+ * @param {string} kind */
+function mark(form, input, text, kind) {
+  const id = `${form.id}-${input.name}-error`;
+  clear(input);
   input.setAttribute("aria-invalid", "true");
   input.setAttribute("aria-describedby", id); // read out as the field is focused
-  input.after(el("p", { class: "error", id }, text));
+  input.after(el("p", { class: "error", id, "data-kind": kind }, text));
+}
+
+/** @param {HTMLFormElement} form @param {string} text which begins with the name of its field, if any */
+function showProblem(form, text) {
+  const input = inputOf(form, /^\w+/.exec(text)?.[0] ?? "");
+  if (!input) return put(form, "[data-error-form]", inWords(form, text));
+  mark(form, input, inWords(form, text), "refused");
   input.focus();
 }
 
+/** Marks fields while they are typed, and leaves what was refused.
+ * @param {HTMLFormElement} form @param {string[]} texts each begins with the name of its field */
+export function hint(form, texts) {
+  const wanted = new Map(texts.map((text) => [/^\w+/.exec(text)?.[0] ?? "", inWords(form, text)]));
+  for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll(".field input"))) {
+    const shown = /** @type {HTMLElement | null} */ (input.parentElement?.querySelector(".error") ?? null);
+    const text = wanted.get(input.name);
+    if (shown?.dataset.kind === "refused" || shown?.textContent === text) continue;
+    if (text) mark(form, input, text, "hint");
+    else if (shown) clear(input);
+  }
+}
+
+/** How it stands with an order, beside its button. @param {HTMLFormElement} form @param {string} text
+ * @param {boolean} [isOpen] nobody knows what became of it */
+function say(form, text, isOpen = false) {
+  put(form, "[data-sending]", text);
+  const stop = /** @type {HTMLElement | null} */ (form.querySelector("[data-give-up]"));
+  if (stop) stop.hidden = !isOpen;
+}
+
+/** @param {HTMLFormElement} form @param {boolean} busy */
+function setBusy(form, busy) {
+  form.setAttribute("aria-busy", String(busy));
+  // Not disabled: it would lose the focus.
+  form.querySelector(".primary")?.setAttribute("aria-disabled", String(busy));
+}
+
 /**
- * Sends a form by POST; pressed again after a lost answer it repeats the request, not the deed.
+ * Sends a form by POST, one order a press, and says what becomes of it.
  * @param {HTMLFormElement} form
- * @param {(fields: Record<string, any>) => { path: string, body: object } | string} request a text
- *   says why there is none
- * @param {(document: any) => void} done
+ * @param {(fields: Fields) => Promise<{ path: string, body: object } | string | null>} request a text
+ *   says why there is none; null: thought better of it
+ * @param {(document: any, fields: Fields) => string} done says what was done, if the form is to
  */
 export function onOrder(form, request, done) {
-  let key = "", keyOf = ""; // the order that it stands for
-  let sending = false;
+  /** @type {AbortController} */
+  let sending;
+  form.addEventListener("input", () => {
+    clearProblems(form);
+    if (form.getAttribute("aria-busy") !== "true") say(form, "");
+  });
+  form.querySelector("[data-give-up]")?.addEventListener("click", () => sending.abort());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (sending) return;
+    if (form.getAttribute("aria-busy") === "true") return;
     clearProblems(form);
-    const order = request(fieldsOf(form));
-    if (typeof order === "string") return showProblem(form, order);
-    const text = JSON.stringify(order);
-    if (text !== keyOf) [key, keyOf] = [newKey(), text];
-    sending = true;
-    const answer = await call("POST", order.path, order.body, key);
-    sending = false;
-    if (!answer.passing) keyOf = "";
-    if (answer.ok) done(answer.document);
-    else showProblem(form, reason(answer));
+    say(form, "");
+    setBusy(form, true);
+    try {
+      sending = new AbortController();
+      await send(form, fieldsOf(form), request, done, sending.signal);
+    } finally {
+      setBusy(form, false);
+    }
   });
 }
+
+/** @param {HTMLFormElement} form @param {Fields} fields @param {Parameters<typeof onOrder>[1]} request
+ * @param {Parameters<typeof onOrder>[2]} done @param {AbortSignal} given_up */
+async function send(form, fields, request, done, given_up) {
+  const order = unreadable(fields).at(0) ?? await request(fields);
+  if (order === null) return;
+  if (typeof order === "string") return showProblem(form, order);
+  const answer = await settle("POST", order.path, order.body, (how) => say(form, how, how !== "Sending…"), given_up);
+  say(form, answer.ok ? done(answer.document, fields) : "");
+  if (answer.ok) return;
+  const text = given_up.aborted ? GIVEN_UP : reason(answer);
+  const dialog = form.closest("dialog");
+  if (dialog && !dialog.open) complain(inWords(form, text)); // it was closed meanwhile
+  else showProblem(form, text);
+}
+
+/** @param {HTMLDialogElement} dialog @returns {Promise<boolean>} */
+export const confirmed = (dialog) => new Promise((resolve) => {
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  dialog.showModal();
+});
 
 /** Buttons that only close a dialog. */
 export function wireDialogs() {

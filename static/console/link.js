@@ -2,6 +2,7 @@
 /** Whether what is on screen is true now: the connection, the feed, and since when they are not. */
 import { $, attribute, put } from "./dom.js";
 import { age, time } from "./format.js";
+import { feedIsLate, silentFor_ms } from "./liveness.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
@@ -13,20 +14,13 @@ let wasLost = false;
 /** When the connection was last open. */
 let openUntil = -Infinity;
 
-/** Open, but nothing comes any more: a cable was pulled. */
-function silentFor_ms() {
-  const quiet = performance.now() - model.heardAt;
-  const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
-  return expected && quiet > 3 * model.interval_ms + 2000 ? quiet : 0;
-}
-
 /** When the last message came; empty before the first. */
 const since = () => (model.heardAtWall_ms ? `as of ${time(model.heardAtWall_ms)}` : "");
 
 function paint() {
   const { state, transport, detail } = client.status;
   if (state === "open") openUntil = performance.now();
-  const silent_ms = state === "open" ? silentFor_ms() : 0;
+  const silent_ms = silentFor_ms();
   // Over SSE each change is a new connection: that is not worth a word. A quick retry of a line
   // that was shown as lost is no such change.
   const changing = state === "connecting" && document.body.dataset.link !== "lost"
@@ -68,7 +62,8 @@ function paintFeed(known) {
   attribute($("feed"), "data-state", { LIVE: "good", DEGRADED: "warn", DOWN: "bad" }[feed.state]);
   $("feed-banner").hidden = feed.state === "LIVE";
   const name = feed.state === "DOWN" ? "banner down" : "banner";
-  put($("feed-banner"), `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}`, name);
+  put($("feed-banner"), `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}`
+    + `${feedIsLate() ? ". Stops and targets wait for fresh prices." : ""}`, name);
 }
 
 /** The server writes moments in UTC; this page shows none. @param {string} text */

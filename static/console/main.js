@@ -2,6 +2,7 @@
 /** The console: starts the parts, and shows what the address asks for. */
 import { forgetColours } from "./canvas.js";
 import { call } from "./api.js";
+import * as closing from "./closing.js";
 import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
 import * as equity from "./equity.js";
@@ -17,8 +18,9 @@ import * as positions from "./positions.js";
 import * as prices from "./prices.js";
 import { recall, remember } from "./remembered.js";
 import * as session from "./session.js";
-import { addSymbols, asked, client, connect, showSession } from "./stream.js";
+import { asked, client, connect, showSession } from "./stream.js";
 import * as tape from "./tape.js";
+import * as title from "./title.js";
 
 const MOST_SYMBOLS = 12;
 const DEMO_SYMBOLS = ["NIFTY", "BANKNIFTY", "RELIANCE"];
@@ -66,8 +68,8 @@ async function showPlace() {
   const symbols = place.symbols ?? (isSimulated ? DEMO_SYMBOLS : priced.slice(0, MOST_SYMBOLS));
   model.interval_ms = place.interval ?? model.interval_ms;
   if (chosen) showSession(chosen);
-  if (symbols.length) addSymbols(symbols);
-  $("symbol").value = symbols[0] ?? "";
+  const [first = ""] = prices.add(symbols.join(","));
+  $("symbol").value = first;
   touch("prices", "ticket");
   connect(place.transport);
 }
@@ -77,10 +79,12 @@ paintTheme();
 link.start();
 session.start();
 prices.start((symbol) => orders.openTicket({ symbol }));
-positions.start(orders.openClosing);
+positions.start(closing.openClosing);
 equity.start();
 tape.start();
 orders.start();
+closing.start();
+title.start();
 notify.start();
 drawer.start();
 startPlace();

@@ -49,6 +49,7 @@ export const model = {
 /** @type {Set<number>} trades whose closing came by the stream */
 const closed = new Set();
 let realised = 0;
+let figuresSeq = 0;
 let replaying = false;
 
 /** Another session, or the same one without its past. @param {number | null} sessionId */
@@ -70,8 +71,9 @@ export function beginReplay() {
 export const isReplaying = () => replaying;
 
 /** @param {Messages["session_update"]} message */
-export function noteFigures({ data }) {
+export function noteFigures({ data, seq }) {
   if (data.sessionId !== model.sessionId) return;
+  figuresSeq = seq;
   replaying = false;
   model.figures = data;
   realised = data.totalPnL;
@@ -109,12 +111,32 @@ export function noteClosed(message) {
   touch("positions", "equity");
 }
 
+/** The answer to an order, which is there while the stream may not be; its event still comes.
+ * @param {any} trade */
+export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
+  if (sessionId !== model.sessionId) return;
+  if (status === "CLOSED") {
+    closed.add(tradeId);
+    model.open.delete(tradeId);
+  } else if (!closed.has(tradeId) && !model.open.has(tradeId)) {
+    model.open.set(tradeId, { ...trade, tradeId });
+  }
+  touch("positions", "session");
+}
+
+/** Likewise of its status. @param {any} session */
+export function noteStatus({ sessionId, status, seq }) {
+  if (sessionId !== model.sessionId || !model.figures || seq < figuresSeq) return;
+  model.figures = { ...model.figures, status };
+  touch("session", "ticket");
+}
+
 /** @param {Messages["pnl_update"]["data"]} data */
 export function notePnl(data) {
   if (closed.has(data.tradeId)) return;
   const openedAt = model.open.get(data.tradeId)?.openedAt;
   model.open.set(data.tradeId, { ...data, openedAt });
-  touch("positions");
+  touch("positions", "session");
 }
 
 /** @param {Messages["price_update"]["data"]} data */

@@ -34,7 +34,7 @@ function toast(place, text, kind, ms) {
 }
 
 /** @param {string} text */
-const say = (text) => toast("toasts", text, "", SHOWN_MS);
+export const say = (text) => toast("toasts", text, "", SHOWN_MS);
 /** @param {string} text */
 export const complain = (text) => {
   for (const same of $("alerts").children) if (same.textContent === text) same.remove();

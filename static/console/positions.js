@@ -3,7 +3,9 @@
 import { $, el, keyed, put } from "./dom.js";
 import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
+import { feedIsLate, staleTrades } from "./liveness.js";
 import { model } from "./model.js";
+import { isChanging } from "./stream.js";
 
 /** @typedef {import("./model.js").Position} Position */
 
@@ -21,13 +23,13 @@ function makeRow(trade) {
   const ends = el("span", { class: "ends" }, el("span"), el("span"));
   const row = el("tr", { role: "row", "data-trade": String(tradeId) },
     cell("what", el("span", { class: `side ${trade.side}` }, trade.side), " ", whole(trade.quantity), " ",
-      el("b", {}, trade.symbol), el("small", {}, `#${tradeId}`)),
+      el("b", {}, trade.symbol), el("small", {}, `#${tradeId}`), el("small", { class: "waits" })),
     cell("number entry-price", price(trade.entryPrice)), cell("number last"),
     cell("number pnl", el("b"), el("small")), cell("levels", track, ends), cell("number held"),
     cell("number", button));
   const [, , last, pnl, , held] = row.children;
   const [entryMark, now] = track.children;
-  return Object.assign(row, { parts: { last, pnl, money: pnl.firstChild, percent: pnl.lastChild, track,
+  return Object.assign(row, { parts: { button, waits: row.querySelector(".waits"), last, pnl, money: pnl.firstChild, percent: pnl.lastChild, track,
     entryMark, now, stop: ends.firstChild, target: ends.lastChild, held } });
 }
 
@@ -48,11 +50,27 @@ function distance(name, level, now) {
   return `${name} ${price(level)} · ${price(Number(away.toFixed(decimals)))} away`;
 }
 
+/** What an old price doesn't do. @param {Position} trade */
+function waiting({ stopLoss, target }) {
+  const names = [stopLoss != null && "stop", target != null && "target"].filter(Boolean);
+  return names.length ? `: ${names.join(" and ")} ${names.length > 1 ? "wait" : "waits"}` : "";
+}
+
+/** Why stops do nothing now; empty if they do. */
+function whyStopsWait() {
+  const symbols = [...new Set(staleTrades().map(({ symbol }) => symbol))];
+  if (symbols.length) return `Stops and targets of ${symbols.join(", ")} wait: no fresh price comes.`;
+  return model.open.size && feedIsLate() ? `Stops and targets may wait: the price feed is ${model.feed?.state}.` : "";
+}
+
 /** @param {any} row @param {Position} trade */
-function updateRow({ parts }, trade) {
+function updateRow(row, trade) {
+  const { parts } = row;
   const { unrealizedPnL, pnlPercent, currentPrice } = trade;
+  parts.button.disabled = isChanging();
+  row.classList.toggle("old", trade.stale || feedIsLate());
   put(parts.last, price(currentPrice), trade.stale ? "number last stale" : "number last");
-  parts.last.title = trade.stale ? "stale: it triggers no stop and no target" : "";
+  put(parts.waits, trade.stale ? `stale price${waiting(trade)}` : "");
   put(parts.money, unrealizedPnL === undefined ? "no price yet" : `${arrow(unrealizedPnL)} ${signedMoney(unrealizedPnL)}`.trim());
   put(parts.percent, signedPercent(pnlPercent));
   const pnlClass = `number pnl ${tone(unrealizedPnL)}`;
@@ -80,6 +98,7 @@ function paint() {
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
+  put($("stops-wait"), whyStopsWait());
   put($("no-positions"), model.sessionId === null ? "No session is on screen: choose or create one above." : "No open positions.");
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
 }

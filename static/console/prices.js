@@ -5,7 +5,9 @@ import { $, el, keyed, put } from "./dom.js";
 import { age, arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
+import { ageOf, isOld } from "./quotes.js";
 import { addSymbols, client, removeSymbol, setInterval_ms } from "./stream.js";
+import { explainBad, symbolsIn } from "./symbols.js";
 
 /** @typedef {import("./model.js").Quote} Quote */
 
@@ -14,6 +16,10 @@ const INTERVALS_MS = [100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 /** What each sparkline shows; it is drawn again only when that changed.
  * @type {WeakMap<Element, { quote: Quote | null }>} */
 const drawn = new WeakMap();
+/** Of these the server has prices. @type {Set<string>} */
+let known = new Set();
+/** What was typed when symbols were last added. */
+let typed = "";
 /** @type {(symbol: string) => void} */
 let picked = () => {};
 
@@ -38,18 +44,12 @@ function makeTile(_quote, symbol) {
   return tile;
 }
 
-/** Since its source said so: by the server's clock up to the message, by ours from then on.
- * @param {Quote} quote */
-const ageOf = ({ asOf, timestamp, receivedAt }) =>
-  Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
-
 /** @param {any} tile @param {Quote | null} quote */
 function updateTile(tile, quote) {
   const { parts } = tile;
   const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
   const old_ms = quote ? ageOf(quote) : 0;
-  const late = Boolean(quote) && performance.now() - (quote?.receivedAt ?? 0) > 3 * model.interval_ms + 2000;
-  const stale = Boolean(quote?.stale) || late;
+  const stale = quote !== null && isOld(quote);
   const name = stale ? "tile stale" : "tile";
   if (tile.className !== name) tile.className = name;
   put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
@@ -77,8 +77,25 @@ function paint() {
 }
 
 /** @param {string[]} symbols for the suggestions of the fields */
-export const suggest = (symbols) => $("symbols").replaceChildren(
-  ...symbols.map((symbol) => el("option", { value: symbol })));
+export function suggest(symbols) {
+  known = new Set(symbols);
+  $("symbols").replaceChildren(...symbols.map((symbol) => el("option", { value: symbol })));
+}
+
+/** Adds what can be one; the rest stays in the field, to be corrected. @param {string} text */
+export function add(text) {
+  const { good, bad } = symbolsIn(text, known);
+  typed = text;
+  if (good.length) addSymbols(good);
+  $("add-symbol").value = bad.join(", ");
+  complain(bad.length ? explainBad(bad) : "");
+  return good;
+}
+
+/** What was refused is typed already. @param {string} text */
+function giveBack(text) {
+  if (!$("add-symbol").value) $("add-symbol").value = text;
+}
 
 /** @param {string} problem */
 function complain(problem) {
@@ -93,20 +110,23 @@ export function start(onPick) {
   setInterval(() => touch("prices"), 1000); // ages grow without messages
   $("add-symbols").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
-    complain("");
-    const symbols = $("add-symbol").value.split(",").map((/** @type {string} */ one) => one.trim()).filter(Boolean);
-    if (!symbols.length) return complain("Name a symbol, or several with commas.");
-    addSymbols(symbols);
-    $("add-symbol").value = "";
+    if (!$("add-symbol").value.trim()) return complain("Name a symbol, or several with commas.");
+    add($("add-symbol").value);
   });
+  $("add-symbol").addEventListener("input", () => complain(""));
+  $("push").textContent = `curl ${new URL("../../api/auto-trader/ticks", import.meta.url)} -d '{"symbol":"NIFTY","price":22150.5}'`;
   $("interval").addEventListener("change", () => {
     complain("");
     setInterval_ms(Number($("interval").value));
   });
   client.on("ack", ({ result }) => {
-    if (result.unknown?.length) complain(`The feed has no ${result.unknown.join(", ")}.`);
+    if (!result.unknown?.length) return;
+    complain(`The feed has no ${result.unknown.join(", ")}.`);
+    giveBack(result.unknown.join(", "));
   });
   client.on("error", ({ message, command }) => {
-    if (command?.endsWith("_prices")) complain(message);
+    if (!command?.endsWith("_prices")) return;
+    complain(message);
+    giveBack(typed);
   });
 }

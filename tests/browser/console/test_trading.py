@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -88,14 +90,14 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     stop = page.locator("#stopLoss")
     await expect(stop).to_have_attribute("aria-invalid", "true")
     await expect(stop).to_be_focused()
-    await expect(stop).to_have_accessible_description(re.compile("^stopLoss must be below"))
+    await expect(stop).to_have_accessible_description(
+        re.compile("^Stop must be below the last price")
+    )
 
     for typed in ("1e999", "0x10", "1400.000000000000001"):  # never another stop, never none
         await stop.fill(typed)
         await page.locator("#place").click()
-        await expect(stop).to_have_accessible_description(
-            re.compile("^stopLoss: expected a number")
-        )
+        await expect(stop).to_have_accessible_description(re.compile("^Stop: expected a number"))
 
     await stop.fill("")
     symbol = page.get_by_label("Symbol", exact=True)
@@ -107,7 +109,7 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     await symbol.fill("NIFTY")
     await page.get_by_label("Quantity").fill("")
     await page.locator("#place").click()
-    await expect(page.locator("#quantity")).to_have_accessible_description("quantity is required")
+    await expect(page.locator("#quantity")).to_have_accessible_description("Quantity is required")
     assert await desk.trade_ids() == []
 
 
@@ -117,20 +119,21 @@ async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_posi
     trade = await desk.open()
     await show(page, server, desk.session_id)
     await position(page, trade).get_by_role("button").click()
-    await page.get_by_label("Price", exact=True).fill("cheap")
+    await page.get_by_label("Closed at").fill("cheap")
     await press(page, "Close position")
     price = page.locator("#price")
-    await expect(price).to_have_accessible_description(re.compile("^price: expected a number"))
+    await expect(price).to_have_accessible_description(re.compile("^Closed at: expected a number"))
     await page.keyboard.press("Escape")
     await expect(position(page, trade).get_by_role("button")).to_be_focused()
 
     await page.keyboard.press("Enter")
     await expect(price).to_have_value("")
-    await page.get_by_label("Price", exact=True).fill("15,50")  # 15.50 or 1550: nobody knows
+    await page.get_by_label("Closed at").fill("15,50")  # 15.50 or 1550: nobody knows
     await press(page, "Close position")
-    await expect(price).to_have_accessible_description(re.compile("^price: expected a number"))
-    await page.get_by_label("Price", exact=True).fill("1,500.5")
+    await expect(price).to_have_accessible_description(re.compile("^Closed at: expected a number"))
+    await page.get_by_label("Closed at").fill("1,500.5")
     await press(page, "Close position")
+    await press(page, "Book it")
     await expect(page.locator("#tape")).to_contain_text("at 1,500.50")
 
 
@@ -192,6 +195,35 @@ async def test_symbols_come_and_go_and_the_address_follows(
     assert await page.locator(".tile").count() == 1
 
 
+async def test_one_bad_symbol_in_a_list_refuses_only_itself_and_stays_to_be_corrected(
+    page: Page, server: str
+) -> None:
+    await page.goto(f"{server}/?symbols=NIFTY,$$")
+    error = page.locator("#symbols-error")
+    await expect(tile(page, "NIFTY")).to_be_visible()
+    await expect(error).to_contain_text("No symbol: “$$”.")
+    add = page.get_by_label("Add symbols")
+    await expect(add).to_have_value("$$")
+    await add.fill("tcs (bad), infy reliance")
+    await expect(error).to_be_empty()
+    await add.press("Enter")
+    await expect(page.locator(".tile")).to_have_count(4)
+    await expect(error).to_contain_text("No symbol: “(BAD)”.")
+    await expect(add).to_have_value("(BAD)")
+
+
+async def test_an_empty_console_says_how_to_push_a_price(page: Page, ingest_server: str) -> None:
+    await page.goto(f"{ingest_server}/?symbols=")
+    await expect(page.locator("#how-to-push")).to_be_visible()
+    line = await page.locator("#push").inner_text()
+    pushing = await asyncio.create_subprocess_shell(f"{line} -s", stdout=asyncio.subprocess.PIPE)
+    said, _ = await pushing.communicate()
+    assert json.loads(said) == {"accepted": 1, "rejected": []}
+    await page.get_by_label("Add symbols").fill("nifty")
+    await press(page, "Add")
+    await expect(tile(page, "NIFTY").locator(".last b")).to_have_text("22,150.50")
+
+
 async def test_an_address_that_makes_no_sense_is_explained(page: Page, server: str) -> None:
     await page.goto(f"{server}/?session=abc&transport=pigeon")
     alerts = page.locator("#alerts")
@@ -247,7 +279,8 @@ async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
         await show(page, url, desk.session_id, symbols="OLD,NEW,NEVER", interval=100)
         banner = page.locator("#feed-banner")
         await expect(banner).to_have_text(
-            "Price feed ingest is DEGRADED: waiting for the first tick"
+            "Price feed ingest is DEGRADED: waiting for the first tick. "
+            "Stops and targets wait for fresh prices."
         )
         ts = "2026-01-01T09:15:00+05:30"
         await desk.tick({"symbol": "OLD", "price": 10, "ts": ts})

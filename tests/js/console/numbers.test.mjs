@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { numberOf } from "../../../static/console/forms.js";
+import { numberOf } from "../../../static/console/numbers.js";
 
 /** A decimal as an exact integer of 10⁻³⁰; undefined if it is none. */
 function exact(text) {

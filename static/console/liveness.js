@@ -1,0 +1,66 @@
+// @ts-check
+/** Whether what is on screen is true now: the line, and the prices behind the P&L. */
+import { now_ms } from "./latency.js";
+import { model } from "./model.js";
+import { client } from "./stream.js";
+
+/** A line that is quiet for so long is asked, where it can be. */
+const QUIET_MS = 1500;
+/** So long after the last message, or after the next one is due, a line is silent. */
+const SILENT_MS = 4000;
+const LATE_MS = 3000;
+const TICK_MS = 500;
+/** When a ping was sent that is not answered yet. @type {number | null} */
+let asked_ms = null;
+
+const quiet_ms = () => performance.now() - model.heardAt;
+
+/** One ping at a time, so that an answer belongs to its question. @returns {boolean} can it be asked? */
+export function ask() {
+  const sent_ms = now_ms();
+  if (asked_ms === null && client.ping()) asked_ms = sent_ms;
+  return client.status.transport === "ws";
+}
+
+/** @returns {number | null} when that was asked which is answered, or lost, now */
+export function answered() {
+  const sent_ms = asked_ms;
+  asked_ms = null;
+  return sent_ms;
+}
+
+/** Open, but nothing comes any more: the server stands still, or a cable was pulled. */
+export function silentFor_ms() {
+  if (client.status.state !== "open") return 0;
+  const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
+  // Over SSE nobody can be asked: what is due and does not come is the only sign.
+  const most = client.status.transport === "ws" ? SILENT_MS : model.interval_ms + LATE_MS;
+  return expected && quiet_ms() > most ? quiet_ms() : 0;
+}
+
+export const isLive = () => client.status.state === "open" && silentFor_ms() === 0;
+
+/** @returns {boolean} the whole feed; what it sends may be too old to trigger anything */
+export const feedIsLate = () => model.feed !== null && model.feed.state !== "LIVE";
+
+/** Open trades that an old price values. */
+export const staleTrades = () => [...model.open.values()].filter(({ stale }) => stale);
+
+/** @returns {boolean} the P&L is made of old prices */
+export const pnlIsOld = () => model.open.size > 0 && (feedIsLate() || staleTrades().length > 0);
+
+/**
+ * Calls back twice a second, in hidden tabs too: browsers slow a page's own timers down there, to
+ * one a minute after a while, but not those of a worker.
+ * @param {() => void} listener
+ */
+export function everyHalfSecond(listener) {
+  const worker = new Worker(new URL("./ticker.js", import.meta.url));
+  worker.onmessage = listener;
+  worker.postMessage(TICK_MS);
+}
+
+/** Keeps asking a quiet line, so that one with a long interval is not silent unnoticed. */
+export function watch() {
+  if (client.status.state === "open" && quiet_ms() > QUIET_MS) ask();
+}

@@ -1,0 +1,18 @@
+// @ts-check
+/** Numbers as people type them. */
+
+/** 1,50,000.50 or 150,000.50, but not 22,50: that may be meant as 22.50. */
+const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
+/** Without 1e999, which JSON turns into null, 0x10 and the like. */
+const PLAIN = /^[+-]?\d+(\.\d+)?$/;
+
+/** Digits as `String` writes a number. @param {string} digits */
+const shortest = (digits) => digits.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1")
+  .replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+
+/** The number that was typed, or the text as it was if it is none or has more digits than a number
+ * holds. @param {string} text @returns {number | string} */
+export function numberOf(text) {
+  const digits = GROUPED.test(text) ? text.replaceAll(",", "") : text;
+  return PLAIN.test(digits) && String(Number(digits)) === shortest(digits) ? Number(digits) : text;
+}

@@ -1,0 +1,40 @@
+// @ts-check
+/** Sends what changes something, and asks on until it is known what became of it. */
+import { call, newKey, reason } from "./api.js";
+
+/** @typedef {import("./api.js").Answer} Answer */
+
+const RETRY_MS = 1000;
+const RETRY_MAX_MS = 5000;
+/** Without an answer for so long there is more to say than "sending". */
+const SLOW_MS = 3000;
+
+/** @param {number} ms @param {AbortSignal} [given_up] ends it early */
+const pause = (ms, given_up) => new Promise((resolve) => {
+  setTimeout(resolve, ms);
+  given_up?.addEventListener("abort", resolve, { once: true });
+});
+
+/**
+ * One press is one deed: all attempts have the same key, the next press has another.
+ * @param {"POST" | "PATCH"} method
+ * @param {string} path
+ * @param {object} body
+ * @param {(how: string) => void} tell says how it stands, from the press on
+ * @param {AbortSignal} [given_up] nobody wants to know any more
+ * @returns {Promise<Answer>} `passing` only if it was given up
+ */
+export async function settle(method, path, body, tell, given_up) {
+  const key = method === "POST" ? newKey() : undefined;
+  tell("Sending…");
+  const slow = setTimeout(() => tell("Sending… no answer yet."), SLOW_MS);
+  for (let wait_ms = RETRY_MS; ; wait_ms = Math.min(2 * wait_ms, RETRY_MAX_MS)) {
+    const answer = await call(method, path, body, { key, given_up });
+    clearTimeout(slow);
+    if (!answer.passing || given_up?.aborted) return answer;
+    tell(`Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`
+      .replace("..", "."));
+    await pause(wait_ms, given_up);
+    if (given_up?.aborted) return answer;
+  }
+}

@@ -1,0 +1,261 @@
+"""Orders on the console: whose they are, what became of them, and which prices they go by."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import DIGIT, LIVE, figure, link, position, press, show, toast
+from tests.kit.proxy import Proxy
+from tests.kit.server import MakeServer
+from tests.kit.waiting import until
+
+SENDING = "#ticket [data-sending]"
+
+
+async def lose_the_stream(page: Page, proxy: Proxy) -> None:
+    """Of a page that takes WebSocket only; its REST calls get through."""
+    proxy.refuses_websockets = True
+    proxy.drop()
+    await expect(page.locator("body")).to_have_attribute("data-link", "lost")
+
+
+async def test_orders_and_halts_wait_until_the_chosen_session_is_on_screen(
+    page: Page, proxy: Proxy, desk: Desk
+) -> None:
+    async with Desk.at(proxy.url, name="The other") as other:
+        trade = await desk.open()
+        await show(page, proxy.url, desk.session_id, symbols="TCS", transport="ws")
+        await expect(position(page, trade)).to_be_visible()
+        await lose_the_stream(page, proxy)
+        await page.get_by_label("Session on screen").select_option(str(other.session_id))
+        buy, halt = page.locator("#place"), page.get_by_role("button", name="Halt")
+        for button in (buy, halt, position(page, trade).get_by_role("button")):
+            await expect(button).to_be_disabled()
+        await expect(page.locator("#session-note")).to_contain_text(
+            f"Waiting for session {other.session_id}: what is shown is still session"
+        )
+        await expect(page.locator("#preview")).to_contain_text("Waiting for session")
+
+        proxy.refuses_websockets = False
+        await press(page, "Reconnect now")
+        await expect(page.get_by_text("No open positions.")).to_be_visible()
+        await expect(page.locator("#session-note")).to_be_empty()
+        await buy.click()
+        await expect(page.locator(SENDING)).to_contain_text(f"in session {other.session_id}")
+        await halt.click()
+        await expect(page.locator("#session-status")).to_have_text("HALTED")
+        assert (await other.figures())["status"] == "HALTED"
+        assert len(await other.trade_ids()) == 1
+        assert await desk.trade_ids() == [("trade_opened", trade)]
+        assert (await desk.figures())["status"] == "ACTIVE"
+
+
+async def test_without_the_stream_an_order_still_says_what_became_of_it(
+    page: Page, proxy: Proxy, desk: Desk
+) -> None:
+    await show(page, proxy.url, desk.session_id, symbols="NIFTY", transport="ws")
+    await lose_the_stream(page, proxy)
+    rows = page.locator("#positions tbody tr")
+    await page.locator("#place").click()
+    await expect(rows).to_have_count(1)
+    first = await page.locator(SENDING).inner_text()
+    assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 50 NIFTY at \d", first)
+    await page.locator("#place").click()  # the same once more is meant so
+    await expect(rows).to_have_count(2)
+    await rows.first.get_by_role("button").click()
+    await press(page, "Close position")
+    await expect(rows).to_have_count(1)
+    await expect(toast(page, "Closed #")).to_be_visible()
+    await press(page, "Halt")
+    await expect(page.locator("#session-note")).to_have_text(
+        f"Session {desk.session_id} is HALTED."
+    )
+    await expect(page.locator("#session-status")).to_have_text("HALTED")
+    happened = [what for what, _ in await desk.trade_ids()]
+    assert happened == ["trade_closed", "trade_opened", "trade_opened"]
+
+
+async def test_an_order_whose_answer_is_lost_is_asked_for_by_its_key_and_the_next_has_another(
+    page: Page, server: str, desk: Desk
+) -> None:
+    keys: list[str] = []
+
+    async def carry(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            await route.fetch()  # it is done, and nobody hears of it
+            await route.fulfill(status=503, json={"detail": "the store is not reachable"})
+        else:
+            await route.continue_()
+
+    await page.route("**/trades", carry)
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    place, said = page.locator("#place"), page.locator(SENDING)
+    await place.click()
+    await expect(said).to_have_text(
+        "Not known yet whether it was done: the store is not reachable. "
+        "Asking again; nothing is done twice."
+    )
+    await expect(place).to_have_attribute("aria-disabled", "true")
+    await expect(said).to_have_text(re.compile("^Opened #"))
+    await expect(page.locator("#ticket [data-error-form]")).to_be_empty()
+    assert len(await desk.trade_ids()) == 1
+    await place.click()
+    await until(lambda: len(keys) == 3)
+    await expect(page.locator("#positions tbody tr")).to_have_count(2)
+    assert keys[0] == keys[1] != keys[2]
+
+
+async def test_in_a_freeze_the_title_shows_no_profit_and_an_order_is_done_once_after_it(
+    page: Page, server_process: MakeServer
+) -> None:
+    server = server_process("--feed", "sim")
+    url = await server.start()
+    async with Desk.at(url) as desk:
+        await desk.open(entryPrice=1)
+        await show(page, url, desk.session_id, symbols="NIFTY", interval=60_000)
+        await expect(page).to_have_title(re.compile(r"^\+₹"))
+        await page.evaluate("""async () => {
+            const { model } = await import("/static/console/model.js");
+            new MutationObserver(() => {
+                globalThis.untrue_ms ??= performance.now() - model.heardAt;
+            }).observe(document.querySelector("title"), { childList: true });
+        }""")
+        server.process.send_signal(signal.SIGSTOP)
+        await page.locator("#place").click()
+        await expect(page.locator(SENDING)).to_have_text(re.compile("^Sending…"))
+        await expect(page).to_have_title(f"not live · Session {desk.session_id} · vyomo-rt")
+        untrue_ms = await page.evaluate("untrue_ms")
+        server.process.send_signal(signal.SIGCONT)
+        assert untrue_ms < 10_000  # it takes 4.5 s where the machine is idle
+        await expect(page.locator(SENDING)).to_have_text(re.compile("^Opened #"))
+        await expect(page.locator("#positions tbody tr")).to_have_count(2)
+        await expect(page).to_have_title(re.compile(r"^[+−]₹"))
+        assert len(await desk.trade_ids()) == 2
+
+
+async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_server: str) -> None:
+    async with Desk.at(ingest_server) as desk:
+        old = "2026-01-01T09:15:00+05:30"
+        await desk.tick({"symbol": "AGED", "price": 120, "ts": old})
+        trade = await desk.open("AGED", entryPrice=100, stopLoss=90)
+        await show(page, ingest_server, desk.session_id, symbols="AGED", interval=100)
+        row = position(page, trade)
+        await expect(row).to_contain_text("stale price: stop waits")
+        await expect(page.locator("#stops-wait")).to_have_text(
+            "Stops and targets of AGED wait: no fresh price comes."
+        )
+        await expect(page).to_have_title(f"stale prices · Session {desk.session_id} · vyomo-rt")
+        await expect(figure(page, "equity")).to_have_text("equity ₹51,000.00, by old prices")
+        grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
+        for value in (row.locator(".pnl"), figure(page, "unrealizedPnL")):
+            await expect(value).to_have_css("color", grey)
+        stale = re.compile(r"120.00 \(STALE, \d+ days old\)")
+        await page.get_by_label("Symbol", exact=True).fill("aged")
+        await expect(page.locator("#preview")).to_have_text(stale)
+        await row.get_by_role("button").click()
+        await expect(page.locator("#close-what")).to_have_text(stale)
+        await page.keyboard.press("Escape")
+
+        await desk.tick({"symbol": "AGED", "price": 121})
+        await expect(page.locator("#stops-wait")).to_be_hidden()
+        await expect(row).not_to_contain_text("stale")
+        await expect(page).to_have_title(re.compile(r"^\+₹1,050.00"))
+
+
+async def test_a_fill_far_from_the_last_price_is_told_and_asked_about(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "FAR", "price": 23_841})
+        await show(page, ingest_server, desk.session_id, symbols="FAR")
+        filled, dialog = page.get_by_label("Filled at"), page.locator("#fill-dialog")
+        await page.get_by_label("Quantity").fill("75")
+        await filled.fill("23000")
+        await expect(page.locator("#preview")).to_contain_text(
+            "Filled at 23,000.00: 3.53% below the last price 23,841.00"
+        )
+        await page.locator("#place").click()
+        await expect(dialog).to_contain_text("with a P&L of +₹63,075.00: it is no limit order")
+        await press(page, "Don’t")
+        assert await desk.trade_ids() == []
+        await page.locator("#place").click()
+        await press(page, "Book it")
+        row = page.locator("#positions tbody tr")
+        await expect(row).to_contain_text("23,000.00")
+
+        await filled.fill("23800")  # as near as a fill may be
+        await page.locator("#place").click()
+        await expect(row).to_have_count(2)
+        await expect(dialog).to_be_hidden()
+        await row.first.get_by_role("button").click()
+        await page.get_by_label("Closed at").fill("24000")
+        await expect(page.locator("#close-what")).to_contain_text("0.67% above the last price")
+        await press(page, "Close position")
+        await expect(row).to_have_count(1)
+
+
+async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "SIDES", "price": 100})
+        await show(page, ingest_server, desk.session_id, symbols="SIDES")
+        stop, preview = page.locator("#stopLoss"), page.locator("#preview")
+        await stop.fill("300")
+        await expect(stop).to_have_accessible_description(
+            "Stop must be below the last price 100.00 for a BUY"
+        )
+        await expect(preview).not_to_contain_text("at the stop")
+        await page.get_by_text("Sell", exact=True).click()
+        await expect(stop).not_to_have_attribute("aria-invalid", "true")
+        await expect(preview).to_contain_text("at the stop −₹10,000.00")
+        await page.get_by_label("Filled at").fill("400")
+        await expect(stop).to_have_accessible_description(
+            "Stop must be above “Filled at” 400.00 for a SELL"
+        )
+        await stop.fill("")
+
+        quantity = page.get_by_label("Quantity")
+        await quantity.fill("50 000")
+        await page.locator("#place").click()
+        await expect(quantity).to_have_accessible_description(
+            "Quantity: expected a number such as 50 or 1,500, not “50 000”"
+        )
+        await quantity.fill("50000")
+        await expect(quantity).to_have_accessible_description("")
+        assert await desk.trade_ids() == []
+
+
+async def test_a_stopped_session_is_marked_and_takes_no_order(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    await press(page, "Stop…")
+    await press(page, "Stop it")
+    await expect(page.locator("#session-status")).to_have_text("STOPPED")
+    chosen = page.get_by_label("Session on screen").locator("option:checked")
+    await expect(chosen).to_have_text(re.compile("· STOPPED$"))
+    await expect(page.locator("#place")).to_be_disabled()
+    await expect(page.locator("#preview")).to_contain_text("is STOPPED: nothing is opened")
+
+
+async def test_a_stopped_demo_says_where_it_goes_on(page: Page, server_process: MakeServer) -> None:
+    url = await server_process("--demo").start()
+    async with Desk.at(url, session_id=6) as desk:
+        await show(page, url, 6)
+        await desk.change(status="HALTED")  # so that it opens no more
+        for trade in await desk.open_trades():
+            await desk.close(trade)
+        await desk.change(status="STOPPED")
+        note = page.locator("#session-note")
+        await expect(note).to_contain_text("Session 6 is STOPPED, which is final.")
+        await expect(note).to_contain_text("The demo goes on in session 7.")
+        await page.get_by_role("link", name="Show session 7").click()
+        await expect(link(page)).to_have_text(LIVE["ws"])
+        await expect(figure(page, "startingCapital")).to_have_text(DIGIT)
+        await expect(page.get_by_label("Session on screen")).to_have_value("7")
