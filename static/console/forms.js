@@ -34,7 +34,7 @@ function labelOf(form, name) {
 /** A text that begins with a field's name, in the words of the labels.
  * @param {HTMLFormElement} form @param {string} text */
 const inWords = (form, text) => text.replace(/^\w+/, (name) => labelOf(form, name))
-  .replace(/\b[a-z]+[A-Z]\w+/g, (name) => `“${labelOf(form, name)}”`);
+  .replace(/\b[a-z]+[A-Z]\w+/g, (name) => (inputOf(form, name) ? `“${labelOf(form, name)}”` : name));
 
 /** What can be told of the typed numbers without asking the server; each text begins with a field.
  * @param {Fields} fields @returns {string[]} */
@@ -147,7 +147,7 @@ async function send(form, fields, request, done, given_up) {
   const order = unreadable(fields).at(0) ?? await request(fields);
   if (order === null) return;
   if (typeof order === "string") return showProblem(form, order);
-  const answer = await settle("POST", order.path, order.body, (how) => say(form, how, how !== "Sending…"), given_up);
+  const answer = await settle("POST", order.path, order.body, (how, isOpen) => say(form, how, isOpen), given_up);
   say(form, answer.ok ? done(answer.document, fields) : "");
   if (answer.ok) return;
   const text = given_up.aborted ? GIVEN_UP : reason(answer);

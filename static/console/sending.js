@@ -20,20 +20,20 @@ const pause = (ms, given_up) => new Promise((resolve) => {
  * @param {"POST" | "PATCH"} method
  * @param {string} path
  * @param {object} body
- * @param {(how: string) => void} tell says how it stands, from the press on
+ * @param {(how: string, isOpen: boolean) => void} tell says how it stands, from the press on;
+ *   `isOpen`: it takes longer than it should, and nobody knows what became of it
  * @param {AbortSignal} [given_up] nobody wants to know any more
  * @returns {Promise<Answer>} `passing` only if it was given up
  */
 export async function settle(method, path, body, tell, given_up) {
   const key = method === "POST" ? newKey() : undefined;
-  tell("Sending…");
-  const slow = setTimeout(() => tell("Sending… no answer yet."), SLOW_MS);
+  tell("Sending…", false);
+  const slow = setTimeout(() => tell("Sending… no answer yet.", true), SLOW_MS);
   for (let wait_ms = RETRY_MS; ; wait_ms = Math.min(2 * wait_ms, RETRY_MAX_MS)) {
     const answer = await call(method, path, body, { key, given_up });
     clearTimeout(slow);
     if (!answer.passing || given_up?.aborted) return answer;
-    tell(`Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`
-      .replace("..", "."));
+    tell(`Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`, true);
     await pause(wait_ms, given_up);
     if (given_up?.aborted) return answer;
   }

@@ -221,35 +221,37 @@ async def test_a_message_stays_under_the_pointer_and_goes_by_click_and_escape(
     await expect(toast(page, "RELIANCE")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (720, 450)])  # a phone; 200 % zoom
-async def test_messages_cover_no_control(
-    page: Page, server: str, desk: Desk, width: int, height: int
-) -> None:
-    await page.set_viewport_size({"width": width, "height": height})
-    await desk.open("TCS")
-    await show(page, server, desk.session_id, symbols="NIFTY,TCS")
-    await page.evaluate(
-        "import('/static/console/notify.js').then(({ complain }) => complain('no '.repeat(99)))"
-    )
-    await desk.open("NIFTY")
-    await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()
-    covered = """() => {
-        const under = new Set();
-        for (const item of document.querySelectorAll(".toast")) {
-            const { left, right, top, bottom } = item.getBoundingClientRect();
-            for (let y = top + 1; y < bottom; y += 8) {
-                for (let x = left + 1; x < right; x += 8) {
-                    for (const one of document.elementsFromPoint(x, y)) {
-                        if (one.matches("button, input, select, a, label")) under.add(one);
+async def test_messages_cover_no_control(page: Page, server: str) -> None:
+    async with Desk.at(server, name="A session with a name that is rather long") as desk:
+        await page.clock.install()  # messages stay
+        await desk.open("TCS")
+        await show(page, server, desk.session_id, symbols="NIFTY,TCS")
+        await page.evaluate(
+            "import('/static/console/notify.js').then(({ complain }) => complain('no '.repeat(20)))"
+        )
+        await desk.open("NIFTY")
+        await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()
+        covered = """() => {
+            const under = new Set();
+            for (const item of document.querySelectorAll(".toast")) {
+                const { left, right, top, bottom } = item.getBoundingClientRect();
+                for (let y = top + 1; y < bottom; y += 8) {
+                    for (let x = left + 1; x < right; x += 8) {
+                        for (const one of document.elementsFromPoint(x, y)) {
+                            if (one.matches("button, input, select, a, label")) under.add(one);
+                        }
                     }
                 }
             }
-        }
-        return [...under].map((one) => one.outerHTML.slice(0, 80));
-    }"""
-    for panel in (".session", ".prices", ".positions", ".ticket"):
-        await page.locator(panel).scroll_into_view_if_needed()
-        assert await page.evaluate(covered) == []
+            return [...under].map((one) => one.outerHTML.slice(0, 80));
+        }"""
+        sizes = ((1280, 800), (720, 450), (390, 844))  # a laptop; the same at 200 %; a phone
+        for width, height in sizes:
+            await page.set_viewport_size({"width": width, "height": height})
+            for panel in (".session", ".positions", ".ticket"):
+                await page.locator(panel).scroll_into_view_if_needed()
+                assert await page.evaluate(covered) == []
+        assert await page.locator(".toast").count() == 2
 
 
 async def test_the_drawer_leaves_every_row_of_tiles_whole_and_the_page_as_tall_as_the_window(

@@ -157,6 +157,9 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         stale = re.compile(r"120.00 \(STALE, \d+ days old\)")
         await page.get_by_label("Symbol", exact=True).fill("aged")
         await expect(page.locator("#preview")).to_have_text(stale)
+        await page.locator("#place").click()
+        refused = page.locator("#ticket [data-error-form]")
+        await expect(refused).to_have_text("no fresh price of AGED is known: give “Filled at”")
         await row.get_by_role("button").click()
         await expect(page.locator("#close-what")).to_have_text(stale)
         await page.keyboard.press("Escape")
@@ -164,6 +167,7 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         await desk.tick({"symbol": "AGED", "price": 121})
         await expect(page.locator("#stops-wait")).to_be_hidden()
         await expect(row).not_to_contain_text("stale")
+        await expect(refused).to_be_empty()
         await expect(page).to_have_title(re.compile(r"^\+₹1,050.00"))
 
 
