@@ -1,5 +1,6 @@
 // @ts-check
 /** The REST calls, by fetch. */
+import { inIst } from "./format.js";
 
 const base = new URL("../../api/auto-trader/", import.meta.url);
 
@@ -39,7 +40,7 @@ export async function call(method, path, body, { key, given_up } = {}) {
 }
 
 /** @param {Answer} answer what went wrong, for people */
-export const reason = ({ document, status }) => document.detail ?? document.title ?? `HTTP ${status}`;
+export const reason = ({ document, status }) => inIst(document.detail ?? document.title ?? `HTTP ${status}`);
 
 /** `crypto.randomUUID` is missing on plain http away from localhost. */
 export const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");

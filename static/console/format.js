@@ -49,6 +49,12 @@ export const minute = timeFormatter({ hour: "2-digit", minute: "2-digit" });
 export const dateTime = timeFormatter({ day: "2-digit", month: "short", hour: "2-digit",
   minute: "2-digit", second: "2-digit" });
 
+const HALF_A_DAY_MS = 43_200_000;
+/** The server writes moments in UTC; this page shows none, and a date only where it matters.
+ * @param {string} text */
+export const inIst = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (moment) =>
+  `${Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS ? time(moment) : dateTime(moment)} IST`);
+
 /** A duration in its largest unit; under a second it doesn't count along. @param {number} ms */
 export function age(ms) {
   if (!(ms >= 1000)) return "now";

@@ -1,7 +1,7 @@
 // @ts-check
 /** Whether what is on screen is true now: the connection, the feed, and since when they are not. */
 import { $, attribute, put } from "./dom.js";
-import { age, time } from "./format.js";
+import { age, inIst, time } from "./format.js";
 import { feedIsLate, silentFor_ms } from "./liveness.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
@@ -65,9 +65,6 @@ function paintFeed(known) {
   put($("feed-banner"), `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}`
     + `${feedIsLate() ? ". Stops and targets wait for fresh prices." : ""}`, name);
 }
-
-/** The server writes moments in UTC; this page shows none. @param {string} text */
-const inIst = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (moment) => `${time(moment)} IST`);
 
 export function start() {
   part("link", paint);

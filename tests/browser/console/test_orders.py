@@ -159,7 +159,10 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         await expect(page.locator("#preview")).to_have_text(stale)
         await page.locator("#place").click()
         refused = page.locator("#ticket [data-error-form]")
-        await expect(refused).to_have_text("no fresh price of AGED is known: give “Filled at”")
+        await expect(refused).to_have_text(
+            "no fresh price of AGED is known (the last is as of 01 Jan, 09:15:00 IST): "
+            "give “Filled at”"
+        )
         await row.get_by_role("button").click()
         await expect(page.locator("#close-what")).to_have_text(stale)
         await page.keyboard.press("Escape")
