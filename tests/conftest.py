@@ -17,11 +17,12 @@ from vyomo_rt.config import Settings
 from vyomo_rt.store.embedded import EmbeddedServer
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the browsers, for all tests that drive them."""
+    """One worker has the browsers of the console's tests, another one those of the module's."""
     for item in items:
         if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browsers"))
+            item.add_marker(pytest.mark.xdist_group(f"browsers of {item.path.parent.name}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,12 +24,16 @@ from tests.kit.machine import program
 from tests.kit.rest import Rest
 from vyomo_rt import config
 
+pytestmark = pytest.mark.xdist_group("container")
+
 OPEN = {"VYOMO_RT_ALLOW_OPEN": "1"}
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return Image(ROOT / "Dockerfile", tmp_path_factory.mktemp("image"))
+    root = tmp_path_factory.mktemp("image")
+    root.chmod(0o755)  # pytest's folders are closed to the image's user
+    return Image(ROOT / "Dockerfile", root)
 
 
 class Container:

@@ -77,10 +77,10 @@ async def test_ctrl_c_ends_it_quietly_with_130(server: Rest) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.main(["doctor", *arguments]) == 2
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith(f"vyomo-rt: {says}")
     assert err.count("\n") == 1
