@@ -31,6 +31,7 @@ _IN_WORDS = re.compile(rf"`?\b({'|'.join(_WORDS)})\b`?")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _SHOWN_CHARACTERS = 40
+_LONGEST_ERROR = 1000
 _SPACE = " \t\r\n"
 _MAX_DIGITS = 300
 """A longer number is beyond all measure; to read an integer takes the square of its length."""
@@ -139,6 +140,9 @@ def convert(value: Any, type_: type[T]) -> T:
 
 def _in_words(what: str, type_: Any) -> BadRequest:
     """A validation error in words that begin with the field."""
+    if len(what) > _LONGEST_ERROR:
+        # It repeats a client's name, which may fill the body: patterns would take long over it.
+        what = what[: _LONGEST_ERROR // 2] + what[-_LONGEST_ERROR // 2 :]
     field = ""
     if match := _PATH.fullmatch(what):
         what, field = match["what"], match["field"]

@@ -43,7 +43,7 @@ from vyomo_rt.wire.values import (
 MAX_TICKS = 1000
 """Ticks in one ``POST /ticks``: larger batches would hold up the streams."""
 
-MAX_VALUES = 4000
+MAX_VALUES = 1000
 """Commas in a body: what is wider would take long to read, and no call needs it."""
 
 _MAX_TICK_COMMAS = 8 * MAX_TICKS
