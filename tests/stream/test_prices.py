@@ -361,3 +361,20 @@ async def test_frames_of_symbols_that_are_no_longer_priced_do_not_pile_up(
         assert shown(client) == [(f"S{number}", 10)]
         world.hub.leave(client.peer)
         assert len(world.hub.prices._frames) <= 3
+
+
+async def test_a_price_that_comes_back_before_it_could_be_sent_is_no_change() -> None:
+    world = World()
+    async with world.running():
+        world.tick("A", 96)
+        client = await watching(world, "A", priceInterval=100, onlyChanges=True)
+        assert shown(client) == [("A", 96)]
+        client.wire.room = 0
+        for price in (95, 97):  # the first fills the socket, the second is owed
+            world.tick("A", price)
+            await world.wait(150)
+        world.tick("A", 95)
+        client.wire.take(None)
+        await world.wait(500)
+        assert shown(client) == [("A", 95)]
+    assert world.wrongs == []

@@ -169,8 +169,7 @@ class Hub:
             asyncio.get_running_loop().call_soon(self.drain, peer)
             return
         if peer.due_prices:
-            due, peer.due_prices = peer.due_prices, NOTHING_DUE
-            self.prices.send(peer, sorted(due))
+            self.prices.pay(peer)
         if peer.due_status:
             peer.due_status = False
             peer.reply(messages.feed_status(self.sources.feed_status()))
@@ -287,7 +286,9 @@ class Hub:
         self.drop_prices(peer)
         self._hold(peer)
         peer.symbols = symbols
-        peer.seen = (peer.seen or {}) if peer.only_changes else None
+        # What is named is sent in any case, also what was seen before.
+        seen = {name: view for name, view in (peer.seen or {}).items() if name not in named}
+        peer.seen = seen if peer.only_changes else None
         peer.due_prices = due
         if symbols:
             self.prices.join(peer, beat)

@@ -12,7 +12,7 @@ from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.stream.audience import Audience, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel
-from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame, Framing
@@ -128,6 +128,14 @@ class Prices:
                 self.send(peer, (quote.symbol,))
             else:
                 peer.due_prices |= {quote.symbol}
+
+    def pay(self, peer: Peer) -> None:
+        """Send one peer the prices that it is owed, as they are now."""
+        due, peer.due_prices = peer.due_prices, NOTHING_DUE
+        if peer.seen is not None:
+            # Meanwhile a price may have come back to what the peer has seen.
+            due = due.intersection(self._changed(peer))
+        self.send(peer, sorted(due))
 
     def send(self, peer: Peer, symbols: Iterable[str]) -> None:
         """Send one peer the newest prices of some symbols."""
