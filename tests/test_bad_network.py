@@ -20,7 +20,7 @@ from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.mongo import MongoStore, connect
 from vyomo_rt.store.verification import verify
 
-pytestmark = pytest.mark.xdist_group("quiet")
+pytestmark = pytest.mark.quiet
 
 MOST_ANSWER_S = 2.5
 """Two seconds are promised; a busy machine may need some more."""

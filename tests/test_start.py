@@ -85,6 +85,7 @@ async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> Non
         assert f"data folder {folder}" in said
 
 
+@pytest.mark.quiet
 async def test_an_unreachable_mongodb_is_named_within_seconds_and_without_its_password() -> None:
     began = time.monotonic()
     said = await refusal("--port", "0", "--mongo-uri", "mongodb://user:s3cret@127.0.0.1:1/db")
@@ -156,6 +157,7 @@ async def streaming(url: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         yield peer
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 async def test_it_stops_in_under_two_seconds_tells_its_clients_and_leaves_no_process(
     server_process: MakeServer, signal_: int

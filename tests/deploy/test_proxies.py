@@ -26,7 +26,7 @@ from tests.kit.streams import Stream
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("proxies")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.quiet]
 
 BEATS = 12
 

@@ -37,7 +37,7 @@ from tests.kit.waiting import until
 
 PESTS = Path(__file__).parents[2] / "scripts" / "pests.py"
 
-pytestmark = pytest.mark.xdist_group("quiet")
+pytestmark = pytest.mark.quiet
 
 STOPPED = 20
 TRICKLING = 10

@@ -9,6 +9,7 @@ import time
 from typing import Any, cast
 
 import aiohttp
+import pytest
 
 from tests.kit.frames import HANDSHAKE, frame
 from tests.kit.machine import children_of, is_running
@@ -109,6 +110,7 @@ async def writer(number: int, rest: Rest, session_id: int, answers: dict[str, in
         answers[key] = trade["tradeId"]
 
 
+@pytest.mark.quiet
 async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_refused(
     server_process: MakeServer,
 ) -> None:
@@ -195,6 +197,7 @@ async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_re
         assert session["totalTrades"] == session["openTrades"] == session["seq"] == len(answers)
 
 
+@pytest.mark.quiet
 async def test_a_second_signal_leaves_no_store_behind(
     server_process: MakeServer,
 ) -> None:

@@ -20,6 +20,7 @@ EACH = 100
 """Open streams of each transport."""
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stuck", [False, True], ids=["all read", "one does not read"])
 async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_two_seconds(
     server_process: MakeServer, stuck: bool
@@ -66,6 +67,7 @@ async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_
     assert not [line for line in process.output if "Traceback" in line]
 
 
+@pytest.mark.quiet
 async def test_a_second_signal_ends_the_process_at_once(
     server_process: MakeServer,
 ) -> None:
