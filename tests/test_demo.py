@@ -330,7 +330,7 @@ async def test_the_data_of_the_demo_are_invisible_without_it(make_settings: Make
     async with serve_here(settings(is_demo=True)) as rest:
         await rest.open_trade(6, symbol="NIFTY", entryPrice=100)
     async with serve_here(settings(is_demo=False)) as rest:
-        assert await rest.call("GET", "/sessions") == (200, {"sessions": []})
+        assert await rest.call("GET", "/sessions") == (200, {"sessions": [], "next": None})
         assert (await rest.call("GET", "/trades/1"))[0] == 404
         assert await rest.call("GET", "/prices") == (200, {"prices": []})
         session_id = await rest.new_session(123)

@@ -108,7 +108,14 @@ class Api:
         return await self._make("sessions", body, idempotency_key)
 
     async def list_sessions(self) -> list[Document]:
-        return list((await self.call("GET", "sessions"))["sessions"])
+        sessions: list[Document] = []
+        query: dict[str, Any] = {}
+        while True:
+            page = await self.call("GET", "sessions", query=query)
+            sessions += page["sessions"]
+            if page.get("next") is None:
+                return sessions
+            query = {"after": page["next"]}
 
     async def show_session(self, session_id: int) -> Document:
         return await self.call("GET", f"sessions/{session_id}")

@@ -151,6 +151,7 @@ async def test_a_cancelled_wait_loses_no_message(server: Rest, transport: Choice
             await until(lambda: stream.status.state == "open")
             for _ in range(20):
                 await server.open_trade(session_id)
+                await asyncio.sleep(0.005)  # longer than a wait
 
         trading = asyncio.create_task(trade())
         waits = 0

@@ -107,7 +107,7 @@ async def test_a_session_is_made_shown_and_listed(timed: Rest) -> None:
     _, other = await timed.call("POST", "/sessions", {"startingCapital": 1, "name": None})
     assert other["epoch"] != made["epoch"]
     assert other["name"]
-    assert await timed.call("GET", "/sessions") == (200, {"sessions": [made, other]})
+    assert await timed.call("GET", "/sessions") == (200, {"sessions": [made, other], "next": None})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ async def test_a_wrong_field_of_a_session_is_named(server: Rest, body: str, fiel
     assert (status, problem["code"]) == (400, "bad_request")
     assert headers["Content-Type"] == "application/problem+json"
     assert problem["detail"].startswith(field)
-    assert await server.call("GET", "/sessions") == (200, {"sessions": []})
+    assert await server.call("GET", "/sessions") == (200, {"sessions": [], "next": None})
 
 
 async def test_a_status_is_changed_by_patch(server: Rest) -> None:
@@ -169,6 +169,23 @@ async def test_a_change_of_the_session_is_one_numbered_event_and_none_if_nothing
     _, listed = await server.call("GET", f"{path}/events")
     changes = [(event["type"], event["data"]["name"]) for event in listed["events"]]
     assert changes == [("session_changed", "Opening range"), ("session_changed", "Closing range")]
+
+
+async def test_sessions_are_listed_by_id_a_page_at_a_time(server: Rest) -> None:
+    ids = [await server.new_session() for _ in range(3)]
+    await server.call("PATCH", f"/sessions/{ids[1]}", {"status": "STOPPED"})
+
+    async def listed(query: str) -> tuple[list[int], int | None]:
+        status, page = await server.call("GET", f"/sessions?{query}")
+        assert status == 200, page
+        return [session["sessionId"] for session in page["sessions"]], page["next"]
+
+    assert await listed("limit=2") == (ids[:2], ids[1])
+    assert await listed(f"limit=2&after={ids[1]}") == (ids[2:], None)
+    assert await listed("status=STOPPED") == ([ids[1]], None)
+    for query in ("limit=0", "limit=1001", "status=GONE", "after=-1", "page=2"):
+        problem = await refused(server, 400, "GET", f"/sessions?{query}")
+        assert problem["field"] == query.partition("=")[0]
 
 
 async def test_a_session_with_open_trades_is_not_stopped(server: Rest) -> None:
@@ -436,7 +453,7 @@ async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server:
 @pytest.mark.parametrize(
     ("path", "field", "hint"),
     [
-        ("/sessions?limit=1", "limit", "there is none here"),
+        ("/sessions?page=1", "page", "known are status, limit, after"),
         ("/sessions/1?x=", "x", "there is none here"),
         ("/sessions/1/trades?symbol=NIFTY", "symbol", "known are status, limit, after"),
         ("/sessions/1/trades?Limit=5", "Limit", "did you mean limit?"),

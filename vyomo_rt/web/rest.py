@@ -66,7 +66,8 @@ class RestRoutes:
         return [
             Route("POST", _SESSIONS, self.create_session, "sessions", session, _CREATED,
                   body=(rest.NewSession,), refuses=(_AWAY,), idempotent=True),
-            Route("GET", _SESSIONS, self.list_sessions, "sessions", rest.SessionList),
+            Route("GET", _SESSIONS, self.list_sessions, "sessions", rest.SessionList,
+                  parameters=query_of(rest.SessionsQuery)),
             Route("GET", _SESSION, self.show_session, "sessions", session),
             Route("PATCH", _SESSION, self.change_session, "sessions", session,
                   body=(rest.SessionChange,), refuses=(_CONFLICT, _AWAY)),
@@ -101,9 +102,21 @@ class RestRoutes:
             return problems.answer(error, session=made)
         return _made(self._session(state), HTTPStatus.CREATED, replayed)
 
-    async def list_sessions(self, _request: web.Request) -> web.Response:
-        """List all sessions."""
-        return _json(rest.SessionList([self._session(state) for state in self._desk.states()]))
+    async def list_sessions(self, request: web.Request) -> web.Response:
+        """List sessions by id.
+
+        For the next page pass ``next`` as ``after``.
+        """
+        query = _query(request, rest.SessionsQuery)
+        found = [
+            state
+            for state in self._desk.states()
+            if state.session.session_id > query.after
+            and query.status in (None, state.session.status)
+        ]
+        page = [self._session(state) for state in found[: query.limit]]
+        more = len(found) > query.limit
+        return _json(rest.SessionList(page, page[-1].session_id if more else None))
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""

@@ -103,6 +103,12 @@ class TickRow(Body):
 Ticks = TickRow | Annotated[list[TickRow], Meta(max_length=MAX_TICKS)]
 
 
+class SessionsQuery(Body):
+    status: SessionStatus | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    after: Annotated[int, Meta(ge=0, le=_MAX_INT, description="``next`` of the page before")] = 0
+
+
 class TradesQuery(Body):
     status: Annotated[str, Meta(extra_json_schema={"enum": [*TradeStatus]})] | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
@@ -139,7 +145,10 @@ class SessionDocument(messages.SessionData):
 
 
 class SessionList(messages.Data):
+    """Sessions by id; ``next`` is the next page's ``after``, null on the last page."""
+
     sessions: list[SessionDocument]
+    next: Id | None
 
 
 class TradeDocument(messages.TradeTerms):
