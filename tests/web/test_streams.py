@@ -29,6 +29,7 @@ def without_moments(text: str) -> str:
     return MOMENT.sub("…", text)
 
 
+@pytest.mark.quiet
 async def test_both_transports_carry_the_same_bytes_in_the_same_order(any_server: Rest) -> None:
     """The main test: snapshot, prices, trades, figures and P&L; on asyncio and on uvloop."""
     rest = any_server
