@@ -379,9 +379,10 @@ class EventStreamWatcher(Watcher):
                 return end, messages, prices
             parts.append(data[head_end + 2 : end - 2])
             at = end
-            # The server's own chunks are whole events; a proxy on the way may cut them anew.
-            if parts[-1].endswith(b"\n\n"):
-                text, consumed = b"".join(parts), at
+            # The server's own chunks are whole events; a proxy on the way may cut them anew, also
+            # between the two line ends of an event.
+            if parts[-1].endswith(b"\n") and (text := b"".join(parts)).endswith(b"\n\n"):
+                consumed = at
                 parts.clear()
                 messages += text.count(b"\n\n")
                 prices += text.count(PRICE)
