@@ -1,4 +1,4 @@
-"""Where the main test of the streams runs: here on asyncio's own loop, and as users start it."""
+"""Servers: in the hands of a clock; and here on asyncio's own loop, and as users start it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
+from tests.web.calls import Clock
 from vyomo_rt.config import Settings
 
 SLOW_TIMEOUT_S = 0.4
@@ -23,6 +24,18 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def timed(make_settings: MakeSettings, clock: Clock) -> AsyncIterator[Rest]:
+    """A server that takes ticks and goes by the test's clock."""
+    async with serve_here(make_settings(), now=clock) as rest:
+        yield rest
 
 
 on_both_loops = pytest.fixture(params=["asyncio", "uvloop"])

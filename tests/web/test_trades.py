@@ -1,0 +1,225 @@
+"""Trades by REST."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.kit.rest import Rest
+from tests.kit.server import MakeSettings, serve_here
+from tests.kit.waiting import until
+from tests.web.calls import BEGIN, ORDER, Clock, refused
+
+TRADE_MEMBERS = {
+    *("tradeId", "sessionId", "symbol", "side", "quantity", "entryPrice", "stopLoss", "target"),
+    *("status", "timestamp", "exitPrice", "pnl", "pnlPercent", "exitReason"),
+    *("openedAt", "closedAt"),
+}
+
+
+async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> None:
+    session_id = await timed.new_session()
+    order = {"symbol": " nifty ", "quantity": 10, "entryPrice": 100.0025, "target": 110}
+    status, opened = await timed.call("POST", f"/sessions/{session_id}/trades", order)
+    assert status == 201
+    trade_id = opened["tradeId"]
+    assert opened == dict.fromkeys(TRADE_MEMBERS) | {
+        "tradeId": trade_id,
+        "sessionId": session_id,
+        "symbol": "NIFTY",
+        "side": "BUY",
+        "quantity": 10,
+        "entryPrice": 100.0025,
+        "target": 110,
+        "status": "OPEN",
+        "timestamp": BEGIN,
+        "openedAt": BEGIN,
+    }
+    assert await timed.call("GET", f"/trades/{trade_id}") == (200, opened)
+
+    clock.now_ms += 1500
+    status, closed = await timed.call("POST", f"/trades/{trade_id}/close", {"price": 101.0025})
+    assert status == 200
+    assert closed == opened | {
+        "status": "CLOSED",
+        "exitPrice": 101.0025,
+        "pnl": 10,
+        "pnlPercent": 1,
+        "exitReason": "MANUAL",
+        "timestamp": "2026-11-22T10:00:01.623Z",
+        "closedAt": "2026-11-22T10:00:01.623Z",
+    }
+    assert await timed.call("GET", f"/trades/{trade_id}") == (200, closed)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"symbol": None}, "symbol"),
+        ({"symbol": "!"}, "symbol"),
+        ({"symbol": 5}, "symbol"),
+        ({"side": "HOLD"}, "side"),
+        ({"side": 1}, "side"),
+        ({"quantity": None}, "quantity"),
+        ({"quantity": 0}, "quantity"),
+        ({"quantity": 1.5}, "quantity"),
+        ({"quantity": 10**7 + 1}, "quantity"),
+        ({"quantity": "10"}, "quantity"),
+        ({"quantity": True}, "quantity"),
+        ({"entryPrice": 0}, "entryPrice"),
+        ({"entryPrice": 100.00001}, "entryPrice"),
+        ({"entryPrice": 10**7 + 1}, "entryPrice"),
+        ({"entryPrice": "100"}, "entryPrice"),
+        ({"stopLoss": 0}, "stopLoss"),
+        ({"stopLoss": 100}, "stopLoss"),
+        ({"stopLoss": 100.0001}, "stopLoss"),
+        ({"target": 100}, "target"),
+        ({"target": True}, "target"),
+        ({"side": "SELL", "stopLoss": 99}, "stopLoss"),
+        ({"side": "SELL", "target": 101}, "target"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_field_of_an_order_is_named(
+    server: Rest, change: dict[str, Any], field: str
+) -> None:
+    session_id = await server.new_session()
+    path = f"/sessions/{session_id}/trades"
+    problem = await refused(server, 400, "POST", path, ORDER | change)
+    assert problem["code"] == "bad_request"
+    assert problem["detail"].startswith(field)
+    _, session = await server.call("GET", f"/sessions/{session_id}")
+    assert (session["seq"], session["totalTrades"]) == (0, 0)
+
+
+async def test_a_sell_has_its_stop_above_and_its_target_below(server: Rest) -> None:
+    session_id = await server.new_session()
+    sell = await server.open_trade(
+        session_id, side="SELL", entryPrice=100, stopLoss=105, target=90, quantity=10
+    )
+    await server.tick(sell["symbol"], 89.5)
+
+    async def closed() -> dict[str, Any] | None:
+        _, trade = await server.call("GET", f"/trades/{sell['tradeId']}")
+        return trade if trade["status"] == "CLOSED" else None
+
+    trade = await until(closed)
+    assert (trade["exitReason"], trade["exitPrice"], trade["pnl"]) == ("TARGET", 89.5, 105)
+
+
+async def test_opening_needs_an_active_session(server: Rest) -> None:
+    session_id = await server.new_session()
+    await server.call("PATCH", f"/sessions/{session_id}", {"status": "PAUSED"})
+    problem = await refused(server, 409, "POST", f"/sessions/{session_id}/trades", ORDER)
+    assert (problem["code"], "PAUSED" in problem["detail"]) == ("conflict", True)
+
+
+async def test_a_session_takes_only_so_many_open_trades_and_another_one_after_a_close(
+    make_settings: MakeSettings,
+) -> None:
+    async with serve_here(make_settings(max_open_trades=2)) as rest:
+        session_id, other = await rest.new_session(), await rest.new_session()
+        first, _ = [await rest.open_trade(session_id) for _ in range(2)]
+        problem = await refused(rest, 409, "POST", f"/sessions/{session_id}/trades", ORDER)
+        assert (problem["code"], "close one first" in problem["detail"]) == ("limit_exceeded", True)
+        await rest.open_trade(other)
+        await rest.close_trade(first["tradeId"], 196)
+        await rest.open_trade(session_id)
+
+
+async def test_opening_without_a_price_needs_a_fresh_one(timed: Rest, clock: Clock) -> None:
+    session_id = await timed.new_session()
+    path, order = f"/sessions/{session_id}/trades", {"symbol": "NIFTY", "quantity": 1}
+    problem = await refused(timed, 409, "POST", path, order)
+    assert problem["code"] == "conflict"
+    await timed.tick("NIFTY", 100.5)
+    status, trade = await timed.call("POST", path, order)
+    assert (status, trade["entryPrice"]) == (201, 100.5)
+    clock.now_ms += 60_000
+    await refused(timed, 409, "POST", path, order)
+    status, closed = await timed.call("POST", f"/trades/{trade['tradeId']}/close")
+    assert (status, closed["exitPrice"]) == (200, 100.5), "closing takes the last known price"
+
+
+async def test_closing_twice_shows_the_closed_trade(server: Rest) -> None:
+    session_id = await server.new_session()
+    trade = await server.open_trade(session_id)
+    path = f"/trades/{trade['tradeId']}/close"
+    problem = await refused(server, 409, "POST", path)
+    assert "trade" not in problem, "no price is known"
+    closed = await server.close_trade(trade["tradeId"], 0)
+    problem = await refused(server, 409, "POST", path, {"price": 5})
+    assert (problem["code"], problem["trade"]) == ("conflict", closed)
+
+
+@pytest.mark.parametrize("price", [-1, 10**7 + 1, 1.00001, "1", True, []])
+async def test_a_wrong_close_price_is_named(server: Rest, price: Any) -> None:
+    session_id = await server.new_session()
+    trade = await server.open_trade(session_id)
+    path = f"/trades/{trade['tradeId']}/close"
+    problem = await refused(server, 400, "POST", path, {"price": price})
+    assert problem["detail"].startswith("price: ")
+    assert await server.call("GET", f"/trades/{trade['tradeId']}") == (200, trade)
+
+
+async def test_of_two_closes_at_once_one_wins(server: Rest) -> None:
+    session_id = await server.new_session()
+    trade = await server.open_trade(session_id)
+    path = f"/trades/{trade['tradeId']}/close"
+    answers = await asyncio.gather(
+        *(server.call("POST", path, {"price": price}) for price in (1, 2, 3, 4))
+    )
+    assert sorted(status for status, _ in answers) == [200, 409, 409, 409]
+    (won,) = [answer for status, answer in answers if status == 200]
+    assert [answer["trade"] for status, answer in answers if status == 409] == [won] * 3
+
+
+async def test_trades_are_paged_newest_first(server: Rest) -> None:
+    session_id, other = await server.new_session(), await server.new_session()
+    opened = [await server.open_trade(session_id) for _ in range(7)]
+    await server.open_trade(other)
+    for trade in opened[1::2]:
+        await server.close_trade(trade["tradeId"], 1)
+    ids = [trade["tradeId"] for trade in reversed(opened)]
+
+    async def pages(query: str) -> list[list[int]]:
+        found, after = [], ""
+        while True:
+            _, page = await server.call("GET", f"/sessions/{session_id}/trades?{query}{after}")
+            assert page.keys() == {"trades", "next"}
+            assert all(trade.keys() == TRADE_MEMBERS for trade in page["trades"])
+            found.append([trade["tradeId"] for trade in page["trades"]])
+            if page["next"] is None:
+                return found
+            after = f"&after={page['next']}"
+
+    assert await pages("") == [ids]
+    assert await pages("limit=3") == [ids[:3], ids[3:6], ids[6:]]
+    assert await pages("limit=7") == [ids]
+    assert await pages("status=open&limit=2") == await pages("status=OPEN&limit=2")
+    assert await pages("status=OPEN&limit=2") == [ids[0:4:2], ids[4::2]]
+    assert await pages("status=CLOSED") == [ids[1::2]]
+    assert await pages("after=1&limit=5") == [[]]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        *(
+            ("limit=0", "limit"),
+            ("limit=501", "limit"),
+            ("limit=x", "limit"),
+            ("limit=-1", "limit"),
+        ),
+        *(("after=0", "after"), ("after=x", "after"), ("after=1.5", "after")),
+        *(("status=GONE", "status"), (f"limit={'0' * 20}1999", "limit")),
+        (f"after={'0' * 20}{'9' * 5000}", "after"),
+    ],
+    ids=lambda text: text[:24],
+)
+async def test_a_wrong_parameter_of_a_list_is_named(server: Rest, query: str, field: str) -> None:
+    session_id = await server.new_session()
+    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/trades?{query}")
+    assert (problem["code"], problem["detail"].split(":")[0]) == ("bad_request", field)
