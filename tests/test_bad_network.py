@@ -16,8 +16,9 @@ from tests.kit.rest import Rest
 from tests.kit.server import server_processes
 from tests.kit.waiting import until
 from tests.kit.writers import Writer, assert_told_once, raw_history
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
 
 pytestmark = pytest.mark.quiet

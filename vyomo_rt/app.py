@@ -34,10 +34,12 @@ from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.store.client import connect, database_of
+from vyomo_rt.store.database import HISTORY_READS
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
 from vyomo_rt.store.history import History
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lease import Lease, LeaseError
-from vyomo_rt.store.mongo import HISTORY_READS, MongoStore, connect, database_of
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS

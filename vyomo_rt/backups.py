@@ -24,8 +24,9 @@ from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.backup import back_up, survey
 from vyomo_rt.store.backup import restore as fill
 from vyomo_rt.store.backup_file import BackupError, read_head
+from vyomo_rt.store.client import connect, database_of
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer, uri_of_running
-from vyomo_rt.store.mongo import MongoStore, connect, database_of
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
 
 Say = Callable[[str], None]

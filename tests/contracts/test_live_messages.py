@@ -13,7 +13,7 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import Stream, WebSocket, event_stream, web_socket
 from vyomo_rt.domain.errors import Unavailable
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 
 STREAM_PATHS = ("/ws/auto-trader", "/sse/auto-trader", "/sse/sessions/{sessionId}", "/sse/prices")
 

@@ -22,7 +22,8 @@ from tests.kit.server import serve_here
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 from vyomo_rt.store import lease
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.client import connect
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
 from vyomo_rt.trading import ledger
 

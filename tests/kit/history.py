@@ -25,9 +25,10 @@ from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.store import documents
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.ledger import CHECKPOINT_EVERY
 
 BEGAN_MS = 1_785_200_000_000

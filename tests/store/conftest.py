@@ -18,12 +18,13 @@ from pymongo import AsyncMongoClient
 from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.trade import Trade
+from vyomo_rt.store.client import TIMEOUT_MS, connect
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.store.mongo import TIMEOUT_MS, MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 
 if TYPE_CHECKING:
+    from vyomo_rt.store.client import Client
     from vyomo_rt.store.documents import Document
-    from vyomo_rt.store.mongo import Client
 
     OpenClient = Callable[[str], Client]
     MakeOpening = Callable[..., TradeEvent]

@@ -24,8 +24,9 @@ from tests.kit.waiting import until
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read
+from vyomo_rt.store.client import connect, database_of
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lease import Lease
-from vyomo_rt.store.mongo import MongoStore, connect, database_of
 
 if TYPE_CHECKING:
     from vyomo_rt.domain.event import TradeEvent

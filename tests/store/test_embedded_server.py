@@ -22,14 +22,15 @@ from pymongo.errors import PyMongoError
 
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.store import embedded
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vyomo_rt.domain.event import TradeEvent
-    from vyomo_rt.store.mongo import Client
+    from vyomo_rt.store.client import Client
 
     MakeOpening = Callable[..., TradeEvent]
     OpenClient = Callable[[str], Client]

@@ -19,9 +19,10 @@ from tests.kit.waiting import until
 from vyomo_rt.domain.errors import OutcomeUnknown
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
-from vyomo_rt.store import mongo
+from vyomo_rt.store import database
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ async def test_on_a_full_disk_each_write_counts_as_failed_until_one_is_carried_o
     opening: MakeOpening,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, logger=mongo.__name__)
+    caplog.set_level(logging.INFO, logger=database.__name__)
     store = MongoStore(connect(await server.start()), "vyomo")
     await store.prepare()
     assert server.pid is not None
@@ -101,7 +102,7 @@ async def test_on_a_full_disk_each_write_counts_as_failed_until_one_is_carried_o
 async def test_a_key_that_is_taken_by_nothing_that_is_there_counts_as_a_failed_write(
     store: MongoStore, opening: MakeOpening, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger=mongo.__name__)
+    caplog.set_level(logging.INFO, logger=database.__name__)
     other = {"_id": "odd", "sessionId": 6, "seq": 1, "opId": "other"}
     await store.database["events"].insert_one(other)
     for count in (1, 2):

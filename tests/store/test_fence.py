@@ -12,7 +12,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.store.fence import Fence
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:

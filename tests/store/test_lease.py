@@ -16,8 +16,9 @@ from tests.kit.server import MakeServer
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import TradeEvent
 from vyomo_rt.store import lease as lease_module
+from vyomo_rt.store.client import where
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lease import Lease, LeaseError
-from vyomo_rt.store.mongo import MongoStore, where
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,9 @@ from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Exit, ExitReason, TradeStatus
 from vyomo_rt.store import documents
-from vyomo_rt.store.mongo import BATCH, MongoStore, connect
+from vyomo_rt.store.client import connect
+from vyomo_rt.store.database import BATCH
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vyomo_rt.domain.event import TradeEvent
+    from vyomo_rt.store.client import Client
     from vyomo_rt.store.embedded import EmbeddedServer
-    from vyomo_rt.store.mongo import Client
     from vyomo_rt.trading.journal import Journal
 
     MakeOpening = Callable[..., TradeEvent]
@@ -187,7 +189,9 @@ async def test_events_are_read_in_order_a_batch_at_a_time(
     count = BATCH + 3
     for start in range(count, 0, -100):
         seqs = range(start, max(start - 100, 0), -1)
-        await store._events.insert_many([documents.from_event(opening(seq)) for seq in seqs])
+        await store.database["events"].insert_many(
+            [documents.from_event(opening(seq)) for seq in seqs]
+        )
     await store.append(opening(1, session_id=7))
 
     first = await store.events(6, 0)
@@ -249,7 +253,7 @@ async def test_all_open_trades_are_found_however_many_there_are(
 ) -> None:
     ids = range(1, 2 * BATCH + 1)
     for start in range(0, len(ids), 100):  # in one piece it would take a busy machine too long
-        await store._trades.insert_many(
+        await store.database["trades"].insert_many(
             [
                 {"_id": id_, "seq": 1, **documents.from_trade(opening(1, trade_id=id_).trade)}
                 for id_ in ids[start : start + 100]

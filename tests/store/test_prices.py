@@ -9,7 +9,7 @@ import pytest
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.store import documents
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import PAGE, SavedPrices
 
 AS_OF_MS = 1_785_200_000_001

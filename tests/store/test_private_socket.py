@@ -22,8 +22,9 @@ import pytest
 from tests.kit.waiting import until
 from vyomo_rt import config
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.store.mongo import MongoStore, connect
+from vyomo_rt.store.journal import MongoStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

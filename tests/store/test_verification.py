@@ -19,10 +19,11 @@ from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.store import documents, verification
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.embedded import EmbeddedServer
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lease import Lease
-from vyomo_rt.store.mongo import MongoStore, connect
 from vyomo_rt.store.verification import Verdict, verify
 
 Corrupt = Callable[[Any], Awaitable[Any]]

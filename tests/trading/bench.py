@@ -16,7 +16,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.desk import Desk, Operation
 from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
 from vyomo_rt.wire.rest import NewSession, NewTrade

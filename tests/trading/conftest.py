@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.trading.bench import Bench, FaultyStore
-from vyomo_rt.store.mongo import connect
+from vyomo_rt.store.client import connect
 from vyomo_rt.trading import desk, ledger
 
 

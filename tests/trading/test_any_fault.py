@@ -27,7 +27,7 @@ from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable, VyomoErro
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
-from vyomo_rt.store import embedded, mongo
+from vyomo_rt.store import client, embedded
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.verification import verify
 
@@ -323,10 +323,10 @@ def test_whatever_fails_every_trade_is_there_once_and_as_it_was_told(tmp_path: P
 async def play(server: EmbeddedServer, uri: str, plan: list[Step]) -> None:
     """One history in a database of its own."""
     database = f"test_{uuid.uuid4().hex}"
-    patient = FaultyStore(mongo.connect(uri), database)
+    patient = FaultyStore(client.connect(uri), database)
     await until(lambda: prepared(patient), SETTLED_WITHIN_S)
-    with patch.object(mongo, "TIMEOUT_MS", IMPATIENT_MS):
-        impatient = FaultyStore(mongo.connect(uri), database)
+    with patch.object(client, "TIMEOUT_MS", IMPATIENT_MS):
+        impatient = FaultyStore(client.connect(uri), database)
     game = Play(server, Bench(impatient), patient)
     try:
         await game.run(plan)

@@ -17,7 +17,7 @@ from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.store import documents
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading import ledger
 
 
@@ -130,9 +130,9 @@ async def seed_history(store: MongoStore, events: list[TradeEvent]) -> None:
     fast = WriteConcern(1)
     copies = {event.trade.trade_id: event for event in events}
     collections = (
-        (store._events, [documents.from_event(event) for event in events]),
+        (store.database["events"], [documents.from_event(event) for event in events]),
         (
-            store._trades,
+            store.database["trades"],
             [
                 {"_id": id_, "seq": event.seq, **documents.from_trade(event.trade)}
                 for id_, event in copies.items()
@@ -208,7 +208,7 @@ async def test_lost_counters_go_on_above_the_highest_id_in_use(bench: Bench) -> 
     sessions = [await bench.new_session() for _ in range(3)]
     trades = [await bench.open(session_id) for session_id in sessions]
     await bench.close(trades[-1].trade_id)
-    await bench.store._counters.delete_many({})
+    await bench.store.database["counters"].delete_many({})
     await bench.restart()
     assert await bench.new_session() == sessions[-1] + 1
     assert (await bench.open(sessions[0])).trade_id == trades[-1].trade_id + 1
@@ -218,7 +218,7 @@ async def test_ids_also_stay_above_a_trade_that_only_its_event_knows(bench: Benc
     session_id = await bench.new_session()
     bench.store.refuses_copies = True
     trade = await bench.open(session_id)
-    await bench.store._counters.delete_many({})
+    await bench.store.database["counters"].delete_many({})
     await bench.desk.stop()
     bench.store.refuses_copies = False
     await bench.restart()

@@ -17,7 +17,7 @@ from tests.kit.streams import EventStream, event_stream, web_socket
 from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 
 
 @pytest.mark.parametrize("http", ["1.0", "1.1"])

@@ -13,7 +13,7 @@ import pytest
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 
 
 class Gate:

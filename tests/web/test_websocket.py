@@ -27,7 +27,7 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, watching, web_socket
 from tests.kit.waiting import until
 from vyomo_rt.domain.event import Event
-from vyomo_rt.store.mongo import MongoStore
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.stream.audience import Audience
 from vyomo_rt.stream.sessions import SessionTopic
 

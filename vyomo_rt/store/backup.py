@@ -21,14 +21,15 @@ from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store import documents
 from vyomo_rt.store.backup_file import BackupError, BackupWriter, read, replacing, writing
+from vyomo_rt.store.client import where
+from vyomo_rt.store.database import HISTORY_PAGE, reading
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fold import UNREADABLE, Fold, unreadable
 from vyomo_rt.store.lease import raise_term
-from vyomo_rt.store.mongo import HISTORY_PAGE, reading, where
 from vyomo_rt.store.verification import Say, Verdict
 
 if TYPE_CHECKING:
-    from vyomo_rt.store.mongo import MongoStore
+    from vyomo_rt.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _PATIENCE_S = 60.0
 _TELL_EVERY_S = 2.0
 
 
-async def back_up(store: MongoStore, path: Path, head: Mapping[str, Any], say: Say) -> Verdict:
+async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say) -> Verdict:
     """Write a backup in place of ``path``, and check it as ``verify`` checks a store.
 
     Of each session it holds the events up to one that was the newest at the beginning. Raises
@@ -97,7 +98,7 @@ def survey(path: Path) -> Survey:
     return Survey(count, term)
 
 
-async def restore(store: MongoStore, path: Path, survey: Survey) -> None:
+async def restore(store: Database, path: Path, survey: Survey) -> None:
     """Fill an empty store with a backup. Raises Unavailable and BackupError.
 
     Sessions come last: until all their events are there a server sees none. If it does not
@@ -117,7 +118,7 @@ async def restore(store: MongoStore, path: Path, survey: Survey) -> None:
         raise
 
 
-async def _write(store: MongoStore, backup: BackupWriter) -> None:
+async def _write(store: Database, backup: BackupWriter) -> None:
     db = store.database
     with reading(), pymongo.timeout(_PATIENCE_S):
         sessions = await db["sessions"].find({}).to_list(None)
@@ -139,7 +140,7 @@ async def _write(store: MongoStore, backup: BackupWriter) -> None:
                 backup.add(name, document)
 
 
-async def _head_of(store: MongoStore, session_id: Any) -> int:
+async def _head_of(store: Database, session_id: Any) -> int:
     with reading(), pymongo.timeout(_PATIENCE_S):
         newest = await store.database["events"].find_one(
             where(sessionId=session_id), sort=[("seq", -1)]
@@ -147,7 +148,7 @@ async def _head_of(store: MongoStore, session_id: Any) -> int:
     return newest["seq"] if newest else 0
 
 
-async def _events(store: MongoStore, session_id: Any, head: int) -> AsyncIterator[Document]:
+async def _events(store: Database, session_id: Any, head: int) -> AsyncIterator[Document]:
     after = 0
     while after < head:
         began = time.monotonic()
@@ -166,7 +167,7 @@ async def _events(store: MongoStore, session_id: Any, head: int) -> AsyncIterato
         after = page[-1]["seq"] if page else head
 
 
-async def _require_empty(store: MongoStore) -> None:
+async def _require_empty(store: Database) -> None:
     for name in ("sessions", "events", "trades"):
         found = await store.database[name].find_one({})
         if found is not None:
@@ -175,7 +176,7 @@ async def _require_empty(store: MongoStore) -> None:
             )
 
 
-async def _fill(store: MongoStore, path: Path, progress: _Progress) -> None:
+async def _fill(store: Database, path: Path, progress: _Progress) -> None:
     sessions: list[Document] = []
     events: list[Document] = []
     newest: dict[Any, Document] = {}
@@ -200,7 +201,7 @@ async def _fill(store: MongoStore, path: Path, progress: _Progress) -> None:
 
 
 async def _insert_events(
-    store: MongoStore, events: list[Document], newest: dict[Any, Document]
+    store: Database, events: list[Document], newest: dict[Any, Document]
 ) -> None:
     """Insert events, and the copies of the trades that they close."""
     await _insert(store, "events", events)
@@ -217,7 +218,7 @@ async def _insert_events(
     await _insert(store, "trades", closed)
 
 
-async def _insert(store: MongoStore, collection: str, found: Iterable[Document]) -> None:
+async def _insert(store: Database, collection: str, found: Iterable[Document]) -> None:
     rows = list(found)
     for start in range(0, len(rows), HISTORY_PAGE):
         with _patiently():

@@ -20,7 +20,7 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 from urllib.parse import quote_plus
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 LOCK_WAIT_S = 3.0
 READY_WAIT_S = 15.0
@@ -102,7 +102,7 @@ class EmbeddedServer:
                 why = f"the embedded database ended ({_reason(await self._child.wait())})"
                 if now() - began > STEADY_S:
                     pause_s = BACK_OFF_S[0]
-            logger.warning("%s; it is started again in %s s", why, pause_s)
+            log.warning("%s; it is started again in %s s", why, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, BACK_OFF_S[1])
             try:

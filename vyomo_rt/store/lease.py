@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
-from vyomo_rt.store.mongo import where
 
 if TYPE_CHECKING:
-    from vyomo_rt.store.mongo import Collection, MongoStore
+    from vyomo_rt.store.client import Collection
+    from vyomo_rt.store.database import Database
 
 _ID = "writer"
 LEASE_MS = 15_000
@@ -45,7 +46,7 @@ class Lease:
     there have been: the owner's is its term.
     """
 
-    def __init__(self, store: MongoStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._leases: Collection = store.leases
         self._fence = store.fence
         self._met_another_writer = store.met_another_writer
@@ -197,7 +198,7 @@ def _as_seen(holder: Document) -> Document:
     return where(_id=_ID, **{name: holder[name] for name in names if name in holder})
 
 
-async def raise_term(store: MongoStore, at_least: int) -> None:
+async def raise_term(store: Database, at_least: int) -> None:
     """Let the terms of all later owners be above one that events of the database have."""
     await store.leases.update_one(where(_id=_ID), {"$max": {"epoch": at_least}})
 

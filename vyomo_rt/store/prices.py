@@ -11,10 +11,12 @@ from pymongo.errors import DuplicateKeyError
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.store import documents
-from vyomo_rt.store.mongo import reading, where
+from vyomo_rt.store.client import where
+from vyomo_rt.store.database import reading
 
 if TYPE_CHECKING:
-    from vyomo_rt.store.mongo import Collection, MongoStore
+    from vyomo_rt.store.client import Collection
+    from vyomo_rt.store.database import Database
 
 PAGE = 100
 """Symbols of a document: few enough for neither the loop nor a trade's write to wait for one."""
@@ -34,7 +36,7 @@ class SavedPrices:
     next owner.
     """
 
-    def __init__(self, store: MongoStore) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self._documents: Collection = store.database["prices"]
         self._pages: list[set[str]] = []

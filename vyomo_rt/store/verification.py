@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.domain.event import EventKind, SessionEvent, TradeEvent
 from vyomo_rt.store import documents
+from vyomo_rt.store.client import where
+from vyomo_rt.store.database import BATCH, reading
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fold import NOTHING, UNREADABLE, Fold, unequal, unreadable
-from vyomo_rt.store.mongo import BATCH, reading, where
 
 if TYPE_CHECKING:
-    from vyomo_rt.store.mongo import MongoStore
+    from vyomo_rt.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Verdict:
         )
 
 
-async def verify(store: MongoStore, say: Say) -> Verdict:
+async def verify(store: Database, say: Say) -> Verdict:
     """Check a whole database and say what it finds, a line for each thing.
 
     A line of a difference names the document, its field, what is stored there and what
@@ -87,7 +88,7 @@ class _Copies:
 
 
 class _Verification:
-    def __init__(self, store: MongoStore, say: Say) -> None:
+    def __init__(self, store: Database, say: Say) -> None:
         self._db = store.database
         self._say = say
         self._verdict = Verdict()

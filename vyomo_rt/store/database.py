@@ -1,0 +1,233 @@
+"""A database: which writes may begin, how they ended, and what the driver's errors mean.
+
+Only what every implementation of the protocol does alike is used: insert, unique
+index, find by equality or range and order, replace or upsert by ``_id``, ``$set``,
+``$inc``, ``$max``, ``find_one_and_update``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bson.codec_options import CodecOptions
+from prometheus_client import Counter, Histogram
+from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
+from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+
+from vyomo_rt.domain.errors import NewerData, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.event import SHAPE
+from vyomo_rt.store.client import where
+from vyomo_rt.store.documents import Document
+from vyomo_rt.store.fence import Fence
+from vyomo_rt.store.lanes import Lanes
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.client import Client, Collection
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Documents in one read: ten thousand would hold the embedded server for half a second."""
+
+HISTORY_PAGE = 200
+"""Documents in one read of a history: somebody's trade may have to wait for it."""
+
+HISTORY_READS = 3
+"""Reads of histories that may be on their way at one time, so that others find a free thread."""
+
+DOUBT_S = 5.0
+"""How long a failed write speaks against the store if no other one follows."""
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_SHAPE_ID = "events"
+
+_UP, _DOWN = ASCENDING, DESCENDING
+_INDEXES: tuple[tuple[str, list[tuple[str, int]], bool], ...] = (
+    ("events", [("sessionId", _UP), ("seq", _UP)], True),
+    ("events", [("sessionId", _UP), ("opId", _UP)], True),
+    ("sessions", [("opId", _UP)], True),
+    ("trades", [("tradeId", _UP)], False),
+    ("trades", [("status", _UP), ("tradeId", _UP)], False),
+    ("trades", [("sessionId", _UP), ("tradeId", _DOWN)], False),
+    ("trades", [("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
+)
+"""Each with whether it is unique."""
+
+
+class Database:
+    """A database that is open, and the right to write to it.
+
+    What it promises does not depend on how ``client`` was made, apart from the
+    limits on time, which are the client's. Not more than ``history_reads`` reads of
+    histories are on their way at one time: whoever reads much does not hold up a write.
+    """
+
+    def __init__(
+        self, client: Client, database: str, *, history_reads: int = HISTORY_READS
+    ) -> None:
+        self._client = client
+        self.lanes = Lanes(history_reads)
+        self.database = db = client.get_database(
+            database,
+            codec_options=CodecOptions(tz_aware=True),
+            read_preference=ReadPreference.PRIMARY,
+            # What a majority does not have yet can still vanish: it settles no lost answer.
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True),
+        )
+        self._meta: Collection = db["meta"]
+        self.leases: Collection = db["leases"]
+        self.fence = Fence()
+        self.met_another_writer = asyncio.Event()
+        """Set when an event's number was taken: is the lease still ours?"""
+        self._write_failed_at: float | None = None
+        self.write_time = Histogram(
+            "vyomo_rt_store_write_seconds",
+            "Time of a write to the database, also of one that failed",
+            buckets=_SECONDS,
+            registry=None,
+        )
+        self.write_failures = Counter(
+            "vyomo_rt_store_write_failures",
+            "Writes that failed, or whose outcome is not known",
+            registry=None,
+        )
+
+    @property
+    def available(self) -> bool:
+        """Whether a write would probably succeed now.
+
+        It asks nobody, so it answers at once also while the database hangs. A failed
+        write stops counting after a while: in a quiet server no other one follows to
+        clear it, but the driver goes on watching.
+        """
+        if not self.fence.is_open:
+            return False
+        failed_at = self._write_failed_at
+        if failed_at is not None and time.monotonic() - failed_at < DOUBT_S:
+            return False
+        topology: Any = self._client.topology_description  # a method, say the stubs of motor
+        return bool(topology.has_writable_server())
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        closing: object = self._client.close()
+        if inspect.isawaitable(closing):
+            await closing
+
+    @property
+    def term(self) -> int:
+        """What an event that is written now says of its writer."""
+        return self.fence.term
+
+    async def require_readable(self) -> None:
+        """Raise NewerData if a later version of this program has written here."""
+        with reading():
+            found = await self._meta.find_one(where(_id=_SHAPE_ID))
+        if found is not None and found["shape"] > SHAPE:
+            raise NewerData(
+                f"it was written by a newer vyomo-rt (shape {found['shape']}, and this one reads "
+                f"up to {SHAPE}): update this server"
+            )
+
+    async def prepare(self) -> None:
+        """Create the indexes; changes nothing where they are."""
+        try:
+            for collection, keys, unique in _INDEXES:
+                await self.database[collection].create_index(keys, unique=unique)
+            await self._meta.update_one(
+                where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
+            )
+        except PyMongoError as error:
+            raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
+
+    async def among(
+        self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
+    ) -> list[Document]:
+        """The documents of these ids that there are."""
+        found: list[Document] = []
+        for start in range(0, len(ids), BATCH):
+            some = where(_id={"$in": list(ids[start : start + BATCH])})
+            with reading():
+                found += await collection.find(some, fields, batch_size=BATCH).to_list(BATCH)
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """For a write and all that decides how it ended. Raises Unavailable.
+
+        OutcomeUnknown raised inside counts as a failed write, too: on a full disk the embedded
+        server answers that nothing was found, or that a key is taken which nothing has.
+        """
+        self.fence.require()
+        try:
+            with self.lanes.write(), self.write_time.time():
+                yield
+        except (PyMongoError, OutcomeUnknown) as error:
+            self._note_failure(error)
+            # After a repeated attempt the driver reports the first one's error, not this. A
+            # wait for a free connection it does not tell apart so: that stays unknown.
+            if isinstance(error, ServerSelectionTimeoutError):
+                raise Unavailable(_AWAY) from error
+            if isinstance(error, PyMongoError):
+                raise OutcomeUnknown(_NO_ANSWER) from error
+            raise
+        if self._write_failed_at is not None:
+            log.info("the database takes writes again")
+            self._write_failed_at = None
+
+    def _note_failure(self, error: Exception) -> None:
+        self.write_failures.inc()
+        if self._write_failed_at is None:
+            cause = error if isinstance(error, PyMongoError) else error.__cause__
+            reason = _in_short(cause) if isinstance(cause, PyMongoError) else _NOT_DONE
+            log.warning("a write to the database failed: %s", reason)
+        self._write_failed_at = time.monotonic()
+
+
+_NO_READ = "the database does not answer; try again later"
+_AWAY = "the database is away; nothing was changed, try again later"
+_NO_ANSWER = "the database did not answer in time; the change may or may not have happened"
+_NOT_DONE = "it was answered, but not carried out: is the disk full?"
+NOT_CONFIRMED = "the database has not confirmed the change yet; it may or may not have happened"
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """For a read that decides nothing: the driver's errors become Unavailable."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable(_NO_READ) from error
+
+
+@contextmanager
+def settling() -> Iterator[None]:
+    """For the reads that decide how a write ended: without them that is not known."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise OutcomeUnknown(_NO_ANSWER) from error
+
+
+async def insert(collection: Collection, document: Document) -> bool:
+    """Insert; False if a unique key of the document is taken."""
+    try:
+        await collection.insert_one(document)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _in_short(error: PyMongoError) -> str:
+    if type(error).__name__.startswith("_"):
+        return "the driver gave it up when the database stopped answering"
+    # The driver's text goes on about its timeouts and every host it knows.
+    return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"

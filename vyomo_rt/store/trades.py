@@ -1,0 +1,96 @@
+"""Readable copies of the trades: what the events say, one document a trade."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from vyomo_rt.domain.trade import Trade, TradeStatus
+from vyomo_rt.store import documents
+from vyomo_rt.store.client import where
+from vyomo_rt.store.database import BATCH, HISTORY_PAGE, Database, reading
+from vyomo_rt.store.documents import Document
+
+
+class Trades(Database):
+    """The collection ``trades``."""
+
+    async def save_trade(self, trade: Trade, seq: int) -> None:
+        document = documents.from_copy(trade, seq)
+        # If the copy there is as new or newer, the filter misses it and the insert of the upsert
+        # meets its _id. It also does when an older copy arrives in between: hence once more.
+        for _ in range(2):
+            with self.writing(), suppress(DuplicateKeyError):
+                await self.database["trades"].replace_one(
+                    where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
+                )
+                return
+
+    async def trade(self, trade_id: int) -> Trade | None:
+        with reading():
+            found = await self.database["trades"].find_one(where(_id=trade_id))
+        return None if found is None else documents.to_trade(found)
+
+    async def trades(
+        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+    ) -> list[Trade]:
+        filter_ = where(sessionId=session_id)
+        if status is not None:
+            filter_ |= where(status=status.value)
+        if before_id is not None:
+            filter_ |= where(tradeId={"$lt": before_id})
+        found: list[Document] = []
+        while len(found) < limit:
+            size = min(limit - len(found), HISTORY_PAGE)
+            async with self.lanes.history_read():
+                with reading():
+                    page = (
+                        await self.database["trades"]
+                        .find(filter_, batch_size=BATCH)
+                        .sort("tradeId", DESCENDING)
+                        .limit(size)
+                        .to_list(size)
+                    )
+            found += page
+            if len(page) < size:
+                break
+            filter_ |= where(tradeId={"$lt": page[-1]["tradeId"]})
+        return [documents.to_trade(document) for document in found]
+
+    async def open_trades(self) -> AsyncIterator[Trade]:
+        after_id = 0
+        while True:
+            with reading():
+                page = (
+                    await self.database["trades"]
+                    .find(
+                        where(status=TradeStatus.OPEN.value, tradeId={"$gt": after_id}),
+                        batch_size=BATCH,
+                    )
+                    .sort("tradeId", ASCENDING)
+                    .limit(BATCH)
+                    .to_list(BATCH)
+                )
+            for document in page:
+                yield documents.to_trade(document)
+            if len(page) < BATCH:
+                return
+            after_id = page[-1]["tradeId"]
+
+    async def highest_trade_id(self) -> int:
+        with reading():
+            found = (
+                await self.database["trades"]
+                .find({}, {"tradeId": 1})
+                .sort("tradeId", DESCENDING)
+                .limit(1)
+                .to_list(1)
+            )
+        return int(found[0]["tradeId"]) if found else 0
+
+    async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
+        found = await self.among(self.database["trades"], trade_ids, {"seq": 1})
+        return {document["_id"]: document["seq"] for document in found}
