@@ -45,7 +45,8 @@ from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
-from vyomo_rt.stream.hub import Hub, Sources
+from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.sources import Sources
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import access
 from vyomo_rt.web.admission import Admission
@@ -271,6 +272,7 @@ class Server:
             ),
             now=now,
             max_events_behind=settings.max_events_behind,
+            max_symbols=settings.max_symbols,
         )
         self._desk = Desk(
             store,
@@ -299,7 +301,7 @@ class Server:
         self._heartbeat = heartbeat
         self._streaming = Streaming(
             self._hub,
-            Commands(self._hub, settings.max_symbols),
+            Commands(self._hub),
             heartbeat,
             settings.max_message_bytes,
         )
@@ -428,8 +430,8 @@ class Server:
         clock = self._clock
         clock.add("the new day", SLOT_MS, self._desk.roll_over)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
-        clock.add("the sessions' beat", SLOT_MS, self._hub.beat_sessions)
-        clock.add("the prices' beat", SLOT_MS, self._hub.beat_prices)
+        clock.add("the sessions' beat", SLOT_MS, self._hub.topics.beat)
+        clock.add("the prices' beat", SLOT_MS, self._hub.prices.beat)
         clock.add("the heartbeat", self._heartbeat.sweep_ms, self._heartbeat.sweep)
         clock.add("silent connections", self.admission.sweep_ms, self.admission.sweep)
         if self._feed.takes_posts:

@@ -18,7 +18,7 @@ from tests.stream.world import ALL_TYPES, Client, World
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module
-from vyomo_rt.stream import hub as hub_module
+from vyomo_rt.stream import delivery, topics
 from vyomo_rt.stream import log as log_module
 from vyomo_rt.stream import pnl as pnl_module
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
@@ -111,7 +111,7 @@ class Play:
         for client in self.clients:
             if not client.closed:
                 client.view.check_caught_up()
-            elif client.closed_with not in {hub_module.CLOSE_SLOW, None}:
+            elif client.closed_with not in {delivery.CLOSE_SLOW, None}:
                 client.wrong(f"closed with {client.closed_with}")
             client.leave()
         self.world.check_totals()
@@ -246,10 +246,10 @@ def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the
 
     # Small pieces and slices, so that what follows comes in between.
     with (
-        patch.object(hub_module, "_DRAIN_BYTES", 300),
+        patch.object(delivery, "_DRAIN_BYTES", 300),
         patch.object(log_module, "_TRIM_AT_ONCE", 3),
         # Room for about seven events: readers have to go back to the store in between.
-        patch.object(hub_module, "MAX_BYTES", 6000),
+        patch.object(topics, "MAX_BYTES", 6000),
         patch.object(audience_module, "SLICE", 1),
         patch.object(pnl_module, "PAGE", 2),
     ):

@@ -11,8 +11,8 @@ import pytest
 
 from tests.stream.virtual import VirtualLoop, turns
 from tests.stream.world import Client, World
+from vyomo_rt.stream.delivery import CLOSE_SLOW
 from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG, Heartbeat
-from vyomo_rt.stream.hub import CLOSE_SLOW
 from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
 
 SESSION = 6
@@ -99,11 +99,11 @@ async def test_no_pong_is_expected_of_a_client_that_still_has_to_read_the_ping()
         heart.add(client.peer)
         await asyncio.sleep(26)
         assert client.pinged_at_s
-        world.hub.pause(client.peer)
+        world.hub.delivery.pause(client.peer)
         await asyncio.sleep(60)
         assert client.closed_with is None
         assert len(client.pinged_at_s) == 1, "and none is sent while it does not read"
-        world.hub.resume(client.peer)
+        world.hub.delivery.resume(client.peer)
         client.pong_after_s = 0.1
         await asyncio.sleep(60)
         assert client.closed_with is None
@@ -235,7 +235,7 @@ async def test_a_client_whose_connection_ended_is_forgotten_at_once() -> None:
 async def test_at_shutdown_each_client_is_told_to_come_back_at_a_time_of_its_own() -> None:
     async with beating() as (world, _):
         clients = [Socket(world, Framing.WS) for _ in range(100)]
-        world.hub.pause(clients[0].peer)
+        world.hub.delivery.pause(clients[0].peer)
         await turns(1)
         world.hub.shut_down()
         told = [message for client in clients for message in client.take_all()]

@@ -100,12 +100,12 @@ async def test_a_first_price_is_sent_when_it_arrives_and_not_with_the_next_beat(
     client = await watching(world, "NEW", priceInterval=60_000)
     assert shown(client) == []
     if paused:
-        world.hub.pause(client.peer)
+        world.hub.delivery.pause(client.peer)
     world.tick("NEW", 5)
     world.tick("NEW", 6)
     if paused:
         assert shown(client) == []
-        world.hub.resume(client.peer)
+        world.hub.delivery.resume(client.peer)
         assert shown(client) == [("NEW", 6)]
     else:
         assert shown(client) == [("NEW", 5)], "and the second price waits for its interval"
@@ -172,10 +172,10 @@ async def test_only_changes_holds_for_a_client_that_paused_meanwhile() -> None:
         world.tick("B", 20)
         client = await watching(world, "A", "B", priceInterval=100, onlyChanges=True)
         client.take_all()
-        world.hub.pause(client.peer)
+        world.hub.delivery.pause(client.peer)
         world.tick("A", 11)
         await world.wait(250)
-        world.hub.resume(client.peer)
+        world.hub.delivery.resume(client.peer)
         assert shown(client) == [("A", 11)], "B has not changed"
 
 

@@ -15,10 +15,10 @@ from tests.stream.world import EVENT_TYPES, Client, World
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module
-from vyomo_rt.stream import hub as hub_module
+from vyomo_rt.stream import delivery, topics
 from vyomo_rt.stream import log as log_module
 from vyomo_rt.stream import pnl as pnl_module
-from vyomo_rt.stream.hub import CLOSE_SLOW
+from vyomo_rt.stream.delivery import CLOSE_SLOW
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
@@ -44,9 +44,13 @@ async def session_world(*, events: int = 0, **more: int) -> AsyncIterator[World]
 
 @asynccontextmanager
 async def topic_of(world: World) -> AsyncIterator[SessionTopic]:
-    topic = world.hub.use_topic(SESSION)
-    yield topic
-    world.hub.release_topic(topic)
+    with world.hub.topics.using(SESSION) as topic:
+        yield topic
+
+
+def users_of_topic(world: World) -> int:
+    topic = world.hub.topics.find(SESSION)
+    return 0 if topic is None else topic.users
 
 
 async def test_a_subscription_begins_with_ack_figures_and_the_pnl_of_every_open_trade() -> None:
@@ -104,7 +108,7 @@ async def test_a_session_whose_beat_fails_silences_no_other_and_no_price_and_com
         await other.ask("subscribe_session", sessionId=7, updateInterval=100)
         await other.ask("subscribe_prices", symbols=["A"], priceInterval=100)
         broken = pytest.MonkeyPatch()
-        broken.setattr(world.hub._topics[SESSION], "beat", lambda *_: 1 // 0)
+        broken.setattr(world.hub.topics.find(SESSION), "beat", lambda *_: 1 // 0)
         for each in (client, other):
             each.take_all()
         await world.wait(1000)
@@ -235,11 +239,11 @@ async def test_a_closed_trade_has_no_pnl_any_more_even_for_a_client_that_was_pau
         client = Client(world)
         await client.ask("subscribe_session", sessionId=SESSION, updateInterval=100)
         client.take_all()
-        world.hub.pause(client.peer)
+        world.hub.delivery.pause(client.peer)
         await world.wait(500)
         world.close_trade(SESSION)
         await world.wait(500)
-        world.hub.resume(client.peer)
+        world.hub.delivery.resume(client.peer)
         assert kinds(client.take_all()) == ["trade_closed 2", "session_update"]
 
 
@@ -261,7 +265,7 @@ async def test_a_paused_client_gets_its_events_in_order_and_then_the_newest_figu
 async def test_a_replay_that_fills_the_socket_leaves_the_figures_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "_DRAIN_BYTES", 600)
+    monkeypatch.setattr(delivery, "_DRAIN_BYTES", 600)
     async with session_world(events=20) as world:
         client = Client(world)
         client.wire.room = 900
@@ -293,7 +297,7 @@ async def test_a_replay_whose_end_fills_the_socket_leaves_the_figures_for_later(
 
 
 async def test_prices_wait_until_a_replay_is_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "_DRAIN_BYTES", 300)
+    monkeypatch.setattr(delivery, "_DRAIN_BYTES", 300)
     async with session_world(events=10) as world:
         world.tick("A", 1)
         client = Client(world, Framing.SSE)
@@ -309,7 +313,7 @@ async def test_prices_wait_until_a_replay_is_through(monkeypatch: pytest.MonkeyP
 async def test_who_leaves_in_the_midst_of_a_replay_gets_no_more_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "_DRAIN_BYTES", 300)
+    monkeypatch.setattr(delivery, "_DRAIN_BYTES", 300)
     async with session_world(events=10) as world:
         client = Client(world)
         await client.ask("subscribe_session", sessionId=SESSION, since=0)
@@ -324,7 +328,7 @@ async def test_who_leaves_in_the_midst_of_a_replay_gets_no_more_of_it(
 async def test_a_new_session_in_the_midst_of_a_replay_ends_the_old_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "_DRAIN_BYTES", 300)
+    monkeypatch.setattr(delivery, "_DRAIN_BYTES", 300)
     async with session_world(events=10) as world:
         world.add_session(7, events=3)
         client = Client(world)
@@ -391,42 +395,43 @@ async def test_what_happens_during_a_replay_from_the_store_comes_after_it() -> N
 async def test_a_reader_that_is_further_behind_than_memory_is_served_from_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(topics, "MAX_BYTES", 20_000)
     async with session_world() as world:
         slow, other = Client(world), Client(world)
         for client in (slow, other):
             await client.ask("subscribe_session", sessionId=SESSION)
-        world.hub.pause(slow.peer)
+        world.hub.delivery.pause(slow.peer)
         for _ in range(200):
             world.open_trade(SESSION)
-        topic = world.hub._topics[SESSION]
+        topic = world.hub.topics.find(SESSION)
+        assert topic is not None
         assert topic.log.base > 100
-        assert world.hub._shelf.bytes <= 20_000
+        assert world.hub.topics.shelf.bytes <= 20_000
         slow.take_all()
         world.page_size = 10
-        world.hub.resume(slow.peer)
+        world.hub.delivery.resume(slow.peer)
         await turns(200)
         got = [message for message in slow.take_all() if message["type"] != "pnl_update"]
         assert [m["seq"] for m in got] == [*range(1, 201), 200]
-        assert world.hub._shelf.bytes <= 20_000
+        assert world.hub.topics.shelf.bytes <= 20_000
         for client in (slow, other):
             client.leave()
-        assert world.hub._shelf.bytes == 0
+        assert world.hub.topics.shelf.bytes == 0
 
 
 async def test_a_reader_behind_memory_is_closed_to_come_again_if_the_store_is_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_BYTES", 5000)
+    monkeypatch.setattr(topics, "MAX_BYTES", 5000)
     async with session_world() as world:
         slow, other = Client(world), Client(world)
         for client in (slow, other):
             await client.ask("subscribe_session", sessionId=SESSION)
-        world.hub.pause(slow.peer)
+        world.hub.delivery.pause(slow.peer)
         for _ in range(100):
             world.open_trade(SESSION)
         world.store_away = True
-        world.hub.resume(slow.peer)
+        world.hub.delivery.resume(slow.peer)
         await turns(10)
         assert (slow.closed_with, other.closed_with) == (CLOSE_SLOW, None)
     assert "the store is away" in caplog.text
@@ -438,7 +443,7 @@ async def test_a_load_that_the_log_has_outrun_is_given_up(monkeypatch: pytest.Mo
     async with session_world(events=6, max_events_behind=5) as world:
         paused = Client(world)
         await paused.ask("subscribe_session", sessionId=SESSION)
-        world.hub.pause(paused.peer)
+        world.hub.delivery.pause(paused.peer)
         world.store_delay_turns = 5
         client = Client(world)
         client.send("subscribe_session", sessionId=SESSION, since=2)
@@ -448,7 +453,7 @@ async def test_a_load_that_the_log_has_outrun_is_given_up(monkeypatch: pytest.Mo
         await turns(20)
         ack, figures = client.take_all()[:2]
         assert (ack["result"]["recovered"], figures["recovered"]) == (False, False)
-        world.hub.resume(paused.peer)
+        world.hub.delivery.resume(paused.peer)
         assert paused.closed_with == CLOSE_SLOW
 
 
@@ -493,17 +498,16 @@ async def test_commands_wait_behind_a_resumption_that_asks_the_store() -> None:
 
 async def test_a_topic_lives_exactly_as_long_as_somebody_uses_it() -> None:
     async with session_world(events=5) as world:
-        topics = world.hub._topics
         first, second = Client(world), Client(world, Framing.SSE)
         await first.ask("subscribe_session", sessionId=SESSION, since=0)
         await first.ask("subscribe_session", sessionId=SESSION, since=0)
         await second.open_stream(SubscribeSession(session_id=SESSION, since=2))
-        assert topics[SESSION].users == 2
+        assert users_of_topic(world) == 2
         first.leave()
         first.leave()
-        assert topics[SESSION].users == 1
+        assert users_of_topic(world) == 1
         second.leave()
-        assert topics == {}
+        assert world.hub.topics.find(SESSION) is None
         world.store_away = True
         await Client(world).ask("subscribe_session", sessionId=SESSION, since=0)
         world.store_away, world.store_delay_turns = False, 3
@@ -512,7 +516,7 @@ async def test_a_topic_lives_exactly_as_long_as_somebody_uses_it() -> None:
         await turns(1)
         gone.leave()
         await turns(10)
-        assert topics == {}
+        assert world.hub.topics.find(SESSION) is None
 
 
 async def test_a_client_too_many_events_behind_is_closed_when_it_reads_again(
@@ -523,11 +527,11 @@ async def test_a_client_too_many_events_behind_is_closed_when_it_reads_again(
         slow, other = Client(world), Client(world)
         for client in (slow, other):
             await client.ask("subscribe_session", sessionId=SESSION)
-        world.hub.pause(slow.peer)
+        world.hub.delivery.pause(slow.peer)
         for _ in range(60):
             world.open_trade(SESSION)
         slow.take_all()
-        world.hub.resume(slow.peer)
+        world.hub.delivery.resume(slow.peer)
         assert slow.closed_with == CLOSE_SLOW
         assert slow.take_all() == []
         assert other.closed_with is None

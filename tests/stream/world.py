@@ -29,9 +29,9 @@ from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
-from vyomo_rt.stream.hub import Hub, Sources
+from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
-from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.stream.sources import Sources
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
@@ -95,9 +95,10 @@ class World:
             ),
             now=self.now,
             max_events_behind=max_events_behind,
+            max_symbols=max_symbols,
         )
         self.clock = Clockwork(self.now)
-        self.commands = Commands(self.hub, max_symbols)
+        self.commands = Commands(self.hub)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -105,8 +106,9 @@ class World:
         watcher = _Watcher(self.wrongs)
         logger = logging.getLogger("vyomo_rt.clockwork")
         logger.addHandler(watcher)
-        for act in (self._tell_feed_status, self.hub.beat_sessions, self.hub.beat_prices):
-            self.clock.add(act.__name__, SLOT_MS, act)
+        self.clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
+        self.clock.add("the sessions' beat", SLOT_MS, self.hub.topics.beat)
+        self.clock.add("the prices' beat", SLOT_MS, self.hub.prices.beat)
         beats = asyncio.create_task(self.clock.run())
         try:
             yield
@@ -285,7 +287,7 @@ class Wire:
             self.paused, self.settled = True, False
             # What is being written in this very moment may go on until it is done.
             asyncio.get_running_loop().call_soon(self._settle)
-            self._client.world.hub.pause(self._client.peer)
+            self._client.world.hub.delivery.pause(self._client.peer)
 
     def _settle(self) -> None:
         self.settled = self.paused
@@ -348,28 +350,27 @@ class Client:
     ) -> bool:
         """What the SSE endpoint does with a query; False if the store or the client is away."""
         commands, hub = self.world.commands, self.world.hub
-        named: tuple[SubscribeSession, SessionTopic] | None = None
-        if session is not None:
-            named = (session, hub.use_topic(session.session_id))
+        if session is None:
+            self.view.asked({"type": "open", "since": None, "epoch": None})
+            commands.open_stream(self.peer, None, prices, RETRY_MS)
+            return True
+        with hub.topics.using(session.session_id) as topic:
             try:
-                await commands.load(*named)
+                await hub.subscriptions.load(session, topic)
             except VyomoError:
-                hub.release_topic(named[1])
                 return False
             if self.closed:
-                hub.release_topic(named[1])
                 return False
-        since, epoch = (session.since, session.epoch) if session else (None, None)
-        self.view.asked({"type": "open", "since": since, "epoch": epoch})
-        commands.open_stream(self.peer, named, prices, RETRY_MS)
-        return True
+            self.view.asked({"type": "open", "since": session.since, "epoch": session.epoch})
+            commands.open_stream(self.peer, (session, topic), prices, RETRY_MS)
+            return True
 
     def leave(self) -> None:
         """The connection is lost."""
         self.world.hub.leave(self.peer)
 
     def resume(self) -> None:
-        self.world.hub.resume(self.peer)
+        self.world.hub.delivery.resume(self.peer)
         self._run_inbox()
 
     def _run_inbox(self) -> None:

@@ -9,10 +9,10 @@ from time import monotonic
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.stream.commands import subscription
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.sessions import SessionTopic
+from vyomo_rt.stream.subscriptions import subscription
 from vyomo_rt.wire.commands import ALL_TYPES
 from vyomo_rt.wire.messages import ConnectionDocument
 

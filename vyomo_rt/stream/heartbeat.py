@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import takewhile
 
 from vyomo_rt.clockwork import Clockwork
-from vyomo_rt.stream.hub import CLOSE_SLOW, Hub
+from vyomo_rt.stream.delivery import CLOSE_SLOW
+from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.wire.frame import Framing
 

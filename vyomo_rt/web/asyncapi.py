@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from wsproto.frame_protocol import CloseReason
 
+from vyomo_rt.stream.delivery import CLOSE_SLOW
 from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG
-from vyomo_rt.stream.hub import CLOSE_SHUTDOWN, CLOSE_SLOW
+from vyomo_rt.stream.hub import CLOSE_SHUTDOWN
 from vyomo_rt.web.connection import CLOSE_ERRORS, CLOSE_FAILED
 from vyomo_rt.web.inbound import CLOSE_TOO_BIG, CLOSE_UNSUPPORTED
 from vyomo_rt.web.routes import Route, Stream

@@ -104,10 +104,10 @@ class Connection(Peer, asyncio.Protocol):
         log.info("%s %s opened from %s", self.framing.label, self.id, self._address)
 
     def pause_writing(self) -> None:
-        self._streaming.hub.pause(self)
+        self._streaming.hub.delivery.pause(self)
 
     def resume_writing(self) -> None:
-        self._streaming.hub.resume(self)
+        self._streaming.hub.delivery.resume(self)
 
     def close(self, code: int, reason: str) -> None:
         if self._ended:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -147,17 +149,13 @@ class StreamRoutes:
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check all of the query first: a status is the last word that EventSource accepts."""
-        commands, hub = self._streaming.commands, self._streaming.hub
+        hub = self._streaming.hub
         last_event_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
         session_command, prices_command = _commands(query, last_event_id)
         keep_alive = _keep_alive(query)
         if prices_command is not None:
-            commands.check_prices(None, prices_command)
-        session: tuple[SubscribeSession, SessionTopic] | None = None
-        if session_command is not None:
-            session = (session_command, hub.use_topic(session_command.session_id))
-        handed_over = False
-        try:
+            hub.subscriptions.sort_symbols(None, prices_command)
+        with self._session(session_command) as session:
             if request.method == hdrs.METH_HEAD:
                 return _head()
             trouble = await self._prepare(session)
@@ -178,13 +176,20 @@ class StreamRoutes:
                 code = CLOSE_TOO_MANY if isinstance(trouble, LimitExceeded) else 0
                 connection.close(code, str(trouble))
             else:
-                handed_over = True
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311
-                commands.open_stream(connection, session, prices_command, retry_ms)
+                self._streaming.commands.open_stream(connection, session, prices_command, retry_ms)
             return response
-        finally:
-            if session is not None and not handed_over:
-                hub.release_topic(session[1])
+
+    @contextmanager
+    def _session(
+        self, command: SubscribeSession | None
+    ) -> Iterator[tuple[SubscribeSession, SessionTopic] | None]:
+        """The topic that a query names, if it names one. Raises NotFound."""
+        if command is None:
+            yield None
+            return
+        with self._streaming.hub.topics.using(command.session_id) as topic:
+            yield command, topic
 
     async def _prepare(
         self, session: tuple[SubscribeSession, SessionTopic] | None
@@ -192,7 +197,7 @@ class StreamRoutes:
         """What keeps the stream from starting now, but may not on the next try."""
         try:
             if session is not None:
-                await self._streaming.commands.load(*session)
+                await self._streaming.hub.subscriptions.load(*session)
         except Unavailable as error:
             return error
         # Asked last: while the store was read others may have come.

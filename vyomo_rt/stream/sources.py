@@ -1,0 +1,32 @@
+"""What the streams show: a port that the rooms which know it fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.quote import FeedStatus, Quote
+from vyomo_rt.domain.state import SessionState
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the streams ask, as functions of the rooms that know it.
+
+    They answer from memory and in the same step, apart from ``history``.
+    """
+
+    state: Callable[[int], SessionState | None]
+    history: Callable[[int, int, int], Awaitable[Sequence[Event]]]
+    """Some of a session's stored events with ``after < seq <= upto``, from the first on."""
+    quote: Callable[[str], Quote | None]
+    """The price of a symbol to show."""
+    confirmed: Callable[[str], Quote | None]
+    """The price at which its trades are valued."""
+    refusal: Callable[[str], str | None]
+    """Why its ticks are refused, if the last one was."""
+    demand: Demand
+    knows: Callable[[str], bool]
+    feed_status: Callable[[], FeedStatus]

@@ -1,0 +1,87 @@
+"""The topics: one for each session that somebody watches or is about to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vyomo_rt.clockwork import Guard
+from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.moment import Clock
+from vyomo_rt.stream.audience import Slices
+from vyomo_rt.stream.beats import Wheel
+from vyomo_rt.stream.log import MAX_BYTES, Shelf
+from vyomo_rt.stream.sessions import SessionAudience, SessionTopic
+from vyomo_rt.stream.sources import Sources
+from vyomo_rt.stream.traffic import Traffic
+
+
+class Topics:
+    """Makes a session's topic when it is first used, and ends it after its last use."""
+
+    def __init__(
+        self, sources: Sources, *, now: Clock, max_events_behind: int, traffic: Traffic
+    ) -> None:
+        self.shelf = Shelf(MAX_BYTES)
+        self._sources = sources
+        self._now = now
+        self._max_events_behind = max_events_behind
+        self._traffic = traffic
+        self._guard = Guard()
+        self._slices = Slices()
+        self._topics: dict[int, SessionTopic] = {}
+        self._wheel: Wheel[SessionAudience] = Wheel()
+
+    def find(self, session_id: int) -> SessionTopic | None:
+        """The topic of a session that is in use."""
+        return self._topics.get(session_id)
+
+    @contextmanager
+    def using(self, session_id: int) -> Iterator[SessionTopic]:
+        """The topic of a session, there as long as the block lasts. Raises NotFound.
+
+        A peer that joins meanwhile keeps it for itself.
+        """
+        topic = self._topics.get(session_id) or self._make(session_id)
+        self.keep(topic)
+        try:
+            yield topic
+        finally:
+            self.release(topic)
+
+    def keep(self, topic: SessionTopic) -> None:
+        """One more needs it, until ``release``."""
+        topic.users += 1
+
+    def release(self, topic: SessionTopic) -> None:
+        """One less needs it; nobody does any more: it ends."""
+        topic.users -= 1
+        if not topic.users:
+            del self._topics[topic.session_id]
+            topic.end()
+
+    async def beat(self) -> None:
+        """Send each topic's figures to those whose interval has passed."""
+        due: dict[SessionTopic, list[SessionAudience]] = {}
+        for audience in self._wheel.turn():
+            due.setdefault(audience.key.topic, []).append(audience)
+        for topic, audiences in due.items():
+            with self._guard(f"a beat of session {topic.session_id}"):
+                await topic.beat(audiences)
+
+    def _make(self, session_id: int) -> SessionTopic:
+        state = self._sources.state(session_id)
+        if state is None:
+            raise NotFound(f"session {session_id} not found")
+        topic = self._topics[session_id] = SessionTopic(
+            state,
+            now=self._now,
+            quote=self._sources.confirmed,
+            history=self._sources.history,
+            log_limit=self._max_events_behind,
+            traffic=self._traffic,
+            wheel=self._wheel,
+            slices=self._slices,
+            shelf=self.shelf,
+        )
+        return topic
