@@ -158,7 +158,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         def on_price(quote: Quote) -> None:
             desk.on_quote(quote)
 
-        traded = {order.symbol for order in demo._ORDERS}
+        traded = {idea.symbol for idea in demo._IDEAS}
         symbols = [symbol for symbol in load_symbols() if symbol.symbol in traded]
         feed = SimFeed(now, Settings().seed, symbols)
         memory = Memory()
@@ -247,13 +247,13 @@ async def test_a_visitors_trades_are_left_alone_also_those_that_look_like_the_de
     demo_server: Rest,
 ) -> None:
     visitors = {
-        (await demo_server.open_trade(6, symbol=order.symbol, quantity=order.quantity,
-                                      side=order.side, entryPrice=None))["tradeId"]
-        for order in demo._ORDERS
+        (await demo_server.open_trade(6, symbol=idea.symbol, quantity=idea.quantity,
+                                      side=idea.side, entryPrice=None))["tradeId"]
+        for idea in demo._IDEAS
     }  # fmt: skip
 
     async def has_closed_its_own() -> bool:
-        return len(await closed_by_the_demo(demo_server)) >= len(demo._ORDERS)
+        return len(await closed_by_the_demo(demo_server)) >= len(demo._IDEAS)
 
     await until(has_closed_its_own, within_s=20)
     _, listed = await demo_server.call("GET", "/sessions/6/trades?status=OPEN&limit=500")
@@ -264,8 +264,8 @@ async def test_after_a_restart_it_closes_what_it_opened_before_and_nothing_else(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_settings(demo=True, feed="sim")
-    orders = [order for order in demo._ORDERS if order.away_e4 is None]
-    monkeypatch.setattr(demo, "_ORDERS", orders)  # no price closes these
+    ideas = [idea for idea in demo._IDEAS if idea.away_e4 is None]
+    monkeypatch.setattr(demo, "_IDEAS", ideas)  # no price closes these
     monkeypatch.setattr(demo, "_STEP_S", 0.05)
     async with serve_here(settings) as rest:
         visitors = (await rest.open_trade(6, symbol="RELIANCE", quantity=50))["tradeId"]

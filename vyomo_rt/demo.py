@@ -6,20 +6,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import cycle
 from typing import NamedTuple
-from uuid import uuid4
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clock
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed
-from vyomo_rt.trading.desk import Desk, Operation
-from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
-from vyomo_rt.wire.rest import NewSession, NewTrade
+from vyomo_rt.trading.desk import Desk
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +26,7 @@ History = Callable[[int, int], Awaitable[Sequence[Event]]]
 """A session's events after a number."""
 
 SESSION_ID = 6
-CAPITAL_PAISE = 50_000 * 100
-_NAME = "Demo"
+_SESSION = SessionOrder(starting_capital_paise=50_000 * 100, name="Demo")
 _KEY = "demo-"
 """The strategy's operations begin with this: so it knows its own trades after a restart."""
 
@@ -39,8 +37,11 @@ _LOOK_BACK = 500
 _TICK_E4 = 500
 
 
-class _Order(NamedTuple):
-    """``away_e4`` is how far stop and target stand from the price, in parts of 10 000."""
+class _Idea(NamedTuple):
+    """What to trade next.
+
+    ``away_e4`` is how far stop and target stand from the price, in parts of 10 000.
+    """
 
     symbol: str
     side: Side
@@ -49,13 +50,13 @@ class _Order(NamedTuple):
 
 
 # An index needs hours for half a per cent, an option's premium a minute.
-_ORDERS = (
-    _Order("NIFTY26DEC24000CE", Side.BUY, 65, 30),
-    _Order("BANKNIFTY26DEC52000PE", Side.SELL, 30, 40),
-    _Order("RELIANCE", Side.BUY, 50, None),
-    _Order("NIFTY26DEC24000PE", Side.BUY, 65, 50),
-    _Order("NIFTY26DEC24000CE", Side.SELL, 65, 40),
-    _Order("BANKNIFTY", Side.SELL, 30, None),
+_IDEAS = (
+    _Idea("NIFTY26DEC24000CE", Side.BUY, 65, 30),
+    _Idea("BANKNIFTY26DEC52000PE", Side.SELL, 30, 40),
+    _Idea("RELIANCE", Side.BUY, 50, None),
+    _Idea("NIFTY26DEC24000PE", Side.BUY, 65, 50),
+    _Idea("NIFTY26DEC24000CE", Side.SELL, 65, 40),
+    _Idea("BANKNIFTY", Side.SELL, 30, None),
 )
 
 
@@ -74,14 +75,14 @@ class DemoTrader:
         self._quote = quote
         self._history = history
         self._now = now
-        self._orders = cycle(_ORDERS)
+        self._ideas = cycle(_IDEAS)
         self._own: set[int] = set()
         self._trouble = ""
         self.session_id = SESSION_ID
 
     async def prepare(self) -> None:
         """Make or find the session, and the trades that an earlier run left open in it."""
-        await self._desk.ensure_session(SESSION_ID, _NAME, CAPITAL_PAISE)
+        await self._desk.ensure_session(SESSION_ID, _SESSION)
         await self._leave_stopped_session()
         await self._find_own()
 
@@ -108,7 +109,7 @@ class DemoTrader:
         while self._desk.state(self.session_id).session.status is SessionStatus.STOPPED:
             stopped = self.session_id
             operation = Operation(f"{_KEY}after-{stopped}", "")
-            made, _ = await self._desk.create_session(operation, _new_session)
+            made, _ = await self._desk.create_session(operation, lambda: _SESSION)
             self.session_id = made.session.session_id
             self._own.clear()
             log.info("session %d is STOPPED: the demo trades session %d", stopped, self.session_id)
@@ -130,31 +131,24 @@ class DemoTrader:
         for trade in [open_trades[trade_id] for trade_id in self._own]:
             if self._now() - trade.opened_at_ms > _MAX_AGE_MS:
                 with suppress(AlreadyClosed):
-                    await self._desk.close_trade(trade.trade_id, _operation(), lambda: None)
+                    operation = Operation.internal(_KEY)
+                    await self._desk.close_trade(trade.trade_id, operation, lambda: None)
 
     async def _open_next(self) -> None:
         if len(self._own) >= _MAX_OPEN:
             return
-        order = next(self._orders)
-        quote = self._quote(order.symbol)
+        idea = next(self._ideas)
+        quote = self._quote(idea.symbol)
         if quote is not None and not quote.stale:
-            new_trade = _new_trade(order, quote.price_e4)
-            trade, _ = await self._desk.open_trade(self.session_id, _operation(), lambda: new_trade)
+            order = _order(idea, quote.price_e4)
+            operation = Operation.internal(_KEY)
+            trade, _ = await self._desk.open_trade(self.session_id, operation, lambda: order)
             self._own.add(trade.trade_id)
 
 
-def _new_session() -> NewSession:
-    return NewSession(starting_capital=CapitalPaise(CAPITAL_PAISE), name=_NAME)
-
-
-def _operation() -> Operation:
-    return Operation(f"{_KEY}{uuid4()}", "")
-
-
-def _new_trade(order: _Order, price_e4: int) -> NewTrade:
-    new_trade = NewTrade(symbol=order.symbol, quantity=order.quantity, side=order.side)
-    if order.away_e4 is not None:
-        away_e4 = price_e4 * order.away_e4 // 10_000 // _TICK_E4 * _TICK_E4 * order.side.sign
-        new_trade.stop_loss = PriceE4(price_e4 - away_e4)
-        new_trade.target = PriceE4(price_e4 + away_e4)
-    return new_trade
+def _order(idea: _Idea, price_e4: int) -> TradeOrder:
+    order = TradeOrder(symbol=idea.symbol, side=idea.side, quantity=idea.quantity)
+    if idea.away_e4 is None:
+        return order
+    away_e4 = price_e4 * idea.away_e4 // 10_000 // _TICK_E4 * _TICK_E4 * idea.side.sign
+    return replace(order, stop_loss_e4=price_e4 - away_e4, target_e4=price_e4 + away_e4)

@@ -12,14 +12,13 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store.journal import MongoStore
-from vyomo_rt.trading.desk import Desk, Operation
-from vyomo_rt.wire.numbers import CapitalPaise, PriceE4
-from vyomo_rt.wire.rest import NewSession, NewTrade
+from vyomo_rt.trading.desk import Desk
 
 ROLL_OVER_MS = 1_795_372_200_000  # 2026-11-22T18:30:00Z
 BEGIN_MS = ROLL_OVER_MS - 3_600_000
@@ -122,10 +121,9 @@ class Bench:
         self.desk.on_quote(quote)
 
     async def new_session(self, key: str | None = None, request_hash: str = "h") -> int:
-        def order() -> NewSession:
-            return NewSession(starting_capital=CapitalPaise(50_000_00))
-
-        state, _ = await self.desk.create_session(Operation(key, request_hash), order)
+        order = SessionOrder(starting_capital_paise=50_000_00)
+        operation = Operation.asked(key, request_hash)
+        state, _ = await self.desk.create_session(operation, lambda: order)
         return state.session.session_id
 
     async def open(
@@ -141,18 +139,22 @@ class Bench:
         symbol: str = "NIFTY",
     ) -> Trade:
         """Open a trade, by default a BUY of 10 NIFTY at 100."""
-        new_trade = NewTrade(symbol=symbol, quantity=10, side=side)
-        new_trade.entry_price = None if entry_e4 is None else PriceE4(entry_e4)
-        new_trade.stop_loss = None if stop_e4 is None else PriceE4(stop_e4)
-        new_trade.target = None if target_e4 is None else PriceE4(target_e4)
-        operation = Operation(key, request_hash)
-        trade, _ = await self.desk.open_trade(session_id, operation, lambda: new_trade)
+        order = TradeOrder(
+            symbol=symbol,
+            side=side,
+            quantity=10,
+            entry_price_e4=entry_e4,
+            stop_loss_e4=stop_e4,
+            target_e4=target_e4,
+        )
+        operation = Operation.asked(key, request_hash)
+        trade, _ = await self.desk.open_trade(session_id, operation, lambda: order)
         return trade
 
     async def close(
         self, trade_id: int, price_e4: int | None = 101_0000, *, key: str | None = None
     ) -> Trade:
-        operation = Operation(key, "h")
+        operation = Operation.asked(key, "h")
         trade, _ = await self.desk.close_trade(trade_id, operation, lambda: price_e4)
         return trade
 

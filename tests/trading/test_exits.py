@@ -8,9 +8,9 @@ from tests.trading.bench import BEGIN_MS, Bench
 from vyomo_rt.domain.errors import Conflict
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, TradeStatus
-from vyomo_rt.trading.desk import Operation
 
 LEVELS = {Side.BUY: (95_0000, 110_0000), Side.SELL: (105_0000, 90_0000)}
 
@@ -116,7 +116,7 @@ async def test_a_price_during_a_close_by_hand_changes_nothing(bench: Bench) -> N
         bench.tick(94_0000)
         return 101_0000
 
-    closed, _ = await bench.desk.close_trade(trade.trade_id, Operation(None, ""), price_comes_in)
+    closed, _ = await bench.desk.close_trade(trade.trade_id, Operation.internal(), price_comes_in)
     assert closed.exit == Exit(101_0000, ExitReason.MANUAL, BEGIN_MS)
     await bench.open(session_id)
     assert bench.seq(session_id) == 3

@@ -14,11 +14,11 @@ import pytest
 from tests.trading.bench import BEGIN_MS, NOT_WRITTEN, WRITTEN, Bench, FaultyStore
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, EventKind
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import Exit, ExitReason
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
-from vyomo_rt.trading.desk import Operation
 
 BOTH = pytest.mark.parametrize("happened", [WRITTEN, NOT_WRITTEN], ids=["written", "not written"])
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.trading.bench import Bench
 from vyomo_rt.domain.errors import Conflict, KeyReused
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.trading.desk import Operation
 
 ONCE_MORE = Operation("key", "h")
 

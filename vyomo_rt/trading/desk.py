@@ -7,8 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from uuid import uuid4
+from dataclasses import replace
 
 from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.demand import Demand
@@ -23,6 +22,7 @@ from vyomo_rt.domain.errors import (
 )
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clock, iso, trading_day
+from vyomo_rt.domain.order import Operation, Read, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
@@ -40,7 +40,6 @@ from vyomo_rt.trading.ledger import Announce, AnnounceState, Ledger
 from vyomo_rt.trading.loading import load_states, read_on
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.turns import Turns
-from vyomo_rt.wire.rest import NewSession, NewTrade
 
 log = logging.getLogger(__name__)
 
@@ -54,28 +53,6 @@ _SOON_FOR_S = 60.0
 """How often, and how long after the start, the desk looks for late writes of others."""
 _LATE_SESSIONS = 100
 """Ids below the newest one whose sessions another server may still be making."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A request that makes or closes something.
-
-    ``key`` is the client's ``Idempotency-Key``; ``request_hash`` tells a
-    repetition of the request from another request under the same key. Until 0.1.0 it
-    was ``former_hash``, to which 195.25 and 195.250 are different.
-    """
-
-    key: str | None
-    request_hash: str
-    former_hash: str | None = None
-
-    def matches(self, request_hash: str) -> bool:
-        """Whether a stored hash is that of this request."""
-        return request_hash in (self.request_hash, self.former_hash)
-
-    @property
-    def operation_id(self) -> str:
-        return self.key if self.key is not None else str(uuid4())
 
 
 class Desk:
@@ -163,16 +140,12 @@ class Desk:
     # -- commands --------------------------------------------------------------
 
     async def create_session(
-        self, operation: Operation, read_order: Callable[[], NewSession]
+        self, operation: Operation, read_order: Read[SessionOrder]
     ) -> tuple[SessionState, bool]:
-        """Make a session; the second value says that the operation had made it before.
-
-        As in the other commands, ``read_order`` is called only for a new
-        operation: a repeated key is answered before anything else is checked.
-        """
+        """Make a session; the second value says that the operation had made it before."""
         async with self._creating.turn():
-            if operation.key is not None:
-                found = await self._journal.find_session(operation.key)
+            if not operation.is_fresh:
+                found = await self._journal.find_session(operation.operation_id)
                 if found is not None:
                     session, request_hash = found
                     state = self._adopt(session).state
@@ -181,29 +154,29 @@ class Desk:
                     return state, True
             order = read_order()
             session_id = await self._journal.reserve_ids("sessions", 1)
-            session = Session(
-                session_id=session_id,
-                name=order.name or f"Session {session_id}",
-                starting_capital_paise=order.starting_capital,
-                created_at_ms=self._now(),
-                epoch=secrets.token_hex(8),
-            )
+            session = self._newborn(session_id, order)
             await self._insert(session, operation)
             return self._adopt(session).state, False
 
-    async def ensure_session(self, session_id: int, name: str, capital_paise: int) -> None:
+    async def ensure_session(self, session_id: int, order: SessionOrder) -> None:
         """Make the session of a given id unless it is there: the demo has a fixed one."""
         if session_id not in self._ledgers:
-            session = Session(
-                session_id=session_id,
-                name=name,
-                starting_capital_paise=capital_paise,
-                created_at_ms=self._now(),
-                epoch=secrets.token_hex(8),
+            session = self._newborn(session_id, order)
+            operation = Operation.internal()
+            await self._journal.create_session(
+                session, operation.operation_id, operation.request_hash
             )
-            await self._journal.create_session(session, str(uuid4()), "")
             await self._journal.raise_counter("sessions", session_id)
             self._adopt(session)
+
+    def _newborn(self, session_id: int, order: SessionOrder) -> Session:
+        return Session(
+            session_id=session_id,
+            name=order.name or f"Session {session_id}",
+            starting_capital_paise=order.starting_capital_paise,
+            created_at_ms=self._now(),
+            epoch=secrets.token_hex(8),
+        )
 
     async def change_session(
         self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
@@ -227,7 +200,7 @@ class Desk:
             return ledger.state
 
     async def open_trade(
-        self, session_id: int, operation: Operation, read_order: Callable[[], NewTrade]
+        self, session_id: int, operation: Operation, read_order: Read[TradeOrder]
     ) -> tuple[Trade, bool]:
         """Open a trade at its entry price or, without one, at the symbol's fresh price.
 
@@ -244,12 +217,10 @@ class Desk:
             # and every later one counts for the trade.
             trade = self._decide_opening(ledger.state, read_order())
             self._positions.add_opening(ledger)
-            await ledger.record_trade(
-                EventKind.OPENED, trade, operation.operation_id, operation.request_hash
-            )
+            await ledger.record_trade(EventKind.OPENED, trade, operation)
             return trade, False
 
-    def _decide_opening(self, state: SessionState, order: NewTrade) -> Trade:
+    def _decide_opening(self, state: SessionState, order: TradeOrder) -> Trade:
         session = state.session
         if not self._knows(order.symbol):
             raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
@@ -262,9 +233,9 @@ class Desk:
                 f"session {session.session_id} has {self._max_open_trades} open trades, which is"
                 " all that it may have: close one first"
             )
-        entry_price_e4 = order.entry_price or self._fresh_price_e4(order.symbol)
-        check_levels(order.side, entry_price_e4, order.stop_loss, order.target)
-        if (order.stop_loss or order.target) and not self._reserve(order.symbol):
+        entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
+        check_levels(order.side, entry_price_e4, order.stop_loss_e4, order.target_e4)
+        if (order.stop_loss_e4 or order.target_e4) and not self._reserve(order.symbol):
             # A stop that no price could ever reach would be worse than none.
             raise Conflict(
                 f"symbol: no price of {order.symbol} can be held beside those that are in use, so "
@@ -277,13 +248,13 @@ class Desk:
             side=order.side,
             quantity=order.quantity,
             entry_price_e4=entry_price_e4,
-            stop_loss_e4=order.stop_loss,
-            target_e4=order.target,
+            stop_loss_e4=order.stop_loss_e4,
+            target_e4=order.target_e4,
             opened_at_ms=self._now(),
         )
 
     async def close_trade(
-        self, trade_id: int, operation: Operation, read_price_e4: Callable[[], int | None]
+        self, trade_id: int, operation: Operation, read_price_e4: Read[int | None]
     ) -> tuple[Trade, bool]:
         """Close a trade at a price or, without one, at the last known price, fresh or not."""
         known = await self.trade(trade_id)
@@ -301,9 +272,7 @@ class Desk:
             closed = trade.closed(
                 Exit(self._closing_price_e4(trade, price_e4), ExitReason.MANUAL, self._now())
             )
-            await ledger.record_trade(
-                EventKind.CLOSED, closed, operation.operation_id, operation.request_hash
-            )
+            await ledger.record_trade(EventKind.CLOSED, closed, operation)
             return closed, False
 
     # -- time and prices -------------------------------------------------------
@@ -408,9 +377,9 @@ class Desk:
             yield ledger
 
     async def _made_before(self, session_id: int, operation: Operation) -> TradeEvent | None:
-        if operation.key is None:
+        if operation.is_fresh:
             return None
-        event = await self._journal.find_event(session_id, operation.key)
+        event = await self._journal.find_event(session_id, operation.operation_id)
         if event is None:
             return None
         assert isinstance(event, TradeEvent), "only requests about trades carry a key"

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from uuid import uuid4
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import ChangeReason, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
@@ -83,9 +83,7 @@ class Ledger:
                 "the store has not yet answered an earlier write of this session; try again"
             )
 
-    async def record_trade(
-        self, kind: EventKind, trade: Trade, operation_id: str, request_hash: str
-    ) -> None:
+    async def record_trade(self, kind: EventKind, trade: Trade, operation: Operation) -> None:
         """Make the session's next event of a trade that was opened or closed."""
         if kind is EventKind.OPENED:
             self.opening = trade
@@ -95,8 +93,8 @@ class Ledger:
                 seq=self.state.seq + 1,
                 kind=kind,
                 message="",
-                operation_id=operation_id,
-                request_hash=request_hash,
+                operation_id=operation.operation_id,
+                request_hash=operation.request_hash,
                 term=self._journal.term,
                 trade=trade,
             )
@@ -104,14 +102,15 @@ class Ledger:
 
     async def record_change(self, standing: Standing, reason: ChangeReason, at_ms: int) -> None:
         """Make the session's next event of a change of the session itself."""
+        operation = Operation.internal()
         await self._record(
             SessionEvent(
                 session_id=self.session_id,
                 seq=self.state.seq + 1,
                 kind=EventKind.SESSION_CHANGED,
                 message="",
-                operation_id=str(uuid4()),
-                request_hash="",
+                operation_id=operation.operation_id,
+                request_hash=operation.request_hash,
                 term=self._journal.term,
                 standing=standing,
                 reason=reason,
@@ -243,7 +242,8 @@ class Ledger:
             if trade is None:
                 self.latched.pop(trade_id, None)
             else:
-                await self.record_trade(EventKind.CLOSED, trade.closed(exit_), str(uuid4()), "")
+                closed = trade.closed(exit_)
+                await self.record_trade(EventKind.CLOSED, closed, Operation.internal())
 
     async def _work_off(self) -> None:
         retry_s = _FIRST_RETRY_S

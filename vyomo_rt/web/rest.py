@@ -16,10 +16,11 @@ from msgspec import UNSET, Struct
 
 from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
 from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
-from vyomo_rt.trading.desk import Desk, Operation
+from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
@@ -95,7 +96,7 @@ class RestRoutes:
         command = await _read_command(request)
         try:
             state, replayed = await self._desk.create_session(
-                command.operation, lambda: command.read(rest.NewSession)
+                command.operation, lambda: command.read(rest.NewSession).order()
             )
         except KeyReused as error:
             made = UNSET if error.session is None else self._session(error.session)
@@ -144,7 +145,7 @@ class RestRoutes:
         session_id = _path_id(request, "sessionId")
         command = await _read_command(request)
         trade, replayed = await self._desk.open_trade(
-            session_id, command.operation, lambda: command.read(rest.NewTrade)
+            session_id, command.operation, lambda: command.read(rest.NewTrade).order()
         )
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
 
@@ -280,7 +281,7 @@ class _Command:
             self._fault = error
         key = _idempotency_key(request)
         hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
-        self.operation = Operation(key, *hashes)
+        self.operation = Operation.asked(key, *hashes)
 
     def read(self, type_: type[T]) -> T:
         """The body, right before it takes effect.

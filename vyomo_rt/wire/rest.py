@@ -20,6 +20,7 @@ from vyomo_rt.domain.errors import (
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso, to_ms
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.order import SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import FeedState, Quote, Tick, parse_symbol
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
@@ -60,6 +61,9 @@ class NewSession(Body):
     starting_capital: CapitalPaise
     name: Annotated[str, Meta(max_length=200)] | None = None
 
+    def order(self) -> SessionOrder:
+        return SessionOrder(starting_capital_paise=self.starting_capital, name=self.name)
+
 
 class SessionChange(Body):
     """What is left out stays as it is."""
@@ -78,8 +82,16 @@ class NewTrade(Body):
     stop_loss: PriceE4 | None = None
     target: PriceE4 | None = None
 
-    def __post_init__(self) -> None:
-        self.symbol = parse_symbol(self.symbol)
+    def order(self) -> TradeOrder:
+        """The order in domain units. Raises BadRequest for what cannot be a symbol."""
+        return TradeOrder(
+            symbol=parse_symbol(self.symbol),
+            side=self.side,
+            quantity=self.quantity,
+            entry_price_e4=self.entry_price,
+            stop_loss_e4=self.stop_loss,
+            target_e4=self.target,
+        )
 
 
 class ClosingOrder(Body):

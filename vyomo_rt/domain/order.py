@@ -1,0 +1,72 @@
+"""What somebody asks to be made, in the units of the domain, and what makes it happen once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import uuid4
+
+from vyomo_rt.domain.money import Side
+
+T = TypeVar("T")
+
+Read = Callable[[], T]
+"""Reads an order out of its request, right before it is decided.
+
+A function and not the order itself, because a request that repeats an operation is answered
+with what that has made before anything in the request is looked at, so that a mistake in its
+body is no reason to refuse it.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOrder:
+    """A session to be made; without a name it is called after its number."""
+
+    starting_capital_paise: int
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeOrder:
+    """A trade to be opened; without an entry price at the symbol's fresh one."""
+
+    symbol: str
+    side: Side
+    quantity: int
+    entry_price_e4: int | None = None
+    stop_loss_e4: int | None = None
+    target_e4: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing to be done once, however often it is asked for.
+
+    ``operation_id`` is the client's ``Idempotency-Key``, or was made here and ``is_fresh``:
+    then nothing can have been done under it yet. ``request_hash`` tells a repetition of the
+    request from another request under the same key. Until 0.1.0 it was ``former_hash``, to
+    which 195.25 and 195.250 are different.
+    """
+
+    operation_id: str
+    request_hash: str
+    former_hash: str | None = None
+    is_fresh: bool = False
+
+    @classmethod
+    def asked(cls, key: str | None, request_hash: str, former_hash: str | None = None) -> Operation:
+        """What a request asks for, under the key that it gives, if it gives one."""
+        if key is None:
+            return cls(str(uuid4()), request_hash, former_hash, is_fresh=True)
+        return cls(key, request_hash, former_hash)
+
+    @classmethod
+    def internal(cls, mark: str = "") -> Operation:
+        """What the server decides by itself; its id begins with ``mark``."""
+        return cls(f"{mark}{uuid4()}", "", is_fresh=True)
+
+    def matches(self, request_hash: str) -> bool:
+        """Whether a stored hash is that of this request."""
+        return request_hash in (self.request_hash, self.former_hash)
