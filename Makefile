@@ -6,8 +6,8 @@
 PYTHON := $(firstword $(foreach python,python3.14 python3.13 python3.12 python3.11 python3,\
 	$(shell $(python) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 BIN := .venv/bin
-# Node.js may be there, put by `make test-tools`.
-test slow test-tools types: export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Node.js may be there, put by `.ci/node`.
+test slow test-tools lint format types tests/js/node_modules: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/run
 	@$(BIN)/vyomo-rt serve --demo
@@ -26,9 +26,10 @@ test-tools: .venv/test
 	@.ci/tools
 	@$(MAKE) --no-print-directory tests/js/node_modules
 
-lint: .venv/test
+lint: .venv/test tests/js/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	tests/js/node_modules/.bin/biome ci
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
@@ -36,14 +37,16 @@ lint: .venv/test
 
 check: lint test
 
-format: .venv/test
+format: .venv/test tests/js/node_modules
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	tests/js/node_modules/.bin/biome check --write
 
 types: tests/js/node_modules
 	tests/js/node_modules/.bin/tsc -p tests/js
 
-tests/js/node_modules: tests/js/package-lock.json
+tests/js/node_modules: tests/js/package-lock.json | .venv/run
+	@.ci/node
 	npm ci --prefix tests/js --no-audit --no-fund --loglevel=error
 	@touch $@
 

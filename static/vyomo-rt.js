@@ -96,9 +96,21 @@ const PROOF_MS = 5000;
 const WHY_MS = 8000;
 
 /** @param {Partial<Subscription>} from @returns {Subscription} */
-const subscription = ({ sessionId, types, updateInterval, symbols, priceInterval, onlyChanges }) =>
-  ({ sessionId: sessionId ?? null, types, updateInterval, symbols: symbols ?? [], priceInterval,
-    onlyChanges });
+const subscription = ({
+  sessionId,
+  types,
+  updateInterval,
+  symbols,
+  priceInterval,
+  onlyChanges,
+}) => ({
+  sessionId: sessionId ?? null,
+  types,
+  updateInterval,
+  symbols: symbols ?? [],
+  priceInterval,
+  onlyChanges,
+});
 
 /** @param {string[]} symbols @returns {string[]} as the server spells them */
 const spelled = (symbols) => symbols.map((symbol) => symbol.trim().toUpperCase());
@@ -108,15 +120,20 @@ const isOfSession = ([, { command }]) => command.endsWith("_session");
 
 /** Where and how a page is told that it was away: it slept, or its network changed.
  * @returns {[any, string][]} */
-const waking = () => [[globalThis, "online"], [globalThis, "pageshow"],
-  [globalThis.document, "visibilitychange"]];
+const waking = () => [
+  [globalThis, "online"],
+  [globalThis, "pageshow"],
+  [globalThis.document, "visibilitychange"],
+];
 
 /** @param {string} text @returns {any} the message in it; undefined if there is none */
 function parsed(text) {
   try {
     const message = JSON.parse(text);
     return typeof message?.type === "string" ? message : undefined;
-  } catch { /* not JSON */ }
+  } catch {
+    /* not JSON */
+  }
 }
 
 /**
@@ -182,8 +199,10 @@ export class VyomoClient extends EventTarget {
   #asking;
   #redirects = false;
   #woke = (/** @type {any} */ { type, persisted }) => {
-    const isBack = type === "visibilitychange" ? globalThis.document.visibilityState === "visible"
-      : type === "online" || persisted;
+    const isBack =
+      type === "visibilitychange"
+        ? globalThis.document.visibilityState === "visible"
+        : type === "online" || persisted;
     if (isBack) this.#revive();
   };
 
@@ -211,14 +230,20 @@ export class VyomoClient extends EventTarget {
   }
 
   /** The connection, as last reported by a `status` event. */
-  get status() { return this.#status; }
+  get status() {
+    return this.#status;
+  }
 
   /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
    * @returns {Position | null} */
-  get position() { return this.#position && { ...this.#position }; }
+  get position() {
+    return this.#position && { ...this.#position };
+  }
 
   /** The server's name for this connection, for its log; null while there is none. */
-  get connectionId() { return this.#connectionId; }
+  get connectionId() {
+    return this.#connectionId;
+  }
 
   /**
    * Calls `listener` with every message of a type. One that throws disturbs nobody else.
@@ -263,10 +288,14 @@ export class VyomoClient extends EventTarget {
   }
 
   /** Drops an open connection as a failing network would: it comes back by itself and resumes. */
-  cut() { if (this.#status.state === "open") this.#lost("cut by the page"); }
+  cut() {
+    if (this.#status.state === "open") this.#lost("cut by the page");
+  }
 
   /** Closes the connection; subscription and position are kept for another `connect`. */
-  close() { this.#finish("closed by the page"); }
+  close() {
+    this.#finish("closed by the page");
+  }
 
   /**
    * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
@@ -277,8 +306,10 @@ export class VyomoClient extends EventTarget {
    *   epoch?: string }} [options]
    */
   subscribeSession(sessionId, { types, updateInterval, since, epoch } = {}) {
-    const changes = since === undefined && sessionId === this.#wanted.sessionId
-      && (types ?? updateInterval) !== undefined;
+    const changes =
+      since === undefined &&
+      sessionId === this.#wanted.sessionId &&
+      (types ?? updateInterval) !== undefined;
     Object.assign(this.#wanted, { sessionId, types });
     this.#wanted.updateInterval = updateInterval ?? this.#wanted.updateInterval;
     if (!changes) {
@@ -318,7 +349,9 @@ export class VyomoClient extends EventTarget {
   }
 
   /** Asks for a `pong`. @returns {boolean} false where nobody can be asked: SSE, no connection */
-  ping() { return this.#transport === "ws" && this.#send("ping", {}); }
+  ping() {
+    return this.#transport === "ws" && this.#send("ping", {});
+  }
 
   /** @param {"auto" | Transport} choice */
   #choose(choice) {
@@ -326,8 +359,8 @@ export class VyomoClient extends EventTarget {
       throw new TypeError(`transport: "auto", "ws" or "sse", not ${JSON.stringify(choice)}`);
     }
     const transport = choice === "auto" ? (this.#WebSocket ? "ws" : "sse") : choice;
-    const [name, found] = transport === "ws"
-      ? ["WebSocket", this.#WebSocket] : ["EventSource", this.#EventSource];
+    const [name, found] =
+      transport === "ws" ? ["WebSocket", this.#WebSocket] : ["EventSource", this.#EventSource];
     if (!found) throw new TypeError(`there is no ${name} here: pass one as the option ${name}`);
     this.#choice = choice;
     this.#transport = transport;
@@ -374,7 +407,8 @@ export class VyomoClient extends EventTarget {
       this.#opened();
     };
     socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
-    socket.onerror = () => { // `close` follows and says more, except where the page is forbidden
+    socket.onerror = () => {
+      // `close` follows and says more, except where the page is forbidden
       if (this.#link !== socket || socket.readyState !== 3) return;
       this.#after(0, () => this.#lost(`no WebSocket: does connect-src allow ${url.origin}?`));
     };
@@ -388,8 +422,8 @@ export class VyomoClient extends EventTarget {
     const from = this.#resumption();
     const { types } = this.#wanted;
     this.#pending.set(undefined, { command: "subscribe_session", from, types });
-    const lastEventId = from?.seq === undefined ? ""
-      : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
+    const lastEventId =
+      from?.seq === undefined ? "" : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
     const query = { ...this.#wanted, lastEventId, keepAlive: "event" };
     for (const [name, value] of Object.entries(query)) {
       const text = String(value ?? "");
@@ -398,7 +432,9 @@ export class VyomoClient extends EventTarget {
     const source = this.#make(this.#EventSource, url);
     if (!source) return;
     this.#hear(source, SSE_EVENTS);
-    source.addEventListener("keep_alive", () => { if (this.#link === source) this.#heard(); });
+    source.addEventListener("keep_alive", () => {
+      if (this.#link === source) this.#heard();
+    });
     // Left alone it would come back at a fixed pace, however long the server is in trouble.
     source.onerror = () => {
       if (this.#link !== source) return;
@@ -412,22 +448,27 @@ export class VyomoClient extends EventTarget {
   #hear(source, types) {
     for (const type of types) {
       source.addEventListener(type, (/** @type {any} */ event) =>
-        this.#receive(source, event.data));
+        this.#receive(source, event.data),
+      );
     }
   }
 
   /** EventSource hides the status and the text of a refusal; a plain request shows them.
    * @param {any} source @param {URL} url */
   async #askWhy(source, url) {
-    let problem, status = 0;
-    const { signal } = this.#asking = new AbortController();
+    let problem,
+      status = 0;
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
     this.#after(WHY_MS, () => this.#lost("the server can't be reached"));
     try {
       const response = await fetch(url, { signal });
       status = response.status;
       if (/json/.test(response.headers.get("content-type") ?? "")) problem = await response.json();
       else await response.body?.cancel();
-    } catch { /* nobody there: no answer to report */ }
+    } catch {
+      /* nobody there: no answer to report */
+    }
     if (this.#link !== source) return;
     const { detail, title, code } = problem ?? {};
     const message = detail ?? title ?? (status ? `HTTP ${status}` : "the server can't be reached");
@@ -445,12 +486,18 @@ export class VyomoClient extends EventTarget {
   /** A WebSocket does not follow redirects and does not tell of them; EventSource would, and stay.
    */
   async #askForRedirect() {
-    const { signal } = this.#asking = new AbortController();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
     try {
-      const { type, status } = await fetch(new URL("livez", this.#base), { redirect: "manual", signal });
+      const { type, status } = await fetch(new URL("livez", this.#base), {
+        redirect: "manual",
+        signal,
+      });
       // Browsers show no more than the type, Node.js the status.
       this.#redirects = type === "opaqueredirect" || (status >= 300 && status < 400);
-    } catch { /* nobody there, or nobody who may be asked */ }
+    } catch {
+      /* nobody there, or nobody who may be asked */
+    }
     if (signal.aborted || !this.#redirects) return;
     const { code, retryInMs } = this.#status;
     if (this.#choice === "auto" && this.#WebSocket) this.#transport = "ws";
@@ -496,7 +543,8 @@ export class VyomoClient extends EventTarget {
     if (opening && ++this.#failedOpens > 0) {
       if (this.#redirects) detail = REDIRECTS;
       else if (this.#exchange()) {
-        const [name, other] = this.#transport === "sse" ? ["WebSocket", "SSE"] : ["SSE", "WebSocket"];
+        const [name, other] =
+          this.#transport === "sse" ? ["WebSocket", "SSE"] : ["SSE", "WebSocket"];
         detail = `${name} could not be opened, trying ${other}`;
       }
     }
@@ -526,7 +574,11 @@ export class VyomoClient extends EventTarget {
     this.#timer = setTimeout(action, ms);
   }
 
-  #steadies() { this.#steady = setTimeout(() => { this.#attempt = 0; }, STEADY_MS); }
+  #steadies() {
+    this.#steady = setTimeout(() => {
+      this.#attempt = 0;
+    }, STEADY_MS);
+  }
 
   /** Full jitter: clients that were cut together don't come back together, and those that the
    * server told the same delay neither. @param {number} [least] that delay */
@@ -617,7 +669,8 @@ export class VyomoClient extends EventTarget {
   #send(type, fields) {
     if (this.#link?.readyState !== 1) return false;
     const id = ++this.#lastId;
-    if (type.endsWith("_session")) { // it takes the place of one that would have been repeated
+    if (type.endsWith("_session")) {
+      // it takes the place of one that would have been repeated
       for (const entry of this.#pending) {
         if (entry[1].passes && isOfSession(entry)) this.#pending.delete(entry[0]);
       }
@@ -637,7 +690,9 @@ export class VyomoClient extends EventTarget {
     this.#dispatch("raw", { text, transport: this.#transport });
     if (this.#link !== link) return; // ended by a listener
     const message = parsed(text) ?? {
-      type: "error", code: "bad_json", message: `the server sent no message: ${text}`.slice(0, 200),
+      type: "error",
+      code: "bad_json",
+      message: `the server sent no message: ${text}`.slice(0, 200),
     };
     if (message.type === "error") this.#refused(message);
     else this.#lastError = "";
@@ -651,8 +706,10 @@ export class VyomoClient extends EventTarget {
     const { command, from, types } = this.#pending.get(id) ?? {};
     if (this.#transport === "sse") this.#hear(this.#link, result.types ?? []);
     // Left out they stay left out: a newer server has more of them.
-    this.#accepted = subscription({ ...result,
-      types: command === "subscribe_session" ? types : this.#accepted.types });
+    this.#accepted = subscription({
+      ...result,
+      types: command === "subscribe_session" ? types : this.#accepted.types,
+    });
     this.#connectionId = connectionId ?? null;
     const { sessionId } = this.#accepted;
     if (sessionId !== null && command === "subscribe_session") this.#begun(sessionId, from, result);
@@ -709,8 +766,12 @@ export class VyomoClient extends EventTarget {
    * session before it is not there yet. */
   #goBack() {
     const { sessionId, types, updateInterval } = this.#settled;
-    if (sessionId === null || sessionId === this.#wanted.sessionId
-        || this.#accepted.sessionId !== null) return;
+    if (
+      sessionId === null ||
+      sessionId === this.#wanted.sessionId ||
+      this.#accepted.sessionId !== null
+    )
+      return;
     Object.assign(this.#wanted, { sessionId, types, updateInterval });
     this.#start = undefined;
     this.#send("subscribe_session", this.#sessionFields());
@@ -759,7 +820,9 @@ export class VyomoClient extends EventTarget {
   }
 
   /** @param {number} sessionId @param {number} from @param {number} to */
-  #missed(sessionId, from, to) { this.#dispatch("gap", { sessionId, from, to, recovered: false }); }
+  #missed(sessionId, from, to) {
+    this.#dispatch("gap", { sessionId, from, to, recovered: false });
+  }
 
   /** @param {AnyMessage} message */
   #emit(message) {
@@ -771,11 +834,14 @@ export class VyomoClient extends EventTarget {
    * @param {{ code?: number, retryInMs?: number }} [more] @returns {Status} which listeners may have
    * changed since */
   #report(state, detail, more) {
-    const status = this.#status = { state, transport: this.#transport, detail, ...more };
+    const status = { state, transport: this.#transport, detail, ...more };
+    this.#status = status;
     this.#dispatch("status", status);
     return status;
   }
 
   /** @template {keyof Events} T @param {T} type @param {Events[T]} detail */
-  #dispatch(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+  #dispatch(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
 }

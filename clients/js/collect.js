@@ -2,5 +2,8 @@
 import { copyFileSync } from "node:fs";
 
 for (const path of ["static/vyomo-rt.js", "static/vyomo-rt.d.ts", "LICENSE"]) {
-  copyFileSync(new URL(`../../${path}`, import.meta.url), new URL(path.replace(/.*\//, ""), import.meta.url));
+  copyFileSync(
+    new URL(`../../${path}`, import.meta.url),
+    new URL(path.replace(/.*\//, ""), import.meta.url),
+  );
 }

@@ -27,20 +27,25 @@ export async function call(method, path, body, { key, given_up } = {}) {
   const timeout = AbortSignal.timeout(15_000);
   try {
     const response = await fetch(new URL(path, base), {
-      method, headers, body: body && JSON.stringify(body),
+      method,
+      headers,
+      body: body && JSON.stringify(body),
       signal: given_up ? AbortSignal.any([timeout, given_up]) : timeout,
     });
     const { ok, status } = response;
     const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));
     return { ok, passing: status >= 500, status, document };
   } catch {
-    const document = { detail: timeout.aborted ? "the server does not answer" : "the server can't be reached" };
+    const document = {
+      detail: timeout.aborted ? "the server does not answer" : "the server can't be reached",
+    };
     return { ok: false, passing: true, status: 0, document };
   }
 }
 
 /** @param {Answer} answer what went wrong, for people */
-export const reason = ({ document, status }) => inIst(document.detail ?? document.title ?? `HTTP ${status}`);
+export const reason = ({ document, status }) =>
+  inIst(document.detail ?? document.title ?? `HTTP ${status}`);
 
 /** `crypto.randomUUID` is missing on plain http away from localhost. */
 export const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");

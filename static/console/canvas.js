@@ -10,7 +10,10 @@ const sizes = new WeakMap();
 const colours = new Map();
 
 const observer = new ResizeObserver((entries) => {
-  for (const { target, contentRect: { width, height } } of entries) {
+  for (const {
+    target,
+    contentRect: { width, height },
+  } of entries) {
     sizes.set(target, { width, height });
     target.dispatchEvent(new CustomEvent("sized"));
   }
@@ -57,12 +60,15 @@ export function blank(canvas) {
 
 /** @param {number[]} values @returns {[number, number]} lowest and highest, never the same */
 export function range(values) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const value of values) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  return low < high ? [low, high] : [low - Math.abs(low || 1) / 1e4, high + Math.abs(high || 1) / 1e4];
+  return low < high
+    ? [low, high]
+    : [low - Math.abs(low || 1) / 1e4, high + Math.abs(high || 1) / 1e4];
 }
 
 /** @param {HTMLCanvasElement} canvas @param {Point[]} points @param {string} tone of the line

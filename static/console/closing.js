@@ -1,8 +1,8 @@
 // @ts-check
 /** Closing a trade from its row. */
 import { $, put } from "./dom.js";
-import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { price, signedMoney, whole } from "./format.js";
+import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
@@ -37,9 +37,15 @@ function paint() {
   if (!trade) return put($("close-what"), `#${closingId} is closed by now.`);
   const old = oldness(trade);
   const at = fieldsOf(form).price;
-  const given = typeof at === "number" && trade.currentPrice ? `. Closed at ${price(at)}: ${distance(at, trade.currentPrice)}` : "";
-  put($("close-what"), `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} from ${price(trade.entryPrice)}, `
-    + `last ${price(trade.currentPrice)}${old ? ` (${old})` : ""}, P&L ${signedMoney(trade.unrealizedPnL)}${given}`);
+  const given =
+    typeof at === "number" && trade.currentPrice
+      ? `. Closed at ${price(at)}: ${distance(at, trade.currentPrice)}`
+      : "";
+  put(
+    $("close-what"),
+    `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} from ${price(trade.entryPrice)}, ` +
+      `last ${price(trade.currentPrice)}${old ? ` (${old})` : ""}, P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
+  );
 }
 
 /** @param {import("./forms.js").Fields} body */
@@ -48,8 +54,10 @@ async function order(body) {
   const trade = model.open.get(tradeId);
   const at = body.price;
   const gain = trade && (at - trade.entryPrice) * trade.quantity * (trade.side === "SELL" ? -1 : 1);
-  const wanted = at === undefined || !trade
-    || await confirmsPrice(`Closing #${tradeId}, ${trade.symbol},`, at, trade.currentPrice, gain);
+  const wanted =
+    at === undefined ||
+    !trade ||
+    (await confirmsPrice(`Closing #${tradeId}, ${trade.symbol},`, at, trade.currentPrice, gain));
   return wanted ? { path: `trades/${tradeId}/close`, body } : null;
 }
 
@@ -58,7 +66,10 @@ function closed(trade) {
   noteAnswer(trade);
   if (trade.tradeId === closingId) dialog.close(); // another one may be asked about by now
   // The stream tells it, if it is there.
-  if (client.status.state !== "open") say(`Closed #${trade.tradeId} ${trade.symbol} at ${price(trade.exitPrice)}: ${signedMoney(trade.pnl)}`);
+  if (client.status.state !== "open")
+    say(
+      `Closed #${trade.tradeId} ${trade.symbol} at ${price(trade.exitPrice)}: ${signedMoney(trade.pnl)}`,
+    );
   return "";
 }
 

@@ -9,7 +9,9 @@ let isAsking = false;
 
 /** The page as the server would write it now says which session the demo trades. */
 async function ask() {
-  const page = await fetch(new URL("../../", import.meta.url)).then((answer) => answer.text()).catch(() => "");
+  const page = await fetch(new URL("../../", import.meta.url))
+    .then((answer) => answer.text())
+    .catch(() => "");
   const { demo } = new DOMParser().parseFromString(page, "text/html").body.dataset;
   isAsking = false;
   if (demo) demoSession = Number(demo);
@@ -29,6 +31,8 @@ export function demoNote(shown, status) {
   }
   $("demo-link").href = `?session=${demoSession}`;
   $("demo-link").textContent = `Show session ${demoSession}`;
-  const goesOn = isKnown ? `The demo goes on in session ${demoSession}.` : "The demo goes on in another one soon.";
+  const goesOn = isKnown
+    ? `The demo goes on in session ${demoSession}.`
+    : "The demo goes on in another one soon.";
   return `Session ${shown} is STOPPED, which is final. ${goesOn}`;
 }

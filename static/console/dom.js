@@ -61,7 +61,8 @@ export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
-  } catch { // not allowed, or plain http away from localhost
+  } catch {
+    // not allowed, or plain http away from localhost
     const area = el("textarea", { "aria-hidden": "true" });
     area.value = text;
     document.body.append(area);

@@ -4,7 +4,7 @@ import { call, reason } from "./api.js";
 import { $, copy, el, put } from "./dom.js";
 import { whole } from "./format.js";
 import { counts, onPainted, part, touch } from "./frame.js";
-import { Clock, Rate, Samples, now_ms } from "./latency.js";
+import { Clock, now_ms, Rate, Samples } from "./latency.js";
 import { answered, ask } from "./liveness.js";
 import { model } from "./model.js";
 import * as raw from "./raw.js";
@@ -12,14 +12,18 @@ import { asked, client, setTransport } from "./stream.js";
 
 const PING_MS = 5000;
 const clock = new Clock();
-const messages = new Rate(), bytes = new Rate(), paints = new Rate();
-const sent = new Samples(), tick = new Samples();
+const messages = new Rate(),
+  bytes = new Rate(),
+  paints = new Rate();
+const sent = new Samples(),
+  tick = new Samples();
 /** Prices that came since the last paint. @type {{ timestamp: string, asOf?: string }[]} */
 let unpainted = [];
 /** @type {Map<string, string>} by symbol, the last price that was measured */
 const lastAsOf = new Map();
 
-const ms = (/** @type {number | undefined} */ value) => (value === undefined ? "–" : `${whole(value)} ms`);
+const ms = (/** @type {number | undefined} */ value) =>
+  value === undefined ? "–" : `${whole(value)} ms`;
 const percentiles = (/** @type {Samples} */ samples) =>
   `${ms(samples.percentile(0.5))} · ${ms(samples.percentile(0.99))}`;
 
@@ -42,7 +46,10 @@ async function ping() {
   if (ask()) return;
   const symbol = [...model.prices].find(([, quote]) => quote)?.[0];
   if (!symbol) return;
-  const { ok, document: answer } = await call("GET", `prices?symbols=${encodeURIComponent(symbol)}`);
+  const { ok, document: answer } = await call(
+    "GET",
+    `prices?symbols=${encodeURIComponent(symbol)}`,
+  );
   if (ok && answer.prices.length) clock.note(sent_ms, now_ms(), answer.prices[0].timestamp);
 }
 
@@ -79,14 +86,18 @@ function paint() {
   put($("position"), position ? `seq ${position.seq} · ${gaps}` : "–", model.gaps ? "loss" : "");
   put($("rtt"), ms(clock.rtt_ms));
   const ahead = clock.ahead_ms;
-  put($("ahead"), ahead === undefined ? "–" : `${whole(Math.abs(ahead))} ms ${ahead < 0 ? "behind" : "ahead"}`);
+  put(
+    $("ahead"),
+    ahead === undefined ? "–" : `${whole(Math.abs(ahead))} ms ${ahead < 0 ? "behind" : "ahead"}`,
+  );
   put($("latency-sent"), percentiles(sent));
   put($("latency-tick"), percentiles(tick));
   put($("connection-id"), connectionId ?? "–");
   const { curl, wscat } = commands();
   put($("curl"), curl);
   put($("wscat"), wscat);
-  for (const input of $("transports").querySelectorAll("input")) input.checked = input.value === asked().transport;
+  for (const input of $("transports").querySelectorAll("input"))
+    input.checked = input.value === asked().transport;
 }
 
 /** JSON as a list to read; sentences are lines of their own. @param {any} value
@@ -97,17 +108,27 @@ function readable(value) {
   if (isList && !value.some((one) => typeof one === "object" || String(one).includes(" "))) {
     return value.join(", ") || "none";
   }
-  const words = (/** @type {string} */ name) => name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  return el("ul", {}, ...Object.entries(value).map(([name, inner]) =>
-    el("li", {}, ...(isList ? [] : [el("b", {}, `${words(name)}: `)]), readable(inner))));
+  const words = (/** @type {string} */ name) =>
+    name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return el(
+    "ul",
+    {},
+    ...Object.entries(value).map(([name, inner]) =>
+      el("li", {}, ...(isList ? [] : [el("b", {}, `${words(name)}: `)]), readable(inner)),
+    ),
+  );
 }
 
 async function explain() {
   const id = client.connectionId;
   const answer = id ? await call("GET", `connections/${encodeURIComponent(id)}`) : null;
-  const text = !answer ? "No connection is open, or this server does not name its connections."
-    : answer.status === 404 ? "The server knows nothing of this connection: it has ended, or the server can't explain connections."
-    : answer.ok ? readable({ reasons: answer.document.reasons, ...answer.document }) : reason(answer);
+  const text = !answer
+    ? "No connection is open, or this server does not name its connections."
+    : answer.status === 404
+      ? "The server knows nothing of this connection: it has ended, or the server can't explain connections."
+      : answer.ok
+        ? readable({ reasons: answer.document.reasons, ...answer.document })
+        : reason(answer);
   $("explanation").replaceChildren(text);
   $("explanation").hidden = false;
   $("explanation").scrollIntoView({ block: "nearest" });
@@ -164,10 +185,15 @@ export function start() {
   });
   $("cut").addEventListener("click", () => client.cut());
   $("explain").addEventListener("click", explain);
-  $("transports").addEventListener("change", (/** @type {any} */ { target }) => setTransport(target.value));
+  $("transports").addEventListener("change", (/** @type {any} */ { target }) =>
+    setTransport(target.value),
+  );
   for (const name of /** @type {const} */ (["curl", "wscat"])) {
     $(`copy-${name}`).addEventListener("click", async () => {
-      put($("copied"), (await copy(commands()[name])) ? `${name} copied` : "Copying is not allowed here.");
+      put(
+        $("copied"),
+        (await copy(commands()[name])) ? `${name} copied` : "Copying is not allowed here.",
+      );
     });
   }
 }

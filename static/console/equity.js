@@ -21,7 +21,8 @@ function ticks(low, high, most = 5) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
   const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high; value += step) found.push(value || 0); // no −0
+  for (let value = Math.ceil(low / step) * step; value <= high; value += step)
+    found.push(value || 0); // no −0
   return found;
 }
 
@@ -31,7 +32,9 @@ function visible() {
   const end = points.at(-1)?.t ?? 0;
   const start = minutes ? end - minutes * 60_000 : -Infinity;
   const first = points.findIndex(({ t }) => t >= start);
-  return points.slice(Math.max(0, first - 1)).map((point) => (point.t < start ? { ...point, t: start } : point));
+  return points
+    .slice(Math.max(0, first - 1))
+    .map((point) => (point.t < start ? { ...point, t: start } : point));
 }
 
 function paint() {
@@ -43,9 +46,12 @@ function paint() {
   const values = points.map(({ v }) => v);
   const [low, high] = values.some(Boolean) ? range([0, ...values]) : [-1, 1];
   const [start, end] = [points[0].t, Math.max(points[points.length - 1].t, points[0].t + 1000)];
-  const right = width - EDGE.right, bottom = height - EDGE.bottom;
-  const x = (/** @type {number} */ t) => EDGE.left + ((t - start) / (end - start)) * (right - EDGE.left);
-  const y = (/** @type {number} */ v) => EDGE.top + (1 - (v - low) / (high - low)) * (bottom - EDGE.top);
+  const right = width - EDGE.right,
+    bottom = height - EDGE.bottom;
+  const x = (/** @type {number} */ t) =>
+    EDGE.left + ((t - start) / (end - start)) * (right - EDGE.left);
+  const y = (/** @type {number} */ v) =>
+    EDGE.top + (1 - (v - low) / (high - low)) * (bottom - EDGE.top);
 
   ink.font = `11px ${getComputedStyle(canvas).fontFamily}`;
   ink.textBaseline = "middle";
@@ -61,7 +67,15 @@ function paint() {
   for (let index = 0; index <= spans; index += 1) {
     const t = start + ((end - start) * index) / spans;
     ink.textAlign = index === 0 ? "left" : index === spans ? "right" : "center";
-    ink.fillText(end - start < 600_000 ? time(t) : end - start < 86_400_000 ? minute(t) : dateTime(t).slice(0, -3), x(t), height - 5);
+    ink.fillText(
+      end - start < 600_000
+        ? time(t)
+        : end - start < 86_400_000
+          ? minute(t)
+          : dateTime(t).slice(0, -3),
+      x(t),
+      height - 5,
+    );
   }
 
   // One path, painted twice: green above zero, red below.
@@ -74,7 +88,10 @@ function paint() {
   below.lineTo(x(points[points.length - 1].t), y(0));
   below.lineTo(x(start), y(0));
   const zero = y(0);
-  for (const [name, top, tall] of /** @type {const} */ ([["gain", 0, zero], ["loss", zero, height - zero]])) {
+  for (const [name, top, tall] of /** @type {const} */ ([
+    ["gain", 0, zero],
+    ["loss", zero, height - zero],
+  ])) {
     ink.save();
     ink.beginPath();
     ink.rect(EDGE.left, top, right - EDGE.left + 4, tall);
@@ -90,34 +107,49 @@ function paint() {
   ink.fillStyle = colour("strong-line");
   ink.fillRect(EDGE.left, Math.round(zero), right - EDGE.left, 1);
   mark(points, x, y);
-  canvas.setAttribute("aria-label", `P&L curve: now ${signedMoney(values[values.length - 1])}, `
-    + `highest ${signedMoney(Math.max(...values))}, lowest ${signedMoney(Math.min(...values))}`);
+  canvas.setAttribute(
+    "aria-label",
+    `P&L curve: now ${signedMoney(values[values.length - 1])}, ` +
+      `highest ${signedMoney(Math.max(...values))}, lowest ${signedMoney(Math.min(...values))}`,
+  );
 
   /** The point under the pointer, or the newest.
    * @param {Point[]} shown @param {(t: number) => number} x @param {(v: number) => number} y */
   function mark(shown, x, y) {
     const at = pointer;
-    const near = at === null ? shown[shown.length - 1]
-      : shown.reduce((best, one) => (Math.abs(x(one.t) - at) < Math.abs(x(best.t) - at) ? one : best));
+    const near =
+      at === null
+        ? shown[shown.length - 1]
+        : shown.reduce((best, one) =>
+            Math.abs(x(one.t) - at) < Math.abs(x(best.t) - at) ? one : best,
+          );
     ink.beginPath();
     ink.arc(x(near.t), y(near.v), 3.2, 0, 7);
     ink.fillStyle = colour(tone(near.v) || "quiet");
     ink.fill();
     $("equity-readout").hidden = at === null;
-    if (at !== null) put($("equity-readout"), `${dateTime(near.t)} IST  ${signedMoney(near.v) || money(0)}`);
+    if (at !== null)
+      put($("equity-readout"), `${dateTime(near.t)} IST  ${signedMoney(near.v) || money(0)}`);
   }
 }
 
 export function start() {
   part("equity", paint);
   follow(canvas, () => touch("equity"));
-  canvas.addEventListener("pointermove", (event) => { pointer = event.offsetX; touch("equity"); });
-  canvas.addEventListener("pointerleave", () => { pointer = null; touch("equity"); });
+  canvas.addEventListener("pointermove", (event) => {
+    pointer = event.offsetX;
+    touch("equity");
+  });
+  canvas.addEventListener("pointerleave", () => {
+    pointer = null;
+    touch("equity");
+  });
   $("ranges").addEventListener("click", (/** @type {any} */ { target }) => {
     const chosen = target.closest("button");
     if (!chosen) return;
     minutes = Number(chosen.dataset.minutes);
-    for (const button of $("ranges").children) button.setAttribute("aria-pressed", String(button === chosen));
+    for (const button of $("ranges").children)
+      button.setAttribute("aria-pressed", String(button === chosen));
     touch("equity");
   });
 }

@@ -16,8 +16,12 @@ export const money = formatter(rupees);
 export const signedMoney = formatter({ ...rupees, signDisplay: "exceptZero" });
 export const wholeMoney = formatter({ ...rupees, maximumFractionDigits: 0 });
 /** For the axis of a chart: ₹1.5L, ₹2Cr. */
-export const shortMoney = formatter({ ...rupees, notation: "compact", minimumFractionDigits: 0,
-  maximumFractionDigits: 2 });
+export const shortMoney = formatter({
+  ...rupees,
+  notation: "compact",
+  minimumFractionDigits: 0,
+  maximumFractionDigits: 2,
+});
 /** Indices and currencies are not in ₹: a price carries no sign. */
 export const price = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
 export const whole = formatter({ maximumFractionDigits: 0 });
@@ -46,19 +50,30 @@ export const time = timeFormatter({ hour: "2-digit", minute: "2-digit", second: 
 /** hh:mm, IST. */
 export const minute = timeFormatter({ hour: "2-digit", minute: "2-digit" });
 /** Day, month and time, IST. */
-export const dateTime = timeFormatter({ day: "2-digit", month: "short", hour: "2-digit",
-  minute: "2-digit", second: "2-digit" });
+export const dateTime = timeFormatter({
+  day: "2-digit",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 const HALF_A_DAY_MS = 43_200_000;
 /** The server writes moments in UTC; this page shows none, and a date only where it matters.
  * @param {string} text */
-export const inIst = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (moment) =>
-  `${Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS ? time(moment) : dateTime(moment)} IST`);
+export const inIst = (text) =>
+  text.replace(
+    /\d{4}-\d\d-\d\dT[\d:.]+Z/g,
+    (moment) =>
+      `${Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS ? time(moment) : dateTime(moment)} IST`,
+  );
 
 /** A duration in its largest unit; under a second it doesn't count along. @param {number} ms */
 export function age(ms) {
   if (!(ms >= 1000)) return "now";
   if (ms < 60_000) return `${Math.floor(ms / 1000)} s`;
   if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
-  return ms < 172_800_000 ? `${Math.floor(ms / 3_600_000)} h` : `${Math.floor(ms / 86_400_000)} days`;
+  return ms < 172_800_000
+    ? `${Math.floor(ms / 3_600_000)} h`
+    : `${Math.floor(ms / 86_400_000)} days`;
 }

@@ -8,7 +8,14 @@ import { settle } from "./sending.js";
 
 /** @typedef {Record<string, any>} Fields */
 
-const NUMBERS = new Set(["quantity", "entryPrice", "stopLoss", "target", "price", "startingCapital"]);
+const NUMBERS = new Set([
+  "quantity",
+  "entryPrice",
+  "stopLoss",
+  "target",
+  "price",
+  "startingCapital",
+]);
 const GIVEN_UP = "Nobody asks any more whether it was done: look for it before you send it again.";
 
 /** The fields as JSON; an empty one is absent. @param {HTMLFormElement} form @returns {Fields} */
@@ -33,14 +40,22 @@ function labelOf(form, name) {
 
 /** A text that begins with a field's name, in the words of the labels.
  * @param {HTMLFormElement} form @param {string} text */
-const inWords = (form, text) => text.replace(/^\w+/, (name) => labelOf(form, name))
-  .replace(/\b[a-z]+[A-Z]\w+/g, (name) => (inputOf(form, name) ? `“${labelOf(form, name)}”` : name));
+const inWords = (form, text) =>
+  text
+    .replace(/^\w+/, (name) => labelOf(form, name))
+    .replace(/\b[a-z]+[A-Z]\w+/g, (name) =>
+      inputOf(form, name) ? `“${labelOf(form, name)}”` : name,
+    );
 
 /** What can be told of the typed numbers without asking the server; each text begins with a field.
  * @param {Fields} fields @returns {string[]} */
 function unreadable(fields) {
-  const texts = Object.entries(fields).filter(([name, value]) => NUMBERS.has(name) && typeof value === "string")
-    .map(([name, value]) => `${name}: expected a number such as ${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`);
+  const texts = Object.entries(fields)
+    .filter(([name, value]) => NUMBERS.has(name) && typeof value === "string")
+    .map(
+      ([name, value]) =>
+        `${name}: expected a number such as ${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`,
+    );
   const { quantity } = fields;
   if (typeof quantity !== "number" || Number.isInteger(quantity)) return texts;
   return [...texts, `quantity: expected a whole number, not ${quantity}`];
@@ -61,7 +76,8 @@ function clear(input) {
 
 /** @param {HTMLFormElement} form */
 export function clearProblems(form) {
-  for (const input of form.querySelectorAll("input[aria-invalid]")) clear(/** @type {any} */ (input));
+  for (const input of form.querySelectorAll("input[aria-invalid]"))
+    clear(/** @type {any} */ (input));
   put(form, "[data-error-form]", "");
 }
 
@@ -87,8 +103,12 @@ function showProblem(form, text) {
  * @param {HTMLFormElement} form @param {string[]} texts each begins with the name of its field */
 export function hint(form, texts) {
   const wanted = new Map(texts.map((text) => [/^\w+/.exec(text)?.[0] ?? "", inWords(form, text)]));
-  for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll(".field input"))) {
-    const shown = /** @type {HTMLElement | null} */ (input.parentElement?.querySelector(".error") ?? null);
+  for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
+    form.querySelectorAll(".field input")
+  )) {
+    const shown = /** @type {HTMLElement | null} */ (
+      input.parentElement?.querySelector(".error") ?? null
+    );
     const text = wanted.get(input.name);
     if (shown?.dataset.kind === "refused" || shown?.textContent === text) continue;
     if (text) mark(form, input, text, "hint");
@@ -144,24 +164,32 @@ export function onOrder(form, request, done) {
 /** @param {HTMLFormElement} form @param {Fields} fields @param {Parameters<typeof onOrder>[1]} request
  * @param {Parameters<typeof onOrder>[2]} done @param {AbortSignal} given_up */
 async function send(form, fields, request, done, given_up) {
-  const order = unreadable(fields).at(0) ?? await request(fields);
+  const order = unreadable(fields).at(0) ?? (await request(fields));
   if (order === null) return;
   if (typeof order === "string") return showProblem(form, order);
-  const answer = await settle("POST", order.path, order.body, (how, isOpen) => say(form, how, isOpen), given_up);
+  const answer = await settle(
+    "POST",
+    order.path,
+    order.body,
+    (how, isOpen) => say(form, how, isOpen),
+    given_up,
+  );
   say(form, answer.ok ? done(answer.document, fields) : "");
   if (answer.ok) return;
   const text = given_up.aborted ? GIVEN_UP : reason(answer);
   const dialog = form.closest("dialog");
-  if (dialog && !dialog.open) complain(inWords(form, text)); // it was closed meanwhile
+  if (dialog && !dialog.open)
+    complain(inWords(form, text)); // it was closed meanwhile
   else showProblem(form, text);
 }
 
 /** @param {HTMLDialogElement} dialog @returns {Promise<boolean>} */
-export const confirmed = (dialog) => new Promise((resolve) => {
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  dialog.showModal();
-});
+export const confirmed = (dialog) =>
+  new Promise((resolve) => {
+    dialog.returnValue = "";
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.showModal();
+  });
 
 /** Buttons that only close a dialog. */
 export function wireDialogs() {

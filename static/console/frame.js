@@ -50,4 +50,6 @@ function paint() {
   painted.port2.postMessage(null); // a task after this frame's callbacks runs once it is painted
 }
 
-painted.port1.onmessage = () => { for (const listener of afterPaint) listener(); };
+painted.port1.onmessage = () => {
+  for (const listener of afterPaint) listener();
+};

@@ -18,7 +18,9 @@ export function start(shortcuts) {
   $("help").addEventListener("click", help);
   document.addEventListener("keydown", (event) => {
     const { key, target, ctrlKey, metaKey, altKey } = event;
-    const typing = target instanceof Element && target.closest("input:not([type=radio], [type=checkbox]), select, textarea");
+    const typing =
+      target instanceof Element &&
+      target.closest("input:not([type=radio], [type=checkbox]), select, textarea");
     if (typing || ctrlKey || metaKey || altKey || !switched.checked) return;
     if (document.querySelector("dialog[open]")) return;
     const found = all.find(([name]) => name === key);

@@ -20,12 +20,15 @@ export class Clock {
   }
 
   /** Of the last round trip; undefined before the first. */
-  get rtt_ms() { return this.#answers.at(-1)?.rtt_ms; }
+  get rtt_ms() {
+    return this.#answers.at(-1)?.rtt_ms;
+  }
 
   get ahead_ms() {
     return this.#answers.reduce(
       (best, one) => (best === undefined || one.rtt_ms < best.rtt_ms ? one : best),
-      this.#answers[0])?.ahead_ms;
+      this.#answers[0],
+    )?.ahead_ms;
   }
 }
 
@@ -53,7 +56,9 @@ export class Rate {
   #seconds = [0];
 
   /** @param {number} [count] */
-  add(count = 1) { this.#seconds[0] += count; }
+  add(count = 1) {
+    this.#seconds[0] += count;
+  }
 
   /** To be called once a second. */
   turn() {

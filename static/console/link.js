@@ -2,8 +2,8 @@
 /** Whether what is on screen is true now: the connection, the feed, and since when they are not. */
 import { $, attribute, put } from "./dom.js";
 import { age, inIst, time } from "./format.js";
-import { feedIsLate, silentFor_ms } from "./liveness.js";
 import { part, touch } from "./frame.js";
+import { feedIsLate, silentFor_ms } from "./liveness.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
 
@@ -23,12 +23,15 @@ function paint() {
   const silent_ms = silentFor_ms();
   // Over SSE each change is a new connection: that is not worth a word. A quick retry of a line
   // that was shown as lost is no such change.
-  const changing = state === "connecting" && document.body.dataset.link !== "lost"
-    && performance.now() - openUntil < BLINK_MS;
+  const changing =
+    state === "connecting" &&
+    document.body.dataset.link !== "lost" &&
+    performance.now() - openUntil < BLINK_MS;
   const link = state !== "open" && !changing ? "lost" : silent_ms ? "silent" : "live";
   if (link === "live") put($("announcer"), wasLost ? "Live again." : "");
   else if (since()) {
-    if (document.body.dataset.link === "live") put($("announcer"), `Not live: figures are ${since()} IST.`);
+    if (document.body.dataset.link === "live")
+      put($("announcer"), `Not live: figures are ${since()} IST.`);
     wasLost = true;
   }
   document.body.dataset.link = link;
@@ -41,11 +44,16 @@ function paint() {
   };
   put($("link-text"), texts[state]);
   attribute($("link"), "data-state", { live: "good", silent: "warn", lost: "bad" }[link]);
-  for (const element of document.querySelectorAll(".asof")) put(element, link === "live" ? "" : since());
+  for (const element of document.querySelectorAll(".asof"))
+    put(element, link === "live" ? "" : since());
   const figures = since() ? `Figures are ${since()} IST. ` : "";
   $("link-banner").hidden = link === "live" || (!since() && state === "connecting");
-  put($("link-banner-text"), link === "silent" ? `${figures}The server fell silent.`
-    : `${figures}${state === "closed" ? "" : `${texts[state]}: `}${detail}`);
+  put(
+    $("link-banner-text"),
+    link === "silent"
+      ? `${figures}The server fell silent.`
+      : `${figures}${state === "closed" ? "" : `${texts[state]}: `}${detail}`,
+  );
   paintFeed(link === "live");
 }
 
@@ -62,8 +70,12 @@ function paintFeed(known) {
   attribute($("feed"), "data-state", { LIVE: "good", DEGRADED: "warn", DOWN: "bad" }[feed.state]);
   $("feed-banner").hidden = feed.state === "LIVE";
   const name = feed.state === "DOWN" ? "banner down" : "banner";
-  put($("feed-banner"), `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}`
-    + `${feedIsLate() ? ". Stops and targets wait for fresh prices." : ""}`, name);
+  put(
+    $("feed-banner"),
+    `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}` +
+      `${feedIsLate() ? ". Stops and targets wait for fresh prices." : ""}`,
+    name,
+  );
 }
 
 export function start() {

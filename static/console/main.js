@@ -1,7 +1,8 @@
 // @ts-check
 /** The console: starts the parts, and shows what the address asks for. */
-import { forgetColours } from "./canvas.js";
+
 import { call } from "./api.js";
+import { forgetColours } from "./canvas.js";
 import * as closing from "./closing.js";
 import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
@@ -53,8 +54,12 @@ function startPlace() {
   part("place", () => {
     if (model.sessionId === null && model.prices.size === 0) return;
     const { sessionId, transport } = asked();
-    writePlace({ session: sessionId ?? undefined, symbols: [...model.prices.keys()],
-      interval: model.interval_ms, transport });
+    writePlace({
+      session: sessionId ?? undefined,
+      symbols: [...model.prices.keys()],
+      interval: model.interval_ms,
+      transport,
+    });
   });
 }
 
@@ -91,8 +96,11 @@ startPlace();
 keys.start([
   ["b", "New trade: buy", () => orders.openTicket({ side: "BUY" })],
   ["s", "New trade: sell", () => orders.openTicket({ side: "SELL" })],
-  ["p", "Positions: the first Close button", () =>
-    (document.querySelector("#positions button") ?? $("positions-title")).focus()],
+  [
+    "p",
+    "Positions: the first Close button",
+    () => (document.querySelector("#positions button") ?? $("positions-title")).focus(),
+  ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],
   ["m", "Sound on or off", notify.toggleSound],

@@ -54,8 +54,13 @@ let replaying = false;
 
 /** Another session, or the same one without its past. @param {number | null} sessionId */
 export function begin(sessionId) {
-  Object.assign(model, { sessionId, session: null, figures: null, tape: [],
-    equity: { points: [], live: false } });
+  Object.assign(model, {
+    sessionId,
+    session: null,
+    figures: null,
+    tape: [],
+    equity: { points: [], live: false },
+  });
   model.open.clear();
   closed.clear();
   realised = 0;
@@ -95,7 +100,8 @@ function addEquity(t, v) {
 export function noteOpened(message) {
   const { data } = message;
   addToTape([{ type: "trade_opened", ...message }]);
-  if (!closed.has(data.tradeId)) model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
+  if (!closed.has(data.tradeId))
+    model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
   touch("positions");
 }
 
@@ -107,7 +113,8 @@ export function noteClosed(message) {
   model.open.delete(data.tradeId);
   realised += data.pnl;
   // Of the time away only this is known: where the realised P&L stood.
-  if (replaying) model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
+  if (replaying)
+    model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
   touch("positions", "equity");
 }
 
@@ -146,14 +153,20 @@ export function notePrice(data) {
   const change = before ? Math.sign(data.price - before.price) : 0;
   const line = before?.line ?? new Recent(LINE_SLOT_MS, LINE_POINTS);
   line.add(Date.parse(data.timestamp), data.price);
-  model.prices.set(data.symbol, { ...data, receivedAt: performance.now(), line,
-    first: before?.first ?? data.price, direction: change || (before?.direction ?? 0) });
+  model.prices.set(data.symbol, {
+    ...data,
+    receivedAt: performance.now(),
+    line,
+    first: before?.first ?? data.price,
+    direction: change || (before?.direction ?? 0),
+  });
   touch("prices");
 }
 
 /** @param {string[]} symbols those that the server confirmed */
 export function noteSymbols(symbols) {
-  for (const symbol of model.prices.keys()) if (!symbols.includes(symbol)) model.prices.delete(symbol);
+  for (const symbol of model.prices.keys())
+    if (!symbols.includes(symbol)) model.prices.delete(symbol);
   for (const symbol of symbols) if (!model.prices.has(symbol)) model.prices.set(symbol, null);
   touch("prices");
 }
@@ -171,17 +184,24 @@ export function notePast(session, events, openTrades) {
   const firstLive = live?.t ?? Infinity;
   if (live) live.gap = true;
   /** @type {Point[]} */
-  const past = known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
+  const past =
+    known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
   known.forEach(({ type, data }, index) => {
     sum += pnls[index];
     if (type === "trade_closed") past.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
   });
   model.equity.points = thin(
-    [...past.filter(({ t }) => t < firstLive), ...model.equity.points], EQUITY_POINTS);
+    [...past.filter(({ t }) => t < firstLive), ...model.equity.points],
+    EQUITY_POINTS,
+  );
   addToTape(events.filter(({ type }) => TAPE_TYPES.has(type)));
   for (const trade of openTrades) {
     if (closed.has(trade.tradeId)) continue;
-    model.open.set(trade.tradeId, { ...trade, ...model.open.get(trade.tradeId), openedAt: trade.openedAt });
+    model.open.set(trade.tradeId, {
+      ...trade,
+      ...model.open.get(trade.tradeId),
+      openedAt: trade.openedAt,
+    });
   }
   model.open = new Map([...model.open].sort(([one], [other]) => one - other));
   touch("session", "positions", "equity");
@@ -192,6 +212,8 @@ function addToTape(events) {
   const known = new Set(model.tape.map(({ seq }) => seq));
   const added = events.filter(({ seq }) => !known.has(seq));
   if (!added.length) return;
-  model.tape = [...added, ...model.tape].sort((one, other) => other.seq - one.seq).slice(0, TAPE_ROWS);
+  model.tape = [...added, ...model.tape]
+    .sort((one, other) => other.seq - one.seq)
+    .slice(0, TAPE_ROWS);
   touch("tape");
 }

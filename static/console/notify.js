@@ -1,11 +1,12 @@
 // @ts-check
 /** Tells of trades and errors: a toast, which screen readers hear, a sound, a notification. */
-import { REASONS } from "./tape.js";
+
 import { $, el } from "./dom.js";
 import { price, signedMoney, tone, whole } from "./format.js";
 import { isReplaying } from "./model.js";
 import { recall, remember } from "./remembered.js";
 import { client } from "./stream.js";
+import { REASONS } from "./tape.js";
 
 const MOST = 2;
 const SHOWN_MS = 6000;
@@ -29,7 +30,9 @@ function toast(place, text, kind, ms) {
   const goLater = () => setTimeout(() => item.remove(), ms);
   let going = goLater();
   item.addEventListener("pointerenter", () => clearTimeout(going));
-  item.addEventListener("pointerleave", () => { going = goLater(); });
+  item.addEventListener("pointerleave", () => {
+    going = goLater();
+  });
   item.addEventListener("click", () => item.remove());
 }
 
@@ -89,7 +92,9 @@ export function toggleSound() {
 
 async function toggleNotifications() {
   if (!notifications && globalThis.Notification === undefined) {
-    return complain("This browser has no notifications for pages that are not served from localhost or by https.");
+    return complain(
+      "This browser has no notifications for pages that are not served from localhost or by https.",
+    );
   }
   notifications = !notifications && (await Notification.requestPermission()) === "granted";
   if (!notifications && Notification.permission === "denied") {
@@ -114,11 +119,17 @@ export function start() {
   });
   client.on("trade_closed", ({ data }) => {
     const why = (REASONS[data.exitReason] ?? data.exitReason).toLowerCase();
-    tell(`Closed ${data.symbol} ${signedMoney(data.pnl)} (${why}) at ${price(data.exitPrice)}`,
-      tone(data.pnl), tone(data.pnl));
+    tell(
+      `Closed ${data.symbol} ${signedMoney(data.pnl)} (${why}) at ${price(data.exitPrice)}`,
+      tone(data.pnl),
+      tone(data.pnl),
+    );
   });
   client.on("session_update", () => {
-    if (missed) say(`${whole(missed)} ${missed === 1 ? "trade event" : "trade events"} while you were away: see the tape`);
+    if (missed)
+      say(
+        `${whole(missed)} ${missed === 1 ? "trade event" : "trade events"} while you were away: see the tape`,
+      );
     missed = 0;
   });
   client.on("error", ({ message, command }) => {

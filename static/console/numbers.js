@@ -7,8 +7,12 @@ const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
 const PLAIN = /^[+-]?\d+(\.\d+)?$/;
 
 /** Digits as `String` writes a number. @param {string} digits */
-const shortest = (digits) => digits.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1")
-  .replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+const shortest = (digits) =>
+  digits
+    .replace(/^\+/, "")
+    .replace(/^(-?)0+(?=\d)/, "$1")
+    .replace(/(\.\d*?)0+$/, "$1")
+    .replace(/\.$/, "");
 
 /** The number that was typed, or the text as it was if it is none or has more digits than a number
  * holds. @param {string} text @returns {number | string} */

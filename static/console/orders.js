@@ -1,8 +1,8 @@
 // @ts-check
 /** Opening a trade by the ticket. */
 import { $, put } from "./dom.js";
-import { clearProblems, confirmed, fieldsOf, hint, onOrder } from "./forms.js";
 import { money, price, signedMoney, whole } from "./format.js";
+import { clearProblems, confirmed, fieldsOf, hint, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
 import { distance, isFar, isOld, lastOf, lookUp, priceAndAge } from "./quotes.js";
@@ -24,9 +24,11 @@ const symbolOf = ({ symbol = "" }) => String(symbol).toUpperCase();
 
 /** Why nothing can be opened in what is on screen; empty if it can. */
 function obstacle() {
-  if (isChanging()) return `Waiting for session ${asked().sessionId}: nothing is opened until it is on screen.`;
+  if (isChanging())
+    return `Waiting for session ${asked().sessionId}: nothing is opened until it is on screen.`;
   if (model.sessionId === null) return "Choose or create a session first.";
-  if (model.figures?.status === "STOPPED") return `Session ${model.sessionId} is STOPPED: nothing is opened in it any more.`;
+  if (model.figures?.status === "STOPPED")
+    return `Session ${model.sessionId} is STOPPED: nothing is opened in it any more.`;
   return "";
 }
 
@@ -40,7 +42,8 @@ function fillOf(fields) {
 function wrongSides(fields) {
   const at = fillOf(fields);
   if (at === undefined) return [];
-  const what = fields.entryPrice === undefined ? `the last price ${price(at)}` : `“Filled at” ${price(at)}`;
+  const what =
+    fields.entryPrice === undefined ? `the last price ${price(at)}` : `“Filled at” ${price(at)}`;
   const sign = fields.side === "SELL" ? -1 : 1;
   return LEVELS.flatMap((name, index) => {
     const isAbove = (index === 0 ? -1 : 1) * sign > 0;
@@ -57,15 +60,27 @@ function preview(fields) {
   const name = symbolOf(fields);
   const last = lastOf(name);
   const at = fillOf(fields);
-  if (at === undefined) return name && !model.prices.has(name) ? `${name} is not on screen: the server knows its last price.` : "";
-  const parts = [entryPrice === undefined && last ? `Last ${priceAndAge(last)}`
-    : `Filled at ${price(at)}${last ? `: ${distance(at, last.price)}` : ""}`];
+  if (at === undefined)
+    return name && !model.prices.has(name)
+      ? `${name} is not on screen: the server knows its last price.`
+      : "";
+  const parts = [
+    entryPrice === undefined && last
+      ? `Last ${priceAndAge(last)}`
+      : `Filled at ${price(at)}${last ? `: ${distance(at, last.price)}` : ""}`,
+  ];
   if (Number.isInteger(quantity)) {
     parts.push(`value ${money(at * quantity)}`);
-    const isWrong = (/** @type {string} */ level) => wrongSides(fields).some((text) => text.startsWith(level));
-    for (const [level, words] of [["stopLoss", "at the stop"], ["target", "at the target"]]) {
+    const isWrong = (/** @type {string} */ level) =>
+      wrongSides(fields).some((text) => text.startsWith(level));
+    for (const [level, words] of [
+      ["stopLoss", "at the stop"],
+      ["target", "at the target"],
+    ]) {
       if (typeof fields[level] !== "number" || isWrong(level)) continue;
-      parts.push(`${words} ${signedMoney((fields[level] - at) * quantity * (side === "SELL" ? -1 : 1))}`);
+      parts.push(
+        `${words} ${signedMoney((fields[level] - at) * quantity * (side === "SELL" ? -1 : 1))}`,
+      );
     }
   }
   if (entryPrice === undefined && last && isOld(last)) parts.push("an old price opens nothing");
@@ -76,7 +91,7 @@ function paint() {
   const fields = fieldsOf(ticket);
   const { side, quantity } = fields;
   const name = symbolOf(fields);
-  const lot = Number.isInteger(quantity) ? whole(quantity) : quantity ?? "";
+  const lot = Number.isInteger(quantity) ? whole(quantity) : (quantity ?? "");
   put($("place"), [side === "SELL" ? "Sell" : "Buy", lot, name].join(" ").trim());
   const why = obstacle();
   $("place").disabled = why !== "";
@@ -105,15 +120,19 @@ export function openTicket({ symbol, side }) {
  * @param {number} [gain] what it would make at once */
 export async function confirmsPrice(what, at, last, gain) {
   if (last === undefined || !isFar(at, last)) return true;
-  put($("fill-what"), `${what} at ${price(at)} is ${distance(at, last)}. It is booked at once as a fill that was made elsewhere`
-    + `${gain === undefined ? "" : `, with a P&L of ${signedMoney(gain)}`}: it is no limit order and waits for no price.`);
+  put(
+    $("fill-what"),
+    `${what} at ${price(at)} is ${distance(at, last)}. It is booked at once as a fill that was made elsewhere` +
+      `${gain === undefined ? "" : `, with a P&L of ${signedMoney(gain)}`}: it is no limit order and waits for no price.`,
+  );
   return confirmed($("fill-dialog"));
 }
 
 /** @param {Fields} fields @returns {Promise<{ path: string, body: object } | string | null>} */
 async function order({ ...body }) {
   const { sessionId } = model; // what is on screen now, whatever is chosen while this asks
-  for (const name of ["symbol", "quantity"]) if (body[name] === undefined) return `${name} is required`;
+  for (const name of ["symbol", "quantity"])
+    if (body[name] === undefined) return `${name} is required`;
   const name = symbolOf(body);
   if (body.entryPrice !== undefined) await lookUp(name);
   const why = obstacle();
@@ -124,8 +143,9 @@ async function order({ ...body }) {
   if (wrong) return wrong;
   const { side, quantity, entryPrice } = body;
   const gain = last && (last.price - entryPrice) * quantity * (side === "SELL" ? -1 : 1);
-  const wanted = entryPrice === undefined
-    || await confirmsPrice(`${side} ${whole(quantity)} ${name}`, entryPrice, last?.price, gain);
+  const wanted =
+    entryPrice === undefined ||
+    (await confirmsPrice(`${side} ${whole(quantity)} ${name}`, entryPrice, last?.price, gain));
   return wanted ? { path: `sessions/${sessionId}/trades`, body } : null;
 }
 
@@ -133,19 +153,24 @@ async function order({ ...body }) {
 function opened(trade, sent) {
   noteAnswer(trade);
   const before = JSON.stringify(sent);
-  if (JSON.stringify(fieldsOf(ticket)) === before) { // nothing else was typed meanwhile
+  if (JSON.stringify(fieldsOf(ticket)) === before) {
+    // nothing else was typed meanwhile
     for (const name of ["entryPrice", ...LEVELS]) field(name).value = "";
   }
   touch("ticket");
   const { tradeId, sessionId, side, quantity, symbol, entryPrice, status } = trade;
-  return `Opened #${tradeId} in session ${sessionId}: ${side} ${whole(quantity)} ${symbol} at ${price(entryPrice)}`
-    + `${status === "CLOSED" ? ", and closed by now" : ""}.`;
+  return (
+    `Opened #${tradeId} in session ${sessionId}: ${side} ${whole(quantity)} ${symbol} at ${price(entryPrice)}` +
+    `${status === "CLOSED" ? ", and closed by now" : ""}.`
+  );
 }
 
 export function start() {
   part("ticket", paint);
   for (const event of ["input", "change"]) ticket.addEventListener(event, () => touch("ticket"));
-  field("symbol").addEventListener("change", () => lookUp(symbolOf(fieldsOf(ticket))).then(() => touch("ticket")));
+  field("symbol").addEventListener("change", () =>
+    lookUp(symbolOf(fieldsOf(ticket))).then(() => touch("ticket")),
+  );
   /** @type {string | undefined} */
   let status;
   client.on("session_update", ({ data }) => {

@@ -15,14 +15,24 @@ export function readPlace(search) {
     const text = query.get(name);
     if (!text) continue;
     if (/^[1-9]\d{0,14}$/.test(text)) place[name] = Number(text);
-    else problems.push(`${name} in the address: expected a positive integer, got “${text.slice(0, 40)}”`);
+    else
+      problems.push(
+        `${name} in the address: expected a positive integer, got “${text.slice(0, 40)}”`,
+      );
   }
   const symbols = query.get("symbols");
-  if (symbols !== null) place.symbols = symbols.split(",").map((one) => one.trim()).filter(Boolean);
+  if (symbols !== null)
+    place.symbols = symbols
+      .split(",")
+      .map((one) => one.trim())
+      .filter(Boolean);
   const transport = query.get("transport");
-  if (transport === "auto" || transport === "ws" || transport === "sse") place.transport = transport;
+  if (transport === "auto" || transport === "ws" || transport === "sse")
+    place.transport = transport;
   else if (transport) {
-    problems.push(`transport in the address: expected auto, ws or sse, got “${transport.slice(0, 40)}”`);
+    problems.push(
+      `transport in the address: expected auto, ws or sse, got “${transport.slice(0, 40)}”`,
+    );
   }
   return { place, problems };
 }

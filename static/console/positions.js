@@ -2,7 +2,7 @@
 /** Open trades: live P&L, and where the price stands between stop and target. */
 import { $, el, keyed, put } from "./dom.js";
 import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
-import { part, touch } from "./frame.js";
+import { part } from "./frame.js";
 import { feedIsLate, staleTrades } from "./liveness.js";
 import { model } from "./model.js";
 import { isChanging } from "./stream.js";
@@ -17,20 +17,57 @@ function makeRow(trade) {
   const { tradeId } = trade;
   const cell = (/** @type {string} */ name, /** @type {any[]} */ ...inside) =>
     el("td", { class: name, role: "cell" }, ...inside);
-  const button = el("button", { type: "button", "aria-label": `Close trade ${tradeId}, ${trade.symbol}` }, "Close");
+  const button = el(
+    "button",
+    { type: "button", "aria-label": `Close trade ${tradeId}, ${trade.symbol}` },
+    "Close",
+  );
   button.addEventListener("click", () => closing(tradeId));
-  const track = el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "entry" }), el("span", { class: "now" }));
+  const track = el(
+    "span",
+    { class: "track", "aria-hidden": "true" },
+    el("span", { class: "entry" }),
+    el("span", { class: "now" }),
+  );
   const ends = el("span", { class: "ends" }, el("span"), el("span"));
-  const row = el("tr", { role: "row", "data-trade": String(tradeId) },
-    cell("what", el("span", { class: `side ${trade.side}` }, trade.side), " ", whole(trade.quantity), " ",
-      el("b", {}, trade.symbol), el("small", {}, `#${tradeId}`), el("small", { class: "waits" })),
-    cell("number entry-price", price(trade.entryPrice)), cell("number last"),
-    cell("number pnl", el("b"), el("small")), cell("levels", track, ends), cell("number held"),
-    cell("number", button));
+  const row = el(
+    "tr",
+    { role: "row", "data-trade": String(tradeId) },
+    cell(
+      "what",
+      el("span", { class: `side ${trade.side}` }, trade.side),
+      " ",
+      whole(trade.quantity),
+      " ",
+      el("b", {}, trade.symbol),
+      el("small", {}, `#${tradeId}`),
+      el("small", { class: "waits" }),
+    ),
+    cell("number entry-price", price(trade.entryPrice)),
+    cell("number last"),
+    cell("number pnl", el("b"), el("small")),
+    cell("levels", track, ends),
+    cell("number held"),
+    cell("number", button),
+  );
   const [, , last, pnl, , held] = row.children;
   const [entryMark, now] = track.children;
-  return Object.assign(row, { parts: { button, waits: row.querySelector(".waits"), last, pnl, money: pnl.firstChild, percent: pnl.lastChild, track,
-    entryMark, now, stop: ends.firstChild, target: ends.lastChild, held } });
+  return Object.assign(row, {
+    parts: {
+      button,
+      waits: row.querySelector(".waits"),
+      last,
+      pnl,
+      money: pnl.firstChild,
+      percent: pnl.lastChild,
+      track,
+      entryMark,
+      now,
+      stop: ends.firstChild,
+      target: ends.lastChild,
+      held,
+    },
+  });
 }
 
 /** The share of the way from stop to target, which for a SELL lies below. @param {Position} trade
@@ -59,8 +96,11 @@ function waiting({ stopLoss, target }) {
 /** Why stops do nothing now; empty if they do. */
 function whyStopsWait() {
   const symbols = [...new Set(staleTrades().map(({ symbol }) => symbol))];
-  if (symbols.length) return `Stops and targets of ${symbols.join(", ")} wait: no fresh price comes.`;
-  return model.open.size && feedIsLate() ? `Stops and targets may wait: the price feed is ${model.feed?.state}.` : "";
+  if (symbols.length)
+    return `Stops and targets of ${symbols.join(", ")} wait: no fresh price comes.`;
+  return model.open.size && feedIsLate()
+    ? `Stops and targets may wait: the price feed is ${model.feed?.state}.`
+    : "";
 }
 
 /** @param {any} row @param {Position} trade */
@@ -71,7 +111,12 @@ function updateRow(row, trade) {
   row.classList.toggle("old", trade.stale || feedIsLate());
   put(parts.last, price(currentPrice), trade.stale ? "number last stale" : "number last");
   put(parts.waits, trade.stale ? `stale price${waiting(trade)}` : "");
-  put(parts.money, unrealizedPnL === undefined ? "no price yet" : `${arrow(unrealizedPnL)} ${signedMoney(unrealizedPnL)}`.trim());
+  put(
+    parts.money,
+    unrealizedPnL === undefined
+      ? "no price yet"
+      : `${arrow(unrealizedPnL)} ${signedMoney(unrealizedPnL)}`.trim(),
+  );
   put(parts.percent, signedPercent(pnlPercent));
   const pnlClass = `number pnl ${tone(unrealizedPnL)}`;
   if (parts.pnl.className !== pnlClass) parts.pnl.className = pnlClass;
@@ -91,15 +136,25 @@ function updateRow(row, trade) {
 
 function paint() {
   // What a row never changes is its key: a wiped store gives its ids again.
-  const rows = [...model.open.values()].map((trade) => /** @type {[string, Position]} */ (
-    [[trade.tradeId, trade.symbol, trade.side, trade.quantity, trade.entryPrice].join(" "), trade]));
+  const rows = [...model.open.values()].map(
+    (trade) =>
+      /** @type {[string, Position]} */ ([
+        [trade.tradeId, trade.symbol, trade.side, trade.quantity, trade.entryPrice].join(" "),
+        trade,
+      ]),
+  );
   const focused = document.activeElement?.closest("#positions tr");
   keyed($("positions").tBodies[0], rows, makeRow, updateRow);
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
   put($("stops-wait"), whyStopsWait());
-  put($("no-positions"), model.sessionId === null ? "No session is on screen: choose or create one above." : "No open positions.");
+  put(
+    $("no-positions"),
+    model.sessionId === null
+      ? "No session is on screen: choose or create one above."
+      : "No open positions.",
+  );
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
 }
 

@@ -25,14 +25,31 @@ let picked = () => {};
 
 /** @param {Quote | null} _quote @param {string} symbol */
 function makeTile(_quote, symbol) {
-  const name = el("button", { type: "button", class: "name", title: `New trade in ${symbol}` }, symbol);
-  const remove = el("button", { type: "button", class: "icon remove", "aria-label": `Remove ${symbol}` }, "×");
+  const name = el(
+    "button",
+    { type: "button", class: "name", title: `New trade in ${symbol}` },
+    symbol,
+  );
+  const remove = el(
+    "button",
+    { type: "button", class: "icon remove", "aria-label": `Remove ${symbol}` },
+    "×",
+  );
   const canvas = el("canvas", { "aria-hidden": "true" });
-  const tile = el("li", { class: "tile", "data-symbol": symbol }, name, remove,
+  const tile = el(
+    "li",
+    { class: "tile", "data-symbol": symbol },
+    name,
+    remove,
     el("span", { class: "last" }, el("i", { "aria-hidden": "true" }), el("b")),
-    el("span", { class: "change", title: "Since this page first saw a price" }), canvas, el("span", { class: "age" }));
+    el("span", { class: "change", title: "Since this page first saw a price" }),
+    canvas,
+    el("span", { class: "age" }),
+  );
   const [last, change, , ageText] = [...tile.children].slice(2);
-  Object.assign(tile, { parts: { arrow: last.firstChild, last: last.lastChild, change, canvas, age: ageText } });
+  Object.assign(tile, {
+    parts: { arrow: last.firstChild, last: last.lastChild, change, canvas, age: ageText },
+  });
   name.addEventListener("click", () => picked(symbol));
   remove.addEventListener("click", () => {
     const next = tile.nextElementSibling ?? tile.previousElementSibling;
@@ -40,7 +57,10 @@ function makeTile(_quote, symbol) {
     complain("");
     removeSymbol(symbol);
   });
-  follow(canvas, () => { drawn.delete(canvas); touch("prices"); });
+  follow(canvas, () => {
+    drawn.delete(canvas);
+    touch("prices");
+  });
   return tile;
 }
 
@@ -70,9 +90,15 @@ export function redrawLines() {
 function paint() {
   keyed($("tiles"), model.prices, makeTile, updateTile);
   $("no-prices").hidden = model.prices.size > 0;
-  const choices = [...new Set([...INTERVALS_MS, model.interval_ms])].sort((one, other) => one - other);
-  keyed($("interval"), choices.map((ms) => [ms, ms]), (ms) => el("option", { value: String(ms) }), (option, ms) =>
-    put(option, ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
+  const choices = [...new Set([...INTERVALS_MS, model.interval_ms])].sort(
+    (one, other) => one - other,
+  );
+  keyed(
+    $("interval"),
+    choices.map((ms) => [ms, ms]),
+    (ms) => el("option", { value: String(ms) }),
+    (option, ms) => put(option, ms < 1000 ? `${ms} ms` : `${ms / 1000} s`),
+  );
   if (document.activeElement !== $("interval")) $("interval").value = String(model.interval_ms);
 }
 
@@ -114,7 +140,8 @@ export function start(onPick) {
     add($("add-symbol").value);
   });
   $("add-symbol").addEventListener("input", () => complain(""));
-  $("push").textContent = `curl ${new URL("../../api/auto-trader/ticks", import.meta.url)} -d '{"symbol":"NIFTY","price":22150.5}'`;
+  $("push").textContent =
+    `curl ${new URL("../../api/auto-trader/ticks", import.meta.url)} -d '{"symbol":"NIFTY","price":22150.5}'`;
   $("interval").addEventListener("change", () => {
     complain("");
     setInterval_ms(Number($("interval").value));

@@ -52,4 +52,5 @@ export function distance(at, last) {
 }
 
 /** @param {number} at @param {number | undefined} last */
-export const isFar = (at, last) => last !== undefined && Math.abs(at / last - 1) * 100 > FAR_PERCENT;
+export const isFar = (at, last) =>
+  last !== undefined && Math.abs(at / last - 1) * 100 > FAR_PERCENT;

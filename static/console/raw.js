@@ -25,15 +25,24 @@ export function note(text) {
 
 /** All words must occur, those after a `-` must not. @param {string} query */
 function matcher(query) {
-  const words = query.toLowerCase().split(/\s+/).filter((word) => word && word !== "-");
+  const words = query
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word && word !== "-");
   return (/** @type {string} */ text) => {
     const low = text.toLowerCase();
-    return words.every((word) => (word[0] === "-" ? !low.includes(word.slice(1)) : low.includes(word)));
+    return words.every((word) =>
+      word[0] === "-" ? !low.includes(word.slice(1)) : low.includes(word),
+    );
   };
 }
 
 /** @returns {Line[]} newest first */
-const shown = () => (held ?? lines).slice(-KEPT).filter(({ text }) => filter(text)).reverse();
+const shown = () =>
+  (held ?? lines)
+    .slice(-KEPT)
+    .filter(({ text }) => filter(text))
+    .reverse();
 
 function paint() {
   if ($("drawer").hidden) return;
@@ -41,7 +50,9 @@ function paint() {
   put($("raw-count"), `${whole(found.length)} kept${held ? " · paused" : ""}`);
   const known = painted ? found.indexOf(painted) : -1;
   const added = found.slice(0, known < 0 ? SHOWN : known).slice(0, SHOWN);
-  const items = added.map(({ at, text }) => el("li", {}, el("time", {}, time(at)), el("code", {}, text)));
+  const items = added.map(({ at, text }) =>
+    el("li", {}, el("time", {}, time(at)), el("code", {}, text)),
+  );
   if (known < 0) $("raw").replaceChildren(...items);
   else $("raw").prepend(...items);
   while ($("raw").childElementCount > SHOWN) $("raw").lastElementChild.remove();
@@ -56,7 +67,9 @@ function repaint() {
 
 export function start() {
   part("raw", paint);
-  setInterval(() => { if (!$("drawer").hidden && !held) touch("raw"); }, PAINT_MS);
+  setInterval(() => {
+    if (!$("drawer").hidden && !held) touch("raw");
+  }, PAINT_MS);
   $("raw-tools").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   $("raw-filter").addEventListener("input", () => {
     filter = matcher($("raw-filter").value);
@@ -74,7 +87,17 @@ export function start() {
   });
   $("raw-copy").addEventListener("click", async () => {
     const found = shown();
-    const done = await copy(found.map(({ text }) => text).reverse().join("\n"));
-    put($("copied"), done ? `${whole(found.length)} messages copied, oldest first` : "Copying is not allowed here.");
+    const done = await copy(
+      found
+        .map(({ text }) => text)
+        .reverse()
+        .join("\n"),
+    );
+    put(
+      $("copied"),
+      done
+        ? `${whole(found.length)} messages copied, oldest first`
+        : "Copying is not allowed here.",
+    );
   });
 }

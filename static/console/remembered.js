@@ -15,5 +15,7 @@ export function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(`vyomo-rt.${name}`);
     else localStorage.setItem(`vyomo-rt.${name}`, value);
-  } catch { /* as above */ }
+  } catch {
+    /* as above */
+  }
 }

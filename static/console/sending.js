@@ -10,10 +10,11 @@ const RETRY_MAX_MS = 5000;
 const SLOW_MS = 3000;
 
 /** @param {number} ms @param {AbortSignal} [given_up] ends it early */
-const pause = (ms, given_up) => new Promise((resolve) => {
-  setTimeout(resolve, ms);
-  given_up?.addEventListener("abort", resolve, { once: true });
-});
+const pause = (ms, given_up) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    given_up?.addEventListener("abort", resolve, { once: true });
+  });
 
 /**
  * One press is one deed: all attempts have the same key, the next press has another.
@@ -33,7 +34,10 @@ export async function settle(method, path, body, tell, given_up) {
     const answer = await call(method, path, body, { key, given_up });
     clearTimeout(slow);
     if (!answer.passing || given_up?.aborted) return answer;
-    tell(`Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`, true);
+    tell(
+      `Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`,
+      true,
+    );
     await pause(wait_ms, given_up);
     if (given_up?.aborted) return answer;
   }

@@ -3,9 +3,18 @@
 import { call, reason } from "./api.js";
 import { demoNote } from "./demo.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { arrow, money, percent, signedMoney, signedPercent, tone, whole, wholeMoney } from "./format.js";
-import { part, touch } from "./frame.js";
+import {
+  arrow,
+  money,
+  percent,
+  signedMoney,
+  signedPercent,
+  tone,
+  whole,
+  wholeMoney,
+} from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
+import { part, touch } from "./frame.js";
 import { pnlIsOld } from "./liveness.js";
 import { model, noteStatus } from "./model.js";
 import { settle } from "./sending.js";
@@ -14,9 +23,20 @@ import { asked, client, isChanging, showSession } from "./stream.js";
 const REFRESH_MS = 30_000;
 /** By status: what may follow, and what the button says. @type {Record<string, [string, string][]>} */
 const ACTIONS = {
-  ACTIVE: [["PAUSED", "Pause"], ["HALTED", "Halt"], ["STOPPED", "Stop…"]],
-  PAUSED: [["ACTIVE", "Resume"], ["HALTED", "Halt"], ["STOPPED", "Stop…"]],
-  HALTED: [["ACTIVE", "Resume"], ["STOPPED", "Stop…"]],
+  ACTIVE: [
+    ["PAUSED", "Pause"],
+    ["HALTED", "Halt"],
+    ["STOPPED", "Stop…"],
+  ],
+  PAUSED: [
+    ["ACTIVE", "Resume"],
+    ["HALTED", "Halt"],
+    ["STOPPED", "Stop…"],
+  ],
+  HALTED: [
+    ["ACTIVE", "Resume"],
+    ["STOPPED", "Stop…"],
+  ],
   STOPPED: [],
 };
 /** @type {any[]} as last fetched, with the changes since */
@@ -44,10 +64,14 @@ function figures() {
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
-    equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${pnlIsOld() ? ", by old prices" : ""}`],
+    equity: [
+      `equity ${money(data.currentCapital + data.unrealizedPnL)}${pnlIsOld() ? ", by old prices" : ""}`,
+    ],
     todayPnL: gainOrLoss(data.todayPnL),
     totalPnL: gainOrLoss(data.totalPnL),
-    return: [starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised"],
+    return: [
+      starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised",
+    ],
     currentCapital: [money(data.currentCapital), tone(Math.min(0, data.currentCapital))],
     startingCapital: [starting ? `started with ${wholeMoney(starting)}` : ""],
     winRate: [total - open ? percent(data.winRate) : "–"],
@@ -60,24 +84,38 @@ function figures() {
 function paint() {
   const values = figures();
   for (const element of document.querySelectorAll("[data-figure]")) {
-    const [text, kind = ""] = values[/** @type {HTMLElement} */ (element).dataset.figure ?? ""] ?? [""];
-    put(element, text || (element.tagName === "B" ? "–" : ""), text.length > 17 ? `${kind} long` : kind);
+    const [text, kind = ""] = values[/** @type {HTMLElement} */ (element).dataset.figure ?? ""] ?? [
+      "",
+    ];
+    put(
+      element,
+      text || (element.tagName === "B" ? "–" : ""),
+      text.length > 17 ? `${kind} long` : kind,
+    );
   }
   document.querySelector(".figures .lead")?.classList.toggle("old", pnlIsOld());
   const status = model.figures?.status ?? "";
   put($("session-status"), status);
   $("session-status").hidden = !status;
   attribute($("session-status"), "data-status", status);
-  keyed($("session-actions"), ACTIONS[status] ?? [], () => el("button", { type: "button" }), (button, text, to) => {
-    put(button, text);
-    button.dataset.to = to;
-    button.disabled = isChanging() || isSending;
-  });
+  keyed(
+    $("session-actions"),
+    ACTIONS[status] ?? [],
+    () => el("button", { type: "button" }),
+    (button, text, to) => {
+      put(button, text);
+      button.dataset.to = to;
+      button.disabled = isChanging() || isSending;
+    },
+  );
   const { sessionId } = model;
   document.body.toggleAttribute("data-changing", isChanging() && sessionId !== null);
-  put($("session-note"), isChanging() && sessionId !== null
-    ? `Waiting for session ${asked().sessionId}: what is shown is still session ${sessionId}, and nothing is sent to either.`
-    : [outcome, demoNote(sessionId, status)].filter(Boolean).join(" "));
+  put(
+    $("session-note"),
+    isChanging() && sessionId !== null
+      ? `Waiting for session ${asked().sessionId}: what is shown is still session ${sessionId}, and nothing is sent to either.`
+      : [outcome, demoNote(sessionId, status)].filter(Boolean).join(" "),
+  );
 }
 
 function paintChooser() {
@@ -86,8 +124,20 @@ function paintChooser() {
   const options = known || sessionId === null ? sessions : [...sessions, { sessionId, name: "…" }];
   const entries = options.map((one) => /** @type {[number, any]} */ ([one.sessionId, one]));
   if (sessionId === null) entries.unshift([0, null]);
-  keyed($("session"), entries, (_, id) => el("option", { value: String(id) }), (option, one) =>
-    put(option, one === null ? (sessions.length ? "choose one" : "none yet") : `${one.sessionId} · ${one.name}${one.status === "STOPPED" ? " · STOPPED" : ""}`));
+  keyed(
+    $("session"),
+    entries,
+    (_, id) => el("option", { value: String(id) }),
+    (option, one) =>
+      put(
+        option,
+        one === null
+          ? sessions.length
+            ? "choose one"
+            : "none yet"
+          : `${one.sessionId} · ${one.name}${one.status === "STOPPED" ? " · STOPPED" : ""}`,
+      ),
+  );
   $("session").value = String(sessionId ?? 0);
 }
 
@@ -101,11 +151,16 @@ async function changeStatus(status) {
   put($("session-error"), "");
   isSending = true;
   const answer = await settle("PATCH", `sessions/${sessionId}`, { status }, (how) =>
-    tellOutcome(`${status} for session ${sessionId}: ${how}`));
+    tellOutcome(`${status} for session ${sessionId}: ${how}`),
+  );
   isSending = false;
   if (answer.ok) noteStatus(answer.document);
   // The stream shows it, if it is there.
-  tellOutcome(answer.ok && client.status.state !== "open" ? `Session ${sessionId} is ${answer.document.status}.` : "");
+  tellOutcome(
+    answer.ok && client.status.state !== "open"
+      ? `Session ${sessionId} is ${answer.document.status}.`
+      : "",
+  );
   put($("session-error"), answer.ok ? "" : reason(answer));
 }
 
@@ -134,16 +189,22 @@ export function start() {
   client.on("session_changed", ({ data }) => noteChange(data));
   setInterval(loadSessions, REFRESH_MS); // others make sessions, too
   $("session").addEventListener("focus", loadSessions);
-  $("session").addEventListener("change", () => { if (Number($("session").value)) choose(Number($("session").value)); });
+  $("session").addEventListener("change", () => {
+    if (Number($("session").value)) choose(Number($("session").value));
+  });
   $("session-actions").addEventListener("click", (/** @type {any} */ { target }) => {
     if (target.dataset.to) changeStatus(target.dataset.to);
   });
   const dialog = $("session-dialog");
   $("new-session").addEventListener("click", () => dialog.showModal());
-  onOrder($("create-session"), async (fields) => ({ path: "sessions", body: fields }), (session) => {
-    dialog.close();
-    sessions = [...sessions, session];
-    choose(session.sessionId);
-    return "";
-  });
+  onOrder(
+    $("create-session"),
+    async (fields) => ({ path: "sessions", body: fields }),
+    (session) => {
+      dialog.close();
+      sessions = [...sessions, session];
+      choose(session.sessionId);
+      return "";
+    },
+  );
 }

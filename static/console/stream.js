@@ -141,9 +141,12 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const trades = events.ok ? await openTrades(path) : events;
   if (mark !== begun) return;
   if (trades.ok) book.notePast(session.document, events.document.events, trades.document.trades);
-  else if (trades.status !== 404) { // else the session is gone, which the stream tells
+  else if (trades.status !== 404) {
+    // else the session is gone, which the stream tells
     const nextMs = Math.min(2 * retryInMs, RETRY_MAX_MS);
-    setTimeout(() => { if (mark === begun) loadPast(sessionId, mark, nextMs); }, retryInMs);
+    setTimeout(() => {
+      if (mark === begun) loadPast(sessionId, mark, nextMs);
+    }, retryInMs);
   }
 }
 
@@ -151,7 +154,7 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
  *   one, or the first that failed */
 async function openTrades(path) {
   const trades = [];
-  for (let after = ""; ;) {
+  for (let after = ""; ; ) {
     const page = await call("GET", `${path}/trades?status=OPEN&limit=500${after}`);
     if (!page.ok) return page;
     trades.push(...page.document.trades);

@@ -4,6 +4,8 @@
   let theme = null;
   try {
     theme = localStorage.getItem("vyomo-rt.theme");
-  } catch { /* storage is switched off: the system's theme */ }
+  } catch {
+    /* storage is switched off: the system's theme */
+  }
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 })();

@@ -1,3 +1,5 @@
 // @ts-check
 /** A worker's clock: posts a message every so many ms, however long the page is hidden. */
-onmessage = ({ data }) => { setInterval(() => postMessage(null), data); };
+addEventListener("message", ({ data }) => {
+  setInterval(() => postMessage(null), data);
+});

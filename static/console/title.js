@@ -8,14 +8,26 @@ import { client, isChanging } from "./stream.js";
 /** Not once a frame: a page in the background has no frames, but a title. */
 function retitle() {
   const { figures: data, sessionId } = model;
-  const state = !data ? "" : isChanging() ? "another session" : !isLive() ? "not live" : pnlIsOld() ? "stale prices"
-    : signedMoney(data.todayPnL + data.unrealizedPnL);
+  const state = !data
+    ? ""
+    : isChanging()
+      ? "another session"
+      : !isLive()
+        ? "not live"
+        : pnlIsOld()
+          ? "stale prices"
+          : signedMoney(data.todayPnL + data.unrealizedPnL);
   const title = data ? `${state} · Session ${sessionId} · vyomo-rt` : "vyomo-rt console";
   if (document.title !== title) document.title = title;
 }
 
 export function start() {
-  for (const type of /** @type {const} */ (["session_update", "pnl_update", "feed_status", "status"])) {
+  for (const type of /** @type {const} */ ([
+    "session_update",
+    "pnl_update",
+    "feed_status",
+    "status",
+  ])) {
     client.on(type, retitle);
   }
   everyHalfSecond(() => {

@@ -1,9 +1,14 @@
 // Compiled by a test, never run: right uses must be accepted, and each wrong one refused.
-import { VyomoClient } from "../../static/vyomo-rt.js";
-import type { AnyMessage, Gap, Position, Quote, Status } from "../../static/vyomo-rt.js";
-import { EventSource } from "eventsource";
 
-const client = new VyomoClient({ url: new URL("http://localhost:4025"), transport: "auto", EventSource });
+import { EventSource } from "eventsource";
+import type { AnyMessage, Gap, Position, Quote, Status } from "../../static/vyomo-rt.js";
+import { VyomoClient } from "../../static/vyomo-rt.js";
+
+const client = new VyomoClient({
+  url: new URL("http://localhost:4025"),
+  transport: "auto",
+  EventSource,
+});
 const bare: EventTarget = new VyomoClient();
 
 const end: () => void = client.on("price_update", ({ type, data }) => {
@@ -11,21 +16,35 @@ const end: () => void = client.on("price_update", ({ type, data }) => {
   const name: "price_update" = type;
   console.log(name, quote.price.toFixed(2), quote.stale ? "stale" : "", quote.asOf);
 });
-client.on("trade_opened", ({ seq, data }) => console.log(seq + 1, data.side === "BUY", data.stopLoss ?? 0));
+client.on("trade_opened", ({ seq, data }) =>
+  console.log(seq + 1, data.side === "BUY", data.stopLoss ?? 0),
+);
 client.on("trade_closed", ({ data }) => console.log(data.pnl * 2, data.exitReason === "SL"));
-client.on("session_update", ({ data, recovered }) => console.log(data.winRate, recovered === false));
+client.on("session_update", ({ data, recovered }) =>
+  console.log(data.winRate, recovered === false),
+);
 client.on("pnl_update", ({ data }) => console.log(data.unrealizedPnL - data.pnlPercent));
-client.on("error", ({ command, code, message }) => console.log(command === "subscribe_prices", code, message));
-client.on("ack", ({ connectionId, result }) => console.log(connectionId?.length, result.symbols.join()));
+client.on("error", ({ command, code, message }) =>
+  console.log(command === "subscribe_prices", code, message),
+);
+client.on("ack", ({ connectionId, result }) =>
+  console.log(connectionId?.length, result.symbols.join()),
+);
 client.on("raw", ({ text, transport }) => console.log(text.length, transport === "sse"));
 client.on("gap", (gap: Gap) => console.log(gap.to - gap.from));
-client.on("status", (status: Status) => console.log(status.state === "waiting" && status.retryInMs));
+client.on("status", (status: Status) =>
+  console.log(status.state === "waiting" && status.retryInMs),
+);
 client.on("message", (message: AnyMessage) => {
   switch (message.type) {
-    case "feed_status": return message.data.state === "DOWN";
-    case "server_shutdown": return message.data.reconnectAfterMs > 0;
-    case "pong": return message.timestamp.length;
-    default: return message.type;
+    case "feed_status":
+      return message.data.state === "DOWN";
+    case "server_shutdown":
+      return message.data.reconnectAfterMs > 0;
+    case "pong":
+      return message.timestamp.length;
+    default:
+      return message.type;
   }
 });
 

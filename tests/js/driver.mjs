@@ -10,7 +10,9 @@ globalThis.classes = { WebSocket, EventSource };
 for await (const line of createInterface({ input: process.stdin })) {
   const { script, values } = JSON.parse(line);
   const answer = await new AsyncFunction("values", script)(values).then(
-    (result) => ({ result }), (error) => ({ error: String(error.stack) }));
+    (result) => ({ result }),
+    (error) => ({ error: String(error.stack) }),
+  );
   console.log(JSON.stringify(answer));
 }
 process.exit(0); // an open connection would keep it alive

@@ -12,7 +12,9 @@ class FakeConnection extends EventTarget {
     this.constructor.made.push(this);
   }
 
-  close() { this.readyState = this.constructor.CLOSED; }
+  close() {
+    this.readyState = this.constructor.CLOSED;
+  }
 }
 
 export class FakeWebSocket extends FakeConnection {
@@ -20,15 +22,21 @@ export class FakeWebSocket extends FakeConnection {
   static made = [];
   sent = [];
 
-  send(text) { this.sent.push(JSON.parse(text)); }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
 
   open() {
     this.readyState = 1;
     this.onopen();
   }
 
-  say(message) { this.sayText(JSON.stringify(message)); }
-  sayText(data) { this.onmessage({ data }); }
+  say(message) {
+    this.sayText(JSON.stringify(message));
+  }
+  sayText(data) {
+    this.onmessage({ data });
+  }
 
   /** Answers the newest command with the whole resulting subscription. */
   ack(result, command = this.sent.at(-1)) {
@@ -45,7 +53,9 @@ export class FakeEventSource extends FakeConnection {
   static CLOSED = 2;
   static made = [];
 
-  keepAlive() { this.dispatchEvent(new MessageEvent("keep_alive", { data: "{}" })); }
+  keepAlive() {
+    this.dispatchEvent(new MessageEvent("keep_alive", { data: "{}" }));
+  }
 
   say(message) {
     const type = message.type === "error" ? "server_error" : message.type;
@@ -71,15 +81,27 @@ export class FakeEventSource extends FakeConnection {
 }
 
 const NOTHING = {
-  sessionId: null, seq: null, epoch: null,
+  sessionId: null,
+  seq: null,
+  epoch: null,
   types: ["session_update", "pnl_update", "trade_opened", "trade_closed", "margin_called", "noted"],
-  updateInterval: 2000, symbols: [], priceInterval: 1000, onlyChanges: false, unknown: [],
+  updateInterval: 2000,
+  symbols: [],
+  priceInterval: 1000,
+  onlyChanges: false,
+  unknown: [],
 };
 
-export const opened = (seq, sessionId = 6) =>
-  ({ type: "trade_opened", seq, data: { sessionId, tradeId: seq, status: "OPEN" } });
-export const figures = (seq, sessionId = 6) =>
-  ({ type: "session_update", seq, data: { sessionId, totalTrades: seq } });
+export const opened = (seq, sessionId = 6) => ({
+  type: "trade_opened",
+  seq,
+  data: { sessionId, tradeId: seq, status: "OPEN" },
+});
+export const figures = (seq, sessionId = 6) => ({
+  type: "session_update",
+  seq,
+  data: { sessionId, totalTrades: seq },
+});
 
 /** All that were made in the present test. */
 export const sockets = FakeWebSocket.made;
@@ -90,11 +112,16 @@ export const turn = () => new Promise((done) => setImmediate(done));
 export function start(t, options = {}) {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   if (!globalThis.fetch.mock) {
-    t.mock.method(globalThis, "fetch", async () => { throw new TypeError("nobody is there"); });
+    t.mock.method(globalThis, "fetch", async () => {
+      throw new TypeError("nobody is there");
+    });
   }
   t.mock.method(Math, "random", () => 0.5);
   const client = new VyomoClient({
-    url: "http://localhost:4025", WebSocket: FakeWebSocket, EventSource: FakeEventSource, ...options,
+    url: "http://localhost:4025",
+    WebSocket: FakeWebSocket,
+    EventSource: FakeEventSource,
+    ...options,
   });
   const heard = [];
   const states = [];
@@ -119,4 +146,6 @@ export function following(t, { seq = 10, ...options } = {}) {
   return started;
 }
 
-beforeEach(() => { sockets.length = streams.length = 0; });
+beforeEach(() => {
+  sockets.length = streams.length = 0;
+});

@@ -47,7 +47,9 @@ class ServerSide {
     return true;
   }
 
-  happened() { if (this.follows) this.onItsWay.push(opened(this.log.seq)); }
+  happened() {
+    if (this.follows) this.onItsWay.push(opened(this.log.seq));
+  }
 
   deliver() {
     const message = this.onItsWay.shift();
@@ -77,30 +79,37 @@ for (let seed = 1; seed <= 200; seed++) {
       side.socket.open();
     };
     const steps = [
-      () => { log.seq += 1; side.happened(); },
+      () => {
+        log.seq += 1;
+        side.happened();
+      },
       () => side.answer(random() < 0.2),
       () => side.deliver(),
       () => side.deliver(),
       () => {
-        if (refused === wrong) client.subscribeSession(6, { updateInterval: 100 + random() * 900 | 0 });
+        if (refused === wrong)
+          client.subscribeSession(6, { updateInterval: (100 + random() * 900) | 0 });
       },
       () => client.subscribeSession(++wrong),
-      () => t.mock.timers.tick(random() * 3000 | 0),
+      () => t.mock.timers.tick((random() * 3000) | 0),
       () => {
         if (random() > 0.3) return;
         side.socket.drop();
-        log.seq += random() * 3 | 0;
+        log.seq += (random() * 3) | 0;
       },
     ];
     for (let step = 0; step < 120; step++) {
-      steps[random() * steps.length | 0]();
+      steps[(random() * steps.length) | 0]();
       if (client.status.state === "waiting") comeBack(); // cut, or the server fell silent
     }
     for (let quiet = 0; quiet < 20; quiet++) {
       while (side.answer(false) || side.deliver());
       t.mock.timers.tick(1000); // for what is asked again
     }
-    assert.deepEqual(seqs(), Array.from({ length: log.seq - 10 }, (_, index) => 11 + index));
+    assert.deepEqual(
+      seqs(),
+      Array.from({ length: log.seq - 10 }, (_, index) => 11 + index),
+    );
     assert.deepEqual(gaps, []);
     assert.deepEqual(client.position, { sessionId: 6, seq: log.seq, epoch: "e1" });
   });

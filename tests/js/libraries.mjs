@@ -9,7 +9,9 @@ const LIBRARIES = {
   async ws() {
     const { WebSocket } = await import("ws");
     const socket = new WebSocket(url, ["vyomo-rt.v1"]);
-    socket.on("open", () => commands.forEach((command) => socket.send(command)));
+    socket.on("open", () => {
+      for (const command of commands) socket.send(command);
+    });
     socket.on("message", (data) => print(data.toString()));
     socket.on("close", (code) => process.exit(code === 4001 ? 0 : 1));
   },

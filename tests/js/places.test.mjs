@@ -3,10 +3,24 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 
-import { FakeEventSource, FakeWebSocket, following, opened, sockets, start, streams, turn } from "./fakes.mjs";
+import {
+  FakeEventSource,
+  FakeWebSocket,
+  following,
+  opened,
+  sockets,
+  start,
+  streams,
+  turn,
+} from "./fakes.mjs";
 
 /** A constructor that a page may not use. */
-const forbidden = (text) => class { constructor() { throw new DOMException(text, "SecurityError"); } };
+const forbidden = (text) =>
+  class {
+    constructor() {
+      throw new DOMException(text, "SecurityError");
+    }
+  };
 
 /** A client that wants session 6 and has just been told to connect. */
 function connecting(t, options) {
@@ -21,7 +35,10 @@ describe("a page that may not connect", () => {
 
   it("takes SSE within 3 s where a WebSocket can't be made", (t) => {
     const { states } = connecting(t, { WebSocket: forbids });
-    assert.deepEqual(states.map(({ state }) => state), ["connecting", "waiting"]);
+    assert.deepEqual(
+      states.map(({ state }) => state),
+      ["connecting", "waiting"],
+    );
     assert.match(states[1].detail, /^An insecure WebSocket/);
     t.mock.method(Math, "random", () => 0.999);
     for (let ms = 0; ms < 3000 && !streams.length; ms += 100) t.mock.timers.tick(100);
@@ -40,7 +57,10 @@ describe("a page that may not connect", () => {
       }
       t.mock.timers.tick(100);
     }
-    assert.match(states[1].detail, /^no WebSocket: does connect-src allow ws:\/\/localhost:4025\?$/);
+    assert.match(
+      states[1].detail,
+      /^no WebSocket: does connect-src allow ws:\/\/localhost:4025\?$/,
+    );
     streams[0].open({ sessionId: 6, seq: 10, epoch: "e1" });
     assert.equal(states.at(-1).state, "open");
   });
@@ -51,7 +71,10 @@ describe("a page that may not connect", () => {
     sockets[0].onerror();
     sockets[0].onclose({ code: 1006, reason: "" });
     t.mock.timers.tick(1);
-    assert.deepEqual(states.map(({ detail }) => detail), ["localhost:4025", "the connection ended (1006)"]);
+    assert.deepEqual(
+      states.map(({ detail }) => detail),
+      ["localhost:4025", "the connection ended (1006)"],
+    );
   });
 
   for (const transport of ["ws", "sse"]) {
@@ -61,7 +84,10 @@ describe("a page that may not connect", () => {
       const name = transport === "ws" ? "WebSocket" : "EventSource";
       let present = thrower[name];
       // Constructs what is allowed at the moment.
-      const changing = function (url) { return new present(url); };
+      // biome-ignore lint/complexity/useArrowFunction: an arrow function constructs nothing
+      const changing = function (url) {
+        return new present(url);
+      };
       const { client, states } = connecting(t, { ...classes, [name]: changing, transport });
       for (let attempt = 0; attempt < 3; attempt++) t.mock.timers.tick(5000);
       assert.equal(states.at(-1).state, "waiting");
@@ -88,8 +114,10 @@ describe("a page that may not connect", () => {
           }
         }
       }`;
-    const done = spawnSync(process.execPath, ["--input-type=module", "-e", script],
-      { encoding: "utf8", timeout: 60_000 });
+    const done = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+      encoding: "utf8",
+      timeout: 60_000,
+    });
     assert.deepEqual([done.status, done.signal, done.stderr], [0, null, ""]);
   });
 });
@@ -119,7 +147,10 @@ describe("a quiet stream", () => {
       streams[0].keepAlive();
     }
     assert.equal(streams.length, 1);
-    assert.deepEqual(states.map(({ state }) => state), ["connecting", "open"]);
+    assert.deepEqual(
+      states.map(({ state }) => state),
+      ["connecting", "open"],
+    );
   });
 
   for (const transport of ["ws", "sse"]) {
@@ -131,7 +162,10 @@ describe("a quiet stream", () => {
       t.mock.timers.tick(29_000);
       assert.equal(states.at(-1).state, "open");
       t.mock.timers.tick(16_000);
-      assert.equal(states.find(({ state }) => state === "waiting")?.detail, "the server fell silent");
+      assert.equal(
+        states.find(({ state }) => state === "waiting")?.detail,
+        "the server fell silent",
+      );
     });
   }
 });
@@ -151,16 +185,22 @@ describe("waking up", () => {
     };
     globalThis.addEventListener = adds(targets.window);
     globalThis.removeEventListener = removes(targets.window);
-    globalThis.document = Object.assign(targets.document, { visibilityState: "visible",
-      addEventListener: adds(targets.document), removeEventListener: removes(targets.document) });
+    globalThis.document = Object.assign(targets.document, {
+      visibilityState: "visible",
+      addEventListener: adds(targets.document),
+      removeEventListener: removes(targets.document),
+    });
     t.after(() => {
-      for (const name of ["addEventListener", "removeEventListener", "document"]) delete globalThis[name];
+      for (const name of ["addEventListener", "removeEventListener", "document"])
+        delete globalThis[name];
     });
     return {
       online: () => targets.window.dispatchEvent(new Event("online")),
       visible: () => targets.document.dispatchEvent(new Event("visibilitychange")),
-      shown: () => targets.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })),
-      loaded: () => targets.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: false })),
+      shown: () =>
+        targets.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })),
+      loaded: () =>
+        targets.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: false })),
       hidden: () => {
         targets.document.visibilityState = "hidden";
         targets.document.dispatchEvent(new Event("visibilitychange"));
@@ -231,7 +271,10 @@ describe("waking up", () => {
 });
 
 describe("a redirect", () => {
-  for (const answer of [{ type: "opaqueredirect", status: 0 }, { type: "basic", status: 301 }]) {
+  for (const answer of [
+    { type: "opaqueredirect", status: 0 },
+    { type: "basic", status: 301 },
+  ]) {
     it(`is named, and SSE is not taken for it: ${JSON.stringify(answer)}`, async (t) => {
       const asked = t.mock.method(globalThis, "fetch", async () => answer);
       const { states } = connecting(t);
@@ -250,7 +293,14 @@ describe("a redirect", () => {
 
   it("that is told of late takes the client back from SSE", async (t) => {
     const answers = [];
-    t.mock.method(globalThis, "fetch", () => new Promise((done) => { answers.push(done); }));
+    t.mock.method(
+      globalThis,
+      "fetch",
+      () =>
+        new Promise((done) => {
+          answers.push(done);
+        }),
+    );
     const { client, states } = connecting(t);
     sockets[0].drop();
     t.mock.timers.tick(500);
@@ -258,8 +308,10 @@ describe("a redirect", () => {
     assert.equal(client.status.transport, "sse");
     answers.at(-1)({ type: "opaqueredirect", status: 0 });
     await turn();
-    assert.deepEqual([states.at(-1).detail, client.status.transport],
-      ["the server redirects: is it https://?", "ws"]);
+    assert.deepEqual(
+      [states.at(-1).detail, client.status.transport],
+      ["the server redirects: is it https://?", "ws"],
+    );
   });
 
   it("is not asked for once it has been open", (t) => {

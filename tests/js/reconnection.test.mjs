@@ -11,7 +11,9 @@ describe("reconnection", () => {
       sockets.at(-1).drop();
       t.mock.timers.tick(states.at(-1).retryInMs);
     }
-    const waits = states.filter(({ state }) => state === "waiting").map(({ retryInMs }) => retryInMs);
+    const waits = states
+      .filter(({ state }) => state === "waiting")
+      .map(({ retryInMs }) => retryInMs);
     assert.deepEqual(waits, [500, 1000, 2000, 4000, 5000, 5000, 5000, 5000]);
     Math.random.mock.mockImplementation(() => 0);
     sockets.at(-1).drop();
@@ -45,7 +47,9 @@ describe("reconnection", () => {
     client.connect();
     for (const wait of [500, 1000, 2000]) {
       sockets.at(-1).open();
-      sockets.at(-1).say({ type: "error", code: "limit_exceeded", message: "too many connections" });
+      sockets
+        .at(-1)
+        .say({ type: "error", code: "limit_exceeded", message: "too many connections" });
       sockets.at(-1).drop(4504);
       assert.equal(states.at(-1).retryInMs, wait);
       t.mock.timers.tick(wait);
@@ -126,7 +130,9 @@ describe("fallback", () => {
   });
 
   it("goes back to WebSocket when SSE failed as well", async (t) => {
-    t.mock.method(globalThis, "fetch", async () => { throw new TypeError("refused"); });
+    t.mock.method(globalThis, "fetch", async () => {
+      throw new TypeError("refused");
+    });
     const { client, states } = start(t);
     client.subscribeSession(6);
     client.connect();
@@ -161,7 +167,9 @@ describe("fallback", () => {
 
   it("is taken at once where there is no WebSocket", (t) => {
     const { WebSocket } = globalThis;
-    t.after(() => { globalThis.WebSocket = WebSocket; });
+    t.after(() => {
+      globalThis.WebSocket = WebSocket;
+    });
     globalThis.WebSocket = undefined;
     const { client } = start(t, { WebSocket: undefined });
     client.subscribeSession(6);
@@ -180,7 +188,11 @@ describe("SSE", () => {
     await turn();
     assert.equal(streams.length, 1);
     assert.deepEqual(Object.fromEntries(streams[0].url.searchParams), {
-      sessionId: "6", types: "trade_opened,pnl_update", symbols: "M&M,TCS", priceInterval: "300", keepAlive: "event",
+      sessionId: "6",
+      types: "trade_opened,pnl_update",
+      symbols: "M&M,TCS",
+      priceInterval: "300",
+      keepAlive: "event",
     });
   });
 
@@ -227,19 +239,31 @@ describe("SSE", () => {
 
   it("emits a server_error as error and waits as long as it says, and its back-off", (t) => {
     const { heard, states } = following(t, { transport: "sse" });
-    streams[0].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 4000 });
+    streams[0].say({
+      type: "error",
+      code: "unavailable",
+      message: "the store is away",
+      retryAfterMs: 4000,
+    });
     streams[0].drop();
     assert.deepEqual([heard.at(-1).type, heard.at(-1).command], ["error", undefined]);
     assert.deepEqual([states.at(-1).detail, states.at(-1).retryInMs], ["the store is away", 4500]);
     t.mock.timers.tick(4500);
-    streams[1].say({ type: "error", code: "unavailable", message: "the store is away", retryAfterMs: 0 });
+    streams[1].say({
+      type: "error",
+      code: "unavailable",
+      message: "the store is away",
+      retryAfterMs: 0,
+    });
     streams[1].drop();
     assert.equal(states.at(-1).retryInMs, 1000);
   });
 
-  const problem = (status) => async () => new Response(
-    JSON.stringify({ status, code: "not_found", detail: "no session 99" }),
-    { status, headers: { "Content-Type": "application/problem+json" } });
+  const problem = (status) => async () =>
+    new Response(JSON.stringify({ status, code: "not_found", detail: "no session 99" }), {
+      status,
+      headers: { "Content-Type": "application/problem+json" },
+    });
 
   it("tells why it was refused and goes back to what was confirmed", async (t) => {
     t.mock.method(globalThis, "fetch", problem(404));
@@ -249,7 +273,10 @@ describe("SSE", () => {
     streams[1].refuse();
     await turn();
     assert.deepEqual(heard.at(-1), {
-      type: "error", code: "not_found", message: "no session 99", command: "subscribe_session",
+      type: "error",
+      code: "not_found",
+      message: "no session 99",
+      command: "subscribe_session",
     });
     assert.equal(streams[2].url.searchParams.get("lastEventId"), "6-10-e1");
   });

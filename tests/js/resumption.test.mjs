@@ -19,7 +19,13 @@ describe("resumption", () => {
     client.subscribeSession(6, { updateInterval: 500 });
     client.subscribePrices(["NIFTY"]);
     const [, refused, prices] = socket.sent;
-    socket.say({ type: "error", id: refused.id, code: "unavailable", message: "away", retryAfterMs: 100 });
+    socket.say({
+      type: "error",
+      id: refused.id,
+      code: "unavailable",
+      message: "away",
+      retryAfterMs: 100,
+    });
     socket.ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: [], unknown: ["NIFTY"] }, prices);
     t.mock.timers.tick(2000);
     const [, , , session, ...more] = socket.sent;
@@ -43,7 +49,12 @@ describe("resumption", () => {
     t.mock.timers.tick(500);
     sockets[1].open();
     assert.deepEqual(sockets[1].sent[0], {
-      type: "subscribe_session", id: 2, sessionId: 6, since: 11, epoch: "e1", updateInterval: 2000,
+      type: "subscribe_session",
+      id: 2,
+      sessionId: 6,
+      since: 11,
+      epoch: "e1",
+      updateInterval: 2000,
     }); // without `types`: a server that was renewed meanwhile may have more
   });
 
@@ -109,8 +120,11 @@ describe("resumption", () => {
     assert.equal(client.position.seq, 14);
   });
 
-  for (const options of [{ updateInterval: 500 }, { updateInterval: 500, since: 10, epoch: "e1" },
-    { types: ["trade_opened", "trade_closed"] }]) {
+  for (const options of [
+    { updateInterval: 500 },
+    { updateInterval: 500, since: 10, epoch: "e1" },
+    { types: ["trade_opened", "trade_closed"] },
+  ]) {
     it(`does not go back behind an event that was on its way: ${JSON.stringify(options)}`, (t) => {
       const { client, seqs } = following(t);
       client.subscribeSession(6, options);
@@ -142,14 +156,22 @@ describe("resumption", () => {
     client.subscribeSession(6, { updateInterval: 500 });
     await turn();
     const { searchParams } = streams[1].url;
-    assert.deepEqual([searchParams.get("lastEventId"), searchParams.get("updateInterval")], ["6-11-e1", "500"]);
+    assert.deepEqual(
+      [searchParams.get("lastEventId"), searchParams.get("updateInterval")],
+      ["6-11-e1", "500"],
+    );
     streams[1].open({ sessionId: 6, seq: 11, epoch: "e1", recovered: true, updateInterval: 500 });
     for (const seq of [11, 12]) streams[1].say(opened(seq));
     client.use("ws");
     sockets[0].open();
     client.subscribeSession(6, { updateInterval: 1000 });
-    assert.deepEqual(sockets[0].sent.map(({ since, updateInterval }) => [since, updateInterval]),
-      [[12, 500], [12, 1000]]);
+    assert.deepEqual(
+      sockets[0].sent.map(({ since, updateInterval }) => [since, updateInterval]),
+      [
+        [12, 500],
+        [12, 1000],
+      ],
+    );
     assert.deepEqual(seqs(), [11, 12]);
   });
 
@@ -173,8 +195,14 @@ describe("resumption", () => {
     client.unsubscribeSession();
     client.subscribeSession(6, { updateInterval: 500 });
     const sessions = sockets[0].sent.slice(1).filter(({ sessionId }) => sessionId);
-    assert.deepEqual(sessions.map(({ sessionId, since }) => [sessionId, since]),
-      [[7, undefined], [6, undefined], [6, undefined]]);
+    assert.deepEqual(
+      sessions.map(({ sessionId, since }) => [sessionId, since]),
+      [
+        [7, undefined],
+        [6, undefined],
+        [6, undefined],
+      ],
+    );
   });
 
   it("is not asked for by a fresh subscription of the same session", (t) => {
@@ -208,7 +236,10 @@ describe("resumption", () => {
     sockets[0].open();
     sockets[0].drop();
     t.mock.timers.tick(60_000);
-    assert.deepEqual(states.map(({ state }) => state), ["connecting", "closed"]);
+    assert.deepEqual(
+      states.map(({ state }) => state),
+      ["connecting", "closed"],
+    );
     assert.deepEqual([sockets.length, sockets[0].sent.length], [1, 0]);
     client.connect();
     sockets[1].open();
@@ -272,8 +303,10 @@ describe("a gap", () => {
       const { client, heard } = following(t, { transport });
       const gaps = gapsOf(client);
       const link = transport === "ws" ? sockets[0] : streams[0];
-      const later = [{ type: "margin_called", seq: 11, data: { sessionId: 6 } },
-        { type: "noted", seq: 12, data: {} }];
+      const later = [
+        { type: "margin_called", seq: 11, data: { sessionId: 6 } },
+        { type: "noted", seq: 12, data: {} },
+      ];
       for (const message of [...later, opened(13), later[1]]) link.say(message);
       assert.deepEqual(heard.slice(1), [...later, opened(13)]);
       assert.deepEqual([gaps, client.position.seq], [[], 13]);
@@ -287,7 +320,12 @@ describe("a gap", () => {
     const { client } = following(t);
     const gaps = gapsOf(client);
     client.subscribeSession(6, { types: ["trade_closed", "session_update"] });
-    sockets[0].ack({ sessionId: 6, seq: 14, epoch: "e1", types: ["session_update", "trade_closed"] });
+    sockets[0].ack({
+      sessionId: 6,
+      seq: 14,
+      epoch: "e1",
+      types: ["session_update", "trade_closed"],
+    });
     sockets[0].say({ type: "trade_closed", seq: 17, data: { sessionId: 6, tradeId: 1 } });
     sockets[0].say(figures(19));
     assert.deepEqual(gaps, []);
@@ -304,16 +342,24 @@ describe("another transport", () => {
     sockets[0].say(opened(12));
     assert.equal(sockets[0].readyState, 3);
     const { searchParams } = streams[0].url;
-    assert.deepEqual([searchParams.get("lastEventId"), searchParams.get("symbols")], ["6-11-e1", "NIFTY"]);
+    assert.deepEqual(
+      [searchParams.get("lastEventId"), searchParams.get("symbols")],
+      ["6-11-e1", "NIFTY"],
+    );
     streams[0].open({ sessionId: 6, seq: 11, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
     streams[0].say(opened(12));
     client.use("auto");
     assert.equal(streams[0].readyState, 2);
     sockets[1].open();
-    assert.deepEqual(sockets[1].sent.map(({ since, symbols }) => since ?? symbols), [12, ["NIFTY"]]);
+    assert.deepEqual(
+      sockets[1].sent.map(({ since, symbols }) => since ?? symbols),
+      [12, ["NIFTY"]],
+    );
     assert.deepEqual(seqs(), [11, 12]);
-    assert.deepEqual(states.slice(2).map(({ state, transport }) => `${state} ${transport}`),
-      ["connecting sse", "open sse", "connecting ws", "open ws"]);
+    assert.deepEqual(
+      states.slice(2).map(({ state, transport }) => `${state} ${transport}`),
+      ["connecting sse", "open sse", "connecting ws", "open ws"],
+    );
   });
 
   it("does not wait where the old one waits, and starts with short waits", (t) => {
@@ -356,7 +402,13 @@ describe("a cut", () => {
       const { client, states } = following(t, { transport });
       const made = transport === "ws" ? sockets : streams;
       client.cut();
-      assert.deepEqual(states.at(-1), { state: "waiting", transport, detail: "cut by the page", code: undefined, retryInMs: 500 });
+      assert.deepEqual(states.at(-1), {
+        state: "waiting",
+        transport,
+        detail: "cut by the page",
+        code: undefined,
+        retryInMs: 500,
+      });
       client.cut();
       t.mock.timers.tick(500);
       client.cut();

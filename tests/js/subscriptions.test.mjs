@@ -12,20 +12,36 @@ describe("subscriptions", () => {
     sockets[0].open();
     assert.equal(sockets[0].url.href, "ws://localhost:4025/ws/auto-trader");
     assert.deepEqual(sockets[0].sent, [
-      { type: "subscribe_session", id: 1, sessionId: 6, types: ["trade_opened"], updateInterval: 500 },
-      { type: "subscribe_prices", id: 2, symbols: ["NIFTY", "TCS"], priceInterval: 300, onlyChanges: true },
+      {
+        type: "subscribe_session",
+        id: 1,
+        sessionId: 6,
+        types: ["trade_opened"],
+        updateInterval: 500,
+      },
+      {
+        type: "subscribe_prices",
+        id: 2,
+        symbols: ["NIFTY", "TCS"],
+        priceInterval: 300,
+        onlyChanges: true,
+      },
     ]);
   });
 
   it("made while open are sent at once, and each only once", (t) => {
     const { client } = start(t);
-    client.on("status", ({ state }) => { if (state === "open") client.subscribeSession(7); });
+    client.on("status", ({ state }) => {
+      if (state === "open") client.subscribeSession(7);
+    });
     client.connect();
     sockets[0].open();
     client.unsubscribeSession();
     client.unsubscribePrices(["NIFTY"]);
-    assert.deepEqual(sockets[0].sent.map(({ type }) => type),
-      ["subscribe_session", "unsubscribe_session", "unsubscribe_prices"]);
+    assert.deepEqual(
+      sockets[0].sent.map(({ type }) => type),
+      ["subscribe_session", "unsubscribe_session", "unsubscribe_prices"],
+    );
   });
 
   it("that the server refused are forgotten, and the confirmed ones kept", (t) => {
@@ -35,16 +51,24 @@ describe("subscriptions", () => {
     const [, prices] = socket.sent;
     client.subscribeSession(99);
     socket.ack({ sessionId: 6, seq: 10, epoch: "e1", symbols: ["NIFTY"] }, prices);
-    socket.say({ type: "error", id: socket.sent.at(-1).id, code: "not_found", message: "no session 99" });
+    socket.say({
+      type: "error",
+      id: socket.sent.at(-1).id,
+      code: "not_found",
+      message: "no session 99",
+    });
     assert.equal(socket.sent.length, 3);
     socket.say(opened(11));
     socket.drop();
     t.mock.timers.tick(500);
     sockets[1].open();
-    assert.deepEqual(sockets[1].sent.map(({ sessionId, since, symbols }) => ({ sessionId, since, symbols })), [
-      { sessionId: 6, since: 11, symbols: undefined },
-      { sessionId: undefined, since: undefined, symbols: ["NIFTY"] },
-    ]);
+    assert.deepEqual(
+      sockets[1].sent.map(({ sessionId, since, symbols }) => ({ sessionId, since, symbols })),
+      [
+        { sessionId: 6, since: 11, symbols: undefined },
+        { sessionId: undefined, since: undefined, symbols: ["NIFTY"] },
+      ],
+    );
   });
 
   it("that the server can't take now are sent again when it said, with back-off", (t) => {
@@ -55,7 +79,13 @@ describe("subscriptions", () => {
     const waits = (wait) => {
       const { sent } = sockets[0];
       const before = sent.length;
-      sockets[0].say({ type: "error", id: sent.at(-1).id, code: "unavailable", message: "the store is away", retryAfterMs: 700 });
+      sockets[0].say({
+        type: "error",
+        id: sent.at(-1).id,
+        code: "unavailable",
+        message: "the store is away",
+        retryAfterMs: 700,
+      });
       t.mock.timers.tick(wait - 1);
       assert.equal(sent.length, before);
       t.mock.timers.tick(1);
@@ -70,15 +100,27 @@ describe("subscriptions", () => {
     const { client, heard } = following(t);
     const [socket] = sockets;
     const answer = (code) =>
-      socket.say({ type: "error", id: socket.sent.at(-1).id, code, message: code, retryAfterMs: 100 });
+      socket.say({
+        type: "error",
+        id: socket.sent.at(-1).id,
+        code,
+        message: code,
+        retryAfterMs: 100,
+      });
     client.subscribeSession(98);
     answer("unavailable");
     client.subscribeSession(99);
     t.mock.timers.tick(2000);
     answer("not_found");
     t.mock.timers.tick(2000);
-    assert.deepEqual(socket.sent.map(({ sessionId }) => sessionId), [6, 98, 99]);
-    assert.deepEqual(heard.slice(1).map(({ command }) => command), ["subscribe_session", "subscribe_session"]);
+    assert.deepEqual(
+      socket.sent.map(({ sessionId }) => sessionId),
+      [6, 98, 99],
+    );
+    assert.deepEqual(
+      heard.slice(1).map(({ command }) => command),
+      ["subscribe_session", "subscribe_session"],
+    );
     client.subscribeSession(6, { updateInterval: 500 });
     assert.equal(socket.sent.at(-1).since, 10);
   });
@@ -93,20 +135,36 @@ describe("subscriptions", () => {
     t.mock.timers.tick(500);
     sockets[1].open();
     const commands = sockets[1].sent;
-    assert.deepEqual(commands.map(({ sessionId, since, symbols }) => sessionId ? [sessionId, since] : symbols),
-      [[99, undefined], ["NIFTY"], ["<B>"]]);
-    sockets[1].say({ type: "error", id: commands[0].id, code: "not_found", message: "no session 99" });
+    assert.deepEqual(
+      commands.map(({ sessionId, since, symbols }) => (sessionId ? [sessionId, since] : symbols)),
+      [[99, undefined], ["NIFTY"], ["<B>"]],
+    );
+    sockets[1].say({
+      type: "error",
+      id: commands[0].id,
+      code: "not_found",
+      message: "no session 99",
+    });
     assert.deepEqual([commands[3].sessionId, commands[3].since], [6, 10]);
     sockets[1].ack({ symbols: ["NIFTY"] }, commands[1]);
     assert.equal(client.position.seq, 10); // for another line that breaks here
-    sockets[1].say({ type: "error", id: commands[2].id, code: "bad_request", message: "symbols: no" });
+    sockets[1].say({
+      type: "error",
+      id: commands[2].id,
+      code: "bad_request",
+      message: "symbols: no",
+    });
     sockets[1].ack({ sessionId: 6, seq: 10, epoch: "e1", recovered: true, symbols: ["NIFTY"] });
     sockets[1].say(opened(11));
     sockets[1].drop();
     t.mock.timers.tick(1000);
     sockets[2].open();
-    assert.deepEqual(sockets[2].sent.map(({ sessionId, since, symbols }) => sessionId ? [sessionId, since] : symbols),
-      [[6, 11], ["NIFTY"]]);
+    assert.deepEqual(
+      sockets[2].sent.map(({ sessionId, since, symbols }) =>
+        sessionId ? [sessionId, since] : symbols,
+      ),
+      [[6, 11], ["NIFTY"]],
+    );
   });
 
   it("that the page has ended do not come back where others are refused", (t) => {
@@ -123,7 +181,10 @@ describe("subscriptions", () => {
     sockets[1].open();
     const [command] = sockets[1].sent;
     sockets[1].say({ type: "error", id: command.id, code: "not_found", message: "no session 99" });
-    assert.deepEqual(sockets[1].sent.map(({ sessionId }) => sessionId), [99]);
+    assert.deepEqual(
+      sockets[1].sent.map(({ sessionId }) => sessionId),
+      [99],
+    );
   });
 
   it("of which an older one is refused keep the newer", (t) => {
@@ -137,7 +198,10 @@ describe("subscriptions", () => {
       sockets[1].say({ type: "error", id, code: "not_found", message: "no such session" });
     }
     sockets[1].ack({ sessionId: 7, seq: 3, epoch: "e7" });
-    assert.deepEqual(sockets[1].sent.map(({ sessionId }) => sessionId), [6, 99, 7]);
+    assert.deepEqual(
+      sockets[1].sent.map(({ sessionId }) => sessionId),
+      [6, 99, 7],
+    );
     assert.deepEqual(client.position, { sessionId: 7, seq: 3, epoch: "e7" });
   });
 
@@ -146,7 +210,12 @@ describe("subscriptions", () => {
     client.cut();
     t.mock.timers.tick(500);
     sockets[1].open();
-    sockets[1].say({ type: "error", id: sockets[1].sent[0].id, code: "not_found", message: "no session 6" });
+    sockets[1].say({
+      type: "error",
+      id: sockets[1].sent[0].id,
+      code: "not_found",
+      message: "no session 6",
+    });
     assert.equal(client.position, null);
     client.cut();
     t.mock.timers.tick(1000);
@@ -169,14 +238,22 @@ describe("subscriptions", () => {
     const { client, heard } = following(t);
     const [socket] = sockets;
     const refuse = (code) =>
-      socket.say({ type: "error", id: socket.sent.at(-1).id, code, message: "no", retryAfterMs: 100 });
+      socket.say({
+        type: "error",
+        id: socket.sent.at(-1).id,
+        code,
+        message: "no",
+        retryAfterMs: 100,
+      });
     client.subscribePrices(["<b>"]);
     refuse("bad_request");
     client.subscribeSession(99);
     refuse("unavailable");
     socket.say({ type: "error", code: "internal", message: "of no command" });
-    assert.deepEqual(heard.filter(({ type }) => type === "error").map(({ command }) => command),
-      ["subscribe_prices", "subscribe_session", undefined]);
+    assert.deepEqual(
+      heard.filter(({ type }) => type === "error").map(({ command }) => command),
+      ["subscribe_prices", "subscribe_session", undefined],
+    );
   });
 });
 
@@ -207,15 +284,19 @@ describe("listeners", () => {
     const complained = t.mock.method(console, "error", () => {});
     const { client, seqs } = following(t);
     for (const type of ["raw", "trade_opened", "message", "status"]) {
-      client.on(type, () => { throw new Error(type); });
+      client.on(type, () => {
+        throw new Error(type);
+      });
     }
     const seen = [];
     client.on("trade_opened", ({ seq }) => seen.push(seq));
     for (const seq of [11, 12]) sockets[0].say(opened(seq));
     client.cut();
     assert.deepEqual([seen, seqs(), client.status.state], [[11, 12], [11, 12], "waiting"]);
-    assert.deepEqual(complained.mock.calls.map(({ arguments: [error] }) => error.message),
-      ["raw", "trade_opened", "message", "raw", "trade_opened", "message", "status"]);
+    assert.deepEqual(
+      complained.mock.calls.map(({ arguments: [error] }) => error.message),
+      ["raw", "trade_opened", "message", "raw", "trade_opened", "message", "status"],
+    );
   });
 
   for (const junk of ["", "{", "null", "[]", "7", "{}", '{"type":1}', "<html>"]) {
@@ -247,7 +328,10 @@ describe("listeners", () => {
     end();
     sockets[0].say(opened(12));
     assert.deepEqual(seen, [11]);
-    assert.deepEqual(heard.map(({ type }) => type), ["ack", "trade_opened", "trade_opened"]);
+    assert.deepEqual(
+      heard.map(({ type }) => type),
+      ["ack", "trade_opened", "trade_opened"],
+    );
   });
 });
 

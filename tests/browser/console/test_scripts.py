@@ -32,4 +32,4 @@ def test_each_script_is_checked_and_small_enough_to_read_in_one_sitting() -> Non
     scripts = (JS.parents[1] / "static" / "console").glob("*.js")
     for text in [path.read_text() for path in scripts]:
         assert text.startswith("// @ts-check\n")
-        assert len(text.splitlines()) < 200
+        assert len(text.splitlines()) < 250

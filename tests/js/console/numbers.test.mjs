@@ -6,14 +6,18 @@ import { numberOf } from "../../../static/console/numbers.js";
 /** A decimal as an exact integer of 10⁻³⁰; undefined if it is none. */
 function exact(text) {
   const [, sign, whole, fraction = ""] = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
-  return whole === undefined ? undefined : BigInt(`${whole}${fraction.padEnd(30, "0")}`) * (sign === "-" ? -1n : 1n);
+  return whole === undefined
+    ? undefined
+    : BigInt(`${whole}${fraction.padEnd(30, "0")}`) * (sign === "-" ? -1n : 1n);
 }
 
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
-const some = (list, most) => Array.from({ length: Math.floor(Math.random() * (most + 1)) }, () => pick(list)).join("");
+const some = (list, most) =>
+  Array.from({ length: Math.floor(Math.random() * (most + 1)) }, () => pick(list)).join("");
 const DIGITS = [..."0123456789"];
 const made = {
-  number: () => `${pick(["", "", "+", "-"])}${pick(DIGITS)}${some(DIGITS, 18)}${pick(["", `.${pick(DIGITS)}${some(DIGITS, 17)}`])}`,
+  number: () =>
+    `${pick(["", "", "+", "-"])}${pick(DIGITS)}${some(DIGITS, 18)}${pick(["", `.${pick(DIGITS)}${some(DIGITS, 17)}`])}`,
   price: () => `${pick(DIGITS)}${some(DIGITS, 7)}.${some(DIGITS, 3)}${pick(DIGITS)}`,
   anything: () => some([...DIGITS, ..."+-.,eExXoObBnN_ ∞", "Infinity", "NaN"], 12),
 };
@@ -32,13 +36,32 @@ describe("a number that is typed", () => {
   });
 
   it("is a number in JSON if it may be a price", () => {
-    for (let left = 20_000; left > 0; left -= 1) assert.equal(typeof numberOf(made.price()), "number");
-    assert.deepEqual(["22150", "+5", "-5", "007", "0.50", "1,50,000.50", "150,000.50", "0"].map(numberOf),
-      [22150, 5, -5, 7, 0.5, 150000.5, 150000.5, 0]);
+    for (let left = 20_000; left > 0; left -= 1)
+      assert.equal(typeof numberOf(made.price()), "number");
+    assert.deepEqual(
+      ["22150", "+5", "-5", "007", "0.50", "1,50,000.50", "150,000.50", "0"].map(numberOf),
+      [22150, 5, -5, 7, 0.5, 150000.5, 150000.5, 0],
+    );
   });
 
   it("stays a text where a computer would read something else", () => {
-    for (const typed of ["Infinity", "1e999", "1e3", "0x10", "0b1", "22,50", "1,2", ".5", "5.", "-0",
-      "22150.000000000000001", "9007199254740993", "1_000", "NaN", "− 5"]) assert.equal(numberOf(typed), typed);
+    for (const typed of [
+      "Infinity",
+      "1e999",
+      "1e3",
+      "0x10",
+      "0b1",
+      "22,50",
+      "1,2",
+      ".5",
+      "5.",
+      "-0",
+      "22150.000000000000001",
+      "9007199254740993",
+      "1_000",
+      "NaN",
+      "− 5",
+    ])
+      assert.equal(numberOf(typed), typed);
   });
 });
