@@ -21,6 +21,7 @@ from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID, DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.moment import Clocks, MarketMs
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
@@ -152,8 +153,8 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             assert isinstance(event, TradeEvent)
             told.append(Told(loop.time(), event))
 
-        def now() -> int:
-            return begin_ms + int(loop.time() * 1000)
+        def now() -> MarketMs:
+            return MarketMs(begin_ms + int(loop.time() * 1000))
 
         def on_price(quote: Quote) -> None:
             desk.on_quote(quote)
@@ -166,7 +167,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         book = PriceBook(now, "sim", feed.fresh_for_ms, on_price, demand=demand, arrived=now)
         desk = Desk(
             memory,
-            now=now,
+            clocks=Clocks.live(now),
             quote=book.confirmed,
             knows=feed.knows,
             max_open_trades=1000,

@@ -27,7 +27,7 @@ from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Unavailable, VyomoError
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import Clocks, MarketClock, WallMs
 from vyomo_rt.domain.quote import FeedState, Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
@@ -85,9 +85,9 @@ class StartError(Exception):
     """Why the server cannot start, in one line for the person who started it."""
 
 
-def wall_clock_ms() -> int:
-    """The present as epoch milliseconds."""
-    return time.time_ns() // 1_000_000
+def wall_clock_ms() -> WallMs:
+    """The current time in epoch milliseconds."""
+    return WallMs(time.time_ns() // 1_000_000)
 
 
 async def serve(settings: Settings) -> None:
@@ -163,7 +163,7 @@ async def running(
     settings: Settings,
     sockets: list[socket.socket],
     *,
-    now: Clock = wall_clock_ms,
+    clocks: Clocks | None = None,
     on_failure: Callable[[str], None] = log.critical,
 ) -> AsyncIterator[web.Application]:
     """A started server on bound sockets. Raises StartError.
@@ -176,7 +176,8 @@ async def running(
         raise StartError(str(error)) from error
     loop = asyncio.get_running_loop()
     async with opened_store(settings) as (store, keeping):
-        server = Server(settings, store, limits, now=now, on_failure=on_failure)
+        clocks = clocks or Clocks.live(wall_clock_ms)
+        server = Server(settings, store, limits, clocks, on_failure)
         admission = server.admission
         runner = web.AppRunner(server.application(), shutdown_timeout=_HANDLERS_S)
         await runner.setup()
@@ -227,8 +228,7 @@ class Server:
         settings: Settings,
         store: MongoStore,
         limits: FileLimits,
-        *,
-        now: Clock,
+        clocks: Clocks,
         on_failure: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -241,14 +241,14 @@ class Server:
         self._prices = SavedPrices(store)
         self._limits = limits
         self._on_failure = on_failure
-        self._now = now
-        self._clock = Clockwork(now)
+        self._clocks = clocks
+        self._clock = Clockwork(clocks.market)
         self._loaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._feed = _make_feed(settings, now)
+        self._feed = _make_feed(settings, clocks.market)
         demand = Demand()
         self._book = PriceBook(
-            now,
+            clocks.market,
             self._feed.source,
             self._feed.fresh_for_ms,
             self._on_price,
@@ -256,7 +256,7 @@ class Server:
             arrived=lambda: self._clock.last_on_time_ms,
             trade_on_delayed=self._settings.trade_on_delayed,
         )
-        self._monitor = FeedMonitor(self._feed, self._book, now)
+        self._monitor = FeedMonitor(self._feed, self._book, clocks.market)
         history = History(store.events)
         self._history = history.events
         self._hub = Hub(
@@ -267,16 +267,17 @@ class Server:
                 confirmed=self._book.confirmed,
                 refusal=self._book.refusals.reason,
                 demand=demand,
+                market_now=clocks.market,
                 knows=self._feed.knows,
                 feed_status=self._monitor.status,
             ),
-            now=now,
+            now=clocks.wall,
             max_events_behind=settings.max_events_behind,
             max_symbols=settings.max_symbols,
         )
         self._desk = Desk(
             store,
-            now=now,
+            clocks=clocks,
             quote=self._book.confirmed,
             knows=self._feed.knows,
             max_open_trades=settings.max_open_trades,
@@ -286,7 +287,12 @@ class Server:
             announce_state=self._hub.publish_state,
         )
         self._demo = (
-            DemoTrader(self._desk, quote=self._book.confirmed, history=store.events, now=now)
+            DemoTrader(
+                self._desk,
+                quote=self._book.confirmed,
+                history=store.events,
+                now=clocks.market,
+            )
             if settings.demo
             else None
         )
@@ -332,7 +338,11 @@ class Server:
         app.on_response_prepare.append(add_headers)
         stream_routes = StreamRoutes(self._streaming, self._limits.streams)
         rest_routes = RestRoutes(
-            self._desk, self._history, self._book, takes_posts=self._feed.takes_posts, now=self._now
+            self._desk,
+            self._history,
+            self._book,
+            takes_posts=self._feed.takes_posts,
+            now=self._clocks.wall,
         )
         page_routes = PageRoutes(
             version=version(),
@@ -377,7 +387,7 @@ class Server:
 
     def _feed_age_s(self) -> float:
         last_ms = self._book.last_accepted_ms
-        return math.nan if last_ms is None else (self._now() - last_ms) / 1000
+        return math.nan if last_ms is None else (self._clocks.market() - last_ms) / 1000
 
     @web.middleware
     async def _refuse_while_loading(
@@ -540,7 +550,7 @@ def database_name(settings: Settings, in_uri: str | None) -> str:
     return base if settings.feed == "ingest" else f"{base}_sim"
 
 
-def _make_feed(settings: Settings, now: Clock) -> Feed:
+def _make_feed(settings: Settings, now: MarketClock) -> Feed:
     if settings.feed == "ingest":
         return IngestFeed(settings.stale_after_ms)
     return SimFeed(now, settings.seed, load_symbols())

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import MarketClock, MarketMs
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Clockwork:
     A row that fails or takes long holds up no other. Turns that it missed meanwhile become one.
     """
 
-    def __init__(self, now: Clock) -> None:
+    def __init__(self, now: MarketClock) -> None:
         self.guard = Guard()
         self.lag = Histogram(
             "vyomo_rt_event_loop_lag_seconds",
@@ -76,7 +76,7 @@ class Clockwork:
         self._tick_due_uptime_s = math.inf
         self._lost_s = 0.0
         self._late_ticks = 0
-        self._on_time_ms = 0
+        self._on_time_ms = MarketMs(0)
 
     def add(self, name: str, every_ms: int, act: Callable[[], Awaitable[None] | None]) -> None:
         """A new row; call it before ``run``."""
@@ -91,7 +91,7 @@ class Clockwork:
         return min(loop_s, self._tick_due_s + _TOLERANCE_S) - self._lost_s
 
     @property
-    def last_on_time_ms(self) -> int:
+    def last_on_time_ms(self) -> MarketMs:
         """When what is read from a socket now came in at the earliest, as epoch milliseconds.
 
         That is the present; but once the process stood still, the moment before, until what

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
@@ -69,7 +69,7 @@ class DemoTrader:
         *,
         quote: Callable[[str], Quote | None],
         history: History,
-        now: Clock,
+        now: MarketClock,
     ) -> None:
         self._desk = desk
         self._quote = quote

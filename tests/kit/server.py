@@ -16,6 +16,7 @@ import aiohttp
 from tests.kit.rest import Rest
 from vyomo_rt.app import running
 from vyomo_rt.config import Settings
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.web.listening import bind_sockets
 
 MakeSettings = Callable[..., Settings]
@@ -27,8 +28,12 @@ _START_S = 60.0
 
 
 @asynccontextmanager
-async def serve_here(settings: Settings, **more: Any) -> AsyncIterator[Rest]:
-    """A server in this process and loop."""
+async def serve_here(
+    settings: Settings, now: Callable[[], int] | None = None, **more: Any
+) -> AsyncIterator[Rest]:
+    """A server in this process and loop; ``now`` sets both its clocks."""
+    if now is not None:
+        more["clocks"] = Clocks.live(now)
     sockets = bind_sockets(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
     async with running(settings, sockets, **more), aiohttp.ClientSession() as http:

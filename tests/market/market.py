@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.book import PriceBook
 
@@ -19,12 +20,12 @@ class Market:
         self.heard: list[Quote] = []
         self.demand = Demand()
         self.book = PriceBook(
-            lambda: self.now_ms,
+            lambda: MarketMs(self.now_ms),
             "ingest",
             fresh_for_ms,
             self.heard.append,
             demand=self.demand,
-            arrived=lambda: self.now_ms if self.arrived_ms is None else self.arrived_ms,
+            arrived=lambda: MarketMs(self.now_ms if self.arrived_ms is None else self.arrived_ms),
             trade_on_delayed=trade_on_delayed,
         )
 

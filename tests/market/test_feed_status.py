@@ -10,6 +10,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
+from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 
@@ -20,7 +21,7 @@ class Ingest(Market):
     def __init__(self, *, trade_on_delayed: bool = False) -> None:
         super().__init__(trade_on_delayed=trade_on_delayed)
         self.feed: Feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
-        self.monitor = FeedMonitor(self.feed, self.book, lambda: self.now_ms)
+        self.monitor = FeedMonitor(self.feed, self.book, lambda: MarketMs(self.now_ms))
 
     def poll_after(self, wait_ms: int) -> FeedStatus | None:
         self.now_ms += wait_ms

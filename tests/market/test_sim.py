@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, Quote
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Accept, Feed, FeedMonitor
@@ -32,8 +33,8 @@ class Night:
         self.jump_at_ms: int | None = None
         self.jump_ms = 0
 
-    def now(self) -> int:
-        return self.now_ms
+    def now(self) -> MarketMs:
+        return MarketMs(self.now_ms)
 
     def jump(self, at_ms: int, by_ms: int) -> None:
         """Let the clock jump, as it does when a machine slept or its time is corrected."""
@@ -129,7 +130,7 @@ async def test_the_loop_ticks_on_a_real_clock() -> None:
             ticked_twice.set()
         return tape.accept(symbol, price_e4, as_of_ms)
 
-    feed = SimFeed(lambda: time.time_ns() // 1_000_000, "1", load_symbols())
+    feed = SimFeed(lambda: MarketMs(time.time_ns() // 1_000_000), "1", load_symbols())
     loop = asyncio.create_task(feed.run(accept))
     await asyncio.wait_for(ticked_twice.wait(), timeout=30)
     loop.cancel()

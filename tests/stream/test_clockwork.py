@@ -11,12 +11,13 @@ import pytest
 
 from tests.stream.virtual import VirtualLoop, turns
 from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.domain.moment import MarketMs
 
 START_MS = 1_790_000_000_000
 
 
-def wall_ms() -> int:
-    return START_MS + round(asyncio.get_running_loop().time() * 1000)
+def market_now() -> MarketMs:
+    return MarketMs(START_MS + round(asyncio.get_running_loop().time() * 1000))
 
 
 @asynccontextmanager
@@ -48,7 +49,7 @@ async def test_a_row_that_fails_is_tried_again_at_each_turn_and_told_once_until_
         calls_of_other.append(1)
 
     calls_of_other: list[int] = []
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     clock.add("the failing one", 100, fail)
     clock.add("the other", 100, other)
     async with running(clock):
@@ -60,7 +61,7 @@ async def test_a_row_that_fails_is_tried_again_at_each_turn_and_told_once_until_
 
 
 async def test_a_row_that_takes_long_holds_up_no_other_and_its_missed_turns_become_one() -> None:
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     slow, quick = [], []
 
     async def wait() -> None:
@@ -76,7 +77,7 @@ async def test_a_row_that_takes_long_holds_up_no_other_and_its_missed_turns_beco
 
 
 async def test_after_a_standstill_each_row_comes_once_and_not_for_every_turn_it_missed() -> None:
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     calls: list[int] = []
     clock.add("row", 100, lambda: calls.append(1))
     async with running(clock) as loop:
@@ -89,7 +90,7 @@ async def test_after_a_standstill_each_row_comes_once_and_not_for_every_turn_it_
 async def test_its_time_stands_still_while_the_process_does_also_before_the_clock_has_ticked(
     ticks_between: int,
 ) -> None:
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     before_s = clock.time_s()
     async with running(clock) as loop:
         await asyncio.sleep(5)
@@ -104,28 +105,28 @@ async def test_its_time_stands_still_while_the_process_does_also_before_the_cloc
 
 
 async def test_a_loop_that_is_only_busy_has_not_stood_still() -> None:
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     async with running(clock) as loop:
         before_s = clock.time_s()
         for _ in range(10):
             loop.now_s += 0.4
-            assert clock.last_on_time_ms == wall_ms()
+            assert clock.last_on_time_ms == market_now()
             await turns(5)
         assert clock.time_s() - before_s == pytest.approx(4)
 
 
 async def test_what_is_read_after_a_standstill_may_be_older_until_the_clock_is_on_time() -> None:
-    clock = Clockwork(wall_ms)
+    clock = Clockwork(market_now)
     async with running(clock) as loop:
         await asyncio.sleep(3)
-        assert clock.last_on_time_ms == wall_ms()
-        asleep_ms = wall_ms()
+        assert clock.last_on_time_ms == market_now()
+        asleep_ms = market_now()
         loop.now_s += 20
         assert asleep_ms - 100 <= clock.last_on_time_ms <= asleep_ms
         await turns(10)
         assert asleep_ms - 100 <= clock.last_on_time_ms <= asleep_ms, "it still reads"
         await asyncio.sleep(0.3)
-        assert clock.last_on_time_ms == wall_ms()
+        assert clock.last_on_time_ms == market_now()
 
 
 def test_it_ticks_ten_times_a_second_and_not_more() -> None:
@@ -133,7 +134,7 @@ def test_it_ticks_ten_times_a_second_and_not_more() -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def ticks() -> float:
-        clock = Clockwork(lambda: 0)
+        clock = Clockwork(lambda: MarketMs(0))
         task = asyncio.create_task(clock.run())
         await asyncio.sleep(1)
         task.cancel()
@@ -148,7 +149,7 @@ def test_it_ticks_ten_times_a_second_and_not_more() -> None:
 async def test_a_callback_that_blocks_the_loop_counts_as_a_standstill_at_once() -> None:
     """uvloop reads the time once a turn: it would not show before the next one."""
     now_ms = 1000
-    clock = Clockwork(lambda: now_ms)
+    clock = Clockwork(lambda: MarketMs(now_ms))
     task = asyncio.create_task(clock.run())
     await turns(3)
     time.sleep(0.8)  # noqa: ASYNC251 (that is what is tested)

@@ -21,7 +21,7 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event
-from vyomo_rt.domain.moment import iso, trading_day
+from vyomo_rt.domain.moment import Clocks, iso, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Session, SessionStatus
@@ -80,6 +80,7 @@ class World:
         self.beating = asyncio.Event()
         self._status_told = self.status
         self._trade_ids = 0
+        clocks = Clocks.live(self.now)
         self.hub = Hub(
             Sources(
                 state=lambda session_id: (
@@ -90,14 +91,15 @@ class World:
                 confirmed=self.quotes.get,
                 refusal=self.refusals.get,
                 demand=self.demand,
+                market_now=clocks.market,
                 knows=lambda symbol: not symbol.startswith("X"),
                 feed_status=lambda: self._status_told,
             ),
-            now=self.now,
+            now=clocks.wall,
             max_events_behind=max_events_behind,
             max_symbols=max_symbols,
         )
-        self.clock = Clockwork(self.now)
+        self.clock = Clockwork(clocks.market)
         self.commands = Commands(self.hub)
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
@@ -94,7 +95,7 @@ class Bench:
         self.demand = Demand()
         return Desk(
             self.store,
-            now=lambda: self.now_ms,
+            clocks=Clocks.live(lambda: self.now_ms),
             quote=self.quotes.get,
             knows=lambda symbol: symbol != "UNKNOWN",
             max_open_trades=1000,

@@ -23,6 +23,7 @@ from tests.kit.streams import watching
 from tests.kit.waiting import until
 from vyomo_rt import app
 from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.listening import FileLimits, accept_on
 
@@ -170,7 +171,11 @@ def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptu
 
     async def story() -> None:
         full = Admission(
-            Clockwork(lambda: 0), FileLimits(256, 0, 0), (), request_timeout_s=1, idle_timeout_s=1
+            Clockwork(lambda: MarketMs(0)),
+            FileLimits(256, 0, 0),
+            (),
+            request_timeout_s=1,
+            idle_timeout_s=1,
         )
         sock = socket.create_server(("127.0.0.1", 0))
         server = await accept_on(sock, lambda: full.admit(no_room))

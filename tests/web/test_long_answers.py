@@ -19,6 +19,7 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.moment import WallMs
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Trade
@@ -62,7 +63,7 @@ async def answering(
     *, read_events: ReadEvents = read, seq: int = 0, quotes: Quotes = list
 ) -> AsyncIterator[str]:
     """An HTTP server with long answers: ``/events`` of a session up to ``seq``, ``/prices``."""
-    answers = LongAnswers(read_events, quotes, lambda: NOW_MS)
+    answers = LongAnswers(read_events, quotes, lambda: WallMs(NOW_MS))
 
     async def events(request: web.Request) -> web.StreamResponse:
         since = int(request.query.get("since", 0))

@@ -5,9 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple, NewType, cast
 
-Clock = Callable[[], int]
-"""Returns the present as epoch milliseconds, UTC."""
+MarketMs = NewType("MarketMs", int)
+"""A moment of the market: of prices, trades, trading days and whatever follows from a price."""
+
+WallMs = NewType("WallMs", int)
+"""A moment of the world: of sending, of creating, of leases and of what expires."""
+
+MarketClock = Callable[[], MarketMs]
+"""Returns the market's time. A replay sets it and speeds it up; live it is the wall clock's."""
+
+WallClock = Callable[[], WallMs]
+"""Returns the time of the world. How long something takes is measured by neither of the two but
+by a monotonic clock."""
+
+
+class Clocks(NamedTuple):
+    """Both clocks."""
+
+    market: MarketClock
+    wall: WallClock
+
+    @classmethod
+    def live(cls, now: Callable[[], int]) -> Clocks:
+        """The clocks of a server whose market runs with the world: one function for both."""
+        return cls(cast(MarketClock, now), cast(WallClock, now))
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()

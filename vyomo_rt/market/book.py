@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import Counter
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import Clock, iso
+from vyomo_rt.domain.moment import MarketClock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.classes import SymbolClass, class_of
@@ -84,13 +84,13 @@ class PriceBook:
 
     def __init__(
         self,
-        now: Clock,
+        now: MarketClock,
         source: str,
         fresh_for_ms: int,
         on_price: Callable[[Quote], None],
         *,
         demand: Demand,
-        arrived: Clock,
+        arrived: MarketClock,
         trade_on_delayed: bool = False,
     ) -> None:
         self._now = now

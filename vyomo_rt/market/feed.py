@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from vyomo_rt.domain.moment import Clock, iso
+from vyomo_rt.domain.moment import MarketClock, iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market.book import MAX_AHEAD_MS, PriceBook
 
@@ -79,7 +79,7 @@ class FeedMonitor:
     whatever it sends.
     """
 
-    def __init__(self, feed: Feed, book: PriceBook, now: Clock) -> None:
+    def __init__(self, feed: Feed, book: PriceBook, now: MarketClock) -> None:
         self._feed = feed
         self._book = book
         self._now = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.market.feed import Accept
 from vyomo_rt.market.path import STEP_MS, PricePath
 from vyomo_rt.market.symbols import SimSymbol
@@ -20,7 +20,7 @@ class SimFeed:
 
     def __init__(
         self,
-        now: Clock,
+        now: MarketClock,
         seed: str,
         symbols: Iterable[SimSymbol],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -7,7 +7,7 @@ import random
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import slices
@@ -30,7 +30,7 @@ class Hub:
     """Fans events, figures and prices out to the peers."""
 
     def __init__(
-        self, sources: Sources, *, now: Clock, max_events_behind: int, max_symbols: int
+        self, sources: Sources, *, now: WallClock, max_events_behind: int, max_symbols: int
     ) -> None:
         self.sources = sources
         self.now = now

@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.stream.audience import Audience, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel
@@ -75,7 +75,7 @@ class Prices:
     def __init__(
         self,
         *,
-        now: Clock,
+        now: WallClock,
         quote: Callable[[str], Quote | None],
         demand: Demand,
         traffic: Traffic,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.moment import Clock, iso
-from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.moment import WallClock, iso
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel, beat_from
 from vyomo_rt.stream.log import Passage, SessionLog, Shelf, size_of
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
+from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import StreamType
@@ -27,9 +27,6 @@ _HOLDS_MS = 10
 
 _TRADES_A_WRITE = 2
 """So many P&L frames take about as long to make as a write."""
-
-History = Callable[[int, int, int], Awaitable[Sequence[Event]]]
-"""Some of a session's stored events with ``after < seq <= upto``, from the first on."""
 
 
 class _AudienceKey(NamedTuple):
@@ -103,9 +100,8 @@ class SessionTopic:
         self,
         state: SessionState,
         *,
-        now: Clock,
-        quote: Callable[[str], Quote | None],
-        history: History,
+        sources: Sources,
+        now: WallClock,
         log_limit: int,
         traffic: Traffic,
         wheel: Wheel[SessionAudience],
@@ -116,13 +112,14 @@ class SessionTopic:
         self.log = SessionLog(state.seq, log_limit, shelf)
         self.users = 0
         self._now = now
-        self._quote = quote
-        self._history = history
+        self._market_now = sources.market_now
+        self._quote = sources.confirmed
+        self._history = sources.history
         self._traffic = traffic
         self._wheel = wheel
         self._slices = slices
         self._begun_in_slot = wheel.slot
-        self._pnl = PnlFrames(state.open_trades, quote)
+        self._pnl = PnlFrames(state.open_trades, sources.confirmed)
         self._shelf = shelf
         # Older events, for those who are further behind than the log reaches.
         self._page = SessionLog(state.seq, log_limit, shelf)
@@ -166,7 +163,7 @@ class SessionTopic:
         self.log.append(frame)
         with self._traffic.event_fan_out.time():
             self._send([frame], self._figures().frame)
-        delay_ms = self._now() - event.at_ms
+        delay_ms = self._market_now() - event.at_ms
         self._traffic.event_delay.observe(max(0, delay_ms) / 1000)
 
     def publish_state(self, state: SessionState) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
 
@@ -28,5 +29,6 @@ class Sources:
     refusal: Callable[[str], str | None]
     """Why its ticks are refused, if the last one was."""
     demand: Demand
+    market_now: MarketClock
     knows: Callable[[str], bool]
     feed_status: Callable[[], FeedStatus]

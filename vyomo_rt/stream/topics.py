@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.errors import NotFound
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.stream.audience import Slices
 from vyomo_rt.stream.beats import Wheel
 from vyomo_rt.stream.log import MAX_BYTES, Shelf
@@ -20,7 +20,7 @@ class Topics:
     """Makes a session's topic when it is first used, and ends it after its last use."""
 
     def __init__(
-        self, sources: Sources, *, now: Clock, max_events_behind: int, traffic: Traffic
+        self, sources: Sources, *, now: WallClock, max_events_behind: int, traffic: Traffic
     ) -> None:
         self.shelf = Shelf(MAX_BYTES)
         self._sources = sources
@@ -75,9 +75,8 @@ class Topics:
             raise NotFound(f"session {session_id} not found")
         topic = self._topics[session_id] = SessionTopic(
             state,
+            sources=self._sources,
             now=self._now,
-            quote=self._sources.confirmed,
-            history=self._sources.history,
             log_limit=self._max_events_behind,
             traffic=self._traffic,
             wheel=self._wheel,

@@ -21,7 +21,7 @@ from vyomo_rt.domain.errors import (
     Unavailable,
 )
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.moment import Clock, iso, trading_day
+from vyomo_rt.domain.moment import Clocks, iso, trading_day
 from vyomo_rt.domain.order import Operation, Read, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
@@ -62,7 +62,7 @@ class Desk:
         self,
         journal: Journal,
         *,
-        now: Clock,
+        clocks: Clocks,
         quote: Callable[[str], Quote | None],
         knows: Callable[[str], bool],
         max_open_trades: int,
@@ -72,7 +72,7 @@ class Desk:
         announce_state: AnnounceState,
     ) -> None:
         self._journal = journal
-        self._now = now
+        self._market_now, self._wall_now = clocks
         self._quote = quote
         self._knows = knows
         self._max_open_trades = max_open_trades
@@ -80,12 +80,12 @@ class Desk:
         self._announce = announce
         self._announce_state = announce_state
         self._ledgers: dict[int, Ledger] = {}
-        self._positions = Positions(now, demand)
+        self._positions = Positions(clocks.market, demand)
         self._trade_ids = Ids(journal, "trades")
         self._creating = Turns()
         self._late_session_ids: set[int] = set()
         self._met_another_writer = asyncio.Event()
-        self._day = trading_day(now())
+        self._day = trading_day(clocks.market())
         self._on_another_day: dict[Ledger, None] = {}
         self._guard = Guard()
         self._background: set[asyncio.Task[None]] = set()
@@ -174,7 +174,7 @@ class Desk:
             session_id=session_id,
             name=order.name or f"Session {session_id}",
             starting_capital_paise=order.starting_capital_paise,
-            created_at_ms=self._now(),
+            created_at_ms=self._wall_now(),
             epoch=secrets.token_hex(8),
         )
 
@@ -196,7 +196,7 @@ class Desk:
                 _check_change(ledger.state, status)
                 standing = replace(standing, status=status, status_reason=ChangeReason.MANUAL)
             if standing != before:
-                await ledger.record_change(standing, ChangeReason.MANUAL, self._now())
+                await ledger.record_change(standing, ChangeReason.MANUAL, self._market_now())
             return ledger.state
 
     async def open_trade(
@@ -250,7 +250,7 @@ class Desk:
             entry_price_e4=entry_price_e4,
             stop_loss_e4=order.stop_loss_e4,
             target_e4=order.target_e4,
-            opened_at_ms=self._now(),
+            opened_at_ms=self._market_now(),
         )
 
     async def close_trade(
@@ -270,7 +270,7 @@ class Desk:
             if trade is None:
                 raise AlreadyClosed(await self.trade(trade_id))
             closed = trade.closed(
-                Exit(self._closing_price_e4(trade, price_e4), ExitReason.MANUAL, self._now())
+                Exit(self._closing_price_e4(trade, price_e4), ExitReason.MANUAL, self._market_now())
             )
             await ledger.record_trade(EventKind.CLOSED, closed, operation)
             return closed, False
@@ -286,10 +286,10 @@ class Desk:
 
         A session that fails to is tried again at the next call.
         """
-        day = trading_day(self._now())
+        day = trading_day(self._market_now())
         if day > self._day:
             log.info("a new trading day began: %s", day)
-        elif trading_day(self._now() + _CLOCK_WAS_AHEAD_MS) < self._day:
+        elif trading_day(self._market_now() + _CLOCK_WAS_AHEAD_MS) < self._day:
             log.warning("the clock was ahead: today is %s, not %s", day, self._day)
         else:
             day = self._day

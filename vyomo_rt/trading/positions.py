@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.ledger import Ledger
@@ -12,7 +12,7 @@ from vyomo_rt.trading.ledger import Ledger
 class Positions:
     """Finds open trades, and latches the exits that prices trigger."""
 
-    def __init__(self, now: Clock, demand: Demand) -> None:
+    def __init__(self, now: MarketClock, demand: Demand) -> None:
         self._now = now
         self._demand = demand
         self._by_id: dict[int, tuple[Trade, Ledger]] = {}

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.web.routes import JSON
 from vyomo_rt.wire import rest
@@ -30,7 +30,7 @@ class LongAnswers:
     """Makes them in small parts, of all together one in each round of the event loop."""
 
     def __init__(
-        self, read_events: ReadEvents, quotes: Callable[[], Sequence[Quote]], now: Clock
+        self, read_events: ReadEvents, quotes: Callable[[], Sequence[Quote]], now: WallClock
     ) -> None:
         self._read_events = read_events
         self._quotes = quotes

@@ -15,7 +15,7 @@ from aiohttp import web
 from msgspec import UNSET, Struct
 
 from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
-from vyomo_rt.domain.moment import Clock
+from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.state import SessionState
@@ -51,7 +51,7 @@ class RestRoutes:
     """Handlers of the REST calls."""
 
     def __init__(
-        self, desk: Desk, history: ReadEvents, book: PriceBook, *, takes_posts: bool, now: Clock
+        self, desk: Desk, history: ReadEvents, book: PriceBook, *, takes_posts: bool, now: WallClock
     ) -> None:
         self._desk = desk
         self._book = book
