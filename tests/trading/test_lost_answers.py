@@ -246,6 +246,76 @@ async def test_any_answers_may_be_lost_in_a_row(bench: Bench) -> None:
     await bench.assert_sound(session_id)
 
 
+# --- commands whose caller no longer waits
+
+
+def cancel(command: asyncio.Task[Any]) -> None:
+    command.cancel()
+
+
+async def test_a_command_that_is_given_up_in_the_midst_of_its_write_happens_once(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    command = asyncio.create_task(bench.open(session_id, key="key"))
+    bench.store.before_append = lambda _: cancel(command)
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    await unavailable(bench.open(session_id))
+    await bench.reached(session_id, 1)
+    _, repeated = await bench.desk.open_trade(session_id, Operation("key", "h"), never)
+    assert repeated
+    await bench.assert_sound(session_id)
+
+
+async def test_an_exit_in_front_of_a_command_that_is_given_up_happens_all_the_same(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    trade = await bench.open(session_id, stop_e4=95_0000)
+    command = asyncio.create_task(bench.open(session_id, key="key"))
+    bench.store.before_append = lambda _: cancel(command)
+    await asyncio.sleep(0)  # it has its turn, and looks for the key
+    bench.tick(94_0000)
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    await bench.reached(session_id, 2)
+    assert (await bench.desk.trade(trade.trade_id)).exit is not None
+    assert await bench.store.find_event(session_id, "key") is None
+    await bench.assert_sound(session_id)
+
+
+async def test_a_session_whose_making_is_given_up_is_made_once(bench: Bench) -> None:
+    bench.store.away, bench.store.answers_after_s = True, 60.0
+    making = asyncio.create_task(bench.new_session("key"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await making
+    bench.store.away = False
+    async with asyncio.timeout(5):
+        while not bench.desk.states():  # noqa: ASYNC110 - only the state tells
+            await asyncio.sleep(0.005)
+    (state,) = bench.desk.states()
+    assert await bench.new_session("key") == state.session.session_id
+
+
+async def test_a_command_that_is_given_up_while_it_waits_leaves_the_queue(bench: Bench) -> None:
+    session_id = await bench.new_session()
+    bench.store.away, bench.store.answers_after_s = True, 0.3
+    first = asyncio.create_task(bench.open(session_id))
+    waiting = asyncio.create_task(bench.open(session_id, key="key"))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(OutcomeUnknown):
+        await first
+    bench.store.away = False
+    await bench.reached(session_id, 1)
+    assert await bench.store.find_event(session_id, "key") is None
+    await bench.assert_sound(session_id)
+
+
 # --- with a store that is really frozen
 
 

@@ -56,7 +56,11 @@ _LATE_SESSIONS = 100
 
 
 class Desk:
-    """All sessions in memory, rebuilt from the journal; the only writer of trade events."""
+    """All sessions in memory, rebuilt from the journal; the only writer of trade events.
+
+    A command may be cancelled at any time: one that waits changes nothing, and a write that is
+    under way is settled like one whose answer was lost.
+    """
 
     def __init__(
         self,
@@ -412,7 +416,7 @@ class Desk:
 
         try:
             await insert()
-        except OutcomeUnknown:
+        except (OutcomeUnknown, asyncio.CancelledError):
             task = asyncio.create_task(self._settle_session(session, insert))
             self._background.add(task)
             task.add_done_callback(self._background.discard)

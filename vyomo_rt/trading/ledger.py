@@ -31,8 +31,8 @@ AnnounceState = Callable[[SessionState], None]
 class Ledger:
     """Writes a session's events one at a time: save, then apply, then announce.
 
-    Every command takes its turn in ``turns``. A write whose answer was lost keeps its
-    event number: it is repeated as it was until the store says that it is there,
+    Every command takes its turn in ``turns``. A write whose answer was lost, or not waited
+    for, keeps its event number: it is repeated as it was until the store says that it is there,
     and until then no other write of the session may begin. Exits that prices
     have triggered are latched here with their price, reason and time, and come
     before any command.
@@ -119,11 +119,14 @@ class Ledger:
         )
 
     async def _record(self, event: Event) -> None:
-        """Store an event that has no text yet; then apply and tell it. Raises Unavailable."""
+        """Store an event that has no text yet; then apply and tell it. Raises Unavailable.
+
+        May be cancelled at any time: the event is then settled like one whose answer was lost.
+        """
         event = replace(event, message=event_message(event))
         try:
             await self._journal.append(event)
-        except OutcomeUnknown:
+        except (OutcomeUnknown, asyncio.CancelledError):
             self._unsettled = event
             self.wake()
             raise
@@ -230,6 +233,9 @@ class Ledger:
             await self.flush()
             if self.state.seq % CHECKPOINT_EVERY == 0:
                 await self._journal.save_checkpoint(self.state.session, self.state.figures)
+        except asyncio.CancelledError:
+            self.wake()
+            raise
         except Unavailable:
             self.turns.give_up()
             self.wake()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeVar
@@ -16,27 +14,23 @@ from msgspec import UNSET, Struct
 
 from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
 from vyomo_rt.domain.moment import WallClock
-from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
+from vyomo_rt.web.command import read_command
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
 from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
 from vyomo_rt.wire import decoding, messages, rest
-from vyomo_rt.wire.values import MAX_KEY_LENGTH
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _SESSIONS = f"{API}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
 _TRADE = API + "/trades/{tradeId}"
-_MAX_BODY_BYTES = 64 * 1024
 _MAX_TICKS_BYTES = 1024 * 1024
 _TURN_S = 0.004
 """After so long with the rows of a body the loop may turn."""
@@ -93,11 +87,12 @@ class RestRoutes:
 
     async def create_session(self, request: web.Request) -> web.Response:
         """Make a session."""
-        command = await _read_command(request)
+        command = await read_command(request)
         try:
-            state, replayed = await self._desk.create_session(
-                command.operation, lambda: command.read(rest.NewSession).order()
-            )
+            async with command.in_time():
+                state, replayed = await self._desk.create_session(
+                    command.operation, lambda: command.read(rest.NewSession).order()
+                )
         except KeyReused as error:
             made = UNSET if error.session is None else self._session(error.session)
             return problems.answer(error, session=made)
@@ -130,8 +125,12 @@ class RestRoutes:
         final, and 409 while trades are open.
         """
         session_id = _path_id(request, "sessionId")
-        change = (await _read_command(request, empty=b"{}")).read(rest.SessionChange)
-        state = await self._desk.change_session(session_id, status=change.status, name=change.name)
+        command = await read_command(request, empty=b"{}")
+        async with command.in_time():
+            change = command.read(rest.SessionChange)
+            state = await self._desk.change_session(
+                session_id, status=change.status, name=change.name
+            )
         return _json(self._session(state))
 
     # -- trades ------------------------------------------------------------------
@@ -143,10 +142,11 @@ class RestRoutes:
         session has as many open trades as it may.
         """
         session_id = _path_id(request, "sessionId")
-        command = await _read_command(request)
-        trade, replayed = await self._desk.open_trade(
-            session_id, command.operation, lambda: command.read(rest.NewTrade).order()
-        )
+        command = await read_command(request)
+        async with command.in_time():
+            trade, replayed = await self._desk.open_trade(
+                session_id, command.operation, lambda: command.read(rest.NewTrade).order()
+            )
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
 
     async def list_trades(self, request: web.Request) -> web.StreamResponse:
@@ -177,10 +177,11 @@ class RestRoutes:
         is closed already, 409 if no price is known.
         """
         trade_id = _path_id(request, "tradeId")
-        command = await _read_command(request, empty=b"{}")
-        trade, replayed = await self._desk.close_trade(
-            trade_id, command.operation, lambda: command.read(rest.ClosingOrder).price
-        )
+        command = await read_command(request, empty=b"{}")
+        async with command.in_time():
+            trade, replayed = await self._desk.close_trade(
+                trade_id, command.operation, lambda: command.read(rest.ClosingOrder).price
+            )
         return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
@@ -261,58 +262,6 @@ def _symbol_of(row: Any) -> str | None:
         return parse_symbol(rest.row_symbol(row) or "")
     except BadRequest:
         return None
-
-
-class _Command:
-    """A request that makes or changes something: its identity, and its body, parsed once.
-
-    What is wrong with the body is said when it is read: a key is looked up before.
-    """
-
-    def __init__(self, request: web.Request, body: bytes) -> None:
-        self._request = request
-        self._fields: dict[str, Any] = {}
-        self._fault: VyomoError | None = None
-        forms = (body, body)
-        try:
-            self._fields = rest.parse_body(body)
-            forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
-        except VyomoError as error:
-            self._fault = error
-        key = _idempotency_key(request)
-        hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
-        self.operation = Operation.asked(key, *hashes)
-
-    def read(self, type_: type[T]) -> T:
-        """The body, right before it takes effect.
-
-        Raises BadJson or BadRequest, and ConnectionResetError if nobody would hear of the effect:
-        a client that gave up may have acted otherwise since.
-        """
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            method, path = self._request.method, self._request.path
-            log.info("%s %s is not carried out: its client has left", method, path)
-            raise ConnectionResetError("the client has left")
-        if self._fault is not None:
-            raise self._fault
-        return decoding.convert(self._fields, type_)
-
-
-async def _read_command(request: web.Request, *, empty: bytes = b"") -> _Command:
-    """Read a command; ``empty`` is what an empty body stands for."""
-    body = await read_body(request, _MAX_BODY_BYTES)
-    # After a standstill the end of a connection may be read only after its last request.
-    await asyncio.sleep(0)
-    return _Command(request, body or empty)
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    name = "Idempotency-Key"
-    key = request.headers.get(name)
-    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
-        raise BadRequest(f"{name}: expected 1 to {MAX_KEY_LENGTH} printable characters", name)
-    return key
 
 
 def _path_id(request: web.Request, name: str) -> int:

@@ -1,0 +1,102 @@
+"""A request that makes or changes something: who asks for what, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
+from vyomo_rt.domain.order import Operation
+from vyomo_rt.web.bodies import read_body
+from vyomo_rt.wire import decoding, rest
+from vyomo_rt.wire.values import MAX_KEY_LENGTH
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LIMIT_S = 2.0
+"""From the arrival of a command to its answer, whatever it has to wait for."""
+
+_MAX_BODY_BYTES = 64 * 1024
+
+
+class Command:
+    """Its identity, its body, parsed once, and its limit on time.
+
+    What is wrong with the body is said when it is read: a key is looked up before.
+    """
+
+    def __init__(self, request: web.Request, body: bytes) -> None:
+        self._answer_by_s = asyncio.get_running_loop().time() + LIMIT_S
+        self._request = request
+        self._fields: dict[str, Any] = {}
+        self._fault: VyomoError | None = None
+        self._takes_effect = False
+        forms = (body, body)
+        try:
+            self._fields = rest.parse_body(body)
+            forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
+        except VyomoError as error:
+            self._fault = error
+        key = _idempotency_key(request)
+        hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
+        self.operation = Operation.asked(key, *hashes)
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """Carry it out inside. Raises Unavailable when its time has run out.
+
+        It is given up wherever it waits: before it has taken effect it leaves the queue and
+        changes nothing; a write that is under way becomes one whose answer was lost.
+        """
+        try:
+            async with asyncio.timeout_at(self._answer_by_s):
+                yield
+        except TimeoutError:
+            if self._takes_effect:
+                raise OutcomeUnknown(
+                    f"it was not done within {LIMIT_S:g} s; it may or may not happen yet"
+                ) from None
+            raise Unavailable(
+                f"too much else was to be done before it for {LIMIT_S:g} s; nothing was changed, "
+                "try again"
+            ) from None
+
+    def read(self, type_: type[T]) -> T:
+        """The body, right before it takes effect.
+
+        Raises BadJson or BadRequest, and ConnectionResetError if nobody would hear of the effect:
+        a client that gave up may have acted otherwise since.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            method, path = self._request.method, self._request.path
+            log.info("%s %s is not carried out: its client has left", method, path)
+            raise ConnectionResetError("the client has left")
+        if self._fault is not None:
+            raise self._fault
+        self._takes_effect = True
+        return decoding.convert(self._fields, type_)
+
+
+async def read_command(request: web.Request, *, empty: bytes = b"") -> Command:
+    """Read a command; ``empty`` is what an empty body stands for."""
+    body = await read_body(request, _MAX_BODY_BYTES)
+    # After a standstill the end of a connection may be read only after its last request.
+    await asyncio.sleep(0)
+    return Command(request, body or empty)
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    name = "Idempotency-Key"
+    key = request.headers.get(name)
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+        raise BadRequest(f"{name}: expected 1 to {MAX_KEY_LENGTH} printable characters", name)
+    return key
