@@ -1,6 +1,6 @@
 """Whatever happens in whatever order: every client sees the truth, in order, once, and newest last.
 
-The rules that each message must obey are in ``tests/stream/world.py``.
+The rules that each message must obey are in ``tests/stream/view.py``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from unittest.mock import patch
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from tests.stream.client import Client
 from tests.stream.virtual import turns, virtually
-from tests.stream.world import ALL_TYPES, Client, World
+from tests.stream.world import ALL_TYPES, World
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module

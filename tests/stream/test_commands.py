@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.stream.world import ALL_TYPES, Client, World
+from tests.stream.client import Client
+from tests.stream.world import ALL_TYPES, World
 from vyomo_rt.domain.quote import FeedState
 
 SESSION = 6

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.stream.world import Client, World
+from tests.stream.client import Client
+from tests.stream.world import World
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus

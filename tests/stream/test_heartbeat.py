@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import pytest
 
+from tests.stream.client import Client
 from tests.stream.virtual import VirtualLoop, turns
-from tests.stream.world import Client, World
+from tests.stream.world import World
 from vyomo_rt.stream.delivery import CLOSE_SLOW
 from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG, Heartbeat
 from vyomo_rt.wire.frame import KEEP_ALIVE, Framing

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.stream.client import Client
 from tests.stream.virtual import VirtualLoop, turns
-from tests.stream.world import Client, World
+from tests.stream.world import World
 from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.wire.commands import SubscribePrices
 from vyomo_rt.wire.frame import Framing
