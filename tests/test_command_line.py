@@ -13,6 +13,7 @@ import pytest
 
 from vyomo_rt import __main__ as command_line
 from vyomo_rt import config, logs
+from vyomo_rt.domain.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from vyomo_rt.config import Settings
 
     Serve = Callable[[Settings], Awaitable[None]]
-
-
-class StartError(Exception):
-    """Stands in for the one of the app."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +35,7 @@ def app_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[Serve], None]:
 
     def put(serve: Serve) -> None:
         app = ModuleType("vyomo_rt.app")
-        vars(app).update(serve=serve, StartError=StartError)
+        vars(app).update(serve=serve)
         monkeypatch.setitem(sys.modules, "vyomo_rt.app", app)
         monkeypatch.setattr(logs, "configure", lambda _: None)
 
@@ -175,7 +172,7 @@ def test_a_problem_at_start_is_one_line_and_exit_code_1(
     app_is: Callable[[Serve], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def serve(settings: Settings) -> None:
-        raise StartError("port 4025 is taken")
+        raise CannotStart("port 4025 is taken")
 
     app_is(serve)
     assert command_line.main(["serve"]) == 1

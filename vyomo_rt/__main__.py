@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
 import logging
 import os
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vyomo_rt import config, logs
+from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -60,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return run(flags)
-    except config.ConfigError as problem:
+    except CannotStart as problem:
         _complain(problem)
-        return 2
+        return problem.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -77,39 +78,26 @@ def _serve(flags: Mapping[str, object]) -> int:
     for warning in warnings:
         log.warning(warning)
     # Only here, because the other commands should answer without loading a web server.
-    from vyomo_rt.app import StartError, serve  # noqa: PLC0415
+    from vyomo_rt.app import serve  # noqa: PLC0415
 
-    try:
-        _run(serve(settings))
-    except StartError as problem:
-        _complain(problem)
-        return 1
+    _run(serve(settings))
     return 0
 
 
 def _verify(flags: Mapping[str, object]) -> int:
     settings, _ = config.load(flags, os.environ)
     logs.configure(settings.log_level)
-    from vyomo_rt.app import StartError, verify  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app import verify  # noqa: PLC0415 (as for serve)
 
-    try:
-        is_well = _run(verify(settings, partial(print, flush=True)))
-    except StartError as problem:
-        _complain(problem)
-        return 1
-    return 0 if is_well else 1
+    return 0 if _run(verify(settings, partial(print, flush=True))) else 1
 
 
 def _store(flags: Mapping[str, object]) -> int:
     settings, _ = config.load(flags, os.environ)
     logs.configure(settings.log_level)
-    from vyomo_rt.app import StartError, run_store  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app import run_store  # noqa: PLC0415 (as for serve)
 
-    try:
-        _run(run_store(settings, partial(print, flush=True)))
-    except StartError as problem:
-        _complain(problem)
-        return 1
+    _run(run_store(settings, partial(print, flush=True)))
     return 0
 
 
@@ -130,14 +118,8 @@ def _with_file(work: WithFile, flags: Mapping[str, object]) -> int:
         {name: flag for name, flag in flags.items() if name != "file"}, os.environ
     )
     logs.configure(settings.log_level)
-    from vyomo_rt.app import StartError  # noqa: PLC0415 (as for serve)
-
-    try:
-        is_well = _run(work(settings, Path(str(flags["file"])), partial(print, flush=True)))
-    except StartError as problem:
-        _complain(problem)
-        return 1
-    return 0 if is_well else 1
+    path = Path(str(flags["file"]))
+    return 0 if _run(work(settings, path, partial(print, flush=True))) else 1
 
 
 def _run(main: Coroutine[object, object, Result]) -> Result:
@@ -162,15 +144,8 @@ def _default_env(_: Mapping[str, object]) -> int:
 
 
 def _version(_: Mapping[str, object]) -> int:
-    print(_version_text())
+    print(f"vyomo-rt {version()}")
     return 0
-
-
-def _version_text() -> str:
-    try:
-        return f"vyomo-rt {importlib.metadata.version('vyomo-rt')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "vyomo-rt (version unknown: not installed)"
 
 
 def _doctor(flags: Mapping[str, Any]) -> int:
@@ -196,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(run=None)
-    parser.add_argument("--version", action="version", version=_version_text())
+    parser.add_argument("--version", action="version", version=f"vyomo-rt {version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, run, about in (
         ("serve", _serve, "run the server until it is told to stop"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.metadata
 import logging
 import math
 import os
@@ -26,7 +25,7 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.errors import Unavailable, VyomoError
+from vyomo_rt.domain.errors import CannotStart, Unavailable, VyomoError
 from vyomo_rt.domain.moment import Clocks, MarketClock, WallMs
 from vyomo_rt.domain.quote import FeedState, Quote
 from vyomo_rt.domain.state import SessionState
@@ -36,10 +35,10 @@ from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.store.client import connect, database_of
 from vyomo_rt.store.database import HISTORY_READS
-from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
+from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
-from vyomo_rt.store.lease import Lease, LeaseError
+from vyomo_rt.store.lease import Lease
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS
@@ -48,6 +47,7 @@ from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.trading.desk import Desk
+from vyomo_rt.version import version
 from vyomo_rt.web import access
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import Streaming
@@ -55,7 +55,6 @@ from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.http import HttpConnection, add_headers
 from vyomo_rt.web.listening import (
     FileLimits,
-    ListenError,
     accept_on,
     bind_sockets,
     file_limits,
@@ -81,10 +80,6 @@ _HANDLERS_S = 0.4
 """Waited for twice by aiohttp: before and after a handler is told to stop."""
 
 
-class StartError(Exception):
-    """Why the server cannot start, in one line for the person who started it."""
-
-
 def wall_clock_ms() -> WallMs:
     """The current time in epoch milliseconds."""
     return WallMs(time.time_ns() // 1_000_000)
@@ -93,10 +88,7 @@ def wall_clock_ms() -> WallMs:
 async def serve(settings: Settings) -> None:
     """Run the server until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once."""
     stopping = _stopping_on_signals()
-    try:
-        sockets = bind_sockets(settings.host, settings.port)
-    except ListenError as error:
-        raise StartError(str(error)) from error
+    sockets = bind_sockets(settings.host, settings.port)
     failures: list[str] = []
 
     def fail(why: str) -> None:
@@ -115,18 +107,16 @@ async def serve(settings: Settings) -> None:
             sock.close()
     log.info("stopped")
     if failures:
-        raise StartError(failures[0])
+        raise CannotStart(failures[0])
 
 
 async def run_store(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run the embedded store alone until SIGINT, SIGTERM or SIGHUP; says its URI. StartError."""
+    """Run the embedded store alone until SIGINT, SIGTERM or SIGHUP; says its URI. CannotStart."""
     stopping = _stopping_on_signals()
     server = EmbeddedServer(settings.data_dir)
     try:
         say(await server.start())
         await stopping.wait()
-    except EmbeddedError as error:
-        raise StartError(str(error)) from error
     finally:
         await server.stop()
 
@@ -146,7 +136,7 @@ async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, T]) -> 
 async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
     """Whether the store holds what its events say; says line by line what it does not.
 
-    Raises StartError, also while a server runs on the store.
+    Raises CannotStart, also while a server runs on the store.
     """
     require_data(settings)
     # Whoever only looks takes nothing over, also if the environment says so for serve.
@@ -166,14 +156,11 @@ async def running(
     clocks: Clocks | None = None,
     on_failure: Callable[[str], None] = log.critical,
 ) -> AsyncIterator[web.Application]:
-    """A started server on bound sockets. Raises StartError.
+    """A started server on bound sockets. Raises CannotStart.
 
     ``on_failure`` is told if it can no longer do its work, and why.
     """
-    try:
-        limits = file_limits(settings.max_connections)
-    except ListenError as error:
-        raise StartError(str(error)) from error
+    limits = file_limits(settings.max_connections)
     loop = asyncio.get_running_loop()
     async with opened_store(settings) as (store, keeping):
         clocks = clocks or Clocks.live(wall_clock_ms)
@@ -209,7 +196,7 @@ async def running(
 
 
 async def while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
-    """Do what only the owner of the database may. Raises LeaseError once it is no longer ours."""
+    """Do what only the owner of the database may. Raises CannotStart once it is no longer ours."""
     doing = asyncio.create_task(work)
     try:
         await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
@@ -451,7 +438,7 @@ class Server:
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look well: better it stops and says why."""
         if not task.cancelled() and (error := task.exception()):
-            if not isinstance(error, LeaseError):
+            if not isinstance(error, CannotStart):
                 log.error("a background task failed", exc_info=error)
             self._on_failure(str(error) or type(error).__name__)
 
@@ -490,31 +477,23 @@ class Server:
             await self._prices.save(changed, self._book.confirmed)
 
 
-def version() -> str:
-    """The installed version of vyomo-rt."""
-    return importlib.metadata.version("vyomo-rt")
-
-
 @asynccontextmanager
 async def opened_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
     """The MongoDB that is configured, else the embedded one, for this server alone.
 
-    The task keeps it so; when it ends, by a LeaseError, another server has it.
+    The task keeps it so; when it ends, by a CannotStart, another server has it.
 
-    Raises StartError.
+    Raises CannotStart.
     """
     embedded = EmbeddedServer(settings.data_dir) if settings.mongo_uri is None else None
-    try:
-        uri = settings.mongo_uri or (await embedded.start() if embedded else "")
-        client = connect(uri)
-        # The embedded store does one thing at a time anyway.
-        history_reads = 1 if embedded else HISTORY_READS
-        name = database_name(settings, database_of(client))
-        store = MongoStore(client, name, history_reads=history_reads)
-    except (EmbeddedError, ValueError) as error:
-        raise StartError(str(error)) from error
-    lease = Lease(store)
+    uri = settings.mongo_uri or (await embedded.start() if embedded else "")
+    client = connect(uri)
+    # The embedded store does one thing at a time anyway.
+    history_reads = 1 if embedded else HISTORY_READS
+    name = database_name(settings, database_of(client))
+    store = MongoStore(client, name, history_reads=history_reads)
     where = config.hide_password(uri)
+    lease = Lease(store, where)
     try:
         await lease.acquire(take_over=settings.take_over)
         keeping = asyncio.create_task(lease.keep())
@@ -527,9 +506,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, as
                 async with asyncio.timeout(_LAST_WRITE_S):
                     await lease.release()
     except VyomoError as error:
-        raise StartError(f"the store at {where} cannot be used: {error}") from error
-    except LeaseError as error:
-        raise StartError(f"{where}: {error}") from error
+        raise CannotStart(f"the store at {where} cannot be used: {error}") from error
     finally:
         await store.close()
         if embedded is not None:
@@ -537,9 +514,9 @@ async def opened_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, as
 
 
 def require_data(settings: Settings) -> None:
-    """Raise StartError if the embedded store is meant, and its folder holds none."""
+    """Raise CannotStart if the embedded store is meant, and its folder holds none."""
     if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
-        raise StartError(f"there is no store in the data folder {settings.data_dir.absolute()}")
+        raise CannotStart(f"there is no store in the data folder {settings.data_dir.absolute()}")
 
 
 def database_name(settings: Settings, in_uri: str | None) -> str:

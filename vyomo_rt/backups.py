@@ -10,24 +10,23 @@ from msgspec import structs
 
 from vyomo_rt import config
 from vyomo_rt.app import (
-    StartError,
     database_name,
     opened_store,
     require_data,
-    version,
     wall_clock_ms,
     while_kept,
 )
 from vyomo_rt.config import Settings
-from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.errors import CannotStart, VyomoError
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.backup import back_up, survey
 from vyomo_rt.store.backup import restore as fill
-from vyomo_rt.store.backup_file import BackupError, read_head
+from vyomo_rt.store.backup_file import read_head
 from vyomo_rt.store.client import connect, database_of
-from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer, uri_of_running
+from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
+from vyomo_rt.version import version
 
 Say = Callable[[str], None]
 
@@ -35,7 +34,7 @@ Say = Callable[[str], None]
 async def backup(settings: Settings, path: Path, say: Say) -> bool:
     """Write a backup, also while a server runs; whether it holds what its events say.
 
-    Raises StartError.
+    Raises CannotStart.
     """
     async with _store_to_read(settings) as store:
         head = {
@@ -45,10 +44,7 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
             "prices": _prices(settings),
         }
         await store.require_readable()
-        try:
-            verdict = await back_up(store, path, head, say)
-        except BackupError as error:
-            raise StartError(str(error)) from error
+        verdict = await back_up(store, path, head, say)
         hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
         say(f"database {store.database.name} in {path}: {verdict}{hint}")
     return not verdict.differences
@@ -57,37 +53,31 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
 async def restore(settings: Settings, path: Path, say: Say) -> bool:
     """Fill an empty store with a backup; whether it then holds what its events say.
 
-    Raises StartError, also while a server runs on the store.
+    Raises CannotStart, also while a server runs on the store.
     """
-    try:
-        _require_same_prices(settings, path)
-        found = survey(path)
-        async with opened_store(structs.replace(settings, take_over=False)) as (store, keeping):
-            await while_kept(keeping, fill(store, path, found))
-            verdict = await while_kept(keeping, verify(store, say))
-            say(f"database {store.database.name}: {verdict}")
-    except BackupError as error:
-        raise StartError(str(error)) from error
+    _require_same_prices(settings, path)
+    found = survey(path)
+    async with opened_store(structs.replace(settings, take_over=False)) as (store, keeping):
+        await while_kept(keeping, fill(store, path, found))
+        verdict = await while_kept(keeping, verify(store, say))
+        say(f"database {store.database.name}: {verdict}")
     return not verdict.differences
 
 
 @asynccontextmanager
 async def _store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
-    """The configured store, of which another server may be the owner. Raises StartError."""
+    """The configured store, of which another server may be the owner. Raises CannotStart."""
     require_data(settings)
     uri = settings.mongo_uri or uri_of_running(settings.data_dir)
     embedded = EmbeddedServer(settings.data_dir) if uri is None else None
-    try:
-        uri = uri or (await embedded.start() if embedded else "")
-        client = connect(uri)
-    except (EmbeddedError, ValueError) as error:
-        raise StartError(str(error)) from error
+    uri = uri or (await embedded.start() if embedded else "")
+    client = connect(uri)
     store = MongoStore(client, database_name(settings, database_of(client)))
     try:
         yield store
     except VyomoError as error:
         where = config.hide_password(uri)
-        raise StartError(f"the store at {where} cannot be used: {error}") from error
+        raise CannotStart(f"the store at {where} cannot be used: {error}") from error
     finally:
         await store.close()
         if embedded is not None:
@@ -97,7 +87,7 @@ async def _store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
 def _require_same_prices(settings: Settings, path: Path) -> None:
     made_of = read_head(path).get("prices")
     if made_of != _prices(settings):
-        raise BackupError(f"{path} is of {made_of} prices: choose the same by --feed or --demo")
+        raise CannotStart(f"{path} is of {made_of} prices: choose the same by --feed or --demo")
 
 
 def _prices(settings: Settings) -> str:

@@ -251,11 +251,11 @@ async def test_the_terms_go_on_above_those_of_the_events_that_were_restored(
     await full.close()
     client = connect(new_database(embedded_uri))
     target = MongoStore(client, database_of(client) or "")
-    restoring = Lease(target)
+    restoring = Lease(target, "here")
     await restoring.acquire()
     await restore(target, file, survey(file))
     await restoring.release()
-    await Lease(target).acquire()
+    await Lease(target, "here").acquire()
     assert target.term == 8
     await target.close()
 

@@ -20,10 +20,10 @@ import pytest
 from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from pymongo.errors import PyMongoError
 
-from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
+from vyomo_rt.domain.errors import CannotStart, OutcomeUnknown, Unavailable
 from vyomo_rt.store import embedded
 from vyomo_rt.store.client import connect
-from vyomo_rt.store.embedded import EmbeddedError, EmbeddedServer
+from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.journal import MongoStore
 
 if TYPE_CHECKING:
@@ -209,21 +209,21 @@ async def test_a_folder_in_use_is_refused_by_name(
     monkeypatch.setattr(embedded, "LOCK_WAIT_S", 0.2)
     await server.start()
     second = EmbeddedServer(tmp_path / "data")
-    with pytest.raises(EmbeddedError, match=f"another server .* {tmp_path / 'data'}"):
+    with pytest.raises(CannotStart, match=f"another server .* {tmp_path / 'data'}"):
         await second.start()
     assert is_running(pid_of(server))
 
 
 async def test_a_folder_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(EmbeddedError, match=r"cannot write to .*file/data: Not a directory"):
+    with pytest.raises(CannotStart, match=r"cannot write to .*file/data: Not a directory"):
         await EmbeddedServer(tmp_path / "file" / "data").start()
 
 
 async def test_a_child_that_cannot_start_says_why(server: EmbeddedServer, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "db").touch()
-    with pytest.raises(EmbeddedError, match=r"did not start: .*File exists"):
+    with pytest.raises(CannotStart, match=r"did not start: .*File exists"):
         await server.start()
     (tmp_path / "data" / "db").unlink()
     await server.start()

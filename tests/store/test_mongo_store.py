@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit import history
 from tests.kit.machine import cpu_ms
-from vyomo_rt.domain.errors import Conflict, NumberTaken, Unavailable
+from vyomo_rt.domain.errors import CannotStart, Conflict, NumberTaken, Unavailable
 from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
@@ -332,7 +332,7 @@ async def test_a_store_that_is_away_says_so_in_time() -> None:
 
 
 def test_a_text_that_is_no_uri_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="not a URI that can be used"):
+    with pytest.raises(CannotStart, match="not a URI that can be used"):
         connect("http://localhost:27017")
 
 

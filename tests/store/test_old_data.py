@@ -18,8 +18,8 @@ from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.waiting import until
 from vyomo_rt import app
-from vyomo_rt.app import StartError
 from vyomo_rt.config import Settings
+from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.event import SHAPE
 
 DATA = Path(__file__).with_name("data_of_0_1")
@@ -108,7 +108,7 @@ async def test_data_of_a_newer_version_are_refused_in_one_line(folder: Path) -> 
         pass
     changed(folder, f"UPDATE meta SET data = json_set(data, '$.shape', {SHAPE + 1})")
     for start in (started(folder), app.verify(Settings(data_dir=folder), print)):
-        with pytest.raises(StartError) as refused:
+        with pytest.raises(CannotStart) as refused:
             await start
         assert "was written by a newer vyomo-rt" in str(refused.value)
         assert f"shape {SHAPE + 1}" in str(refused.value)
@@ -118,7 +118,7 @@ async def test_data_of_a_newer_version_are_refused_in_one_line(folder: Path) -> 
 async def test_an_event_of_a_newer_version_is_refused_in_one_line(folder: Path) -> None:
     newer = f"UPDATE events SET data = json_set(data, '$.shape', {SHAPE + 1}) WHERE _id = '1-4'"
     changed(folder, newer)
-    with pytest.raises(StartError, match="event 1-4 was written by a newer vyomo-rt"):
+    with pytest.raises(CannotStart, match="event 1-4 was written by a newer vyomo-rt"):
         await started(folder)
 
 

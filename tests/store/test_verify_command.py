@@ -70,7 +70,7 @@ async def test_a_mongodb_that_a_server_writes_to_is_not_verified(
 ) -> None:
     uri = f"{embedded_uri}verify_test"
     store = MongoStore(connect(uri), "verify_test")
-    lease = Lease(store)
+    lease = Lease(store, "here")
     await lease.acquire()
     keeping = asyncio.create_task(lease.keep())
     code, said, complaint = await run("--mongo-uri", uri)
@@ -86,7 +86,7 @@ async def test_verify_takes_nothing_over_whatever_the_environment_says(
     monkeypatch.setenv("VYOMO_RT_TAKE_OVER", "1")
     uri = f"{embedded_uri}verify_no_take_over"
     store = MongoStore(connect(uri), "verify_no_take_over")
-    lease = Lease(store)
+    lease = Lease(store, "here")
     await lease.acquire()
     keeping = asyncio.create_task(lease.keep())
     code, said, complaint = await run("--mongo-uri", uri)

@@ -10,12 +10,15 @@ import msgspec
 
 from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
 from vyomo_rt.config.values import READERS, NotUsable, is_loopback
+from vyomo_rt.domain.errors import CannotStart
 
 _FOR_TESTS = f"{PREFIX}TEST_"
 
 
-class ConfigError(Exception):
-    """The settings cannot be used; the message is one line and names the flag or variable."""
+class ConfigError(CannotStart):
+    """The settings cannot be used; the message names the flag or variable."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)

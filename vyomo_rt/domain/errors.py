@@ -1,4 +1,4 @@
-"""Everything the server refuses or cannot do, as one tree.
+"""Everything the server refuses or cannot do, as one tree; and why it does not run.
 
 The code of an error is its name on the wire (``error.code`` on the streams,
 ``code`` of a problem document); ``wire`` and ``web`` translate it there, once.
@@ -23,6 +23,12 @@ ErrorCode = Literal[
     "unavailable",
     "internal",
 ]
+
+
+class CannotStart(Exception):
+    """Why a command cannot begin or go on, in one line for the person who gave it."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class VyomoError(Exception):

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pymongo
 from pymongo.errors import PyMongoError
 
-from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store import documents
-from vyomo_rt.store.backup_file import BackupError, BackupWriter, read, replacing, writing
+from vyomo_rt.store.backup_file import BackupWriter, read, replacing, writing
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import HISTORY_PAGE, reading
 from vyomo_rt.store.documents import Document
@@ -44,7 +44,7 @@ async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say
     """Write a backup in place of ``path``, and check it as ``verify`` checks a store.
 
     Of each session it holds the events up to one that was the newest at the beginning. Raises
-    Unavailable and BackupError; then ``path`` is as it was.
+    Unavailable and CannotStart; then ``path`` is as it was.
     """
     with replacing(path) as part:
         with writing(part, head) as backup:
@@ -53,7 +53,7 @@ async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say
 
 
 def check_backup(path: Path, say: Say) -> Verdict:
-    """Fold the events of a backup, and say what contradicts them. Raises BackupError."""
+    """Fold the events of a backup, and say what contradicts them. Raises CannotStart."""
     verdict = Verdict()
 
     def differ(name: str, field: str, stored: object, computed: object) -> None:
@@ -87,19 +87,19 @@ class Survey(NamedTuple):
 
 
 def survey(path: Path) -> Survey:
-    """Read a backup to its end. Raises BackupError if it cannot be restored."""
+    """Read a backup to its end. Raises CannotStart if it cannot be restored."""
     count = term = 0
     for collection, document in read(path):
         count += 1
         if collection == "events":
             term = max(term, document.get("term", 0))
         elif collection == "meta" and document.get("shape", 0) > SHAPE:
-            raise BackupError(f"{path} was written by a newer vyomo-rt: update this one")
+            raise CannotStart(f"{path} was written by a newer vyomo-rt: update this one")
     return Survey(count, term)
 
 
 async def restore(store: Database, path: Path, survey: Survey) -> None:
-    """Fill an empty store with a backup. Raises Unavailable and BackupError.
+    """Fill an empty store with a backup. Raises Unavailable and CannotStart.
 
     Sessions come last: until all their events are there a server sees none. If it does not
     come to its end, the store is emptied again.
@@ -171,7 +171,7 @@ async def _require_empty(store: Database) -> None:
     for name in ("sessions", "events", "trades"):
         found = await store.database[name].find_one({})
         if found is not None:
-            raise BackupError(
+            raise CannotStart(
                 f"database {store.database.name} is not empty: restore into one that holds nothing"
             )
 

@@ -18,15 +18,12 @@ from typing import Any
 
 from bson import json_util
 
+from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.store.documents import Document
 
 FORMAT = 1
 _NAME = "vyomo-rt backup"
 _JSON = json_util.RELAXED_JSON_OPTIONS.with_options(tz_aware=True)
-
-
-class BackupError(Exception):
-    """Why a backup cannot be written or read, in one line."""
 
 
 class BackupWriter:
@@ -53,7 +50,7 @@ class BackupWriter:
 def replacing(path: Path) -> Iterator[Path]:
     """A new file, for this user alone, that takes the place of ``path`` if the block ends well.
 
-    Otherwise nothing of it is left. Raises BackupError.
+    Otherwise nothing of it is left. Raises CannotStart.
     """
     try:
         number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -67,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise BackupError(f"cannot write {path}: {error.strerror or error}") from error
+        raise CannotStart(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -80,7 +77,7 @@ def writing(path: Path, head: Mapping[str, Any]) -> Iterator[BackupWriter]:
 
 
 def read_head(path: Path) -> Document:
-    """What the first line says. Raises BackupError."""
+    """What the first line says. Raises CannotStart."""
     with _reading(path) as lines:
         return _head(lines)
 
@@ -88,7 +85,7 @@ def read_head(path: Path) -> Document:
 def read(path: Path) -> Iterator[tuple[str, Document]]:
     """The documents with the names of their collections, as they were added.
 
-    Raises BackupError, at the latest at the end, if the file is not whole.
+    Raises CannotStart, at the latest at the end, if the file is not whole.
     """
     documents = 0
     with _reading(path) as lines:
@@ -100,7 +97,7 @@ def read(path: Path) -> Iterator[tuple[str, Document]]:
                 return
             documents += 1
             yield line["collection"], line["document"]
-    raise BackupError(f"{path} is not a whole backup: its end is missing")
+    raise CannotStart(f"{path} is not a whole backup: its end is missing")
 
 
 def _head(lines: Iterator[Document]) -> Document:
@@ -121,9 +118,9 @@ def _reading(path: Path) -> Iterator[Iterator[Document]]:
             yield _lines(file)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError) as error:
         reason = "a line is not JSON" if isinstance(error, json.JSONDecodeError) else error
-        raise BackupError(f"{path} is not a whole backup: {reason}") from error
+        raise CannotStart(f"{path} is not a whole backup: {reason}") from error
     except OSError as error:
-        raise BackupError(f"cannot read {path}: {error.strerror or error}") from error
+        raise CannotStart(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _lines(file: GzipFile) -> Iterator[Document]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError
 
+from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.store.documents import Document
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ INT64_MAX = 2**63 - 1
 def connect(uri: str) -> AsyncIOMotorClient[Document]:
     """A client with the server's limits on time; it connects at its first operation.
 
-    Raises ValueError for a text that is not a MongoDB URI. ``uri`` cannot loosen
+    Raises CannotStart for a text that is not a MongoDB URI. ``uri`` cannot loosen
     the limits: the arguments win over it.
     """
     try:
@@ -57,7 +58,7 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
                 retryWrites=True,
             )
     except (ConfigurationError, ValueError, OSError, UserWarning) as error:
-        raise ValueError(
+        raise CannotStart(
             f"VYOMO_RT_MONGO_URI (--mongo-uri) is not a URI that can be used: {error}"
         ) from error
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 from urllib.parse import quote_plus
 
+from vyomo_rt.domain.errors import CannotStart
+
 log = logging.getLogger(__name__)
 
 LOCK_WAIT_S = 3.0
@@ -35,10 +37,6 @@ _LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """In bytes: what the system takes as the address of a Unix socket."""
 
 _CHILD = Path(__file__).with_name("embedded_child.py")
-
-
-class EmbeddedError(Exception):
-    """Why the embedded server cannot run, in one line for the person who started it."""
 
 
 class EmbeddedServer:
@@ -61,7 +59,7 @@ class EmbeddedServer:
         return None if self._child is None else self._child.pid
 
     async def start(self) -> str:
-        """Run the server and return its URI; raises EmbeddedError if it cannot."""
+        """Run the server and return its URI; raises CannotStart if it cannot."""
         try:
             self._lock = _open_lock_file(self._folder)
             await _lock(self._lock, self._folder)
@@ -108,7 +106,7 @@ class EmbeddedServer:
             try:
                 await self._spawn(lock, path)
                 why = ""
-            except EmbeddedError as error:
+            except CannotStart as error:
                 why = str(error)
 
     async def _spawn(self, lock: int, path: Path) -> None:
@@ -126,7 +124,7 @@ class EmbeddedServer:
                 pass_fds=(lock,),  # the folder stays locked until the child, too, is gone
             )
         except OSError as error:
-            raise EmbeddedError(f"the embedded database did not start: {error}") from error
+            raise CannotStart(f"the embedded database did not start: {error}") from error
         assert child.stdout is not None
         line = b""
         with suppress(TimeoutError):
@@ -135,7 +133,7 @@ class EmbeddedServer:
         if line != b"ready\n":
             await _end(child)
             reason = line.decode(errors="replace").strip() or _reason(child.returncode)
-            raise EmbeddedError(f"the embedded database in {self._folder} did not start: {reason}")
+            raise CannotStart(f"the embedded database in {self._folder} did not start: {reason}")
 
 
 def uri_of_running(data_dir: Path) -> str | None:
@@ -158,9 +156,7 @@ def _open_lock_file(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise EmbeddedError(
-            f"cannot write to the data folder {folder}: {error.strerror}"
-        ) from error
+        raise CannotStart(f"cannot write to the data folder {folder}: {error.strerror}") from error
 
 
 async def _lock(lock: int, folder: Path) -> None:
@@ -171,7 +167,7 @@ async def _lock(lock: int, folder: Path) -> None:
         if _try_lock(lock):
             return
         if now() > deadline:
-            raise EmbeddedError(f"another server is using the data folder {folder}")
+            raise CannotStart(f"another server is using the data folder {folder}")
         await asyncio.sleep(0.05)
 
 
@@ -197,7 +193,7 @@ def _place_for_socket(folder: Path) -> Path:
         moved = Path(tempfile.mkdtemp(prefix="vyomo-rt-")) / _SOCKET
         path.symlink_to(moved)
     except OSError as error:
-        raise EmbeddedError(f"cannot make a socket at {path}: {error.strerror}") from error
+        raise CannotStart(f"cannot make a socket at {path}: {error.strerror}") from error
     return moved
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 
@@ -33,10 +33,6 @@ _LOOK_S = 0.2
 log = logging.getLogger(__name__)
 
 
-class LeaseError(Exception):
-    """Another server has the database; one line for the person who started this one."""
-
-
 class Lease:
     """This server's right to write to a database, renewed while it runs.
 
@@ -46,14 +42,16 @@ class Lease:
     there have been: the owner's is its term.
     """
 
-    def __init__(self, store: Database) -> None:
+    def __init__(self, store: Database, at: str) -> None:
+        """``at`` names the place of the database to the person who started this server."""
+        self._at = at
         self._leases: Collection = store.leases
         self._fence = store.fence
         self._met_another_writer = store.met_another_writer
         self._owner = token_hex(8)
 
     async def acquire(self, *, take_over: bool = False) -> None:
-        """Take the lease as soon as it is free. Raises LeaseError, or Unavailable.
+        """Take the lease as soon as it is free. Raises CannotStart, or Unavailable.
 
         With ``take_over`` a living owner loses it and stops.
 
@@ -71,7 +69,7 @@ class Lease:
             raise Unavailable(f"the database cannot be used: {error}") from error
 
     async def keep(self) -> None:
-        """Renew the lease until cancelled. Raises LeaseError once another server has it."""
+        """Renew the lease until cancelled. Raises CannotStart once another server has it."""
         pause_s = 0.0
         while True:
             await self._wait(pause_s)
@@ -116,7 +114,9 @@ class Lease:
         if not result.matched_count or holder is None or holder["owner"] != self._owner:
             self._fence.close()
             who = _describe(holder) if holder else "another server"
-            raise LeaseError(f"{who} has taken this database over: only one may write to it")
+            raise CannotStart(
+                f"{self._at}: {who} has taken this database over: only one may write to it"
+            )
         self._fence.extend(asked_at, _sure_s())
         return holder
 
@@ -130,13 +130,14 @@ class Lease:
         return holder
 
     async def _outlive(self, holder: Document) -> None:
-        """Take the lease once it is dead. Raises LeaseError if it is renewed meanwhile."""
+        """Take the lease once it is dead. Raises CannotStart if it is renewed meanwhile."""
         log.info("%s: waiting to see whether it is still alive", _describe(holder))
         dead_at = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
         while (seen := await self._take_free()) is not None:
             if _as_seen(seen) != _as_seen(holder):
-                raise LeaseError(
-                    f"another server writes to this database ({_describe(seen)}): stop it first"
+                raise CannotStart(
+                    f"{self._at}: another server writes to this database ({_describe(seen)}): "
+                    "stop it first"
                 )
             if time.monotonic() >= dead_at and await self._take(_as_seen(holder)):
                 log.info("%s is dead: taking its place", _describe(holder))
@@ -149,7 +150,9 @@ class Lease:
         # Of two that have lost it one after the other the first can't say that it has stopped.
         previous = f"{holder['previous']} {holder['owner']}".strip()
         if not await self._take(where(_id=_ID, owner=holder["owner"]), previous=previous):
-            raise LeaseError("another server has taken the database over at the same moment")
+            raise CannotStart(
+                f"{self._at}: another server has taken the database over at the same moment"
+            )
         log.warning("taking the database over from %s, which has to stop", who)
         # By then the fence of one that hangs has closed.
         deadline = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000

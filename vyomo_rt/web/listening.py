@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vyomo_rt.domain.errors import CannotStart
+
 log = logging.getLogger(__name__)
 
 _BACKLOG = 4096
@@ -22,12 +24,8 @@ _NOTSENT_LOWAT_BYTES = 16 * 1024
 _USER_TIMEOUT_MS = 30_000
 
 
-class ListenError(Exception):
-    """Why the address cannot be used, in one line for the person who chose it."""
-
-
 def bind_sockets(host: str | None, port: int) -> list[socket.socket]:
-    """Sockets on the host, or on both loopback addresses, whichever exist. Raises ListenError."""
+    """Sockets on the host, or on both loopback addresses, whichever exist. Raises CannotStart."""
     if host is not None:
         return [_bound(host, port)]
     sockets = []
@@ -38,11 +36,11 @@ def bind_sockets(host: str | None, port: int) -> list[socket.socket]:
             continue
         port = sockets[0].getsockname()[1]
     if not sockets:
-        raise ListenError("this machine has neither 127.0.0.1 nor ::1")
+        raise CannotStart("this machine has neither 127.0.0.1 nor ::1")
     return sockets
 
 
-class _NoSuchAddress(ListenError):
+class _NoSuchAddress(CannotStart):
     pass
 
 
@@ -66,10 +64,10 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(
+            raise CannotStart(
                 f"port {port} on {host} is in use: stop the other program or choose a --port"
             ) from error
-        kind_of = ListenError if isinstance(error, PermissionError) else _NoSuchAddress
+        kind_of = CannotStart if isinstance(error, PermissionError) else _NoSuchAddress
         raise kind_of(f"cannot listen on {host} port {port}: {error.strerror}") from error
     return sock
 
@@ -106,14 +104,14 @@ class FileLimits(NamedTuple):
 def file_limits(wanted: int) -> FileLimits:
     """What the process's file limit, raised as far as it may be, allows of the streams wanted.
 
-    Raises ListenError if it allows next to nothing.
+    Raises CannotStart if it allows next to nothing.
     """
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     if files == resource.RLIM_INFINITY:
         files = sys.maxsize
     if files < _LEAST_FILES:
-        raise ListenError(
+        raise CannotStart(
             f"the limit of open files is {files}, and the server needs {_LEAST_FILES} or more: "
             "raise it (`ulimit -n`, systemd's `LimitNOFILE=`)"
         )
