@@ -33,12 +33,10 @@ from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
-from vyomo_rt.store.client import connect, database_of
-from vyomo_rt.store.database import HISTORY_READS
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
-from vyomo_rt.store.lease import Lease
+from vyomo_rt.store.opening import LAST_WRITE_S, owned_store, require_data, while_owned
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.stream.beats import SLOT_MS
@@ -69,13 +67,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_DATABASE = "vyomo"
 _DEMO = web.AppKey("demo", DemoTrader)
 _SAVE_PRICES_EVERY_MS = 1000
 _RESTART_FEED_AFTER_S = 1.0
 _LOAD_WAIT_S = 1.5
 _GOODBYE_S = 0.8
-_LAST_WRITE_S = 0.3
 _HANDLERS_S = 0.4
 """Waited for twice by aiohttp: before and after a handler is told to stop."""
 
@@ -140,9 +136,9 @@ async def verify(settings: Settings, say: Callable[[str], None]) -> bool:
     """
     require_data(settings)
     # Whoever only looks takes nothing over, also if the environment says so for serve.
-    async with opened_store(structs.replace(settings, take_over=False)) as (store, keeping):
+    async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
         await store.require_readable()
-        verdict = await while_kept(keeping, check(store, say))
+        verdict = await while_owned(keeping, check(store, say))
     hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
     say(f"database {store.database.name}: {verdict}{hint}")
     return not verdict.differences
@@ -162,7 +158,7 @@ async def running(
     """
     limits = file_limits(settings.max_connections)
     loop = asyncio.get_running_loop()
-    async with opened_store(settings) as (store, keeping):
+    async with owned_store(settings) as (store, keeping):
         clocks = clocks or Clocks.live(wall_clock_ms)
         server = Server(settings, store, limits, clocks, on_failure)
         admission = server.admission
@@ -176,7 +172,7 @@ async def running(
             http = partial(HttpConnection, runner.server, admission, server.access)
             connect = partial(admission.admit, http)
             listeners += [await accept_on(sock, connect) for sock in sockets]
-            await while_kept(keeping, server.load())
+            await while_owned(keeping, server.load())
             keeping.add_done_callback(server.tell_failure)
             server.start()
             # Lets the tasks take their first step: simulated prices are there from the first
@@ -193,18 +189,6 @@ async def running(
             await runner.cleanup()
             await server.stop()
             loop.set_exception_handler(None)
-
-
-async def while_kept(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
-    """Do what only the owner of the database may. Raises CannotStart once it is no longer ours."""
-    doing = asyncio.create_task(work)
-    try:
-        await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done():
-            keeping.result()
-        return await doing
-    finally:
-        doing.cancel()
 
 
 class Server:
@@ -417,9 +401,8 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._desk.stop()
         if self._feed.takes_posts:
-            # A store that hangs must not hold up the end: these prices are only a convenience.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WRITE_S):
+                async with asyncio.timeout(LAST_WRITE_S):
                     await self._save_prices()
 
     def _wind_up(self) -> None:
@@ -475,56 +458,6 @@ class Server:
         changed, self._book.changed = self._book.changed, set()
         with suppress(VyomoError):
             await self._prices.save(changed, self._book.confirmed)
-
-
-@asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
-    """The MongoDB that is configured, else the embedded one, for this server alone.
-
-    The task keeps it so; when it ends, by a CannotStart, another server has it.
-
-    Raises CannotStart.
-    """
-    embedded = EmbeddedServer(settings.data_dir) if settings.mongo_uri is None else None
-    uri = settings.mongo_uri or (await embedded.start() if embedded else "")
-    client = connect(uri)
-    # The embedded store does one thing at a time anyway.
-    history_reads = 1 if embedded else HISTORY_READS
-    name = database_name(settings, database_of(client))
-    store = MongoStore(client, name, history_reads=history_reads)
-    where = config.hide_password(uri)
-    lease = Lease(store, where)
-    try:
-        await lease.acquire(take_over=settings.take_over)
-        keeping = asyncio.create_task(lease.keep())
-        try:
-            yield store, keeping
-        finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WRITE_S):
-                    await lease.release()
-    except VyomoError as error:
-        raise CannotStart(f"the store at {where} cannot be used: {error}") from error
-    finally:
-        await store.close()
-        if embedded is not None:
-            await embedded.stop()
-
-
-def require_data(settings: Settings) -> None:
-    """Raise CannotStart if the embedded store is meant, and its folder holds none."""
-    if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
-        raise CannotStart(f"there is no store in the data folder {settings.data_dir.absolute()}")
-
-
-def database_name(settings: Settings, in_uri: str | None) -> str:
-    """Simulated prices never value or close a trade that was opened on real ones."""
-    base = in_uri or _DATABASE
-    if settings.demo:
-        return f"{base}_demo"
-    return base if settings.feed == "ingest" else f"{base}_sim"
 
 
 def _make_feed(settings: Settings, now: MarketClock) -> Feed:

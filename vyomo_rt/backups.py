@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import structs
 
-from vyomo_rt import config
-from vyomo_rt.app import (
-    database_name,
-    opened_store,
-    require_data,
-    wall_clock_ms,
-    while_kept,
-)
+from vyomo_rt.app import wall_clock_ms
 from vyomo_rt.config import Settings
-from vyomo_rt.domain.errors import CannotStart, VyomoError
+from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.backup import back_up, survey
 from vyomo_rt.store.backup import restore as fill
 from vyomo_rt.store.backup_file import read_head
-from vyomo_rt.store.client import connect, database_of
-from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
-from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.opening import owned_store, store_to_read, while_owned
 from vyomo_rt.store.verification import verify
 from vyomo_rt.version import version
 
@@ -36,7 +26,7 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
 
     Raises CannotStart.
     """
-    async with _store_to_read(settings) as store:
+    async with store_to_read(settings) as store:
         head = {
             "version": version(),
             "madeAt": iso(wall_clock_ms()),
@@ -57,31 +47,11 @@ async def restore(settings: Settings, path: Path, say: Say) -> bool:
     """
     _require_same_prices(settings, path)
     found = survey(path)
-    async with opened_store(structs.replace(settings, take_over=False)) as (store, keeping):
-        await while_kept(keeping, fill(store, path, found))
-        verdict = await while_kept(keeping, verify(store, say))
+    async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
+        await while_owned(keeping, fill(store, path, found))
+        verdict = await while_owned(keeping, verify(store, say))
         say(f"database {store.database.name}: {verdict}")
     return not verdict.differences
-
-
-@asynccontextmanager
-async def _store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
-    """The configured store, of which another server may be the owner. Raises CannotStart."""
-    require_data(settings)
-    uri = settings.mongo_uri or uri_of_running(settings.data_dir)
-    embedded = EmbeddedServer(settings.data_dir) if uri is None else None
-    uri = uri or (await embedded.start() if embedded else "")
-    client = connect(uri)
-    store = MongoStore(client, database_name(settings, database_of(client)))
-    try:
-        yield store
-    except VyomoError as error:
-        where = config.hide_password(uri)
-        raise CannotStart(f"the store at {where} cannot be used: {error}") from error
-    finally:
-        await store.close()
-        if embedded is not None:
-            await embedded.stop()
 
 
 def _require_same_prices(settings: Settings, path: Path) -> None:

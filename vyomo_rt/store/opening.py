@@ -1,0 +1,105 @@
+"""Opens the store that the settings name: a MongoDB, or the embedded server in its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vyomo_rt import config
+from vyomo_rt.domain.errors import CannotStart, VyomoError
+from vyomo_rt.store.client import connect, database_of
+from vyomo_rt.store.database import HISTORY_READS
+from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
+from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.lease import Lease
+
+if TYPE_CHECKING:
+    from vyomo_rt.config import Settings
+
+T = TypeVar("T")
+
+_DATABASE = "vyomo"
+LAST_WRITE_S = 0.3
+"""For what is only a convenience: a store that hangs must not hold up the end."""
+
+
+@asynccontextmanager
+async def owned_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
+    """The store, for this server alone. Raises CannotStart.
+
+    The task keeps it so; when it ends, by a CannotStart, another server has it.
+    """
+    async with _opened(settings, settings.mongo_uri) as (store, place):
+        lease = Lease(store, place)
+        await lease.acquire(take_over=settings.take_over)
+        keeping = asyncio.create_task(lease.keep())
+        try:
+            yield store, keeping
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WRITE_S):
+                    await lease.release()
+
+
+async def while_owned(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
+    """Do what only the owner of the store may. Raises CannotStart once it is no longer ours."""
+    doing = asyncio.create_task(work)
+    try:
+        await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        return await doing
+    finally:
+        doing.cancel()
+
+
+@asynccontextmanager
+async def store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
+    """The store, of which another server may be the owner. Raises CannotStart."""
+    require_data(settings)
+    uri = settings.mongo_uri or uri_of_running(settings.data_dir)
+    async with _opened(settings, uri) as (store, _):
+        yield store
+
+
+def require_data(settings: Settings) -> None:
+    """Raise CannotStart if the embedded store is meant, and its folder holds none."""
+    if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
+        raise CannotStart(f"there is no store in the data folder {settings.data_dir.absolute()}")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, uri: str | None) -> AsyncIterator[tuple[MongoStore, str]]:
+    """A store and where it is; without a URI it is an embedded one of our own."""
+    embedded = EmbeddedServer(settings.data_dir) if uri is None else None
+    try:
+        if embedded is not None:
+            uri = await embedded.start()
+        assert uri is not None
+        client = connect(uri)
+        # The embedded store does one thing at a time anyway.
+        history_reads = 1 if embedded else HISTORY_READS
+        name = _database_name(settings, database_of(client))
+        store = MongoStore(client, name, history_reads=history_reads)
+        place = config.hide_password(uri)
+        try:
+            yield store, place
+        except VyomoError as error:
+            raise CannotStart(f"the store at {place} cannot be used: {error}") from error
+        finally:
+            await store.close()
+    finally:
+        if embedded is not None:
+            await embedded.stop()
+
+
+def _database_name(settings: Settings, in_uri: str | None) -> str:
+    """Simulated prices never value or close a trade that was opened on real ones."""
+    base = in_uri or _DATABASE
+    if settings.demo:
+        return f"{base}_demo"
+    return base if settings.feed == "ingest" else f"{base}_sim"
