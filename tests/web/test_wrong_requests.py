@@ -81,6 +81,46 @@ async def test_an_unknown_parameter_is_refused(
     assert problem["detail"] == f"{field}: unknown; {hint}"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/sessions", '{"startingCapital":1,"startingCapital":2}', "startingCapital"),
+        ("POST", "/sessions/1/trades", '{"side":"BUY","symbol":"A","side":"SELL"}', "side"),
+        ("PATCH", "/sessions/1", '{"status":"PAUSED","status":"PAUSED"}', "status"),
+        ("POST", "/ticks", '[{"symbol":"A","price":1,"price":2}]', "price"),
+        ("GET", "/sessions?limit=1&limit=2", None, "limit"),
+        ("GET", "/sessions/1/events?since=1&since=1", None, "since"),
+    ],
+)
+async def test_what_is_given_twice_is_refused(
+    server: Rest, method: str, path: str, body: str | None, field: str
+) -> None:
+    """One of the two is a mistake, and nobody knows which."""
+    await server.new_session()
+    async with server.http.request(method, f"{server.url}{API}{path}", data=body) as response:
+        problem = await response.json(content_type=None)
+        assert (response.status, problem["field"]) == (400, field)
+        assert problem["detail"] == f"{field}: given twice; give it once"
+
+
+async def test_two_keys_are_refused_and_a_line_that_repeats_a_member_is_one_rejected_row(
+    server: Rest,
+) -> None:
+    keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    url = f"{server.url}{API}"
+    async with server.http.post(
+        f"{url}/sessions", json={"startingCapital": 1}, headers=keys
+    ) as response:
+        problem = await response.json(content_type=None)
+        assert (response.status, problem["field"]) == (400, "Idempotency-Key")
+    lines = '{"symbol":"A","price":1}\n{"symbol":"A","symbol":"B","price":1}'
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    async with server.http.post(f"{url}/ticks", data=lines, headers=ndjson) as response:
+        answer = await response.json()
+        assert (answer["accepted"], len(answer["rejected"])) == (1, 1)
+        assert answer["rejected"][0]["reason"].startswith("symbol: given twice")
+
+
 async def test_a_command_and_ticks_take_no_parameters(server: Rest) -> None:
     await server.new_session()
     for method, path in (("POST", "/sessions"), ("POST", "/ticks"), ("PATCH", "/sessions/1")):

@@ -208,7 +208,54 @@ def test_the_types_of_a_session_stream_are_its_five_messages() -> None:
     assert len(ALL_TYPES) == 5
 
 
+# --- members of members
+
+
+class Inner(rest.Body):
+    stop_loss: int | None = None
+    within: Inner | None = None
+
+
+class Outer(rest.Body):
+    inner: Inner | None = None
+    rows: list[Inner] | None = None
+    by_name: dict[str, Inner] | None = None
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"iner": {}}, "iner: unknown; did you mean inner?"),
+        ({"inner": {"stop_loss": 1}}, "inner.stop_loss: unknown; did you mean stopLoss?"),
+        ({"inner": {"within": {"a": 1}}}, "inner.within.a: unknown; known are stopLoss, within"),
+        ({"rows": [{}, {"a": 1}]}, "rows[1].a: unknown; known are stopLoss, within"),
+        ({"byName": {"x": {"a": 1}}}, "byName[...].a: unknown; known are stopLoss, within"),
+        ({"inner": {"stopLoss": "1"}}, "inner.stopLoss: expected an integer, got a string"),
+        ({"inner": {"": 1}}, "inner.'': unknown; known are stopLoss, within"),
+        ({"inner": 5}, "inner: expected an object, got an integer"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_fault_inside_an_object_is_named_with_its_path(body: dict[str, Any], detail: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        decoding.convert(body, Outer)
+    assert str(refused.value) == detail
+
+
+def test_a_type_that_is_one_of_several_is_said_in_words() -> None:
+    with pytest.raises(BadRequest, match=r"^ts: expected an integer or a string, got a boolean$"):
+        rest.to_tick({"symbol": "A", "price": 1, "ts": True})
+
+
 # --- JSON
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":1}', '{"b":[{"a":1,"c":2,"a":null}]}'])
+def test_a_member_that_comes_twice_is_refused_where_it_must_be_unique(text: str) -> None:
+    with pytest.raises(BadRequest, match=r"^a: given twice") as refused:
+        decoding.parse_object(text, unique=True)
+    assert refused.value.field == "a"
+    assert decoding.parse_object(text), "a command takes the last one, as JavaScript does"
 
 
 @pytest.mark.parametrize(

@@ -34,21 +34,25 @@ class CannotStart(Exception):
 class VyomoError(Exception):
     """A refusal with a message for the person who sent the request.
 
-    ``field`` is the JSON name of the member, parameter or header that is at fault,
-    if it is one.
+    ``field`` is the JSON name of the member, parameter or header that is at fault, or the
+    part of the request that is: ``method``, ``path``, ``query``, ``headers``, ``body``. Where
+    it is not the request, it is None.
     """
 
     code: ClassVar[ErrorCode] = "bad_request"
+    part: ClassVar[str | None] = None
+    """The field where none is given."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
-        self.field = field
+        self.field = self.part if field is None else field
 
 
 class BadJson(VyomoError):
     """The text is not a JSON object."""
 
     code = "bad_json"
+    part = "body"
 
 
 class BadRequest(VyomoError):
@@ -77,6 +81,10 @@ class Conflict(VyomoError):
     """The request is well-formed but the present state forbids it."""
 
     code = "conflict"
+
+
+class PreconditionFailed(Conflict):
+    """A document is wanted only as it was before, and it has changed."""
 
 
 class KeyReused(Conflict):
@@ -108,6 +116,8 @@ class SessionFull(LimitExceeded):
 
 class BodyTooLarge(LimitExceeded):
     """The body of a request is longer than such a request may need."""
+
+    part = "body"
 
 
 class Forbidden(VyomoError):

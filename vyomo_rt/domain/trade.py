@@ -84,7 +84,7 @@ class AlreadyClosed(Conflict):
     """The trade was closed before, by whoever came first."""
 
     def __init__(self, trade: Trade) -> None:
-        super().__init__(f"trade {trade.trade_id} is already closed")
+        super().__init__(f"trade {trade.trade_id} is already closed", "tradeId")
         self.trade = trade
 
 

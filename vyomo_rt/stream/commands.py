@@ -125,4 +125,4 @@ class Commands:
 
 
 def _unknown_symbols(symbols: Sequence[str]) -> NotFound:
-    return NotFound(f"unknown symbols: {', '.join(symbols)}")
+    return NotFound(f"unknown symbols: {', '.join(symbols)}", "symbols")

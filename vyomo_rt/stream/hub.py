@@ -98,7 +98,8 @@ class Hub:
         for peer in self.peers:
             if peer.id == peer_id:
                 return peer
-        raise NotFound(f"connection {peer_id[:40]} not found: it has ended, or was never here")
+        words = f"connection {peer_id[:40]} not found: it has ended, or was never here"
+        raise NotFound(words, "connectionId")
 
     def leave(self, peer: Peer) -> None:
         """Forget a peer; nothing is written to it any more. Idempotent."""

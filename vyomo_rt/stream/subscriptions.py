@@ -103,7 +103,8 @@ class Subscriptions:
         if max(len(named), len({*present, *known})) > self._max_symbols:
             raise LimitExceeded(
                 f"symbols: at most {self._max_symbols} symbols a connection,"
-                f" and it has {len(present)}"
+                f" and it has {len(present)}",
+                "symbols",
             )
         return known, unknown
 

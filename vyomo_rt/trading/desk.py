@@ -118,7 +118,7 @@ class Desk:
                 return waiting
         stored = await self._journal.trade(trade_id)
         if stored is None:
-            raise NotFound(f"trade {trade_id} not found")
+            raise NotFound(f"trade {trade_id} not found", "tradeId")
         return stored
 
     async def trades(
@@ -230,12 +230,14 @@ class Desk:
             raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
         if session.status is not SessionStatus.ACTIVE:
             raise Conflict(
-                f"session {session.session_id} is {session.status}: opening needs ACTIVE"
+                f"session {session.session_id} is {session.status}: opening needs ACTIVE",
+                "sessionId",
             )
         if len(state.open_trades) >= self._max_open_trades:
             raise SessionFull(
                 f"session {session.session_id} has {self._max_open_trades} open trades, which is"
-                " all that it may have: close one first"
+                " all that it may have: close one first",
+                "sessionId",
             )
         entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
         check_levels(order.side, entry_price_e4, order.stop_loss_e4, order.target_e4)
@@ -243,7 +245,8 @@ class Desk:
             # A stop that no price could ever reach would be worse than none.
             raise Conflict(
                 f"symbol: no price of {order.symbol} can be held beside those that are in use, so "
-                "no stopLoss or target could fire: open without them, or in another symbol"
+                "no stopLoss or target could fire: open without them, or in another symbol",
+                "symbol",
             )
         return Trade(
             trade_id=self._trade_ids.take(),
@@ -397,7 +400,7 @@ class Desk:
             return price_e4
         quote = self._quote(trade.symbol)
         if quote is None:
-            raise Conflict(f"no price of {trade.symbol} is known: give a price")
+            raise Conflict(f"no price of {trade.symbol} is known: give a price", "price")
         return quote.price_e4
 
     def _fresh_price_e4(self, symbol: str) -> int:
@@ -405,7 +408,7 @@ class Desk:
         if quote is None or quote.stale:
             last = f" (the last is as of {iso(quote.as_of_ms)})" if quote else ""
             what = "no fresh price" if quote else "no price"
-            raise Conflict(f"{what} of {symbol} is known{last}: give entryPrice")
+            raise Conflict(f"{what} of {symbol} is known{last}: give entryPrice", "entryPrice")
         return quote.price_e4
 
     async def _insert(self, session: Session, operation: Operation) -> None:
@@ -443,7 +446,7 @@ class Desk:
     def _ledger(self, session_id: int) -> Ledger:
         ledger = self._ledgers.get(session_id)
         if ledger is None:
-            raise NotFound(f"session {session_id} not found")
+            raise NotFound(f"session {session_id} not found", "sessionId")
         return ledger
 
     def _adopt(self, session: Session) -> Ledger:
@@ -477,7 +480,8 @@ class Desk:
 def _check_change(state: SessionState, status: SessionStatus | None) -> None:
     session_id = state.session.session_id
     if state.session.status is SessionStatus.STOPPED:
-        raise Conflict(f"session {session_id} is STOPPED, which is final")
+        raise Conflict(f"session {session_id} is STOPPED, which is final", "sessionId")
     if status is SessionStatus.STOPPED and state.open_trades:
         count = len(state.open_trades)
-        raise Conflict(f"session {session_id} has {count} open trades: close them first")
+        words = f"session {session_id} has {count} open trades: close them first"
+        raise Conflict(words, "status")

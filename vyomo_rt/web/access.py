@@ -88,9 +88,9 @@ def install(app: web.Application, access: Access) -> None:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in OPEN_PATHS and (why := access.host_refusal(_host(request))):
-            return problems.answer(Forbidden(why), HTTPStatus.MISDIRECTED_REQUEST)
+            return problems.answer(Forbidden(why, "Host"), HTTPStatus.MISDIRECTED_REQUEST)
         if why := access.origin_refusal(request.headers.get(hdrs.ORIGIN), _host(request)):
-            return problems.answer(Forbidden(why))
+            return problems.answer(Forbidden(why, "Origin"))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=HTTPStatus.NO_CONTENT)
         return await handler(request)

@@ -29,6 +29,8 @@ _NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
 class RequestUnfinished(BadRequest, TimeoutError):
     """The rest of a request did not come in time; aiohttp then ends the connection itself."""
 
+    part = "body"
+
 
 class _TurnedAway(asyncio.Protocol):
     """Drops its connection."""

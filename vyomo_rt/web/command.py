@@ -96,7 +96,9 @@ async def read_command(request: web.Request, *, empty: bytes = b"") -> Command:
 
 def _idempotency_key(request: web.Request) -> str | None:
     name = "Idempotency-Key"
-    key = request.headers.get(name)
-    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+    keys = request.headers.getall(name, [])
+    if len(keys) > 1:
+        raise decoding.given_twice(name)
+    if keys and not (0 < len(keys[0]) <= MAX_KEY_LENGTH and keys[0].isprintable()):
         raise BadRequest(f"{name}: expected 1 to {MAX_KEY_LENGTH} printable characters", name)
-    return key
+    return keys[0] if keys else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiohttp import web
 from vyomo_rt.web.asyncapi import asyncapi
 from vyomo_rt.web.openapi import openapi
 from vyomo_rt.web.routes import JSON, Route
+from vyomo_rt.web.tagged import tagged
 from vyomo_rt.wire import messages
 
 
@@ -24,42 +24,29 @@ class ContractRoutes:
         self._version = version
 
     @cached_property
-    def _openapi(self) -> _Served:
-        return _Served(messages.encode(openapi(self._described, self._version)))
+    def _openapi(self) -> bytes:
+        return messages.encode(openapi(self._described, self._version))
 
     @cached_property
-    def _asyncapi(self) -> _Served:
-        return _Served(messages.encode(asyncapi(self._described, self._version)))
+    def _asyncapi(self) -> bytes:
+        return messages.encode(asyncapi(self._described, self._version))
 
     def routes(self) -> list[Route]:
         kind, same = dict[str, Any], {HTTPStatus.NOT_MODIFIED: None}
+        changed = (HTTPStatus.PRECONDITION_FAILED,)
+        # fmt: off
         return [
-            Route("GET", "/api/openapi.json", self.show_openapi, "contracts", kind, also=same),
-            Route("GET", "/api/asyncapi.json", self.show_asyncapi, "contracts", kind, also=same),
+            Route("GET", "/api/openapi.json", self.show_openapi, "contracts", kind, also=same,
+                  refuses=changed),
+            Route("GET", "/api/asyncapi.json", self.show_asyncapi, "contracts", kind, also=same,
+                  refuses=changed),
         ]
+        # fmt: on
 
     async def show_openapi(self, request: web.Request) -> web.Response:
         """This document (OpenAPI 3.1)."""
-        return self._openapi.answer(request)
+        return tagged(request, self._openapi, JSON)
 
     async def show_asyncapi(self, request: web.Request) -> web.Response:
         """The streams' messages (AsyncAPI 3.0)."""
-        return self._asyncapi.answer(request)
-
-
-class _Served:
-    """A document that changes only with the server."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._tag = sha256(body).hexdigest()[:16]
-
-    def answer(self, request: web.Request) -> web.Response:
-        """The document, unless the client has it already."""
-        if any(etag.value in (self._tag, "*") for etag in request.if_none_match or ()):
-            response = web.Response(status=HTTPStatus.NOT_MODIFIED)
-        else:
-            response = web.Response(body=self._body, content_type=JSON)
-        response.etag = self._tag
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+        return tagged(request, self._asyncapi, JSON)

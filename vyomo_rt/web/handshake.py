@@ -24,16 +24,19 @@ def accepting(request: web.Request) -> dict[str, str]:
     """The headers that accept a handshake. Raises BadRequest, with nothing that may be secret."""
     if request.version < HttpVersion11:
         raise BadRequest(
-            "a WebSocket needs HTTP/1.1, and this is HTTP/1.0: does a proxy on the way speak it?"
+            "a WebSocket needs HTTP/1.1, and this is HTTP/1.0: does a proxy on the way speak it?",
+            "Upgrade",
         )
     wants_it = "websocket" in _tokens(request, hdrs.UPGRADE)
     if not wants_it or "upgrade" not in _tokens(request, hdrs.CONNECTION):
         raise BadRequest(
             "this is a WebSocket, and the request asks for none: Upgrade: websocket and "
-            "Connection: Upgrade are needed, and a proxy on the way has to pass them on"
+            "Connection: Upgrade are needed, and a proxy on the way has to pass them on",
+            "Connection" if wants_it else "Upgrade",
         )
     if _values(request, hdrs.SEC_WEBSOCKET_VERSION) != [VERSION]:
-        raise WrongVersion(f"Sec-WebSocket-Version: only {VERSION} is spoken here")
+        name = "Sec-WebSocket-Version"
+        raise WrongVersion(f"{name}: only {VERSION} is spoken here", name)
     headers = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
@@ -51,7 +54,8 @@ def _key(request: web.Request) -> bytes:
             return keys[0].encode()
     except (Base64Error, ValueError):
         pass
-    raise BadRequest(f"Sec-WebSocket-Key: expected {_KEY_BYTES} bytes as base64, once")
+    name = "Sec-WebSocket-Key"
+    raise BadRequest(f"{name}: expected {_KEY_BYTES} bytes as base64, once", name)
 
 
 def _protocol(request: web.Request) -> str | None:
@@ -59,9 +63,8 @@ def _protocol(request: web.Request) -> str | None:
     offered = _values(request, hdrs.SEC_WEBSOCKET_PROTOCOL)
     names = [name for name in offered if not name.lower().startswith(_TOKEN_PREFIX)]
     if offered and not names:
-        raise BadRequest(
-            f"Sec-WebSocket-Protocol: only a token is offered: offer {PROTOCOL} as well"
-        )
+        name = "Sec-WebSocket-Protocol"
+        raise BadRequest(f"{name}: only a token is offered: offer {PROTOCOL} as well", name)
     if PROTOCOL in names:
         return PROTOCOL
     return names[0] if names else None

@@ -35,6 +35,9 @@ Another limit than that of a header, because aiohttp's error says no more than t
 """
 
 _ORIGIN = re.compile(rb"\nOrigin:[ \t]*([!-~]+)", re.IGNORECASE)
+_NAMED = ("Host", "Content-Length", "Transfer-Encoding")
+"""Headers that the parser itself looks at, and names."""
+
 _NOTHING = (b"", b"")
 _SERVER = "vyomo-rt"
 
@@ -115,29 +118,31 @@ def _refusal(fault: HttpProcessingError) -> tuple[VyomoError, HTTPStatus]:
     """What the parser holds against a request, in words that repeat none of it."""
     if isinstance(fault, LineTooLong) and fault.args[1] == _MAX_LINE_BYTES:
         words = f"the address is longer than {_MAX_LINE_BYTES} bytes"
-        return LimitExceeded(words), HTTPStatus.REQUEST_URI_TOO_LONG
+        return LimitExceeded(words, "path"), HTTPStatus.REQUEST_URI_TOO_LONG
     if isinstance(fault, LineTooLong):
         words = f"a header is longer than {_MAX_HEADER_BYTES} bytes"
         hint = "is it the cookies of localhost?"
-        return LimitExceeded(f"{words}: {hint}"), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        error = LimitExceeded(f"{words}: {hint}", "headers")
+        return error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     reason = fault.message.partition("\n")[0].rstrip(":.")
     if reason.startswith("Too many headers"):
         words = "there are more than 128 headers"
-        return LimitExceeded(words), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return LimitExceeded(words, "headers"), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     match fault:
         case BadHttpMethod() if "HTTPS" in reason:
-            words = "this is HTTPS, and the server speaks HTTP"
+            words, field = "this is HTTPS, and the server speaks HTTP", "method"
         case BadHttpMethod():
-            words = "the method is unknown"
+            words, field = "the method is unknown", "method"
         case BadStatusLine():
-            words = "the first line is malformed"
+            words, field = "the first line is malformed", "path"
         case InvalidHeader():
-            words = "a header is malformed"
+            words, field = "a header is malformed", "headers"
         case InvalidURLError():
-            words = "the address is malformed"
+            words, field = "the address is malformed", "path"
         case _:
-            words = reason
-    return BadRequest(words), HTTPStatus.BAD_REQUEST
+            named = next((name for name in _NAMED if name in reason), None)
+            words, field = reason, named or ("body" if "chunk" in reason else "headers")
+    return BadRequest(words, field), HTTPStatus.BAD_REQUEST
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

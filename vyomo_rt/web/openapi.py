@@ -33,6 +33,7 @@ _REFUSALS = {
     HTTPStatus.NOT_FOUND: "There is no such thing",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
     HTTPStatus.CONFLICT: "The present state forbids it",
+    HTTPStatus.PRECONDITION_FAILED: "The document is not the one that If-Match names",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body, inflated, has more than 64 KiB (ticks: 1 MiB)",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Encoding is none of gzip and deflate",
     HTTPStatus.MISDIRECTED_REQUEST: "This Host is not served",

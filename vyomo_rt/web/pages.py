@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -15,13 +16,14 @@ from msgspec import Struct, to_builtins
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.web.routes import Route
+from vyomo_rt.web.tagged import tagged
 from vyomo_rt.wire.rest import FeedReadiness, Liveness, Readiness
 
 _PACKAGE = Path(__file__).parent.parent
-_FILE_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-"""Asked for again each time, by ETag: after an upgrade no old script meets a new page."""
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _PAGE_HEADERS = {
-    **_FILE_HEADERS,
+    **_NO_SNIFFING,
+    "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -29,6 +31,13 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """The page loads its own files and talks to its own server; nobody may put it into a frame."""
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".ts": "text/plain",
+}
+"""Of all files there are: what a system says of these differs, and browsers take it as said."""
 
 
 class PageRoutes:
@@ -51,7 +60,7 @@ class PageRoutes:
         self._store_available = store_available
         self._feed_status = feed_status
         folder = _PACKAGE / "static"
-        self._files = {str(path.relative_to(folder)): path for path in _files_in(folder)}
+        self._files = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
 
     def routes(self) -> list[Route]:
         """What an operator's probes ask."""
@@ -79,12 +88,22 @@ class PageRoutes:
         response.headers.update(_PAGE_HEADERS)
         return response
 
-    async def show_file(self, request: web.Request) -> web.FileResponse:
-        """A file of the console; none but those that were there at the start."""
+    async def show_file(self, request: web.Request) -> web.Response:
+        """A file of the console; none but those that were there at the start.
+
+        It is asked for again each time, so that after an upgrade no old script meets a new page.
+        """
         path = self._files.get(request.match_info["name"])
+        missing = NotFound(f"there is nothing at {request.path}", "path")
         if path is None:
-            raise NotFound(f"there is nothing at {request.path}")
-        return web.FileResponse(path, headers=_FILE_HEADERS)
+            raise missing
+        try:
+            body = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:
+            raise missing from None
+        response = tagged(request, body, _MEDIA_TYPES[path.suffix])
+        response.headers.update(_NO_SNIFFING)
+        return response
 
     async def livez(self, _request: web.Request) -> web.Response:
         """The process runs and its loop turns."""
@@ -111,4 +130,4 @@ def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    return (path for path in folder.rglob("*") if path.suffix in _MEDIA_TYPES and path.is_file())

@@ -19,6 +19,7 @@ from vyomo_rt.domain.errors import (
     LimitExceeded,
     NotFound,
     NumberTaken,
+    PreconditionFailed,
     SessionFull,
     Unavailable,
     UnknownEncoding,
@@ -39,6 +40,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     Forbidden: HTTPStatus.FORBIDDEN,
     LimitExceeded: HTTPStatus.BAD_REQUEST,
     SessionFull: HTTPStatus.CONFLICT,
@@ -89,7 +91,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return answer_http(request, error)
     except web.RequestPayloadError:
-        return answer(BadRequest("the body cannot be read: it breaks off, or a chunk is malformed"))
+        words = "the body cannot be read: it breaks off, or a chunk is malformed"
+        return answer(BadRequest(words, "body"))
     except ConnectionError:
         # The client has left: there is nobody to tell, and aiohttp would log a fault.
         return web.Response()
@@ -101,11 +104,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def answer_http(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
     """One of aiohttp's own refusals as a problem document."""
     if isinstance(error, web.HTTPNotFound):
-        return answer(NotFound(f"there is nothing at {request.path}"))
+        return answer(NotFound(f"there is nothing at {request.path}", "path"))
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         words = f"{request.method} is not possible at {request.path}: use {allowed}"
-        response = answer(BadRequest(words), HTTPStatus.METHOD_NOT_ALLOWED)
+        response = answer(BadRequest(words, "method"), HTTPStatus.METHOD_NOT_ALLOWED)
         response.headers["Allow"] = error.headers["Allow"]
         return response
-    return answer(BadRequest(error.text or error.reason), HTTPStatus(error.status))
+    field = "Expect" if isinstance(error, web.HTTPExpectationFailed) else "body"
+    return answer(BadRequest(error.text or error.reason, field), HTTPStatus(error.status))

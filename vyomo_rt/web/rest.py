@@ -214,7 +214,8 @@ class RestRoutes:
         are simulated.
         """
         if not self._takes_posts:
-            raise Conflict("prices are simulated: start the server with --feed ingest to push them")
+            words = "prices are simulated: start the server with --feed ingest to push them"
+            raise Conflict(words, "path")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)
         rows = rest.parse_ticks(body, newline_delimited=newline_delimited)

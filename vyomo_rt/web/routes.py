@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,8 @@ import msgspec
 from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import LimitExceeded
-from vyomo_rt.wire.decoding import unknown
+from vyomo_rt.web.query import LISTS
+from vyomo_rt.wire.decoding import given_twice, unknown
 from vyomo_rt.wire.values import Id, IdempotencyKey
 
 JSON = "application/json"
@@ -145,10 +147,12 @@ class Route:
 
     async def _check_and_handle(self, request: web.Request) -> web.StreamResponse:
         if request.rel_url.raw_query_string.count("&") >= _MAX_PARAMETERS:
-            raise LimitExceeded(f"the address has more than {_MAX_PARAMETERS} parameters")
-        for name in request.query:
+            raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
+        for name, count in Counter(name for name, _ in request.query.items()).items():
             if name not in self._query_names:
                 raise unknown(name, self._query_names)
+            if count > 1 and name not in LISTS:
+                raise given_twice(name)
         return await self.handler(request)
 
     @cached_property

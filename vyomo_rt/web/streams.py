@@ -138,7 +138,8 @@ class StreamRoutes:
         """Stream prices as Server-Sent Events."""
         query = read_query(request) | {"sessionId": ""}
         if not query.get("symbols", "").strip(", "):
-            raise BadRequest("symbols is required: name at least one, separated by commas")
+            words = "symbols is required: name at least one, separated by commas"
+            raise BadRequest(words, "symbols")
         return await self._stream(request, query)
 
     async def explain_connection(self, request: web.Request) -> web.Response:
@@ -221,7 +222,7 @@ def _commands(
     if "symbols" in fields:
         prices = settings
     if session is None and prices is None:
-        raise BadRequest("sessionId or symbols is required")
+        raise BadRequest("sessionId or symbols is required", "query")
     return session, prices
 
 
@@ -229,7 +230,7 @@ def _keep_alive(query: dict[str, str]) -> bytes:
     """What keeps the stream alive. Raises BadRequest."""
     asked = query.get("keepAlive")
     if asked and asked != "event":
-        raise BadRequest(f"keepAlive: expected event, got {asked!r}")
+        raise BadRequest(f"keepAlive: expected event, got {asked[:40]!r}", "keepAlive")
     return KEEP_ALIVE_EVENT if asked else KEEP_ALIVE[Framing.SSE]
 
 

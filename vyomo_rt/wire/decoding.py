@@ -5,12 +5,14 @@ from __future__ import annotations
 import decimal
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from vyomo_rt.domain.errors import BadJson, BadRequest
 from vyomo_rt.wire.numbers import decode_number
@@ -30,6 +32,7 @@ _WORDS = {
 _IN_WORDS = re.compile(rf"`?\b({'|'.join(_WORDS)})\b`?")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 _SHOWN_CHARACTERS = 40
 _LONGEST_ERROR = 1000
 _SPACE = " \t\r\n"
@@ -41,14 +44,14 @@ _EXACT = decimal.Context(
 )
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Any JSON value; decimals stay exact. Raises BadJson.
+def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
+    """Any JSON value; decimals stay exact. Raises BadJson, and BadRequest as `parse_first`.
 
     NaN and Infinity, which are not JSON but which some clients write, and numbers
     beyond all measure become Decimals that no field accepts, so that the refusal
     can name the field.
     """
-    value, rest = parse_first(text)
+    value, rest = parse_first(text, unique=unique)
     if rest:
         raise trailing(rest)
     return value
@@ -59,13 +62,17 @@ def trailing(rest: str) -> BadJson:
     return BadJson(f"not valid JSON: more follows its end: {rest[:_SHOWN_CHARACTERS]!r}")
 
 
-def parse_first(text: str | bytes) -> tuple[Any, str]:
-    """The JSON value that a text begins with, and what follows it. Raises BadJson."""
+def parse_first(text: str | bytes, *, unique: bool = False) -> tuple[Any, str]:
+    """The JSON value that a text begins with, and what follows it. Raises BadJson.
+
+    ``unique`` refuses a member that comes twice, by BadRequest: one of the two is a mistake.
+    Otherwise the last one counts, as in JavaScript.
+    """
     try:
         if isinstance(text, bytes):
             text = text.decode(json.detect_encoding(text))
         text = text.strip(_SPACE)
-        value, end = _decode(text)
+        value, end = (_decode_unique if unique else _decode)(text)
         if "\\ud" in text or "\\uD" in text:
             # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
             exact_form(value)
@@ -87,9 +94,25 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= _MAX_DIGITS else _decimal(text)
 
 
-_decode = json.JSONDecoder(
-    parse_float=_decimal, parse_int=_integer, parse_constant=Decimal
-).raw_decode
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members. Raises BadRequest."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        raise given_twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def given_twice(name: str) -> BadRequest:
+    """The refusal of a member, parameter or header that must come once."""
+    return BadRequest(f"{_shown(name)}: given twice; give it once", name[:_SHOWN_CHARACTERS])
+
+
+_decoder = partial(
+    json.JSONDecoder, parse_float=_decimal, parse_int=_integer, parse_constant=Decimal
+)
+_decode = _decoder().raw_decode
+_decode_unique = _decoder(object_pairs_hook=_unique).raw_decode
 
 
 def _by_value(number: Decimal) -> int | str:
@@ -122,9 +145,9 @@ def exact_form(value: Any) -> bytes:
     return _encode_exactly(value).encode()
 
 
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object without its null members: null means absent. Raises BadJson."""
-    value = parse_json(text)
+def parse_object(text: str | bytes, *, unique: bool = False) -> dict[str, Any]:
+    """A JSON object without its null members: null means absent. Raises as `parse_json`."""
+    value = parse_json(text, unique=unique)
     if not isinstance(value, dict):
         raise BadJson("expected a JSON object")
     return {name: member for name, member in value.items() if member is not None}
@@ -146,19 +169,45 @@ def _in_words(what: str, type_: Any) -> BadRequest:
     field = ""
     if match := _PATH.fullmatch(what):
         what, field = match["what"], match["field"]
+    above = f"{field}." if field else ""
     if match := _MISSING.fullmatch(what):
-        return BadRequest(f"{match['field']} is required", match["field"])
+        name = above + match["field"]
+        return BadRequest(f"{name} is required", name)
     if match := _UNKNOWN.fullmatch(what):
-        return unknown(match["field"], (f.encode_name for f in msgspec.structs.fields(type_)))
-    what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what.replace(" | null", ""))
-    what = what.replace("`", "")
+        known = _members(_described(type_), _STEP.findall(field))
+        return unknown(match["field"], known, above)
+    what = what.replace(" | null", "").replace(" | ", " or ")
+    what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what).replace("`", "")
     if not field:
         return BadRequest(what)
     return BadRequest(f"{field}: {what[0].lower()}{what[1:]}", field.partition("[")[0])
 
 
-def unknown(name: str, known: Iterable[str]) -> BadRequest:
-    """The refusal of a member or parameter that there is not, with what was probably meant."""
+_described = cache(inspect.type_info)
+
+
+def _members(type_: inspect.Type, path: Sequence[str]) -> list[str]:
+    """The names of the members of what stands at a path of a type."""
+    match type_:
+        case inspect.Metadata():
+            return _members(type_.type, path)
+        case inspect.UnionType():
+            return [name for each in type_.types for name in _members(each, path)]
+        case inspect.ListType(item_type=below) | inspect.DictType(value_type=below) if path:
+            return _members(below, path[1:])
+        case inspect.StructType() if path:
+            on_the_way = (field.type for field in type_.fields if field.encode_name == path[0])
+            return [name for each in on_the_way for name in _members(each, path[1:])]
+        case inspect.StructType():
+            return [field.encode_name for field in type_.fields]
+    return []
+
+
+def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
+    """The refusal of a member or parameter that there is not, with what was probably meant.
+
+    ``above`` is the path to it, where it is not at the top.
+    """
     name = name[:_SHOWN_CHARACTERS]
     spelled = {_plain(each): each for each in known}
     close = get_close_matches(_plain(name), spelled, n=1)
@@ -166,7 +215,12 @@ def unknown(name: str, known: Iterable[str]) -> BadRequest:
         hint = f"did you mean {spelled[close[0]]}?"
     else:
         hint = f"known are {', '.join(spelled.values())}" if spelled else "there is none here"
-    return BadRequest(f"{name}: unknown; {hint}", name)
+    return BadRequest(f"{above}{_shown(name)}: unknown; {hint}", above + name)
+
+
+def _shown(name: str) -> str:
+    """A name in a text, also where there is nothing to see of it."""
+    return name[:_SHOWN_CHARACTERS] if name.strip() else repr(name[:_SHOWN_CHARACTERS])
 
 
 def _plain(name: str) -> str:

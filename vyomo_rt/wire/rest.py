@@ -10,7 +10,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from vyomo_rt.domain.errors import (
-    BadJson,
     BadRequest,
     ErrorCode,
     KeyReused,
@@ -218,7 +217,7 @@ class NoTickAccepted(BadRequest):
     def __init__(self, answer: TicksAnswer) -> None:
         first = answer.rejected[0]
         super().__init__(
-            f"none of {len(answer.rejected)} ticks was accepted; the first: {first.reason}"
+            f"none of {len(answer.rejected)} ticks was accepted; the first: {first.reason}", "body"
         )
         self.answer = answer
 
@@ -232,8 +231,12 @@ class Problem(messages.Data):
     detail: str
     code: ErrorCode
     field: Annotated[
-        str | UnsetType, Meta(description="The member, parameter or header that is at fault")
-    ] = UNSET
+        str | None,
+        Meta(
+            description="The member, parameter or header that is at fault, or method, path, query,"
+            " headers or body for that part of the request; null where the request is not at fault"
+        ),
+    ]
     trade: Annotated[
         TradeDocument | UnsetType,
         Meta(description="The trade that is closed already, or that the Idempotency-Key made"),
@@ -265,10 +268,10 @@ class Readiness(messages.Data):
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """A body that is one JSON object. Raises BadJson or LimitExceeded."""
+    """A body that is one JSON object. Raises BadJson, BadRequest or LimitExceeded."""
     if body.count(b",") > MAX_VALUES:
-        raise LimitExceeded(f"the body has more than {MAX_VALUES} values")
-    return decoding.parse_object(body)
+        raise LimitExceeded(f"the body has more than {MAX_VALUES} values", "body")
+    return decoding.parse_object(body, unique=True)
 
 
 def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
@@ -280,11 +283,11 @@ def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
         raise _too_many_ticks()
     if newline_delimited:
         return _lines(body)
-    value, rest = decoding.parse_first(body)
+    value, rest = decoding.parse_first(body, unique=True)
     if rest and not (isinstance(value, dict) and rest.lstrip(" \t\r").startswith("\n")):
         raise decoding.trailing(rest)
     if not isinstance(value, list | dict):
-        raise BadRequest(f"expected a tick or a list of ticks, got {json_kind(value)}")
+        raise BadRequest(f"expected a tick or a list of ticks, got {json_kind(value)}", "body")
     rows = value if isinstance(value, list) else [value, *_lines(rest.encode())]
     if len(rows) > MAX_TICKS:
         raise _too_many_ticks()
@@ -301,7 +304,7 @@ def _lines(text: bytes) -> list[bytes]:
 
 
 def _too_many_ticks() -> BadRequest:
-    return BadRequest(f"at most {MAX_TICKS} ticks a request: send them in parts")
+    return BadRequest(f"at most {MAX_TICKS} ticks a request: send them in parts", "body")
 
 
 def read_row(row: Any) -> Any:
@@ -309,14 +312,14 @@ def read_row(row: Any) -> Any:
     if not isinstance(row, bytes):
         return row
     try:
-        return decoding.parse_json(row)
-    except BadJson as error:
+        return decoding.parse_json(row, unique=True)
+    except VyomoError as error:
         return error
 
 
 def to_tick(row: Any) -> Tick:
     """A row as a tick. Raises BadRequest or BadJson."""
-    if isinstance(row, BadJson):
+    if isinstance(row, VyomoError):
         raise row
     if not isinstance(row, dict):
         raise BadRequest(f"expected an object, got {json_kind(row)}")
@@ -408,7 +411,7 @@ def problem(
         status=status,
         detail=str(error),
         code=error.code,
-        field=error.field or UNSET,
+        field=error.field,
         session=session,
     )
     if isinstance(error, AlreadyClosed | KeyReused) and error.trade is not None:
