@@ -23,9 +23,10 @@ import pytest
 from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
-from tests.kit.vocabulary import close_codes, error_codes, subclasses
+from tests.kit.vocabulary import error_codes, subclasses
 from vyomo_rt import config
 from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, to_command
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -298,8 +299,8 @@ def test_the_protocol_page_lists_every_message_type_error_code_and_close_code() 
         assert f'{{"type":"{tag}"' in page, tag
     for code in error_codes():
         assert f"| `{code}` |" in page, code
-    for name, value in close_codes().items():
-        assert f"| {value} |" in page, name
+    rows = {f"| {code} | {code.words} | {code.reconnect.value} |" for code in CloseCode}
+    assert set(re.findall(r"^\| \d{4} \|.*", page, re.M)) == rows
 
 
 def test_every_example_of_a_server_message_is_one_that_the_server_could_send() -> None:

@@ -10,8 +10,9 @@ from typing import Any, get_args
 from msgspec.structs import fields
 
 from tests.kit.vocabulary import error_codes, subclasses
+from vyomo_rt.doctor import websocket
 from vyomo_rt.web import rest  # noqa: F401 (with it all documents are there)
-from vyomo_rt.web.asyncapi import CLOSE_CODES
+from vyomo_rt.wire.closing import CloseCode, Reconnect
 from vyomo_rt.wire.commands import ALL_TYPES
 from vyomo_rt.wire.messages import Data, Message
 from vyomo_rt_client import links, numbers, stream
@@ -47,8 +48,12 @@ def test_exact_numbers_are_those_that_the_server_sends_as_such() -> None:
 def test_both_clients_come_back_after_the_same_close_codes_as_the_server_says() -> None:
     final = {int(code) for code in module_set("FINAL_CODES")}
     assert final == links._FINAL_CLOSE_CODES
-    said = {int(code) for code, words in CLOSE_CODES.items() if "Do not come back" in words}
+    said = {code for code in CloseCode if code.reconnect is Reconnect.NEVER}
     assert final - COMING_CLOSE_CODES == said
+
+
+def test_the_doctor_knows_the_close_code_of_a_full_server() -> None:
+    assert websocket._CLOSE_TOO_MANY == CloseCode.TOO_MANY
 
 
 def test_both_clients_wait_out_the_same_errors() -> None:

@@ -22,6 +22,7 @@ from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.stream import delivery, topics
 from vyomo_rt.stream import log as log_module
 from vyomo_rt.stream import pnl as pnl_module
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
 
@@ -112,7 +113,7 @@ class Play:
         for client in self.clients:
             if not client.closed:
                 client.view.check_caught_up()
-            elif client.closed_with not in {delivery.CLOSE_SLOW, None}:
+            elif client.closed_with not in {CloseCode.SLOW, None}:
                 client.wrong(f"closed with {client.closed_with}")
             client.leave()
         self.world.check_totals()

@@ -12,8 +12,8 @@ import pytest
 from tests.stream.client import Client
 from tests.stream.virtual import VirtualLoop, turns
 from tests.stream.world import World
-from vyomo_rt.stream.delivery import CLOSE_SLOW
-from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG, Heartbeat
+from vyomo_rt.stream.heartbeat import Heartbeat
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.frame import KEEP_ALIVE, Framing
 
 SESSION = 6
@@ -81,7 +81,7 @@ async def test_a_client_that_does_not_answer_a_ping_in_time_is_closed() -> None:
         heart.add(dead.peer)
         heart.add(slow.peer)
         await asyncio.sleep(25 + 1 + 8 + 1)
-        assert dead.closed_with == CLOSE_NO_PONG
+        assert dead.closed_with == CloseCode.NO_PONG
         await asyncio.sleep(600)
         assert slow.closed_with is None
 
@@ -120,7 +120,7 @@ async def test_a_client_whose_socket_takes_nothing_for_ten_seconds_is_closed_and
         assert stuck.peer.paused
         assert [stuck.closed_with, other.closed_with] == [None, None]
         await world.wait(2500)
-        assert [stuck.closed_with, other.closed_with] == [CLOSE_SLOW, None]
+        assert [stuck.closed_with, other.closed_with] == [CloseCode.SLOW, None]
         assert stuck.peer not in world.hub.peers
 
 
@@ -146,7 +146,7 @@ async def test_a_paused_client_too_many_events_behind_is_closed_although_it_read
             world.open_trade(SESSION)
             over_ws.wire.take(1)
             await world.wait(100 if number < 21 else 1100)
-        assert over_ws.closed_with == CLOSE_SLOW
+        assert over_ws.closed_with == CloseCode.SLOW
         assert client.closed_with is None
 
 
@@ -243,5 +243,5 @@ async def test_at_shutdown_each_client_is_told_to_come_back_at_a_time_of_its_own
         assert len(told) == 99, "a client that does not read cannot be told"
         times = [m["data"]["reconnectAfterMs"] for m in told]
         assert len(set(times)) == len(times)
-        assert {client.closed_with for client in clients} == {4001}
+        assert {client.closed_with for client in clients} == {CloseCode.SHUTDOWN}
         assert not world.hub.peers

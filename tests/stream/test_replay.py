@@ -12,7 +12,7 @@ from tests.stream.world import SESSION, kinds, session_world, topic_of
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.stream import delivery, topics
 from vyomo_rt.stream import log as log_module
-from vyomo_rt.stream.delivery import CLOSE_SLOW
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
 
@@ -188,7 +188,7 @@ async def test_a_reader_behind_memory_is_closed_to_come_again_if_the_store_is_aw
         world.store_away = True
         world.hub.delivery.resume(slow.peer)
         await turns(10)
-        assert (slow.closed_with, other.closed_with) == (CLOSE_SLOW, None)
+        assert (slow.closed_with, other.closed_with) == (CloseCode.SLOW, None)
     assert "the store is away" in caplog.text
 
 
@@ -209,7 +209,7 @@ async def test_a_load_that_the_log_has_outrun_is_given_up(monkeypatch: pytest.Mo
         ack, figures = client.take_all()[:2]
         assert (ack["result"]["recovered"], figures["recovered"]) == (False, False)
         world.hub.delivery.resume(paused.peer)
-        assert paused.closed_with == CLOSE_SLOW
+        assert paused.closed_with == CloseCode.SLOW
 
 
 async def test_a_store_that_is_away_refuses_the_resumption_and_changes_nothing() -> None:

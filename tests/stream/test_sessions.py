@@ -13,7 +13,7 @@ from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.stream import log as log_module
 from vyomo_rt.stream import pnl as pnl_module
-from vyomo_rt.stream.delivery import CLOSE_SLOW
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.frame import Framing
 
@@ -268,7 +268,7 @@ async def test_a_client_too_many_events_behind_is_closed_when_it_reads_again(
             world.open_trade(SESSION)
         slow.take_all()
         world.hub.delivery.resume(slow.peer)
-        assert slow.closed_with == CLOSE_SLOW
+        assert slow.closed_with == CloseCode.SLOW
         assert slow.take_all() == []
         assert other.closed_with is None
         assert other.view.position == 60

@@ -11,10 +11,10 @@ from vyomo_rt.stream.prices import Prices
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.wire import messages
+from vyomo_rt.wire.closing import CloseCode
 
 log = logging.getLogger(__name__)
 
-CLOSE_SLOW = 4008
 _DRAIN_BYTES = 64 * 1024
 
 
@@ -78,7 +78,7 @@ class Delivery:
     def _drain_events(self, peer: Peer, topic: SessionTopic) -> bool:
         """Write events from the peer's place on; False if more must wait for another turn."""
         if topic.log.is_lost(peer.cursor):
-            peer.close(CLOSE_SLOW, "too many events behind")
+            peer.close(CloseCode.SLOW, "too many events behind")
             return False
         passage = topic.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
         if passage is None:
@@ -105,7 +105,7 @@ class Delivery:
         except Exception as error:
             log.warning("the events that %s is behind cannot be read: %s", peer.id, error)
             if peer.topic is topic:
-                peer.close(CLOSE_SLOW, "the events that it is behind cannot be read now")
+                peer.close(CloseCode.SLOW, "the events that it is behind cannot be read now")
         finally:
             self._fetching.discard(peer)
         self.drain(peer)

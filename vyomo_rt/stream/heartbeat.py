@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import takewhile
 
 from vyomo_rt.clockwork import Clockwork
-from vyomo_rt.stream.delivery import CLOSE_SLOW
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.frame import Framing
 
-CLOSE_NO_PONG = 4012
 _SWEEP_MS = 1000
 
 
@@ -72,7 +71,7 @@ class Heartbeat:
     def _close_unanswered(self, now_s: float) -> None:
         for peer in _take(self._pongs_due, now_s):
             if peer.awaiting_pong and not peer.closed:
-                peer.close(CLOSE_NO_PONG, "no pong")
+                peer.close(CloseCode.NO_PONG, "no pong")
 
     def _close_slow(self, now_s: float) -> None:
         """Close whose socket has taken nothing for too long, or who is too far behind."""
@@ -82,7 +81,7 @@ class Heartbeat:
             before = self._stalls.get(peer)
             stall = before if before is not None and before[1:] == progress else (now_s, *progress)
             if now_s - stall[0] >= self._slow_timeout_s or _is_far_behind(peer):
-                peer.close(CLOSE_SLOW, "too slow")
+                peer.close(CloseCode.SLOW, "too slow")
             else:
                 stalls[peer] = stall
         self._stalls = stalls

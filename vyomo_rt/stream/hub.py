@@ -11,7 +11,7 @@ from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import slices
-from vyomo_rt.stream.delivery import CLOSE_SLOW, Delivery
+from vyomo_rt.stream.delivery import Delivery
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import Prices
 from vyomo_rt.stream.sources import Sources
@@ -19,9 +19,9 @@ from vyomo_rt.stream.subscriptions import Subscriptions
 from vyomo_rt.stream.topics import Topics
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.wire import messages
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.frame import Framing
 
-CLOSE_SHUTDOWN = 4001
 _RECONNECT_FROM_MS = 500
 _RECONNECT_UPTO_MS = 5000
 
@@ -40,7 +40,7 @@ class Hub:
         self.traffic = Traffic(self.paused)
         for framing in Framing:
             # There from the start on: an alert on a rate needs a zero to begin with.
-            self.traffic.closed[str(CLOSE_SLOW), framing] = 0
+            self.traffic.closed[str(CloseCode.SLOW), framing] = 0
         self.prices = Prices(
             now=now, quote=sources.quote, demand=sources.demand, traffic=self.traffic
         )
@@ -125,4 +125,4 @@ class Hub:
         after_ms = times_ms.pop() if len(times_ms) > 1 else times_ms[0]
         if not peer.paused:
             peer.reply(messages.server_shutdown(after_ms))
-        peer.close(CLOSE_SHUTDOWN, "server shutdown")
+        peer.close(CloseCode.SHUTDOWN, "server shutdown")

@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from wsproto.frame_protocol import CloseReason
-
-from vyomo_rt.stream.delivery import CLOSE_SLOW
-from vyomo_rt.stream.heartbeat import CLOSE_NO_PONG
-from vyomo_rt.stream.hub import CLOSE_SHUTDOWN
-from vyomo_rt.web.connection import CLOSE_ERRORS, CLOSE_FAILED
-from vyomo_rt.web.inbound import CLOSE_TOO_BIG, CLOSE_UNSUPPORTED
 from vyomo_rt.web.routes import Route, Stream
-from vyomo_rt.web.streams import CLOSE_TOO_MANY
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Ping
 from vyomo_rt.wire.messages import Ack, ErrorMessage, Pong
 from vyomo_rt.wire.schemas import Document, Schemas, without_null
@@ -23,21 +16,7 @@ _ABOUT = (
     " and Server-Sent Events. The REST calls are in `/api/openapi.json`. Clients ignore messages"
     " and members that they do not know."
 )
-_MEND = "Do not come back before the client is mended."
-_BACK_OFF = "Come back, with back-off."
-CLOSE_CODES = {
-    CloseReason.PROTOCOL_ERROR: f"A frame broke RFC 6455; it may have been a proxy. {_BACK_OFF}",
-    CLOSE_UNSUPPORTED: f"A binary frame. {_MEND}",
-    CloseReason.INVALID_FRAME_PAYLOAD_DATA: f"Text that is not UTF-8. {_MEND}",
-    CLOSE_TOO_BIG: f"A message longer than allowed. {_MEND}",
-    CLOSE_FAILED: f"The server failed at a command; its log says why. {_BACK_OFF}",
-    CLOSE_SHUTDOWN: "The server shuts down. Come back after `reconnectAfterMs`.",
-    CLOSE_SLOW: "Too slow, or too many events behind. Come back, with `since`.",
-    CLOSE_NO_PONG: f"No pong. {_BACK_OFF}",
-    CLOSE_TOO_MANY: f"Too many connections. {_BACK_OFF}",
-    CLOSE_ERRORS: f"100 errors in a minute. {_MEND}",
-}
-_CLOSING = {"x-close-codes": {str(int(code)): words for code, words in CLOSE_CODES.items()}}
+_CLOSING = {"x-close-codes": {str(code): code.description for code in CloseCode}}
 _SERVERS = {
     "websocket": {"host": "{host}", "protocol": "ws"},
     "events": {"host": "{host}", "protocol": "http"},

@@ -18,12 +18,11 @@ from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.traffic import CLIENT_LEFT, REFUSED
 from vyomo_rt.web.inbound import Inbound, Violation
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.frame import LAST_CHUNK, Framing, without_chunks
 
 log = logging.getLogger(__name__)
 
-CLOSE_FAILED = 1011
-CLOSE_ERRORS = 4509
 _MAX_ERRORS = 100
 _ERROR_WINDOW_S = 60.0
 _CLOSE_TIMEOUT_S = 1.0
@@ -306,7 +305,7 @@ class WebSocketConnection(Connection):
     def _fail(self, error: BaseException) -> None:
         name = f"{self.framing.label} {self.id}"
         log.error("%s: a command failed", name, exc_info=error)
-        self.close(CLOSE_FAILED, "the server failed: its log says why")
+        self.close(CloseCode.FAILED, "the server failed: its log says why")
 
     def _count_error(self, succeeded: bool) -> None:
         if succeeded:
@@ -316,7 +315,7 @@ class WebSocketConnection(Connection):
             self._errors, self._errors_since_s = 0, now_s
         self._errors += 1
         if self._errors >= _MAX_ERRORS:
-            self.close(CLOSE_ERRORS, f"{_MAX_ERRORS} errors in a minute")
+            self.close(CloseCode.ERRORS, f"{_MAX_ERRORS} errors in a minute")
 
     def _finish(self, inbound: Inbound, event: CloseConnection) -> None:
         """The client closes, or answers our close."""

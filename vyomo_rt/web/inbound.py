@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-CLOSE_UNSUPPORTED = 1003
-CLOSE_TOO_BIG = 1009
+from vyomo_rt.wire.closing import CloseCode
 
 
 class Violation(Exception):
@@ -45,7 +44,7 @@ class Inbound:
             if isinstance(event, TextMessage):
                 yield from self._text(event)
             elif isinstance(event, BytesMessage):
-                raise Violation(CLOSE_UNSUPPORTED, "binary frames are not supported: send text")
+                raise Violation(CloseCode.BINARY, "binary frames are not supported: send text")
             elif isinstance(event, CloseConnection) and self._parser.state is ConnectionState.OPEN:
                 # wsproto's way to report bytes that break the protocol.
                 raise Violation(event.code, (event.reason or "protocol error")[:100])
@@ -63,7 +62,9 @@ class Inbound:
     def _text(self, event: TextMessage) -> Iterator[str]:
         data = event.data.encode()
         if len(self._begun) + len(data) > self._max_bytes:
-            raise Violation(CLOSE_TOO_BIG, f"a message may have at most {self._max_bytes} bytes")
+            raise Violation(
+                CloseCode.TOO_BIG, f"a message may have at most {self._max_bytes} bytes"
+            )
         self._unfinished = not event.message_finished
         if self._unfinished:
             self._begun += data

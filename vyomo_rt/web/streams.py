@@ -30,6 +30,7 @@ from vyomo_rt.web.handshake import VERSION, WrongVersion, accepting
 from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
 from vyomo_rt.wire.messages import (
@@ -41,7 +42,6 @@ from vyomo_rt.wire.messages import (
 )
 from vyomo_rt.wire.values import ConnectionId, KeepAlive, Position
 
-CLOSE_TOO_MANY = 4504
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
 _SPOKEN_HERE = {
     "Upgrade": "websocket",
@@ -115,7 +115,7 @@ class StreamRoutes:
         if self._streaming.hub.closing:
             self._streaming.hub.dismiss(connection)
         elif full:
-            connection.close(CLOSE_TOO_MANY, "too many connections")
+            connection.close(CloseCode.TOO_MANY, "too many connections")
         elif early:
             connection.data_received(early)
         return response
@@ -174,7 +174,7 @@ class StreamRoutes:
                 hub.dismiss(connection)
             elif trouble is not None:
                 connection.reply(messages.error(trouble, None))
-                code = CLOSE_TOO_MANY if isinstance(trouble, LimitExceeded) else 0
+                code = CloseCode.TOO_MANY if isinstance(trouble, LimitExceeded) else 0
                 connection.close(code, str(trouble))
             else:
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311

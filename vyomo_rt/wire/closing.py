@@ -1,0 +1,45 @@
+"""Why the server closes a stream: the close codes, and what a client is to do then."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class Reconnect(Enum):
+    """Whether to come back, as the contract says it."""
+
+    WITH_BACK_OFF = "Come back, with back-off."
+    WITH_SINCE = "Come back, with `since`."
+    WHEN_TOLD = "Come back after `reconnectAfterMs`."
+    NEVER = "Do not come back until the client is fixed."
+
+
+class CloseCode(IntEnum):
+    """The number in a WebSocket's close frame; below 4000 as RFC 6455 defines it."""
+
+    words: str
+    """When the server closes so."""
+    reconnect: Reconnect
+
+    def __new__(cls, number: int, words: str, reconnect: Reconnect) -> CloseCode:
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.words = words
+        code.reconnect = reconnect
+        return code
+
+    BROKEN = 1002, "a frame broke RFC 6455; it may have been a proxy", Reconnect.WITH_BACK_OFF
+    BINARY = 1003, "a binary frame", Reconnect.NEVER
+    NOT_UTF_8 = 1007, "text that is not UTF-8", Reconnect.NEVER
+    TOO_BIG = 1009, "a message longer than allowed", Reconnect.NEVER
+    FAILED = 1011, "the server failed at a command; its log says why", Reconnect.WITH_BACK_OFF
+    SHUTDOWN = 4001, "the server shuts down", Reconnect.WHEN_TOLD
+    SLOW = 4008, "too slow, or too many events behind", Reconnect.WITH_SINCE
+    NO_PONG = 4012, "no pong", Reconnect.WITH_BACK_OFF
+    TOO_MANY = 4504, "too many connections", Reconnect.WITH_BACK_OFF
+    ERRORS = 4509, "100 errors in a minute", Reconnect.NEVER
+
+    @property
+    def description(self) -> str:
+        """When, and what to do then, in sentences."""
+        return f"{self.words[0].upper()}{self.words[1:]}. {self.reconnect.value}"
