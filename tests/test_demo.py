@@ -21,7 +21,7 @@ from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID, DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.moment import Clocks, MarketMs
+from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
@@ -31,6 +31,7 @@ from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.sim import SimFeed
 from vyomo_rt.market.symbols import load_symbols
 from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.replica import Replica
 
 KINDS = {"price_update", "trade_opened", "trade_closed", "session_update", "pnl_update"}
 NOW_MS = 1_795_341_600_000
@@ -149,9 +150,12 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
-        def tell(event: Event, _: SessionState) -> None:
-            assert isinstance(event, TradeEvent)
-            told.append(Told(loop.time(), event))
+        class Watcher:
+            def publish_event(self, event: Event, state: SessionState) -> None:
+                assert isinstance(event, TradeEvent)
+                told.append(Told(loop.time(), event))
+
+            def publish_state(self, state: SessionState) -> None: ...
 
         def now() -> MarketMs:
             return MarketMs(begin_ms + int(loop.time() * 1000))
@@ -165,18 +169,19 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         memory = Memory()
         demand = Demand()
         book = PriceBook(now, "sim", feed.fresh_for_ms, on_price, demand=demand, arrived=now)
+        replica = Replica(trading_day(now()))
+        replica.followers.append(Watcher())
         desk = Desk(
             memory,
+            replica,
             clocks=Clocks.live(now),
             quote=book.confirmed,
             knows=feed.knows,
             max_open_trades=1000,
             demand=demand,
             reserve=book.reserve,
-            announce=tell,
-            announce_state=lambda _: None,
         )
-        trader = DemoTrader(desk, quote=book.confirmed, history=memory.events, now=now)
+        trader = DemoTrader(desk, replica, quote=book.confirmed, history=memory.events, now=now)
         await trader.prepare()
         tasks = [asyncio.create_task(job) for job in (feed.run(book.accept), trader.run())]
         await asyncio.sleep(for_s)

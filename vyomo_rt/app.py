@@ -26,9 +26,8 @@ from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import CannotStart, Unavailable, VyomoError
-from vyomo_rt.domain.moment import Clocks, MarketClock, WallMs
+from vyomo_rt.domain.moment import Clocks, MarketClock, WallMs, trading_day
 from vyomo_rt.domain.quote import FeedState, Quote
-from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
 from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
 from vyomo_rt.market.sim import SimFeed
@@ -44,7 +43,9 @@ from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.sources import Sources
+from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.replica import Replica
 from vyomo_rt.version import version
 from vyomo_rt.web import access
 from vyomo_rt.web.admission import Admission
@@ -230,9 +231,11 @@ class Server:
         self._monitor = FeedMonitor(self._feed, self._book, clocks.market)
         history = History(store.events)
         self._history = history.events
+        self._replica = Replica(trading_day(clocks.market()))
+        self._days = Days(self._replica, clocks.market)
         self._hub = Hub(
             Sources(
-                state=self._find_state,
+                state=self._replica.find,
                 history=history.events,
                 quote=self._book.quote,
                 confirmed=self._book.confirmed,
@@ -246,20 +249,21 @@ class Server:
             max_events_behind=settings.max_events_behind,
             max_symbols=settings.max_symbols,
         )
+        self._replica.followers.append(self._hub)
         self._desk = Desk(
             store,
+            self._replica,
             clocks=clocks,
             quote=self._book.confirmed,
             knows=self._feed.knows,
             max_open_trades=settings.max_open_trades,
             demand=demand,
             reserve=self._book.reserve,
-            announce=self._hub.publish_event,
-            announce_state=self._hub.publish_state,
         )
         self._demo = (
             DemoTrader(
                 self._desk,
+                self._replica,
                 quote=self._book.confirmed,
                 history=store.events,
                 now=clocks.market,
@@ -310,6 +314,8 @@ class Server:
         stream_routes = StreamRoutes(self._streaming, self._limits.streams)
         rest_routes = RestRoutes(
             self._desk,
+            self._replica,
+            self._desk.records,
             self._history,
             self._book,
             takes_posts=self._feed.takes_posts,
@@ -334,10 +340,10 @@ class Server:
         return app
 
     def _metrics_routes(self) -> MetricsRoutes:
-        desk, store = self._desk, self._store
+        desk, replica, store = self._desk, self._replica, self._store
         readings = [
-            Reading("sessions", "Sessions", lambda: len(desk.states())),
-            Reading("open_trades", "Open trades of all sessions", lambda: desk.open_count),
+            Reading("sessions", "Sessions", lambda: len(replica)),
+            Reading("open_trades", "Open trades of all sessions", lambda: replica.open_count),
             Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
             Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
             Reading("feed_up", "1 if prices come in as promised", self._is_feed_live),
@@ -386,7 +392,7 @@ class Server:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._run_feed(),
             self._clock.run(),
-            self._desk.watch_for_late_writes(),
+            self._desk.late_writes.watch(),
         ]
         if self._demo:
             jobs.append(self._demo.run())
@@ -408,7 +414,7 @@ class Server:
     def _wind_up(self) -> None:
         """All that comes round by itself."""
         clock = self._clock
-        clock.add("the new day", SLOT_MS, self._desk.roll_over)
+        clock.add("the new day", SLOT_MS, self._days.roll_over)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, self._hub.topics.beat)
         clock.add("the prices' beat", SLOT_MS, self._hub.prices.beat)
@@ -428,9 +434,6 @@ class Server:
     async def _say_goodbye(self, _app: web.Application) -> None:
         self._hub.shut_down()
         await self._streaming.close_all(_GOODBYE_S)
-
-    def _find_state(self, session_id: int) -> SessionState | None:
-        return self._desk.find_state(session_id)
 
     def _on_price(self, quote: Quote) -> None:
         self._desk.on_quote(quote)

@@ -19,6 +19,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed
 from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.replica import Replica
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,14 @@ class DemoTrader:
     def __init__(
         self,
         desk: Desk,
+        replica: Replica,
         *,
         quote: Callable[[str], Quote | None],
         history: History,
         now: MarketClock,
     ) -> None:
         self._desk = desk
+        self._replica = replica
         self._quote = quote
         self._history = history
         self._now = now
@@ -100,13 +103,13 @@ class DemoTrader:
 
     async def _step(self) -> None:
         await self._leave_stopped_session()
-        self._own &= self._desk.state(self.session_id).open_trades.keys()
+        self._own &= self._replica.state(self.session_id).open_trades.keys()
         await self._close_old()
         await self._open_next()
 
     async def _leave_stopped_session(self) -> None:
         """Go over to the session after one that a visitor has stopped: that is final."""
-        while self._desk.state(self.session_id).session.status is SessionStatus.STOPPED:
+        while self._replica.state(self.session_id).session.status is SessionStatus.STOPPED:
             stopped = self.session_id
             operation = Operation(f"{_KEY}after-{stopped}", "")
             made, _ = await self._desk.create_session(operation, lambda: _SESSION)
@@ -115,7 +118,7 @@ class DemoTrader:
             log.info("session %d is STOPPED: the demo trades session %d", stopped, self.session_id)
 
     async def _find_own(self) -> None:
-        state = self._desk.state(self.session_id)
+        state = self._replica.state(self.session_id)
         # Its trades stay open for a minute or two, and nobody trades as much meanwhile.
         events = await self._history(self.session_id, max(0, state.seq - _LOOK_BACK))
         self._own = {
@@ -127,7 +130,7 @@ class DemoTrader:
         }
 
     async def _close_old(self) -> None:
-        open_trades = self._desk.state(self.session_id).open_trades
+        open_trades = self._replica.state(self.session_id).open_trades
         for trade in [open_trades[trade_id] for trade_id in self._own]:
             if self._now() - trade.opened_at_ms > _MAX_AGE_MS:
                 with suppress(AlreadyClosed):

@@ -11,7 +11,7 @@ from typing import Any
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, TradeEvent
-from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
@@ -19,7 +19,9 @@ from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.replica import Replica
 
 ROLL_OVER_MS = 1_795_372_200_000  # 2026-11-22T18:30:00Z
 BEGIN_MS = ROLL_OVER_MS - 3_600_000
@@ -89,31 +91,37 @@ class Bench:
         self.quotes: dict[str, Quote] = {}
         self.announced: list[Event] = []
         self.states: list[SessionState] = []
-        self.desk = self._make_desk()
+        self._make_desk()
 
-    def _make_desk(self) -> Desk:
+    def _make_desk(self) -> None:
         self.demand = Demand()
-        return Desk(
+        self.replica = Replica(trading_day(self.now_ms))
+        self.replica.followers.append(self)
+        clocks = Clocks.live(lambda: self.now_ms)
+        self.days = Days(self.replica, clocks.market)
+        self.desk = Desk(
             self.store,
-            clocks=Clocks.live(lambda: self.now_ms),
+            self.replica,
+            clocks=clocks,
             quote=self.quotes.get,
             knows=lambda symbol: symbol != "UNKNOWN",
             max_open_trades=1000,
             demand=self.demand,
             reserve=lambda symbol: symbol != "CROWDED OUT",
-            announce=self._announce,
-            announce_state=self.states.append,
         )
 
-    def _announce(self, event: Event, state: SessionState) -> None:
+    def publish_event(self, event: Event, state: SessionState) -> None:
         assert state.seq == event.seq
         self.store.journal.append(f"announced {event.session_id}-{event.seq}")
         self.announced.append(event)
 
+    def publish_state(self, state: SessionState) -> None:
+        self.states.append(state)
+
     async def restart(self) -> None:
         """A new desk over the same store, as after a crash."""
         await self.desk.stop()
-        self.desk = self._make_desk()
+        self._make_desk()
         await self.desk.load()
 
     def tick(self, price_e4: int, symbol: str = "NIFTY", *, stale: bool = False) -> None:
@@ -160,7 +168,7 @@ class Bench:
         return trade
 
     def seq(self, session_id: int) -> int:
-        return self.desk.state(session_id).seq
+        return self.replica.state(session_id).seq
 
     async def reached(self, session_id: int, seq: int, within_s: float = 5.0) -> None:
         """Wait until the session's history has come to a number."""
@@ -182,10 +190,10 @@ class Bench:
         if all_announced:
             told = [event for event in self.announced if event.session_id == session_id]
             assert told == events
-        state = self.desk.state(session_id)
+        state = self.replica.state(session_id)
         assert state == folded(state, events)
         trades = {e.trade.trade_id: e.trade for e in events if isinstance(e, TradeEvent)}
-        listed = await self.desk.trades(session_id, None, None, len(trades) + 1)
+        listed = await self.desk.records.trades(session_id, None, None, len(trades) + 1)
         assert {trade.trade_id: trade for trade in listed} == trades
 
 

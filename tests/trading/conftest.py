@@ -9,7 +9,7 @@ import pytest
 
 from tests.trading.bench import Bench, FaultyStore
 from vyomo_rt.store.client import connect
-from vyomo_rt.trading import desk, ledger
+from vyomo_rt.trading import births, desk, ledger
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once what the store has not answered."""
     monkeypatch.setattr(ledger, "_FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(ledger, "_LAST_RETRY_S", 0.05)
-    monkeypatch.setattr(desk, "_SETTLE_SESSION_S", 0.02)
+    monkeypatch.setattr(births, "_SETTLE_S", 0.02)
     monkeypatch.setattr(desk, "_LOAD_PATIENCE_S", 0)
 
 

@@ -114,7 +114,7 @@ class Play:
         await asyncio.gather(*(self.open(number) for _ in range(count)))
 
     async def close(self, choice: int) -> None:
-        found = [id_ for s in self.sessions for id_ in self.bench.desk.state(s).open_trades]
+        found = [id_ for s in self.sessions for id_ in self.bench.replica.state(s).open_trades]
         if not found:
             return
         trade_id, key = found[choice % len(found)], f"closes {len(self.requests)}"
@@ -122,7 +122,7 @@ class Play:
         await self._ask(Request(key, lambda: self.bench.close(trade_id, key=key)))
 
     async def tick(self, price_e4: int) -> None:
-        for ledger in self.bench.desk._ledgers.values():
+        for ledger in self.bench.desk._ledgers:
             opening = [ledger.opening] if ledger.opening else []
             for trade in (*ledger.state.open_trades.values(), *opening):
                 reason = trade.exit_due(price_e4)
@@ -197,11 +197,11 @@ class Play:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         desk = self.bench.desk
-        workers = [ledger._worker for ledger in desk._ledgers.values() if ledger._worker]
-        return [*workers, *desk._background]
+        workers = [ledger._worker for ledger in desk._ledgers if ledger._worker]
+        return [*workers, *desk._births.settling]
 
     async def _start(self) -> bool:
-        self.bench.desk = self.bench._make_desk()
+        self.bench._make_desk()
         with suppress(VyomoError):
             await self.bench.desk.load()
             self.up = True
@@ -255,10 +255,10 @@ class Play:
 
     async def _check(self) -> None:
         bench = self.bench
-        states = bench.desk.states()
+        states = bench.replica.states()
         bench.store = self.patient
         await bench.restart()
-        assert bench.desk.states() == states
+        assert bench.replica.states() == states
         histories = {id_: await bench.history(id_) for id_ in self.sessions}
         said: list[str] = []
         verdict = await verify(bench.store, said.append)

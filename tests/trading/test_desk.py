@@ -70,7 +70,7 @@ async def test_a_trade_is_closed_by_hand_at_the_price_that_is_given(bench: Bench
     bench.now_ms += 1234
     closed = await bench.close(trade.trade_id, 0)
     assert closed.exit == Exit(0, ExitReason.MANUAL, BEGIN_MS + 1234)
-    assert await bench.desk.trade(trade.trade_id) == closed
+    assert await bench.desk.records.trade(trade.trade_id) == closed
     await bench.assert_sound(session_id)
 
 
@@ -89,7 +89,7 @@ async def test_closing_without_any_price_is_a_conflict(bench: Bench) -> None:
     trade = await bench.open(session_id)
     with pytest.raises(Conflict, match="no price of NIFTY"):
         await bench.close(trade.trade_id, None)
-    assert (await bench.desk.trade(trade.trade_id)).status is TradeStatus.OPEN
+    assert (await bench.desk.records.trade(trade.trade_id)).status is TradeStatus.OPEN
 
 
 async def test_closing_needs_a_trade(bench: Bench) -> None:
@@ -125,8 +125,8 @@ async def test_of_many_closes_at_once_exactly_one_wins(bench: Bench) -> None:
     "call",
     [
         lambda bench: bench.desk.change_session(77, status=SessionStatus.PAUSED),
-        lambda bench: bench.desk.trades(77, None, None, 10),
-        lambda bench: bench.desk.trade(77),
+        lambda bench: bench.desk.records.trades(77, None, None, 10),
+        lambda bench: bench.desk.records.trade(77),
     ],
     ids=["status", "trades", "trade"],
 )

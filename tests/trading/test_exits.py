@@ -38,7 +38,7 @@ async def test_a_price_closes_a_trade_where_it_is_observed_also_behind_a_gap(
     bench.now_ms += 500
     bench.tick(price_e4)
     await bench.reached(session_id, 2)
-    closed = await bench.desk.trade(trade.trade_id)
+    closed = await bench.desk.records.trade(trade.trade_id)
     assert closed == trade.closed(Exit(price_e4, reason, BEGIN_MS + 500))
     await bench.assert_sound(session_id)
 
@@ -75,7 +75,7 @@ async def test_a_stale_price_triggers_nothing_until_it_is_confirmed(bench: Bench
     assert bench.seq(session_id) == 2
     bench.tick(90_0000)
     await bench.reached(session_id, 3)
-    assert (await bench.desk.trade(trade.trade_id)).status is TradeStatus.CLOSED
+    assert (await bench.desk.records.trade(trade.trade_id)).status is TradeStatus.CLOSED
 
 
 async def test_a_price_of_another_symbol_triggers_nothing(bench: Bench) -> None:
@@ -93,7 +93,7 @@ async def test_the_first_price_that_triggers_an_exit_decides_it(bench: Bench) ->
         bench.tick(price_e4)
         bench.now_ms += 250
     await bench.reached(session_id, 2)
-    closed = await bench.desk.trade(trade.trade_id)
+    closed = await bench.desk.records.trade(trade.trade_id)
     assert closed.exit == Exit(94_0000, ExitReason.SL, BEGIN_MS)
     assert bench.seq(session_id) == 2
 
@@ -131,7 +131,7 @@ async def test_one_price_closes_all_trades_it_reaches_in_every_session(bench: Be
     bench.tick(94_0000)
     for session_id in sessions:
         await bench.reached(session_id, 5)
-        left = bench.desk.state(session_id).open_trades.values()
+        left = bench.replica.state(session_id).open_trades.values()
         assert [trade.stop_loss_e4 for trade in left] == [80_0000]
         await bench.assert_sound(session_id)
 
@@ -169,7 +169,7 @@ async def test_a_price_that_reaches_the_stop_while_the_opening_is_stored_closes_
     bench.tick(99_0000)
     await bench.reached(session_id, 2)
     await bench.assert_sound(session_id)
-    [trade] = await bench.desk.trades(session_id, None, None, 10)
+    [trade] = await bench.desk.records.trades(session_id, None, None, 10)
     assert trade.exit is not None
     assert (trade.exit.price_e4, trade.exit.reason) == (94_0000, ExitReason.SL)
 
@@ -192,9 +192,9 @@ async def test_exits_that_are_latched_while_another_one_is_written_come_before_a
     bench.tick(97_9000)
     with pytest.raises(AlreadyClosed):
         await bench.close(second.trade_id, 97_5000)
-    closed = await bench.desk.trade(second.trade_id)
+    closed = await bench.desk.records.trade(second.trade_id)
     assert closed.exit == Exit(96_9000, ExitReason.SL, bench.now_ms)
-    assert (await bench.desk.trade(first.trade_id)).exit is not None
+    assert (await bench.desk.records.trade(first.trade_id)).exit is not None
 
 
 async def test_an_opening_is_filled_at_the_price_of_the_step_in_which_it_enters_the_books(
@@ -219,6 +219,6 @@ async def test_an_opening_is_filled_at_the_price_of_the_step_in_which_it_enters_
     trade = await bench.open(session_id, None, stop_e4=89_0000)
     assert trade.entry_price_e4 == 90_0000
     await bench.reached(session_id, 2)
-    closed = await bench.desk.trade(trade.trade_id)
+    closed = await bench.desk.records.trade(trade.trade_id)
     assert closed.exit is not None
     assert (closed.exit.price_e4, closed.exit.reason) == (88_0000, ExitReason.SL)

@@ -62,13 +62,13 @@ async def test_late_writes_of_a_former_owner_are_found_in_all_sessions_and_told(
     for trade in trades:
         late = replace(trade, trade_id=trade.trade_id + 1000, stop_loss_e4=95_0000)
         await bench.store.append(trade_event(late, 2, operation_id="late"))
-    born = replace(bench.desk.state(sessions[0]).session, session_id=late_id, epoch="late")
+    born = replace(bench.replica.state(sessions[0]).session, session_id=late_id, epoch="late")
     await bench.store.create_session(born, "late", "")
-    await bench.desk.read_late_writes()
+    await bench.desk.late_writes.read()
     assert [(event.session_id, event.seq) for event in bench.announced] == [
         (session_id, 2) for session_id in sessions[:2]
     ]
-    assert bench.desk.state(late_id).session == born
+    assert bench.replica.state(late_id).session == born
     bench.tick(94_0000)
     for session_id in sessions[:2]:
         await bench.reached(session_id, 3)

@@ -45,7 +45,7 @@ async def test_an_opening_whose_answer_was_lost_is_there_exactly_once(
     await bench.reached(session_id, 1)
     trade, repeated = await bench.desk.open_trade(session_id, Operation("key", "h"), never)
     assert repeated
-    assert bench.desk.state(session_id).open_trades == {trade.trade_id: trade}
+    assert bench.replica.state(session_id).open_trades == {trade.trade_id: trade}
     await bench.close(trade.trade_id)
     await bench.assert_sound(session_id)
 
@@ -76,7 +76,7 @@ async def test_an_exit_is_settled_with_the_price_and_time_that_triggered_it(
     bench.now_ms += 60_000
     bench.tick(120_0000)
     await bench.reached(session_id, 2)
-    closed = await bench.desk.trade(trade.trade_id)
+    closed = await bench.desk.records.trade(trade.trade_id)
     assert closed.exit == Exit(94_0000, ExitReason.SL, BEGIN_MS)
     await bench.assert_sound(session_id)
 
@@ -92,7 +92,7 @@ async def test_until_it_is_settled_the_number_stays_reserved_and_commands_are_un
     with pytest.raises(OutcomeUnknown):
         await bench.open(session_id, key="key")
 
-    before = bench.desk.state(session_id)
+    before = bench.replica.state(session_id)
     for _ in range(3):
         await unavailable(bench.open(session_id))
         await unavailable(bench.open(session_id, key="key"))
@@ -100,7 +100,7 @@ async def test_until_it_is_settled_the_number_stays_reserved_and_commands_are_un
         await unavailable(bench.desk.change_session(session_id, status=SessionStatus.PAUSED))
         await asyncio.sleep(0.02)
     bench.tick(94_0000)
-    assert bench.desk.state(session_id) is before, "reading goes on, and nothing has changed"
+    assert bench.replica.state(session_id) is before, "reading goes on, and nothing has changed"
     assert [event.seq for event in bench.announced] == [1]
 
     bench.store.away = False
@@ -165,10 +165,10 @@ async def test_a_status_whose_answer_was_lost_is_set_and_announced_once(
     with pytest.raises(OutcomeUnknown):
         await bench.desk.change_session(session_id, status=SessionStatus.PAUSED)
     await bench.reached(session_id, 1)
-    assert bench.desk.state(session_id).session.status is SessionStatus.PAUSED
+    assert bench.replica.state(session_id).session.status is SessionStatus.PAUSED
     await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
     await bench.restart()
-    assert bench.desk.state(session_id).session.status is SessionStatus.ACTIVE
+    assert bench.replica.state(session_id).session.status is SessionStatus.ACTIVE
     assert bench.seq(session_id) == 2
     await bench.assert_sound(session_id)
 
@@ -188,10 +188,10 @@ async def test_a_session_whose_answer_was_lost_is_made_exactly_once(
             except Unavailable:
                 await asyncio.sleep(0.005)
     await asyncio.sleep(0.1)  # an attempt that is still settling must not make another one
-    assert [state.session.session_id for state in bench.desk.states()] == [session_id]
+    assert [state.session.session_id for state in bench.replica.states()] == [session_id]
     await bench.open(session_id)
     await bench.restart()
-    assert [state.session.session_id for state in bench.desk.states()] == [session_id]
+    assert [state.session.session_id for state in bench.replica.states()] == [session_id]
     await bench.assert_sound(session_id)
 
 
@@ -203,12 +203,12 @@ async def test_a_session_without_a_key_is_taken_up_once_it_is_known_to_be_there(
     with pytest.raises(OutcomeUnknown):
         await bench.new_session()
     async with asyncio.timeout(5):
-        while not bench.desk.states():  # noqa: ASYNC110 - only the state tells
+        while not bench.replica.states():  # noqa: ASYNC110 - only the state tells
             await asyncio.sleep(0.005)
-    (state,) = bench.desk.states()
+    (state,) = bench.replica.states()
     await bench.open(state.session.session_id)
     await bench.restart()
-    assert len(bench.desk.states()) == 1
+    assert len(bench.replica.states()) == 1
 
 
 @BOTH
@@ -280,7 +280,7 @@ async def test_an_exit_in_front_of_a_command_that_is_given_up_happens_all_the_sa
     with pytest.raises(asyncio.CancelledError):
         await command
     await bench.reached(session_id, 2)
-    assert (await bench.desk.trade(trade.trade_id)).exit is not None
+    assert (await bench.desk.records.trade(trade.trade_id)).exit is not None
     assert await bench.store.find_event(session_id, "key") is None
     await bench.assert_sound(session_id)
 
@@ -293,9 +293,9 @@ async def test_a_session_whose_making_is_given_up_is_made_once(bench: Bench) -> 
             await making
     bench.store.away = False
     async with asyncio.timeout(5):
-        while not bench.desk.states():  # noqa: ASYNC110 - only the state tells
+        while not bench.replica.states():  # noqa: ASYNC110 - only the state tells
             await asyncio.sleep(0.005)
-    (state,) = bench.desk.states()
+    (state,) = bench.replica.states()
     assert await bench.new_session("key") == state.session.session_id
 
 
@@ -381,8 +381,8 @@ async def test_a_store_that_freezes_in_mid_write_and_thaws_has_everything_once(
         opened = [event for event in bench.announced if event.session_id == session_id]
         keys = [event.operation_id for event in opened if event.operation_id.startswith("key")]
         assert keys == [f"key {number}" for number in range(8)]
-    closed = await bench.desk.trade(guarded.trade_id)
+    closed = await bench.desk.records.trade(guarded.trade_id)
     assert closed.exit == Exit(94_0000, ExitReason.SL, BEGIN_MS)
-    before = bench.desk.states()
+    before = bench.replica.states()
     await bench.restart()
-    assert bench.desk.states() == before
+    assert bench.replica.states() == before

@@ -26,11 +26,11 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
     chance = random.Random(seed)
     for _ in range(steps):
         bench.now_ms += 600_000
-        await bench.desk.roll_over()
+        await bench.days.roll_over()
         await bench.desk.change_session(
             session_id, status=SessionStatus.ACTIVE
         )  # due exits come first
-        open_trades = list(bench.desk.state(session_id).open_trades)
+        open_trades = list(bench.replica.state(session_id).open_trades)
         if len(open_trades) > 3 or (open_trades and chance.random() < 0.4):
             await bench.close(chance.choice(open_trades), chance.randrange(80_0000, 120_0000))
         else:
@@ -52,14 +52,14 @@ async def test_a_restart_changes_nothing(
         await trade_at_random(bench, session_id, steps=30, seed=seed)  # midnight in the first
         await bench.assert_sound(session_id)
     await bench.desk.change_session(sessions[0], status=SessionStatus.HALTED)
-    before = bench.desk.states()
+    before = bench.replica.states()
     assert any(state.today_paise for state in before)
     assert any(state.open_trades for state in before)
     checkpoints = [checkpoint for _, checkpoint in await bench.store.load_sessions()]
     assert (checkpoints[0] is not None) == (checkpoint_every == 7)
 
     await bench.restart()
-    assert bench.desk.states() == before
+    assert bench.replica.states() == before
     for session_id in sessions[:2]:
         await bench.assert_sound(session_id)
         await trade_at_random(bench, session_id, steps=3, seed=99)
@@ -71,7 +71,7 @@ async def test_a_restart_on_a_later_day_begins_the_day(bench: Bench) -> None:
     await bench.close((await bench.open(session_id)).trade_id)
     bench.now_ms = ROLL_OVER_MS
     await bench.restart()
-    state = bench.desk.state(session_id)
+    state = bench.replica.state(session_id)
     assert (state.today, state.today_paise) == (trading_day(ROLL_OVER_MS), 0)
     assert state.figures.realised_paise == 10_00
 
@@ -82,7 +82,9 @@ async def test_after_a_restart_prices_still_close_what_was_open(bench: Bench) ->
     await bench.restart()
     bench.tick(94_0000)
     await bench.reached(session_id, 2)
-    assert (await bench.desk.trade(trade.trade_id)).exit == Exit(94_0000, ExitReason.SL, BEGIN_MS)
+    assert (await bench.desk.records.trade(trade.trade_id)).exit == Exit(
+        94_0000, ExitReason.SL, BEGIN_MS
+    )
     await bench.assert_sound(session_id)
 
 
@@ -156,14 +158,14 @@ async def test_a_long_history_is_read_from_its_checkpoint_on(bench: Bench, behin
     session_id = await bench.new_session()
     events = long_history(session_id, 1237)
     await seed_history(bench.store, events)
-    start = bench.desk.state(session_id)
+    start = bench.replica.state(session_id)
     if behind:
         await bench.store.save_checkpoint(start.session, fold(start, events[:1000]).figures)
 
     bench.now_ms = ROLL_OVER_MS + 3_000_000
     bench.store.read_after.clear()
     await bench.restart()
-    assert bench.desk.state(session_id) == fold(start, events).on_day(trading_day(bench.now_ms))
+    assert bench.replica.state(session_id) == fold(start, events).on_day(trading_day(bench.now_ms))
     assert min(bench.store.read_after) == (1000 if behind else 0)
     assert bench.store.read_after == sorted(set(bench.store.read_after))
 
@@ -177,14 +179,14 @@ async def test_what_a_start_had_to_read_the_next_one_need_not(bench: Bench) -> N
     many, few = await bench.new_session(), await bench.new_session()
     await seed_history(bench.store, long_history(many, 237))
     await bench.restart()
-    before = bench.desk.states()
+    before = bench.replica.states()
     await bench.open(many)
     await bench.open(few)
     bench.store.read_after.clear()
     await bench.restart()
     assert sorted(set(bench.store.read_after)) == [0, 1, 237, 238]
     await bench.assert_sound(few)
-    assert bench.desk.state(many).figures == replace(before[0].figures, seq=238, opened=125)
+    assert bench.replica.state(many).figures == replace(before[0].figures, seq=238, opened=125)
 
 
 async def test_a_checkpoint_is_kept_every_thousand_events(bench: Bench) -> None:
@@ -195,10 +197,10 @@ async def test_a_checkpoint_is_kept_every_thousand_events(bench: Bench) -> None:
         await bench.open(session_id)
         ((_, checkpoint),) = await bench.store.load_sessions()
         assert (checkpoint and checkpoint.seq) == expected
-    state = bench.desk.state(session_id)
+    state = bench.replica.state(session_id)
     assert checkpoint == replace(state.figures, seq=1000, opened=state.figures.opened - 1)
     await bench.restart()
-    assert bench.desk.state(session_id) == state
+    assert bench.replica.state(session_id) == state
 
 
 # --- ids
@@ -252,12 +254,12 @@ async def test_a_copy_that_cannot_be_written_now_is_written_later(bench: Bench) 
     session_id = await bench.new_session()
     bench.store.refuses_copies = True
     trade = await bench.open(session_id)
-    assert await bench.desk.trade(trade.trade_id) == trade
+    assert await bench.desk.records.trade(trade.trade_id) == trade
     bench.store.refuses_copies = False
-    listed = await bench.desk.trades(session_id, TradeStatus.OPEN, None, 10)
+    listed = await bench.desk.records.trades(session_id, TradeStatus.OPEN, None, 10)
     assert list(listed) == [trade]
     closed = await bench.close(trade.trade_id)
-    assert await bench.desk.trade(trade.trade_id) == closed
+    assert await bench.desk.records.trade(trade.trade_id) == closed
 
 
 async def test_a_trade_whose_copies_all_wait_is_not_lost_from_sight(bench: Bench) -> None:
@@ -267,7 +269,7 @@ async def test_a_trade_whose_copies_all_wait_is_not_lost_from_sight(bench: Bench
     trade = await bench.open(session_id, key="key")
     closed = await bench.close(trade.trade_id)
     bench.store.refuses_copies = False
-    assert await bench.desk.trade(trade.trade_id) == closed
+    assert await bench.desk.records.trade(trade.trade_id) == closed
     with pytest.raises(Conflict):
         await bench.close(trade.trade_id)
 

@@ -41,7 +41,7 @@ async def test_a_repeated_request_finds_its_session(bench: Bench) -> None:
     session_id = await bench.new_session(key="key")
     state, repeated = await bench.desk.create_session(ONCE_MORE, never)
     assert (state.session.session_id, repeated) == (session_id, True)
-    assert len(bench.desk.states()) == 1
+    assert len(bench.replica.states()) == 1
 
 
 async def test_a_key_is_looked_up_before_anything_else_is_checked(bench: Bench) -> None:

@@ -13,7 +13,6 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from tests.trading.bench import ROLL_OVER_MS, Bench
 from vyomo_rt.domain.moment import trading_day
-from vyomo_rt.trading.ledger import Ledger
 
 
 async def test_todays_pnl_begins_anew_at_1830_utc_while_the_server_runs(
@@ -58,18 +57,18 @@ async def test_the_day_rolls_over_while_running(bench: Bench) -> None:
     bench.now_ms = ROLL_OVER_MS - 1
     first, second = await bench.open(session_id), await bench.open(session_id)
     await bench.close(first.trade_id, 101_0000)
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
     assert bench.states == []
-    assert bench.desk.state(session_id).today_paise == 10_00
+    assert bench.replica.state(session_id).today_paise == 10_00
 
     bench.now_ms = ROLL_OVER_MS
-    await bench.desk.roll_over()
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
+    await bench.days.roll_over()
     assert [state.session.session_id for state in bench.states] == [session_id, idle]
-    state = bench.desk.state(session_id)
+    state = bench.replica.state(session_id)
     assert (state.today_paise, state.figures.realised_paise) == (0, 10_00)
     await bench.close(second.trade_id, 98_0000)
-    state = bench.desk.state(session_id)
+    state = bench.replica.state(session_id)
     assert (state.today_paise, state.figures.realised_paise) == (-20_00, -10_00)
     await bench.assert_sound(session_id)
 
@@ -83,20 +82,20 @@ async def test_a_close_after_the_roll_over_but_before_the_beat_counts_for_the_ne
     await bench.close(first.trade_id, 101_0000)
     bench.now_ms = ROLL_OVER_MS
     await bench.close(second.trade_id, 102_0000)
-    await bench.desk.roll_over()
-    assert bench.desk.state(session_id).today_paise == 20_00
+    await bench.days.roll_over()
+    assert bench.replica.state(session_id).today_paise == 20_00
 
 
 async def test_a_clock_that_goes_back_does_not_bring_yesterday_back(bench: Bench) -> None:
     session_id = await bench.new_session()
     trades = [await bench.open(session_id) for _ in range(2)]
     bench.now_ms = ROLL_OVER_MS
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
     await bench.close(trades[0].trade_id, 101_0000)
     bench.now_ms = ROLL_OVER_MS - 1
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
     await bench.close(trades[1].trade_id, 102_0000)
-    state = bench.desk.state(session_id)
+    state = bench.replica.state(session_id)
     assert (state.today_paise, state.figures.realised_paise) == (10_00, 30_00)
 
 
@@ -104,31 +103,31 @@ async def test_a_session_whose_roll_over_fails_is_tried_again_and_holds_up_no_ot
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing, other = await bench.new_session(), await bench.new_session()
-    begin_day = Ledger.begin_day
+    begin_day = bench.replica.begin_day
     broken = True
 
-    def fail_once(ledger: Ledger, day: date) -> None:
-        if broken and ledger.state.session.session_id == failing:
+    def fail_once(session_id: int, day: date) -> None:
+        if broken and session_id == failing:
             raise ZeroDivisionError
-        begin_day(ledger, day)
+        begin_day(session_id, day)
 
-    monkeypatch.setattr(Ledger, "begin_day", fail_once)
+    monkeypatch.setattr(bench.replica, "begin_day", fail_once)
     bench.now_ms = ROLL_OVER_MS
     today = trading_day(ROLL_OVER_MS)
-    await bench.desk.roll_over()
-    assert bench.desk.state(other).today == today
-    assert bench.desk.state(failing).today < today
+    await bench.days.roll_over()
+    assert bench.replica.state(other).today == today
+    assert bench.replica.state(failing).today < today
     broken = False
-    await bench.desk.roll_over()
-    assert bench.desk.state(failing).today == today
+    await bench.days.roll_over()
+    assert bench.replica.state(failing).today == today
 
 
 async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
     bench.now_ms = ROLL_OVER_MS
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
     session_id = await bench.new_session()
-    await bench.desk.roll_over()
+    await bench.days.roll_over()
     assert bench.states == []
     trade = await bench.open(session_id)
     await bench.close(trade.trade_id)
-    assert bench.desk.state(session_id).today_paise == 10_00
+    assert bench.replica.state(session_id).today_paise == 10_00

@@ -16,7 +16,7 @@ async def test_a_status_is_announced_and_stays_over_a_restart(bench: Bench) -> N
         assert bench.announced[-1].seq == state.seq
         assert state.session.status is status
     await bench.restart()
-    assert bench.desk.state(session_id) == state
+    assert bench.replica.state(session_id) == state
 
 
 async def test_the_present_status_once_more_changes_nothing(bench: Bench) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
@@ -15,6 +14,7 @@ from vyomo_rt.domain.session import ChangeReason, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.messages import event_message
 
@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 CHECKPOINT_EVERY = 1000
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
-
-Announce = Callable[[Event, SessionState], None]
-AnnounceState = Callable[[SessionState], None]
 
 
 class Ledger:
@@ -40,28 +37,30 @@ class Ledger:
 
     def __init__(
         self,
-        state: SessionState,
+        session_id: int,
+        replica: Replica,
         journal: Journal,
-        announce: Announce,
-        announce_state: AnnounceState,
+        *,
+        applied: Callable[[Event, Ledger], None],
         met_another_writer: Callable[[], None],
     ) -> None:
-        self.state = state
+        self.session_id = session_id
         self.turns = Turns()
         self.latched: dict[int, Exit] = {}
         self.opening: Trade | None = None
         """A trade that is being stored: prices count for it from its opening on."""
+        self._replica = replica
         self._journal = journal
-        self._announce = announce
-        self._announce_state = announce_state
+        self._applied = applied
         self._met_another_writer = met_another_writer
         self._unsettled: Event | None = None
         self._unprojected: dict[int, TradeEvent] = {}
         self._worker: asyncio.Task[None] | None = None
 
     @property
-    def session_id(self) -> int:
-        return self.state.session.session_id
+    def state(self) -> SessionState:
+        """The session as it is now."""
+        return self._replica.state(self.session_id)
 
     @property
     def is_settled(self) -> bool:
@@ -141,13 +140,6 @@ class Ledger:
         self._forget_opening()
         await self._project()
 
-    def begin_day(self, day: date) -> None:
-        """Roll the day's figures over and tell everybody."""
-        state = self.state.on_day(day)
-        if state is not self.state:
-            self.state = state
-            self._announce_state(state)
-
     async def flush(self) -> None:
         """Bring the readable copies up to date. Raises Unavailable if that fails."""
         for event in list(self._unprojected.values()):
@@ -216,16 +208,12 @@ class Ledger:
             self.wake()
 
     def _apply(self, event: Event) -> None:
-        self.state = self.state.after(event)
+        self._replica.apply(event)
+        self._applied(event, self)
         if isinstance(event, TradeEvent):
             self._unprojected[event.seq] = event
             if event.kind is EventKind.CLOSED:
                 self.latched.pop(event.trade.trade_id, None)
-        try:
-            self._announce(event, self.state)
-        except Exception:
-            # It is stored, so it has happened, whatever became of telling it.
-            log.exception("event %d-%d could not be told", event.session_id, event.seq)
 
     async def _project(self) -> None:
         """The event is stored and told: a failure here is mended later, not reported."""

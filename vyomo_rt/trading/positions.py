@@ -1,8 +1,9 @@
-"""The open trades of all sessions by what is asked of them: their id, or a price."""
+"""The open trades that a price may close."""
 
 from __future__ import annotations
 
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Exit, Trade
@@ -10,26 +11,16 @@ from vyomo_rt.trading.ledger import Ledger
 
 
 class Positions:
-    """Finds open trades, and latches the exits that prices trigger."""
+    """Finds open trades by symbol, and latches the exits that prices trigger."""
 
     def __init__(self, now: MarketClock, demand: Demand) -> None:
         self._now = now
         self._demand = demand
-        self._by_id: dict[int, tuple[Trade, Ledger]] = {}
         self._by_symbol: dict[str, dict[int, tuple[Trade, Ledger]]] = {}
         self._opening: set[Ledger] = set()
 
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def find(self, trade_id: int) -> Trade | None:
-        """An open trade."""
-        found = self._by_id.get(trade_id)
-        return None if found is None else found[0]
-
     def add(self, trade: Trade, ledger: Ledger) -> None:
         """A trade is open from now on."""
-        self._by_id[trade.trade_id] = trade, ledger
         of_symbol = self._by_symbol.setdefault(trade.symbol, {})
         if trade.trade_id not in of_symbol:
             self._demand.wanted([trade.symbol])
@@ -39,9 +30,15 @@ class Positions:
         """The ledger begins to store an opening: prices count for it at once."""
         self._opening.add(ledger)
 
-    def remove(self, trade: Trade) -> None:
-        """A trade has been closed."""
-        self._by_id.pop(trade.trade_id, None)
+    def follow(self, event: Event, ledger: Ledger) -> None:
+        """An event was applied."""
+        if isinstance(event, TradeEvent):
+            if event.kind is EventKind.OPENED:
+                self.add(event.trade, ledger)
+            else:
+                self._remove(event.trade)
+
+    def _remove(self, trade: Trade) -> None:
         of_symbol = self._by_symbol.get(trade.symbol, {})
         if of_symbol.pop(trade.trade_id, None) is not None:
             self._demand.released([trade.symbol])

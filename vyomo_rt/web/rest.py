@@ -17,7 +17,9 @@ from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.book import PriceBook
-from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.records import Records
+from vyomo_rt.trading.replica import Replica
+from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
@@ -45,9 +47,19 @@ class RestRoutes:
     """Handlers of the REST calls."""
 
     def __init__(
-        self, desk: Desk, history: ReadEvents, book: PriceBook, *, takes_posts: bool, now: WallClock
+        self,
+        writer: Writer,
+        replica: Replica,
+        records: Records,
+        history: ReadEvents,
+        book: PriceBook,
+        *,
+        takes_posts: bool,
+        now: WallClock,
     ) -> None:
-        self._desk = desk
+        self._writer = writer
+        self._replica = replica
+        self._records = records
         self._book = book
         self._listing = asyncio.Semaphore(_LISTS_AT_ONCE)
         self._long_answers = LongAnswers(history, book.quotes, now)
@@ -90,7 +102,7 @@ class RestRoutes:
         command = await read_command(request)
         try:
             async with command.in_time():
-                state, replayed = await self._desk.create_session(
+                state, replayed = await self._writer.create_session(
                     command.operation, lambda: command.read(rest.NewSession).order()
                 )
         except KeyReused as error:
@@ -106,7 +118,7 @@ class RestRoutes:
         query = _query(request, rest.SessionsQuery)
         found = [
             state
-            for state in self._desk.states()
+            for state in self._replica.states()
             if state.session.session_id > query.after
             and query.status in (None, state.session.status)
         ]
@@ -116,7 +128,7 @@ class RestRoutes:
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""
-        return _json(self._session(self._desk.state(_path_id(request, "sessionId"))))
+        return _json(self._session(self._replica.state(_path_id(request, "sessionId"))))
 
     async def change_session(self, request: web.Request) -> web.Response:
         """Change a session's status or name.
@@ -128,7 +140,7 @@ class RestRoutes:
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
             change = command.read(rest.SessionChange)
-            state = await self._desk.change_session(
+            state = await self._writer.change_session(
                 session_id, status=change.status, name=change.name
             )
         return _json(self._session(state))
@@ -144,7 +156,7 @@ class RestRoutes:
         session_id = _path_id(request, "sessionId")
         command = await read_command(request)
         async with command.in_time():
-            trade, replayed = await self._desk.open_trade(
+            trade, replayed = await self._writer.open_trade(
                 session_id, command.operation, lambda: command.read(rest.NewTrade).order()
             )
         return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
@@ -157,7 +169,7 @@ class RestRoutes:
         session_id = _path_id(request, "sessionId")
         query = _query(request, rest.TradesQuery)
         async with self._listing:
-            trades = await self._desk.trades(
+            trades = await self._records.trades(
                 session_id, query.trade_status, query.after, query.limit + 1
             )
             page = trades[: query.limit]
@@ -168,7 +180,7 @@ class RestRoutes:
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
-        return _json(rest.trade_document(await self._desk.trade(_path_id(request, "tradeId"))))
+        return _json(rest.trade_document(await self._records.trade(_path_id(request, "tradeId"))))
 
     async def close_trade(self, request: web.Request) -> web.Response:
         """Close a trade by hand.
@@ -179,7 +191,7 @@ class RestRoutes:
         trade_id = _path_id(request, "tradeId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
-            trade, replayed = await self._desk.close_trade(
+            trade, replayed = await self._writer.close_trade(
                 trade_id, command.operation, lambda: command.read(rest.ClosingOrder).price
             )
         return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
@@ -189,7 +201,7 @@ class RestRoutes:
 
         Each is as the streams carry it.
         """
-        state = self._desk.state(_path_id(request, "sessionId"))
+        state = self._replica.state(_path_id(request, "sessionId"))
         since = _query(request, rest.EventsQuery).since
         session = state.session
         return await self._long_answers.send_events(

@@ -1,0 +1,100 @@
+"""How sessions come into being: once for each operation, also if an answer is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+from vyomo_rt.domain.errors import Conflict, KeyReused, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.moment import WallClock
+from vyomo_rt.domain.order import Operation, Read, SessionOrder
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.turns import Turns
+
+_SETTLE_S = 0.5
+
+
+class Births:
+    """Makes sessions, one at a time."""
+
+    def __init__(self, journal: Journal, ledgers: Ledgers, now: WallClock) -> None:
+        self.settling: set[asyncio.Task[None]] = set()
+        self._journal = journal
+        self._ledgers = ledgers
+        self._now = now
+        self._turns = Turns()
+
+    async def create(
+        self, operation: Operation, read_order: Read[SessionOrder]
+    ) -> tuple[SessionState, bool]:
+        """Make a session; the second value says that the operation had made it before."""
+        async with self._turns.turn():
+            if not operation.is_fresh:
+                found = await self._journal.find_session(operation.operation_id)
+                if found is not None:
+                    session, request_hash = found
+                    state = self._ledgers.adopt(session)
+                    if not operation.matches(request_hash):
+                        raise KeyReused(f"session {session.session_id}", session=state)
+                    return state, True
+            order = read_order()
+            session_id = await self._journal.reserve_ids("sessions", 1)
+            session = self._newborn(session_id, order)
+            await self._insert(session, operation)
+            return self._ledgers.adopt(session), False
+
+    async def ensure(self, session_id: int, order: SessionOrder) -> None:
+        """Make a session under an id of its own."""
+        session = self._newborn(session_id, order)
+        operation = Operation.internal()
+        await self._journal.create_session(session, operation.operation_id, operation.request_hash)
+        await self._journal.raise_counter("sessions", session_id)
+        self._ledgers.adopt(session)
+
+    def stop(self) -> None:
+        """Leave what is not settled to the next start."""
+        for task in self.settling:
+            task.cancel()
+
+    def _newborn(self, session_id: int, order: SessionOrder) -> Session:
+        return Session(
+            session_id=session_id,
+            name=order.name or f"Session {session_id}",
+            starting_capital_paise=order.starting_capital_paise,
+            created_at_ms=self._now(),
+            epoch=secrets.token_hex(8),
+        )
+
+    async def _insert(self, session: Session, operation: Operation) -> None:
+        async def insert() -> None:
+            await self._journal.create_session(
+                session, operation.operation_id, operation.request_hash
+            )
+
+        try:
+            await insert()
+        except (OutcomeUnknown, asyncio.CancelledError):
+            task = asyncio.create_task(self._settle(session, insert))
+            self.settling.add(task)
+            task.add_done_callback(self.settling.discard)
+            raise
+        except Conflict:
+            # The lost insert of an earlier attempt has landed; the next attempt will find it.
+            raise Unavailable("an earlier attempt of this request is being settled") from None
+
+    async def _settle(self, session: Session, insert: Callable[[], Awaitable[None]]) -> None:
+        """Follow an insert whose answer was lost until the session is known to be there."""
+        while True:
+            await asyncio.sleep(_SETTLE_S)
+            try:
+                await insert()
+            except Conflict:
+                return  # a repetition under the same key made the session anew
+            except Unavailable:
+                continue
+            self._ledgers.adopt(session)
+            return

@@ -1,0 +1,73 @@
+"""What a server that had the database before still writes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.loading import read_on
+from vyomo_rt.trading.replica import Replica
+
+log = logging.getLogger(__name__)
+
+_SOON_S, _LATER_S = 1.0, 15.0
+_SOON_FOR_S = 60.0
+"""How often, and how long after the start, it is looked for."""
+_LATE_SESSIONS = 100
+"""Ids below the newest one whose sessions another server may still be making."""
+
+
+class LateWrites:
+    """Finds them: an event under the next number of its session, or a new session.
+
+    The right of that server to write has ended, but a write that was on its way may land at
+    any time after.
+    """
+
+    def __init__(self, journal: Journal, replica: Replica, ledgers: Ledgers) -> None:
+        self._journal = journal
+        self._replica = replica
+        self._ledgers = ledgers
+        self._session_ids: set[int] = set()
+        """Sessions that were given an id and are not there."""
+
+    def expect_sessions(self, last_id: int) -> None:
+        """The newest ids that were given, up to ``last_id``, may still become sessions."""
+        newest = range(max(1, last_id - _LATE_SESSIONS), last_id + 1)
+        self._session_ids = {id_ for id_ in newest if id_ not in self._replica}
+
+    async def watch(self) -> None:
+        """Look for them, until cancelled."""
+        began = asyncio.get_running_loop().time()
+        met_another = self._ledgers.met_another_writer
+        while True:
+            soon = asyncio.get_running_loop().time() - began < _SOON_FOR_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SOON_S if soon else _LATER_S):
+                    await met_another.wait()
+            met_another.clear()
+            with suppress(Unavailable):
+                await self.read()
+
+    async def read(self) -> None:
+        """Take over what has been written since it was last looked for."""
+        for session in await self._journal.sessions_among(sorted(self._session_ids)):
+            log.warning("session %d was not made by this server", session.session_id)
+            self._ledgers.adopt(session)
+            self._session_ids.discard(session.session_id)
+        heads = {
+            state.session.session_id: state.seq
+            for state in self._replica.states()
+            if state.session.status is not SessionStatus.STOPPED
+        }
+        async for events in read_on(self._journal, heads):
+            for session_id in {event.session_id for event in events}:
+                ledger = self._ledgers.get(session_id)
+                async with ledger.turns.turn():
+                    if ledger.is_settled:
+                        await ledger.read_on()

@@ -1,0 +1,106 @@
+"""Every session as its events have made it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import Protocol
+
+from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.state import Figures, SessionState, state_of
+from vyomo_rt.domain.trade import Trade
+
+log = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Who is told what has become of the sessions: a port, which the streams fulfil."""
+
+    def publish_event(self, event: Event, state: SessionState) -> None:
+        """A session's next event was stored; the state is that after it."""
+
+    def publish_state(self, state: SessionState) -> None:
+        """Another date is shown."""
+
+
+class Replica:
+    """Folds events into sessions, and tells what has become of them.
+
+    It decides nothing and writes nothing: any process that gets the events of a session in their
+    order may keep one. The one that decides does so from its own replica, and applies an event
+    once it is stored.
+    """
+
+    def __init__(self, today: date) -> None:
+        self.today = today
+        self.followers: list[Follower] = []
+        self._states: dict[int, SessionState] = {}
+        self._open: dict[int, int] = {}
+        """The session of each open trade."""
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __contains__(self, session_id: int) -> bool:
+        return session_id in self._states
+
+    @property
+    def open_count(self) -> int:
+        """Open trades of all sessions."""
+        return len(self._open)
+
+    def states(self) -> list[SessionState]:
+        """All sessions, oldest first."""
+        return [self._states[session_id] for session_id in sorted(self._states)]
+
+    def find(self, session_id: int) -> SessionState | None:
+        """A session as it is now, or None if there is no such session."""
+        return self._states.get(session_id)
+
+    def state(self, session_id: int) -> SessionState:
+        """A session as it is now. Raises NotFound."""
+        if (state := self._states.get(session_id)) is None:
+            raise NotFound(f"session {session_id} not found", "sessionId")
+        return state
+
+    def find_open(self, trade_id: int) -> Trade | None:
+        """A trade, if it is open."""
+        session_id = self._open.get(trade_id)
+        return None if session_id is None else self._states[session_id].open_trades[trade_id]
+
+    def add(self, state: SessionState) -> None:
+        """Begin with a session as it is by some event; those after it are applied."""
+        session_id = state.session.session_id
+        self._states[session_id] = state
+        self._open.update(dict.fromkeys(state.open_trades, session_id))
+
+    def bear(self, session: Session) -> SessionState:
+        """Begin with a session that has no event yet."""
+        state = state_of(session, Figures(), self.today)
+        self.add(state)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take up a session's next event, and tell it."""
+        state = self._states[event.session_id] = self._states[event.session_id].after(event)
+        if isinstance(event, TradeEvent):
+            if event.kind is EventKind.OPENED:
+                self._open[event.trade.trade_id] = event.session_id
+            else:
+                self._open.pop(event.trade.trade_id, None)
+        for follower in self.followers:
+            try:
+                follower.publish_event(event, state)
+            except Exception:
+                # It is stored, so it has happened, whatever became of telling it.
+                log.exception("event %d-%d could not be told", event.session_id, event.seq)
+
+    def begin_day(self, session_id: int, day: date) -> None:
+        """Show a session's figures of another date, and tell them."""
+        before = self._states[session_id]
+        state = self._states[session_id] = before.on_day(day)
+        if state is not before:
+            for follower in self.followers:
+                follower.publish_state(state)
