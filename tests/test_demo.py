@@ -27,9 +27,9 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
 from vyomo_rt.domain.trade import Trade, TradeStatus
-from vyomo_rt.market.book import PriceBook
-from vyomo_rt.market.sim import SimFeed
-from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.feeds.sim.feed import SimFeed
+from vyomo_rt.market.feeds.sim.symbols import load_symbols
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
 
@@ -168,22 +168,27 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         feed = SimFeed(now, Settings().seed, symbols)
         memory = Memory()
         demand = Demand()
-        book = PriceBook(now, "sim", feed.fresh_for_ms, on_price, demand=demand, arrived=now)
+        board = Board(now, feed.fresh_for_ms, on_price, demand=demand, arrived=now)
         replica = Replica(trading_day(now()))
         replica.followers.append(Watcher())
         desk = Desk(
             memory,
             replica,
             clocks=Clocks.live(now),
-            quote=book.confirmed,
+            quote=board.confirmed,
             knows=feed.knows,
             max_open_trades=1000,
             demand=demand,
-            reserve=book.reserve,
+            reserve=board.reserve,
         )
-        trader = DemoTrader(desk, replica, quote=book.confirmed, history=memory.events, now=now)
+        trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)
         await trader.prepare()
-        tasks = [asyncio.create_task(job) for job in (feed.run(book.accept), trader.run())]
+
+        async def tick() -> None:
+            async for tick in feed.ticks():
+                board.accept(tick)
+
+        tasks = [asyncio.create_task(job) for job in (tick(), trader.run())]
         await asyncio.sleep(for_s)
         for task in tasks:
             task.cancel()

@@ -111,7 +111,8 @@ async def test_a_wheel_serves_from_another_folder(
     }
     pages = {path for folder in ("static", "templates") for path in (SOURCE / folder).rglob("*.*")}
     assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in pages} <= set(names)
-    assert {"vyomo_rt/market/symbols.json", "vyomo_rt/py.typed"} <= set(names)
+    data = {"exchange/symbol_classes.json", "market/feeds/sim/symbols.json", "py.typed"}
+    assert {f"vyomo_rt/{name}" for name in data} <= set(names)
 
     run(*PIP, "--python", environment, "install", "--quiet", "--no-deps", wheel)
     shutil.rmtree(checkout)

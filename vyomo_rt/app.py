@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import math
 import os
 import signal
 import socket
@@ -25,13 +24,16 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.errors import CannotStart, Unavailable, VyomoError
+from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.domain.moment import Clocks, MarketClock, WallMs, trading_day
 from vyomo_rt.domain.quote import FeedState, Quote
-from vyomo_rt.market.book import PriceBook
-from vyomo_rt.market.feed import Feed, FeedMonitor, IngestFeed
-from vyomo_rt.market.sim import SimFeed
-from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feeds.ingest import IngestFeed
+from vyomo_rt.market.feeds.sim.feed import SimFeed
+from vyomo_rt.market.feeds.sim.symbols import load_symbols
+from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
@@ -69,8 +71,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _DEMO = web.AppKey("demo", DemoTrader)
-_SAVE_PRICES_EVERY_MS = 1000
-_RESTART_FEED_AFTER_S = 1.0
+_KEEP_PRICES_EVERY_MS = 1000
 _LOAD_WAIT_S = 1.5
 _GOODBYE_S = 0.8
 _HANDLERS_S = 0.4
@@ -210,7 +211,6 @@ class Server:
             loopback=config.is_loopback(settings.host),
         )
         self._store = store
-        self._prices = SavedPrices(store)
         self._limits = limits
         self._on_failure = on_failure
         self._clocks = clocks
@@ -219,16 +219,17 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
         self._feed = _make_feed(settings, clocks.market)
         demand = Demand()
-        self._book = PriceBook(
+        self._board = Board(
             clocks.market,
-            self._feed.source,
             self._feed.fresh_for_ms,
             self._on_price,
             demand=demand,
             arrived=lambda: self._clock.last_on_time_ms,
             trade_on_delayed=self._settings.trade_on_delayed,
         )
-        self._monitor = FeedMonitor(self._feed, self._book, clocks.market)
+        self._monitor = FeedMonitor(self._feed, self._board, clocks.market)
+        kept = SavedPrices(store)
+        self._supervisor = Supervisor(self._feed, self._board, self._monitor, kept)
         history = History(store.events)
         self._history = history.events
         self._replica = Replica(trading_day(clocks.market()))
@@ -237,9 +238,9 @@ class Server:
             Sources(
                 state=self._replica.find,
                 history=history.events,
-                quote=self._book.quote,
-                confirmed=self._book.confirmed,
-                refusal=self._book.refusals.reason,
+                quote=self._board.quote,
+                confirmed=self._board.confirmed,
+                refusal=self._board.refusals.reason,
                 demand=demand,
                 market_now=clocks.market,
                 knows=self._feed.knows,
@@ -254,17 +255,17 @@ class Server:
             store,
             self._replica,
             clocks=clocks,
-            quote=self._book.confirmed,
+            quote=self._board.confirmed,
             knows=self._feed.knows,
             max_open_trades=settings.max_open_trades,
             demand=demand,
-            reserve=self._book.reserve,
+            reserve=self._board.reserve,
         )
         self._demo = (
             DemoTrader(
                 self._desk,
                 self._replica,
-                quote=self._book.confirmed,
+                quote=self._board.confirmed,
                 history=store.events,
                 now=clocks.market,
             )
@@ -299,8 +300,7 @@ class Server:
         await self._store.require_readable()
         await self._store.prepare()
         await self._desk.load()
-        if self._feed.takes_posts:
-            self._book.restore(await self._prices.load())
+        await self._supervisor.restore()
         if self._demo:
             await self._demo.prepare()
         self._loaded.set()
@@ -317,8 +317,8 @@ class Server:
             self._replica,
             self._desk.records,
             self._history,
-            self._book,
-            takes_posts=self._feed.takes_posts,
+            self._board,
+            posted_source=self._feed.source if self._feed.takes_posts else None,
             now=self._clocks.wall,
         )
         page_routes = PageRoutes(
@@ -347,13 +347,13 @@ class Server:
             Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
             Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
             Reading("feed_up", "1 if prices come in as promised", self._is_feed_live),
-            Reading("symbols", "Symbols whose last price is held", lambda: len(self._book)),
-            Reading("feed_age_seconds", "Since the last accepted tick", self._feed_age_s),
+            Reading("symbols", "Symbols whose last price is held", lambda: len(self._board)),
+            Reading("feed_age_seconds", "Since the last accepted tick", self._monitor.age_s),
         ]
         collectors = (
             self._hub.traffic,
             self._clock.lag,
-            self._book.ticks,
+            self._board.ticks,
             store.write_time,
             store.write_failures,
         )
@@ -361,10 +361,6 @@ class Server:
 
     def _is_feed_live(self) -> bool:
         return self._monitor.status().state is FeedState.LIVE
-
-    def _feed_age_s(self) -> float:
-        last_ms = self._book.last_accepted_ms
-        return math.nan if last_ms is None else (self._clocks.market() - last_ms) / 1000
 
     @web.middleware
     async def _refuse_while_loading(
@@ -390,7 +386,7 @@ class Server:
         """Begin with all that goes on by itself."""
         self._wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
-            self._run_feed(),
+            self._supervisor.run(),
             self._clock.run(),
             self._desk.late_writes.watch(),
         ]
@@ -406,10 +402,10 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._desk.stop()
-        if self._feed.takes_posts:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WRITE_S):
-                    await self._save_prices()
+        # A store that hangs must not hold up the end: these prices are only a convenience.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WRITE_S):
+                await self._supervisor.keep_prices()
 
     def _wind_up(self) -> None:
         """All that comes round by itself."""
@@ -420,9 +416,7 @@ class Server:
         clock.add("the prices' beat", SLOT_MS, self._hub.prices.beat)
         clock.add("the heartbeat", self._heartbeat.sweep_ms, self._heartbeat.sweep)
         clock.add("silent connections", self.admission.sweep_ms, self.admission.sweep)
-        if self._feed.takes_posts:
-            # What was posted is not posted again after a restart; other feeds tick by themselves.
-            clock.add("keeping the last prices", _SAVE_PRICES_EVERY_MS, self._save_prices)
+        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, self._supervisor.keep_prices)
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look well: better it stops and says why."""
@@ -441,26 +435,7 @@ class Server:
 
     async def _tell_feed_status(self) -> None:
         if status := self._monitor.poll():
-            level = logging.INFO if status.state is FeedState.LIVE else logging.WARNING
-            log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
             await self._hub.publish_feed_status(status)
-
-    async def _run_feed(self) -> None:
-        """Keep the feed running; a failing one shows as DOWN until it runs again."""
-        while True:
-            try:
-                await self._feed.run(self._book.accept)
-            except Exception:
-                log.exception("the price feed failed; it is started again")
-                await asyncio.sleep(_RESTART_FEED_AFTER_S)
-            else:
-                return
-
-    async def _save_prices(self) -> None:
-        """Keep the last prices for the next start."""
-        changed, self._book.changed = self._book.changed, set()
-        with suppress(VyomoError):
-            await self._prices.save(changed, self._book.confirmed)
 
 
 def _make_feed(settings: Settings, now: MarketClock) -> Feed:

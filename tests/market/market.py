@@ -1,11 +1,11 @@
-"""A price book with a clock that is set by hand, and what it told the trading side."""
+"""A board with a clock that is set by hand, and what it told the trading side."""
 
 from __future__ import annotations
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
-from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market.book import PriceBook
+from vyomo_rt.domain.quote import Quote, Tick
+from vyomo_rt.market.board import Board
 
 START_MS = 1_770_000_000_000
 FRESH_FOR_MS = 15_000
@@ -19,9 +19,8 @@ class Market:
         self.arrived_ms: int | None = None
         self.heard: list[Quote] = []
         self.demand = Demand()
-        self.book = PriceBook(
+        self.board = Board(
             lambda: MarketMs(self.now_ms),
-            "ingest",
             fresh_for_ms,
             self.heard.append,
             demand=self.demand,
@@ -31,15 +30,19 @@ class Market:
 
     def tick(self, price_e4: int, symbol: str = "NIFTY", *, as_of_ms: int | None = None) -> None:
         """A tick that must be accepted."""
-        assert self.book.accept(symbol, price_e4, as_of_ms) is None
+        assert self.accept(symbol, price_e4, as_of_ms) is None
+
+    def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
+        """A tick, and why it was refused, if it was."""
+        return self.board.accept(Tick(symbol, price_e4, as_of_ms, "ingest"))
 
     def shown(self, symbol: str = "NIFTY") -> Quote:
-        quote = self.book.quote(symbol)
+        quote = self.board.quote(symbol)
         assert quote is not None
         return quote
 
     def confirmed(self, symbol: str = "NIFTY") -> Quote:
-        quote = self.book.confirmed(symbol)
+        quote = self.board.confirmed(symbol)
         assert quote is not None
         return quote
 

@@ -1,4 +1,4 @@
-"""Which symbols the book forgets when it is full, and which it never does."""
+"""Which symbols the board forgets when it is full, and which it never does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.kit.rest import Rest
 from tests.kit.streams import watching
 from tests.market.market import START_MS, Market
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market import book as book_module
+from vyomo_rt.market import board as board_module
 
 ROOM = 3
 
 
 @pytest.fixture(autouse=True)
-def small_book(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "MAX_SYMBOLS", ROOM)
+def small_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "MAX_SYMBOLS", ROOM)
 
 
 @pytest.fixture
@@ -25,21 +25,21 @@ def market() -> Market:
     market = Market()
     for symbol in "ABC":
         market.tick(100, symbol)
-    market.book.changed.clear()
+    market.board.changed.clear()
     return market
 
 
 def held(market: Market) -> str:
-    return " ".join(sorted(quote.symbol for quote in market.book.quotes()))
+    return " ".join(sorted(quote.symbol for quote in market.board.quotes()))
 
 
 def test_a_new_symbol_takes_the_place_of_the_one_whose_tick_is_oldest(market: Market) -> None:
     market.tick(101, "A")
     market.tick(100, "D")
     assert held(market) == "A C D"
-    assert market.book.changed == {"A", "B", "D"}, "who saves prices learns that one is gone"
-    assert market.book.quote("B") is None
-    assert market.book.confirmed("B") is None
+    assert market.board.changed == {"A", "B", "D"}, "who saves prices learns that one is gone"
+    assert market.board.quote("B") is None
+    assert market.board.confirmed("B") is None
 
 
 def test_what_somebody_wants_stays_however_old_it_is(market: Market) -> None:
@@ -59,16 +59,16 @@ def test_what_somebody_wants_stays_however_old_it_is(market: Market) -> None:
 
 def test_when_all_are_wanted_a_new_one_is_refused_with_the_reason(market: Market) -> None:
     market.demand.wanted(["A", "B", "C"])
-    reason = market.book.accept("D", 100)
+    reason = market.accept("D", 100)
     assert reason == "no room for D: the server holds 3 symbols that are in use"
-    assert not market.book.reserve("D")
-    assert market.book.reserve("A")
+    assert not market.board.reserve("D")
+    assert market.board.reserve("A")
     market.tick(101, "A")
     market.demand.released(["C"])
-    assert market.book.reserve("D")
-    assert market.book.quote("D") is None
+    assert market.board.reserve("D")
+    assert market.board.quote("D") is None
     market.demand.wanted(["D"])
-    assert market.book.accept("E", 100) is not None, "the place is kept for the first price"
+    assert market.accept("E", 100) is not None, "the place is kept for the first price"
     market.tick(100, "D")
     assert held(market) == "A B D"
 
@@ -77,11 +77,11 @@ def test_a_restart_keeps_what_open_trades_need_and_then_the_newest(market: Marke
     restarted = Market()
     restarted.demand.wanted(["OLD", "NEVER"])
     kept = {"OLD": 0, "A": 3, "B": 5, "C": 4}
-    restarted.book.restore(
+    restarted.board.restore(
         Quote(symbol, 100, START_MS + ms, "ingest", stale=True) for symbol, ms in kept.items()
     )
     assert held(restarted) == "B OLD"
-    assert restarted.book.changed == {"A", "C"}, "so that the store forgets them, too"
+    assert restarted.board.changed == {"A", "C"}, "so that the store forgets them, too"
     restarted.tick(100, "D")
     assert held(restarted) == "D OLD"
     restarted.tick(100, "NEVER")
@@ -103,7 +103,7 @@ def test_whatever_comes_no_wanted_symbol_is_forgotten_and_room_is_found_while_th
 ) -> None:
     market, wanted = Market(), []
     for step, symbol, price_e4 in taken:
-        before = {quote.symbol for quote in market.book.quotes()}
+        before = {quote.symbol for quote in market.board.quotes()}
         if step == "want":
             market.demand.wanted([symbol])
             wanted.append(symbol)
@@ -111,9 +111,9 @@ def test_whatever_comes_no_wanted_symbol_is_forgotten_and_room_is_found_while_th
             market.demand.released([symbol])
             wanted.remove(symbol)
         elif price_e4 is not None:
-            refused = market.book.accept(symbol, price_e4) is not None
+            refused = market.accept(symbol, price_e4) is not None
             assert refused == (symbol not in before and len(before & set(wanted)) == ROOM)
-        after = {quote.symbol for quote in market.book.quotes()}
+        after = {quote.symbol for quote in market.board.quotes()}
         assert before & set(wanted) <= after
         assert len(after) <= ROOM
         assert set(market.demand) == set(wanted)

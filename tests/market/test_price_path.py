@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vyomo_rt.market.path import MINUTE_WEIGHTS, STEP_MS, PricePath, bridge, shock
+from vyomo_rt.market.feeds.sim.path import MINUTE_WEIGHTS, STEP_MS, PricePath, bridge, shock
 
 MIDNIGHT_MS = 1_769_970_600_000  # 2026-02-02 00:00 in Asia/Kolkata
 DAY_MS = 86_400_000
@@ -43,7 +43,7 @@ def test_a_price_does_not_depend_on_what_was_asked_before(asked_ms: list[int]) -
 
 def test_processes_with_different_hash_seeds_agree() -> None:
     program = (
-        "from vyomo_rt.market.path import PricePath\n"
+        "from vyomo_rt.market.feeds.sim.path import PricePath\n"
         "path = PricePath('1', 'NIFTY', 240_000_000, 100, 13)\n"
         f"print([path.price_e4({MIDNIGHT_MS} + i * 7_654_321) for i in range(30)])"
     )

@@ -7,20 +7,22 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import aclosing
 from itertools import pairwise
 
 import pytest
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
-from vyomo_rt.domain.quote import FeedState, Quote
-from vyomo_rt.market.book import PriceBook
-from vyomo_rt.market.feed import Accept, Feed, FeedMonitor
-from vyomo_rt.market.path import PricePath
-from vyomo_rt.market.sim import SimFeed
-from vyomo_rt.market.symbols import load_symbols
+from vyomo_rt.domain.quote import Quote, Tick
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feeds.sim.feed import SimFeed
+from vyomo_rt.market.feeds.sim.path import PricePath
+from vyomo_rt.market.feeds.sim.symbols import load_symbols
 
 START_MS = 1_770_000_000_100
+SYMBOLS = {symbol.symbol for symbol in load_symbols()}
 
 
 class Night:
@@ -60,25 +62,22 @@ class Tape:
     def __init__(self) -> None:
         self.ticks: defaultdict[str, list[tuple[int | None, int]]] = defaultdict(list)
 
-    def accept(self, symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
-        self.ticks[symbol].append((as_of_ms, price_e4))
-        return None
-
-    def heard(self, quote: Quote) -> None:
-        self.accept(quote.symbol, quote.price_e4, quote.as_of_ms)
+    def take(self, tick: Tick | Quote) -> None:
+        self.ticks[tick.symbol].append((tick.as_of_ms, tick.price_e4))
 
 
 def sim(night: Night) -> SimFeed:
     return SimFeed(night.now, "1", load_symbols(), night.sleep)
 
 
-def book_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -> PriceBook:
-    return PriceBook(night.now, "sim", 2_000, on_price, demand=Demand(), arrived=night.now)
+def board_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -> Board:
+    return Board(night.now, 2_000, on_price, demand=Demand(), arrived=night.now)
 
 
-async def run(feed: Feed, accept: Accept) -> None:
+async def run(feed: Feed, take: Callable[[Tick], object]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
-        await feed.run(accept)
+        async for tick in feed.ticks():
+            take(tick)
 
 
 @pytest.mark.parametrize("wakes_early_ms", [0, 1])
@@ -87,9 +86,9 @@ async def test_every_symbol_ticks_at_once_and_then_on_each_quarter_second(
 ) -> None:
     night, tape = Night(awake_ms=60_000, wakes_early_ms=wakes_early_ms), Tape()
     feed = sim(night)
-    await run(feed, tape.accept)
+    await run(feed, tape.take)
     quarters_ms = list(range(START_MS - 100, START_MS + 60_001, 250))
-    assert set(tape.ticks) == set(feed.symbols)
+    assert set(tape.ticks) == SYMBOLS
     for symbol in load_symbols():
         path = PricePath(
             "1",
@@ -104,7 +103,7 @@ async def test_every_symbol_ticks_at_once_and_then_on_each_quarter_second(
 async def test_after_a_pause_it_goes_on_with_the_present_and_makes_up_for_nothing() -> None:
     night, tape = Night(awake_ms=2_000), Tape()
     night.jump(at_ms=START_MS + 1_000, by_ms=7_200_000)
-    await run(sim(night), tape.accept)
+    await run(sim(night), tape.take)
     moments_ms = [ms for ms, _ in tape.ticks["NIFTY"] if ms is not None]
     steps_ms = [after - before for before, after in pairwise(moments_ms)]
     assert 7 <= len(moments_ms) <= 9
@@ -114,63 +113,38 @@ async def test_after_a_pause_it_goes_on_with_the_present_and_makes_up_for_nothin
 async def test_a_clock_that_is_set_back_stops_nothing() -> None:
     night, tape = Night(awake_ms=2_000), Tape()
     night.jump(at_ms=START_MS + 1_000, by_ms=-3_600_000)
-    book = book_of(night, tape.heard)
-    await run(sim(night), book.accept)
+    board = board_of(night, tape.take)
+    await run(sim(night), board.accept)
     moments_ms = [ms for ms, _ in tape.ticks["NIFTY"] if ms is not None]
     steps_ms = [after - before for before, after in pairwise(moments_ms)]
     assert sorted(set(steps_ms)) == [-3_600_000 + 250, 250]
 
 
 async def test_the_loop_ticks_on_a_real_clock() -> None:
-    ticked_twice = asyncio.Event()
     tape = Tape()
-
-    def accept(symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
-        if len(tape.ticks["NIFTY"]) == 2:
-            ticked_twice.set()
-        return tape.accept(symbol, price_e4, as_of_ms)
-
     feed = SimFeed(lambda: MarketMs(time.time_ns() // 1_000_000), "1", load_symbols())
-    loop = asyncio.create_task(feed.run(accept))
-    await asyncio.wait_for(ticked_twice.wait(), timeout=30)
-    loop.cancel()
-    assert set(tape.ticks) == set(feed.symbols)
+    async with asyncio.timeout(30), aclosing(feed.ticks()) as ticks:
+        async for tick in ticks:
+            tape.take(tick)
+            if len(tape.ticks["NIFTY"]) == 3:
+                break
+    assert set(tape.ticks) == SYMBOLS
 
 
-async def test_the_book_believes_every_simulated_tick_and_holds_it_fresh() -> None:
+async def test_the_board_believes_every_simulated_tick_and_holds_it_fresh() -> None:
     night = Night(awake_ms=5_000)
     feed = sim(night)
-    book = book_of(night)
+    board = board_of(night)
     refused: list[str] = []
 
-    def accept(symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
-        reason = book.accept(symbol, price_e4, as_of_ms)
+    def accept(tick: Tick) -> None:
+        reason = board.accept(tick)
         refused.extend([reason] if reason else [])
-        return reason
 
     await run(feed, accept)
     assert refused == []
-    assert len(book.quotes()) == len(feed.symbols)
-    assert not any(quote.stale for quote in book.quotes())
-
-
-async def test_a_simulator_whose_loop_fails_is_down_until_it_runs_again() -> None:
-    night = Night(awake_ms=1_000)
-    feed = sim(night)
-    book = book_of(night)
-    monitor = FeedMonitor(feed, book, night.now)
-
-    def fail(_symbol: str, _price_e4: int, _as_of_ms: int | None) -> str | None:
-        raise RuntimeError("the desk is on fire")
-
-    with pytest.raises(RuntimeError):
-        await feed.run(fail)
-    status = monitor.poll()
-    assert status is not None
-    assert status.state is FeedState.DOWN
-    assert "the desk is on fire" in status.message
-    await run(feed, book.accept)
-    assert (monitor.poll() or status).state is FeedState.LIVE
+    assert len(board.quotes()) == len(SYMBOLS)
+    assert not any(quote.stale for quote in board.quotes())
 
 
 def test_the_simulator_knows_its_symbols_and_takes_no_prices_from_outside() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vyomo_rt.domain.quote import parse_symbol
-from vyomo_rt.market.symbols import SimSymbol, load_symbols
+from vyomo_rt.market.feeds.sim.symbols import SimSymbol, load_symbols
 
 SYMBOLS = load_symbols()
 

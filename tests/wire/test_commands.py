@@ -244,7 +244,7 @@ def test_a_fault_inside_an_object_is_named_with_its_path(body: dict[str, Any], d
 
 def test_a_type_that_is_one_of_several_is_said_in_words() -> None:
     with pytest.raises(BadRequest, match=r"^ts: expected an integer or a string, got a boolean$"):
-        rest.to_tick({"symbol": "A", "price": 1, "ts": True})
+        rest.to_tick({"symbol": "A", "price": 1, "ts": True}, "test")
 
 
 # --- JSON
@@ -347,10 +347,14 @@ def row(**fields: Any) -> Any:
     return decoding.parse_json(json.dumps({"symbol": "NIFTY", "price": 100.05} | fields))
 
 
+def to_tick(row_: Any) -> Tick:
+    return rest.to_tick(row_, "test")
+
+
 def test_a_tick_is_a_symbol_and_an_exact_price() -> None:
-    assert rest.to_tick(row()) == Tick("NIFTY", 100_0500, None)
-    assert rest.to_tick(row(symbol=" bank nifty ")) == Tick("BANK NIFTY", 100_0500, None)
-    assert rest.to_tick(row(ts=None)) == Tick("NIFTY", 100_0500, None)
+    assert to_tick(row()) == Tick("NIFTY", 100_0500, None, "test")
+    assert to_tick(row(symbol=" bank nifty ")) == Tick("BANK NIFTY", 100_0500, None, "test")
+    assert to_tick(row(ts=None)) == Tick("NIFTY", 100_0500, None, "test")
 
 
 @pytest.mark.parametrize(
@@ -363,47 +367,46 @@ def test_a_tick_is_a_symbol_and_an_exact_price() -> None:
     ],
 )
 def test_a_tick_is_dated_by_milliseconds_or_iso_with_a_zone(ts: int | str, as_of_ms: int) -> None:
-    assert rest.to_tick(row(ts=ts)).as_of_ms == as_of_ms
+    assert to_tick(row(ts=ts)).as_of_ms == as_of_ms
 
 
 @pytest.mark.parametrize("ts", ["2026-11-22T10:00:00", "2026-11-22", "now", "", True, 1.5, [], {}])
 def test_a_date_without_a_zone_or_of_another_kind_is_refused_by_name(ts: object) -> None:
     with pytest.raises(BadRequest, match=r"^ts: "):
-        rest.to_tick(row(ts=ts))
+        to_tick(row(ts=ts))
 
 
 @pytest.mark.parametrize("symbol", ["", " ", "!", "-X", "A" * 65, "A\nB", "é", "NIFTY\x00"])
 def test_what_is_no_symbol_is_refused(symbol: str) -> None:
     with pytest.raises(BadRequest, match=r"^symbol "):
-        rest.to_tick(row(symbol=symbol))
+        to_tick(row(symbol=symbol))
 
 
 @pytest.mark.parametrize(
     "symbol", ["^NSEI", "M&M", "BAJAJ-AUTO", "NSE:NIFTY 50", "0", "A" * 64, "A_B.C=D"]
 )
 def test_every_symbol_of_the_protocol_is_taken(symbol: str) -> None:
-    assert rest.to_tick(row(symbol=symbol.lower())).symbol == symbol
+    assert to_tick(row(symbol=symbol.lower())).symbol == symbol
 
 
 def test_ticks_come_alone_in_a_list_or_one_a_line() -> None:
     one = b'{"symbol":"A","price":1}'
     for body in (one, b"[" + one + b"]"):
         assert [
-            rest.to_tick(rest.read_row(row_))
-            for row_ in rest.parse_ticks(body, newline_delimited=False)
-        ] == [Tick("A", 1_0000, None)]
+            to_tick(rest.read_row(row_)) for row_ in rest.parse_ticks(body, newline_delimited=False)
+        ] == [Tick("A", 1_0000, None, "test")]
     rows = rest.parse_ticks(one + b"\r\n\n" + one + b"\n", newline_delimited=True)
-    assert [rest.to_tick(rest.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None)] * 2
+    assert [to_tick(rest.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None, "test")] * 2
 
 
 def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
     body = b'{"symbol":"A","price":1}\n{oops\n[]\n'
     rows = list(map(rest.read_row, rest.parse_ticks(body, newline_delimited=True)))
-    assert rest.to_tick(rows[0]) == Tick("A", 1_0000, None)
+    assert to_tick(rows[0]) == Tick("A", 1_0000, None, "test")
     with pytest.raises(BadJson):
-        rest.to_tick(rows[1])
+        to_tick(rows[1])
     with pytest.raises(BadRequest, match="expected an object, got an array"):
-        rest.to_tick(rows[2])
+        to_tick(rows[2])
 
 
 @pytest.mark.parametrize("body", [b"5", b'"x"', b"null", b"true"])

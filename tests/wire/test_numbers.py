@@ -179,7 +179,7 @@ def test_a_quantity_that_is_no_count_is_refused_by_name(quantity: str) -> None:
 def test_the_price_of_a_tick_is_refused_by_name(price: str) -> None:
     row = decoding.parse_json(f'{{"symbol":"A","price":{price}}}')
     with pytest.raises(VyomoError, match=r"^price: "):
-        to_tick(row)
+        to_tick(row, "test")
 
 
 def test_a_number_of_another_kind_is_a_mistake_of_the_program() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from vyomo_rt.domain.errors import BadRequest
 
@@ -29,13 +30,13 @@ def parse_symbol(text: str) -> str:
     return symbol
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """One price from a source; ``as_of_ms`` is when the source says it was true, None for now."""
 
     symbol: str
     price_e4: int
     as_of_ms: int | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from msgspec import UNSET, Struct
 
 from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
 from vyomo_rt.domain.moment import WallClock
-from vyomo_rt.domain.quote import Tick, parse_symbol
+from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.market.book import PriceBook
+from vyomo_rt.market.board import Board
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.writer import Writer
@@ -52,18 +52,19 @@ class RestRoutes:
         replica: Replica,
         records: Records,
         history: ReadEvents,
-        book: PriceBook,
+        board: Board,
         *,
-        takes_posts: bool,
+        posted_source: str | None,
         now: WallClock,
     ) -> None:
+        """``posted_source`` is whose ticks those are that are posted; None: there are none."""
         self._writer = writer
         self._replica = replica
         self._records = records
-        self._book = book
+        self._board = board
         self._listing = asyncio.Semaphore(_LISTS_AT_ONCE)
-        self._long_answers = LongAnswers(history, book.quotes, now)
-        self._takes_posts = takes_posts
+        self._long_answers = LongAnswers(history, board.quotes, now)
+        self._posted_source = posted_source
         self._now = now
 
     def routes(self) -> list[Route]:
@@ -215,7 +216,7 @@ class RestRoutes:
         names = _query(request, rest.PricesQuery).symbols
         if names is None:
             return await self._long_answers.send_all_prices(request)
-        found = (self._book.quote(parse_symbol(name)) for name in names)
+        found = (self._board.quote(parse_symbol(name)) for name in names)
         quotes = [quote for quote in found if quote is not None]
         return await self._long_answers.send_prices(request, quotes)
 
@@ -225,47 +226,49 @@ class RestRoutes:
         A row that is refused does not refuse the others; 422 if every one is. 409 if prices
         are simulated.
         """
-        if not self._takes_posts:
+        if (source := self._posted_source) is None:
             words = "prices are simulated: start the server with --feed ingest to push them"
             raise Conflict(words, "path")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)
         rows = rest.parse_ticks(body, newline_delimited=newline_delimited)
-        answer = await self._take_rows(rows)
+        answer = await self._take_rows(rows, source)
         if answer.rejected and not answer.accepted:
             raise rest.NoTickAccepted(answer)
         return _json(answer)
 
-    async def _take_rows(self, rows: Iterable[Any]) -> rest.TicksAnswer:
+    async def _take_rows(self, rows: Iterable[Any], source: str) -> rest.TicksAnswer:
         """Take the rows one after the other, in turns with everything else."""
         answer = rest.TicksAnswer(0, [])
-        symbols = set()
+        symbols: set[str] = set()
         turn_ends_s = 0.0
         for index, unread in enumerate(rows):
             if perf_counter() > turn_ends_s:
                 await asyncio.sleep(0)
                 turn_ends_s = perf_counter() + _TURN_S
             row = rest.read_row(unread)
-            symbol = rest.row_symbol(row)
-            symbols.add((symbol or "").strip().upper())
-            if (reason := self._take(row)) is None:
+            symbol, reason = self._take(row, source)
+            if symbol is not None:
+                symbols.add(symbol)
+            if reason is None:
                 answer.accepted += 1
             else:
-                answer.rejected.append(rest.RejectedTick(index, symbol, reason))
-        answer.held = sorted(filter(self._book.is_held, symbols)) or UNSET
+                answer.rejected.append(rest.RejectedTick(index, rest.row_symbol(row), reason))
+        answer.held = sorted(filter(self._board.is_held, symbols)) or UNSET
         return answer
 
-    def _take(self, row: Any) -> str | None:
-        """Why a tick was not taken, or None."""
+    def _take(self, row: Any, source: str) -> tuple[str | None, str | None]:
+        """A row's symbol, if it has one, and why its tick was refused, if it was."""
         try:
-            tick: Tick = rest.to_tick(row)
+            tick = rest.to_tick(row, source)
         except VyomoError as error:
-            self._book.refuse(_symbol_of(row), str(error))
-            return str(error)
-        return self._book.accept(tick.symbol, tick.price_e4, tick.as_of_ms)
+            symbol, reason = _symbol_of(row), str(error)
+            self._board.refuse(symbol, reason)
+            return symbol, reason
+        return tick.symbol, self._board.accept(tick)
 
     def _session(self, state: SessionState) -> rest.SessionDocument:
-        unrealised = state.unrealised_paise(self._book.confirmed)
+        unrealised = state.unrealised_paise(self._board.confirmed)
         return rest.session_document(state, unrealised, self._now())
 
 

@@ -317,8 +317,8 @@ def read_row(row: Any) -> Any:
         return error
 
 
-def to_tick(row: Any) -> Tick:
-    """A row as a tick. Raises BadRequest or BadJson."""
+def to_tick(row: Any, source: str) -> Tick:
+    """A row as a tick of a source. Raises BadRequest or BadJson."""
     if isinstance(row, VyomoError):
         raise row
     if not isinstance(row, dict):
@@ -326,7 +326,7 @@ def to_tick(row: Any) -> Tick:
     present = {name: value for name, value in row.items() if value is not None}
     tick = decoding.convert(present, TickRow)
     as_of_ms = None if tick.ts is None else _to_moment_ms(tick.ts)
-    return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms)
+    return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms, source)
 
 
 def row_symbol(row: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Which ticks the price book believes, and when a price counts as fresh."""
+"""Which ticks the board believes, and when a price counts as fresh."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market.book import DELAYED_MS, MAX_AHEAD_MS
-from vyomo_rt.market.classes import class_of
+from vyomo_rt.exchange.symbol_classes import class_of
+from vyomo_rt.market.board import DELAYED_MS, MAX_AHEAD_MS
 
 HOUR_MS = 3_600_000
 
@@ -49,7 +49,7 @@ def test_the_last_accepted_tick_wins_and_no_symbol_goes_back_in_time(sent: list[
         market.now_ms += tick.wait_ms
         as_of_ms = None if tick.age_ms is None else market.now_ms - tick.age_ms
         before = last.get(tick.symbol)
-        reason = market.book.accept(tick.symbol, tick.price_e4, as_of_ms)
+        reason = market.accept(tick.symbol, tick.price_e4, as_of_ms)
         earliest_ms = before[1] if before else 0
         held_ms = max(market.now_ms, earliest_ms) if as_of_ms is None else as_of_ms
         believable = (
@@ -61,8 +61,8 @@ def test_the_last_accepted_tick_wins_and_no_symbol_goes_back_in_time(sent: list[
             accepted += 1
             last[tick.symbol] = (tick.price_e4, held_ms)
             assert market.heard[-1] == market.confirmed(tick.symbol)
-            assert market.book.last_accepted_ms == market.now_ms
-        assert {q.symbol: (q.price_e4, q.as_of_ms) for q in market.book.quotes()} == last
+            assert market.board.last_accepted_ms == market.now_ms
+        assert {q.symbol: (q.price_e4, q.as_of_ms) for q in market.board.quotes()} == last
     assert len(market.heard) == accepted
 
 
@@ -83,14 +83,14 @@ def test_whatever_comes_nothing_that_is_held_or_stale_triggers_and_no_moment_goe
     market = Market(fresh_for_ms)
     for tick in sent:
         market.now_ms += tick.wait_ms
-        before = market.book.confirmed(tick.symbol), market.book.quote(tick.symbol)
-        held_before, heard = market.book.is_held(tick.symbol), len(market.heard)
+        before = market.board.confirmed(tick.symbol), market.board.quote(tick.symbol)
+        held_before, heard = market.board.is_held(tick.symbol), len(market.heard)
         as_of_ms = None if tick.age_ms is None else market.now_ms - tick.age_ms
-        refused = market.book.accept(tick.symbol, tick.price_e4, as_of_ms) is not None
+        refused = market.accept(tick.symbol, tick.price_e4, as_of_ms) is not None
         confirmed, shown = before
-        if refused or market.book.is_held(tick.symbol):
+        if refused or market.board.is_held(tick.symbol):
             assert len(market.heard) == heard
-            assert market.book.confirmed(tick.symbol) == confirmed
+            assert market.board.confirmed(tick.symbol) == confirmed
         else:
             (quote,) = market.heard[heard:]
             assert quote == market.confirmed(tick.symbol) == market.shown(tick.symbol)
@@ -102,8 +102,8 @@ def test_whatever_comes_nothing_that_is_held_or_stale_triggers_and_no_moment_goe
             if is_new and not quote.stale:
                 assert market.now_ms - quote.as_of_ms <= min(fresh_for_ms, DELAYED_MS)
         for last, newest in (
-            (confirmed, market.book.confirmed(tick.symbol)),
-            (shown, market.book.quote(tick.symbol)),
+            (confirmed, market.board.confirmed(tick.symbol)),
+            (shown, market.board.quote(tick.symbol)),
         ):
             assert last is None or (newest is not None and newest.as_of_ms >= last.as_of_ms)
 
@@ -115,46 +115,46 @@ def test_a_price_is_stale_when_it_is_older_than_its_source_promises(
     age_ms: int, later_ms: int
 ) -> None:
     market = Market()
-    market.book.accept("NIFTY", 101, START_MS - age_ms)
+    market.accept("NIFTY", 101, START_MS - age_ms)
     market.now_ms += later_ms
     # A moment that lies ahead counts as the moment of receipt.
     assert market.confirmed().stale == (max(age_ms, 0) + later_ms > FRESH_FOR_MS)
-    assert [market.confirmed()] == market.book.quotes()
+    assert [market.confirmed()] == market.board.quotes()
 
 
 def test_a_first_tick_that_is_an_hour_old_is_stale_at_once(market: Market) -> None:
-    assert market.book.accept("NIFTY", 101, START_MS - HOUR_MS) is None
+    assert market.accept("NIFTY", 101, START_MS - HOUR_MS) is None
     assert market.heard[0].stale
     assert market.confirmed().stale
 
 
 def test_an_identical_tick_renews_freshness_and_is_heard_but_is_no_change(market: Market) -> None:
-    market.book.accept("NIFTY", 101, START_MS)
-    market.book.changed.clear()
+    market.accept("NIFTY", 101, START_MS)
+    market.board.changed.clear()
     market.now_ms += HOUR_MS
     assert market.confirmed().stale
-    assert market.book.accept("NIFTY", 101, START_MS) is None
+    assert market.accept("NIFTY", 101, START_MS) is None
     assert not market.confirmed().stale
     assert market.heard[-1] == market.confirmed()
-    assert not market.book.changed
-    assert market.book.last_accepted_ms == market.now_ms
+    assert not market.board.changed
+    assert market.board.last_accepted_ms == market.now_ms
 
 
 def test_the_same_moment_with_another_price_is_a_new_tick_of_that_moment(market: Market) -> None:
-    market.book.accept("NIFTY", 101, START_MS)
-    market.book.changed.clear()
+    market.accept("NIFTY", 101, START_MS)
+    market.board.changed.clear()
     market.now_ms += HOUR_MS
-    assert market.book.accept("NIFTY", 102, START_MS) is None
+    assert market.accept("NIFTY", 102, START_MS) is None
     assert market.confirmed().price_e4 == 102
     assert market.confirmed().stale
-    assert market.book.changed == {"NIFTY"}
+    assert market.board.changed == {"NIFTY"}
 
 
 def test_a_tick_without_a_moment_counts_as_of_now_but_not_before_the_last(market: Market) -> None:
-    market.book.accept("NIFTY", 101)
+    market.accept("NIFTY", 101)
     assert market.confirmed().as_of_ms == START_MS
-    market.book.accept("NIFTY", 102, START_MS + 3000)
-    market.book.accept("NIFTY", 103)
+    market.accept("NIFTY", 102, START_MS + 3000)
+    market.accept("NIFTY", 103)
     assert (market.confirmed().price_e4, market.confirmed().as_of_ms) == (103, START_MS + 3000)
 
 
@@ -175,44 +175,44 @@ def test_a_tick_without_a_moment_counts_as_of_now_but_not_before_the_last(market
 def test_a_refusal_says_why_and_changes_nothing(
     market: Market, price_e4: int, as_of_ms: int | None, reason: str
 ) -> None:
-    market.book.accept("NIFTY", 101, START_MS + 1000)
-    held, changed = market.confirmed(), set(market.book.changed)
-    assert market.book.accept("NIFTY", price_e4, as_of_ms) == reason
-    assert (market.confirmed(), market.book.changed, len(market.heard)) == (held, changed, 1)
+    market.accept("NIFTY", 101, START_MS + 1000)
+    held, changed = market.confirmed(), set(market.board.changed)
+    assert market.accept("NIFTY", price_e4, as_of_ms) == reason
+    assert (market.confirmed(), market.board.changed, len(market.heard)) == (held, changed, 1)
 
 
 def test_a_server_clock_that_is_set_back_does_not_stop_the_prices(market: Market) -> None:
-    market.book.accept("NIFTY", 101)
+    market.accept("NIFTY", 101)
     market.now_ms -= HOUR_MS
-    assert market.book.accept("NIFTY", 102, market.now_ms) is None
+    assert market.accept("NIFTY", 102, market.now_ms) is None
     assert market.confirmed().as_of_ms == market.now_ms
     assert not market.confirmed().stale
 
 
 def test_a_price_that_nobody_renews_after_the_clock_was_set_back_is_stale(market: Market) -> None:
     """Else it would be fresh for another hour, and trades be opened on it."""
-    market.book.accept("NIFTY", 101)
+    market.accept("NIFTY", 101)
     market.now_ms -= MAX_AHEAD_MS
     assert not market.confirmed().stale, "so little may be the clock's correction"
     market.now_ms -= HOUR_MS
     assert market.confirmed().stale
-    assert market.book.quotes()[0].stale
-    assert market.book.accept("NIFTY", 101) is None
+    assert market.board.quotes()[0].stale
+    assert market.accept("NIFTY", 101) is None
     assert not market.confirmed().stale
 
 
 def test_restored_prices_are_stale_until_a_tick_renews_them(market: Market) -> None:
     kept = [Quote(s, 105, START_MS - 1, "ingest", stale=False) for s in ("NIFTY", "SBIN", "TCS")]
-    market.book.accept("TCS", 106)
-    market.book.changed.clear()
-    market.book.restore(kept)
-    assert not market.book.changed, "what comes from the store need not be written there"
+    market.accept("TCS", 106)
+    market.board.changed.clear()
+    market.board.restore(kept)
+    assert not market.board.changed, "what comes from the store need not be written there"
     assert market.confirmed("NIFTY") == replace(kept[0], stale=True)
     assert market.confirmed("TCS").price_e4 == 106
-    assert market.book.accept("NIFTY", 104, START_MS - 2) is not None
-    assert market.book.accept("NIFTY", 104, START_MS) is None
-    assert market.book.accept("SBIN", 105, START_MS - 1) is None
-    assert not any(quote.stale for quote in market.book.quotes())
+    assert market.accept("NIFTY", 104, START_MS - 2) is not None
+    assert market.accept("NIFTY", 104, START_MS) is None
+    assert market.accept("SBIN", 105, START_MS - 1) is None
+    assert not any(quote.stale for quote in market.board.quotes())
 
 
 def test_who_saves_prices_is_told_of_each_that_is_another(market: Market) -> None:
@@ -224,14 +224,14 @@ def test_who_saves_prices_is_told_of_each_that_is_another(market: Market) -> Non
         (500, START_MS + 2, set()),
         (505, START_MS + 3, {"NIFTY"}),
     ]:
-        market.book.changed.clear()
-        market.book.accept("NIFTY", price_e4, as_of_ms)
-        assert market.book.changed == changed, price_e4
+        market.board.changed.clear()
+        market.accept("NIFTY", price_e4, as_of_ms)
+        assert market.board.changed == changed, price_e4
 
 
 def test_a_symbol_without_a_price_has_no_quote(market: Market) -> None:
-    assert market.book.quote("NIFTY") is None
-    assert market.book.quotes() == []
+    assert market.board.quote("NIFTY") is None
+    assert market.board.quotes() == []
 
 
 @pytest.mark.parametrize(("late_ms", "is_delayed"), [(DELAYED_MS, False), (DELAYED_MS + 1, True)])

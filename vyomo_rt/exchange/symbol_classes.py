@@ -31,7 +31,7 @@ class SymbolClass(Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def _classes() -> tuple[SymbolClass, ...]:
-    text = resources.files("vyomo_rt.market").joinpath("classes.json").read_bytes()
+    text = resources.files("vyomo_rt.exchange").joinpath("symbol_classes.json").read_bytes()
     return json.decode(text, type=tuple[SymbolClass, ...])
 
 

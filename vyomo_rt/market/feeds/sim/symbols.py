@@ -27,5 +27,5 @@ class SimSymbol(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_symbols() -> tuple[SimSymbol, ...]:
     """The symbols that ship with the package."""
-    text = resources.files("vyomo_rt.market").joinpath("symbols.json").read_bytes()
+    text = resources.files("vyomo_rt.market.feeds.sim").joinpath("symbols.json").read_bytes()
     return json.decode(text, type=tuple[SimSymbol, ...])

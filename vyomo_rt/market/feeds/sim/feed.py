@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from vyomo_rt.domain.moment import MarketClock
-from vyomo_rt.market.feed import Accept
-from vyomo_rt.market.path import STEP_MS, PricePath
-from vyomo_rt.market.symbols import SimSymbol
+from vyomo_rt.domain.quote import Tick
+from vyomo_rt.market.feeds.sim.path import STEP_MS, PricePath
+from vyomo_rt.market.feeds.sim.symbols import SimSymbol
 
 
 class SimFeed:
@@ -37,40 +37,27 @@ class SimFeed:
             )
             for symbol in symbols
         }
-        self.symbols = tuple(self._paths)
-        self.failure: str | None = None
 
     def knows(self, symbol: str) -> bool:
         return symbol in self._paths
 
-    async def run(self, accept: Accept) -> None:
-        """Tick at once, then on each quarter second of the clock, until cancelled.
+    async def ticks(self) -> AsyncGenerator[Tick, None]:
+        """Every symbol's price at once, then on each quarter second of the clock, for ever.
 
         Quarter seconds that went by unseen are left out, so a machine that wakes
         from sleep goes on with the present price.
         """
-        self.failure = None
-        try:
-            await self._tick_for_ever(accept)
-        except Exception as error:
-            self.failure = f"the simulator stopped: {error!r}"
-            raise
-
-    async def _tick_for_ever(self, accept: Accept) -> None:
         last_ms: int | None = None
         while True:
             now_ms = self._now()
             step_ms = now_ms - now_ms % STEP_MS
             # A sleep may end a moment early by this clock.
             if step_ms != last_ms:
-                await self._tick(step_ms, accept, at_once=last_ms is None)
+                for symbol, path in self._paths.items():
+                    if last_ms is not None and not path.is_drawn(step_ms):
+                        # Drawing a minute takes half a millisecond, at midnight with a new day
+                        # two. At the start there is nobody yet to hold up.
+                        await self._sleep(0)
+                    yield Tick(symbol, path.price_e4(step_ms), step_ms, self.source)
                 last_ms = step_ms
             await self._sleep((STEP_MS - self._now() % STEP_MS) / 1000)
-
-    async def _tick(self, step_ms: int, accept: Accept, *, at_once: bool) -> None:
-        """Send every symbol's price; ``at_once`` for the first: there is nobody yet to hold up."""
-        for symbol, path in self._paths.items():
-            if not (at_once or path.is_drawn(step_ms)):
-                # Drawing a minute takes half a millisecond, at midnight with a new day two.
-                await self._sleep(0)
-            accept(symbol, path.price_e4(step_ms), step_ms)

@@ -1,4 +1,4 @@
-"""The price book: which ticks are believed, and how fresh the believed ones are."""
+"""The board of prices: which ticks are believed, and how fresh the believed ones are."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from prometheus_client import Counter
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketClock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
-from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market.classes import SymbolClass, class_of
+from vyomo_rt.domain.quote import Quote, Tick
+from vyomo_rt.exchange.symbol_classes import SymbolClass, class_of
 from vyomo_rt.market.refusals import Refusals
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class _Entry:
     told_of_jump_ms: int = _NEVER_MS
 
 
-class PriceBook:
-    """The last prices of each symbol, from one source.
+class Board:
+    """The last prices of each symbol; `accept` is the one door by which they come in.
 
     ``confirmed`` is the price that counts: trades are valued, filled and closed at
     it. ``quote`` is the price to show, which differs while a jump is in doubt.
@@ -85,7 +85,6 @@ class PriceBook:
     def __init__(
         self,
         now: MarketClock,
-        source: str,
         fresh_for_ms: int,
         on_price: Callable[[Quote], None],
         *,
@@ -94,7 +93,6 @@ class PriceBook:
         trade_on_delayed: bool = False,
     ) -> None:
         self._now = now
-        self._source = source
         self._fresh_for_ms = fresh_for_ms
         self._on_price = on_price
         self._demand = demand
@@ -121,19 +119,18 @@ class PriceBook:
 
     # -- ticks -----------------------------------------------------------------
 
-    def accept(self, symbol: str, price_e4: int, as_of_ms: int | None = None) -> str | None:
+    def accept(self, tick: Tick) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
 
-        ``as_of_ms`` is when the source says that the price was true. Without it
-        the tick counts as of its arrival, but never before the symbol's last one. A
-        jump that is held counts as taken.
+        One without a moment counts as of its arrival, but never before the symbol's last
+        one. A jump that is held counts as taken.
         """
-        reason = self._take(symbol, price_e4, as_of_ms)
+        reason = self._take(tick)
         if reason is not None:
-            self.refuse(symbol, reason)
+            self.refuse(tick.symbol, reason)
             return reason
-        self.refusals.forget(symbol)
-        (self._held if self.is_held(symbol) else self._accepted).inc()
+        self.refusals.forget(tick.symbol)
+        (self._held if self.is_held(tick.symbol) else self._accepted).inc()
         return None
 
     def refuse(self, symbol: str | None, reason: str) -> None:
@@ -145,7 +142,8 @@ class PriceBook:
         entry = self._entries.get(symbol)
         return entry is not None and entry.jump is not None
 
-    def _take(self, symbol: str, price_e4: int, as_of_ms: int | None) -> str | None:
+    def _take(self, tick: Tick) -> str | None:
+        symbol, price_e4, as_of_ms, _ = tick
         if not 0 < price_e4 <= MAX_PRICE_E4:
             return _price_reason(price_e4)
         now_ms = self._now()
@@ -163,21 +161,19 @@ class PriceBook:
         if symbol in self._idle:
             self._idle.move_to_end(symbol)
         entry.newest_ms = as_of_ms
-        if self._must_wait(entry, symbol, price_e4, as_of_ms, now_ms):
+        if self._must_wait(entry, tick, as_of_ms, now_ms):
             fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
-            quote = Quote(symbol, price_e4, as_of_ms, self._source, stale=False)
+            quote = Quote(symbol, price_e4, as_of_ms, tick.source, stale=False)
             self._note_age(self._judged(quote, fresh_since_ms, now_ms), now_ms)
         else:
-            quote = self._confirm(entry, symbol, price_e4, as_of_ms, now_ms)
+            quote = self._confirm(entry, tick, as_of_ms, now_ms)
             self._note_age(quote, now_ms)
             self._on_price(quote)
         return None
 
-    def _must_wait(
-        self, entry: _Entry, symbol: str, price_e4: int, as_of_ms: int, now_ms: int
-    ) -> bool:
+    def _must_wait(self, entry: _Entry, tick: Tick, as_of_ms: int, now_ms: int) -> bool:
         """Whether a tick is a jump that nothing has confirmed yet; then it is held."""
-        last, held = entry.confirmed, entry.jump
+        price_e4, last, held = tick.price_e4, entry.confirmed, entry.jump
         if last is None or entry.symbol_class.allows(last.price_e4, price_e4):
             entry.jump = None
             return False
@@ -189,16 +185,14 @@ class PriceBook:
                 return False
         # Once a doubt is shown, the newest one is: what is shown does not go back in time.
         since_ms = held.held_at_ms if held is not None and held.is_shown(now_ms) else now_ms
-        quote = Quote(symbol, price_e4, as_of_ms, self._source, stale=True)
+        quote = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale=True)
         entry.jump = _Jump(quote, since_ms)
-        self._tell_of_jump(entry, symbol, now_ms)
+        self._tell_of_jump(entry, tick.symbol, now_ms)
         return True
 
-    def _confirm(
-        self, entry: _Entry, symbol: str, price_e4: int, as_of_ms: int, now_ms: int
-    ) -> Quote:
+    def _confirm(self, entry: _Entry, tick: Tick, as_of_ms: int, now_ms: int) -> Quote:
         """Make a tick the price that counts; an identical one only renews its freshness."""
-        last = entry.confirmed
+        last, price_e4 = entry.confirmed, tick.price_e4
         if last is not None and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
             # What came too late is not made true by saying it again.
             if entry.fresh_since_ms != _NEVER_MS or self._is_in_time(as_of_ms, now_ms):
@@ -207,8 +201,8 @@ class PriceBook:
             return self._judged(last, entry.fresh_since_ms, now_ms)
         fresh_since_ms = entry.fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
         stale = now_ms - fresh_since_ms > self._fresh_for_ms
-        quote = entry.confirmed = Quote(symbol, price_e4, as_of_ms, self._source, stale)
-        self.changed.add(symbol)
+        quote = entry.confirmed = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale)
+        self.changed.add(tick.symbol)
         return quote
 
     def _is_in_time(self, as_of_ms: int, now_ms: int) -> bool:

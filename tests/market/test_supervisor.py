@@ -1,0 +1,128 @@
+"""A feed is kept running, whatever becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+
+import pytest
+
+from tests.kit.waiting import until
+from tests.market.market import FRESH_FOR_MS, Market
+from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.quote import FeedState, Quote, Tick
+from vyomo_rt.market import supervisor as supervisor_module
+from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feeds.ingest import IngestFeed
+from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.supervisor import Supervisor
+
+MORE, FAIL = True, False
+
+
+class Cable:
+    """A feed that sends a tick, or fails, when the test says so."""
+
+    source = "cable"
+    fresh_for_ms = FRESH_FOR_MS
+    takes_posts = False
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[bool] = asyncio.Queue()
+        self.begun = 0
+        self.ended = 0
+
+    def knows(self, _symbol: str, /) -> bool:
+        return True
+
+    async def ticks(self) -> AsyncGenerator[Tick, None]:
+        self.begun += 1
+        try:
+            while await self.told.get() is MORE:
+                yield Tick("NIFTY", 100, None, self.source)
+            raise ConnectionError("the cable is out")
+        finally:
+            self.ended += 1
+
+
+class NothingKept:
+    """Stands where prices are not to be kept."""
+
+    async def load(self) -> Iterable[Quote]:
+        raise AssertionError
+
+    async def save(self, _: Iterable[str], __: Callable[[str], Quote | None], /) -> None:
+        raise AssertionError
+
+
+class Kept(Market):
+    """A feed with what keeps it."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.monitor = FeedMonitor(feed, self.board, lambda: MarketMs(self.now_ms))
+        self.supervisor = Supervisor(feed, self.board, self.monitor, NothingKept())
+
+    async def becomes(self, state: FeedState) -> None:
+        await until(lambda: self.monitor.status().state is state)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "_RESTART_AFTER_S", 0.01)
+
+
+async def test_a_feed_that_fails_is_started_again_and_down_until_its_next_tick() -> None:
+    feed = Cable()
+    kept = Kept(feed)
+    running = asyncio.create_task(kept.supervisor.run())
+    feed.told.put_nowait(MORE)
+    await kept.becomes(FeedState.LIVE)
+    feed.told.put_nowait(FAIL)
+    await until(lambda: feed.begun == 2)
+    status = kept.monitor.status()
+    assert status.state is FeedState.DOWN
+    assert "the cable is out" in status.message
+    feed.told.put_nowait(MORE)
+    await kept.becomes(FeedState.LIVE)
+    assert kept.shown().source == "cable"
+    running.cancel()
+    await asyncio.wait([running])
+    assert feed.ended == feed.begun == 2, "nothing is left open"
+
+
+async def test_a_board_that_fails_stops_no_feed() -> None:
+    feed = Cable()
+    kept = Kept(feed)
+    on_fire = True
+
+    def on_price(quote: Quote) -> None:
+        if on_fire:
+            raise RuntimeError("the desk is on fire")
+        kept.heard.append(quote)
+
+    kept.board._on_price = on_price
+    running = asyncio.create_task(kept.supervisor.run())
+    feed.told.put_nowait(MORE)
+    await kept.becomes(FeedState.DOWN)
+    assert "the desk is on fire" in kept.monitor.status().message
+    await until(lambda: feed.begun == 2)
+    assert feed.ended == 1
+    on_fire = False
+    feed.told.put_nowait(MORE)
+    await kept.becomes(FeedState.LIVE)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_feed_whose_ticks_are_posted_need_not_be_kept_running() -> None:
+    kept = Kept(IngestFeed())
+    await asyncio.wait_for(kept.supervisor.run(), timeout=30)
+    assert kept.monitor.status().state is FeedState.DEGRADED
+
+
+async def test_the_prices_of_a_feed_that_ticks_by_itself_are_not_kept() -> None:
+    kept = Kept(Cable())
+    kept.tick(100)
+    await kept.supervisor.keep_prices()
+    await kept.supervisor.restore()

@@ -1,0 +1,4 @@
+"""The simulated source.
+
+Invariant: its prices are a function of seed, symbol and moment.
+"""
