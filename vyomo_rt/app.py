@@ -49,7 +49,7 @@ from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.version import version
-from vyomo_rt.web import access
+from vyomo_rt.web import origins
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import Streaming
 from vyomo_rt.web.contracts import ContractRoutes
@@ -171,7 +171,7 @@ async def running(
             # Probes are answered from the first moment on, and told that it loads.
             assert runner.server is not None
             loop.set_exception_handler(admission.on_loop_error)
-            http = partial(HttpConnection, runner.server, admission, server.access)
+            http = partial(HttpConnection, runner.server, admission, server.origins)
             connect = partial(admission.admit, http)
             listeners += [await accept_on(sock, connect) for sock in sockets]
             await while_owned(keeping, server.load())
@@ -205,7 +205,7 @@ class Server:
         on_failure: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self.access = access.Access(
+        self.origins = origins.Origins(
             frozenset(settings.allowed_origins),
             frozenset(settings.allowed_hosts),
             loopback=config.is_loopback(settings.host),
@@ -309,7 +309,7 @@ class Server:
         app = web.Application(
             middlewares=[problems, self.admission.track, self._refuse_while_loading]
         )
-        access.install(app, self.access)
+        origins.install(app, self.origins)
         app.on_response_prepare.append(add_headers)
         stream_routes = StreamRoutes(self._streaming, self._limits.streams)
         rest_routes = RestRoutes(
@@ -366,7 +366,7 @@ class Server:
     async def _refuse_while_loading(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        if request.path in access.OPEN_PATHS or await self._has_loaded():
+        if request.path in origins.OPEN_PATHS or await self._has_loaded():
             return await handler(request)
         if request.path.startswith("/sse/") and request.transport is not None:
             # To a status an EventSource would not come back.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.config.loading import error_of, settings_of
 from vyomo_rt import config
 from vyomo_rt.config import FIELDS, ConfigError, Settings, load
-from vyomo_rt.web.access import Access
+from vyomo_rt.web.origins import Origins
 
 DEFAULTS = Settings()
 VARIABLES = [field.variable for field in FIELDS]
@@ -138,12 +138,12 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
     """Whether a server that has made `value` of `text` does what the text says."""
     match field.name:
         case "allowed_hosts":
-            access = Access(frozenset(), frozenset(value), loopback=False)
+            origins = Origins(frozenset(), frozenset(value), loopback=False)
             hosts = (f"[{name}]" if ":" in name else name for name in value)
-            return not any(access.host_refusal(f"{host}:4025") for host in hosts)
+            return not any(origins.host_refusal(f"{host}:4025") for host in hosts)
         case "allowed_origins":
-            access = Access(frozenset(value), frozenset(), loopback=False)
-            return not any(access.origin_refusal(origin, "x.y") for origin in value)
+            origins = Origins(frozenset(value), frozenset(), loopback=False)
+            return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
         case "data_dir":

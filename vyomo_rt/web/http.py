@@ -19,8 +19,8 @@ from aiohttp.http_exceptions import (
 
 from vyomo_rt.domain.errors import BadRequest, Failed, LimitExceeded, VyomoError
 from vyomo_rt.web import problems
-from vyomo_rt.web.access import OPEN_PATHS, Access
 from vyomo_rt.web.admission import Admission
+from vyomo_rt.web.origins import OPEN_PATHS, Origins
 from vyomo_rt.web.routes import API
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ class HttpConnection(web.RequestHandler):
     What aiohttp refuses without asking a handler gets a problem document, too.
     """
 
-    __slots__ = ("_access", "_admission", "_heard")
+    __slots__ = ("_admission", "_heard", "_origins")
 
-    def __init__(self, server: web.Server, admission: Admission, access: Access) -> None:
+    def __init__(self, server: web.Server, admission: Admission, origins: Origins) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -61,7 +61,7 @@ class HttpConnection(web.RequestHandler):
             auto_decompress=False,  # see ``read_body``
         )
         self._admission = admission
-        self._access = access
+        self._origins = origins
         self._heard = _NOTHING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -98,7 +98,7 @@ class HttpConnection(web.RequestHandler):
         response.headers[hdrs.SERVER] = _SERVER
         found = _ORIGIN.search(b"".join(self._heard))
         origin = found[1].decode() if found else None
-        self._access.allow_reading(response.headers, origin, None)
+        self._origins.allow_reading(response.headers, origin, None)
         response.headers[hdrs.CONNECTION] = "close"
         response.force_close()
         return response

@@ -13,7 +13,7 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
 from vyomo_rt.config import load
-from vyomo_rt.web.access import Access
+from vyomo_rt.web.origins import Origins
 
 FRIEND = "https://desk.example"
 PATHS = ("/", "/sse/prices?symbols=A", f"{API}/sessions", f"{API}/sessions/99", "/nothing")
@@ -209,7 +209,7 @@ async def test_a_dashboard_in_development_works_from_any_port_of_this_machine(
 
 def test_local_pages_are_strangers_to_a_server_that_listens_to_the_world() -> None:
     local, world = (
-        Access(frozenset({FRIEND}), frozenset(), loopback=loopback) for loopback in (True, False)
+        Origins(frozenset({FRIEND}), frozenset(), loopback=loopback) for loopback in (True, False)
     )
     assert local.origin_refusal("http://localhost:5173", "192.168.1.20") is None
     assert world.origin_refusal("http://localhost:5173", "192.168.1.20") is not None

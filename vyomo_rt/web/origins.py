@@ -24,7 +24,7 @@ _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 @dataclass(frozen=True)
-class Access:
+class Origins:
     """The rules for Host and Origin.
 
     ``loopback`` says that the server is bound to loopback only; then pages from
@@ -82,14 +82,14 @@ class Access:
         return authority is not None and authority == own
 
 
-def install(app: web.Application, access: Access) -> None:
+def install(app: web.Application, origins: Origins) -> None:
     """Hold every request of the application to the rules."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_PATHS and (why := access.host_refusal(_host(request))):
+        if request.path not in OPEN_PATHS and (why := origins.host_refusal(_host(request))):
             return problems.answer(Forbidden(why, "Host"), HTTPStatus.MISDIRECTED_REQUEST)
-        if why := access.origin_refusal(request.headers.get(hdrs.ORIGIN), _host(request)):
+        if why := origins.origin_refusal(request.headers.get(hdrs.ORIGIN), _host(request)):
             return problems.answer(Forbidden(why, "Origin"))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -97,7 +97,7 @@ def install(app: web.Application, access: Access) -> None:
 
     async def add_cors(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
-        allowed = access.allow_reading(response.headers, origin, _host(request))
+        allowed = origins.allow_reading(response.headers, origin, _host(request))
         if allowed and request.method == hdrs.METH_OPTIONS:
             methods = {route.method for route in app.router.routes()} | {hdrs.METH_OPTIONS}
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _ALLOWED_HEADERS
