@@ -6,14 +6,21 @@ import { client } from "./stream.js";
 
 /** A line that is quiet for so long is asked, where it can be. */
 const QUIET_MS = 1500;
-/** So long after the last message, or after the next one is due, a line is silent. */
+/** So long after the last sign of life a line is silent. */
 const SILENT_MS = 4000;
+/** So long after the next message is due it is, too: over SSE the server's life is not the line's. */
 const LATE_MS = 3000;
 const TICK_MS = 500;
+const LIVEZ = new URL("../../livez", import.meta.url);
 /** When a ping was sent that is not answered yet. @type {number | null} */
 let asked_ms = null;
+/** When the server last answered a request that was sent because a stream was quiet. */
+let answeredAt = -Infinity;
+let isAsking = false;
 
 const quiet_ms = () => performance.now() - model.heardAt;
+/** Since the server last gave a sign of life. */
+const lifeless_ms = () => Math.min(quiet_ms(), performance.now() - answeredAt);
 
 /** One ping at a time, so that an answer belongs to its question. @returns {boolean} can it be asked? */
 export function ask() {
@@ -33,9 +40,8 @@ export function answered() {
 export function silentFor_ms() {
   if (client.status.state !== "open") return 0;
   const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
-  // Over SSE nobody can be asked: what is due and does not come is the only sign.
-  const most = client.status.transport === "ws" ? SILENT_MS : model.interval_ms + LATE_MS;
-  return expected && quiet_ms() > most ? quiet_ms() : 0;
+  const isOverdue = client.status.transport === "sse" && quiet_ms() > model.interval_ms + LATE_MS;
+  return expected && (isOverdue || lifeless_ms() > SILENT_MS) ? quiet_ms() : 0;
 }
 
 export const isLive = () => client.status.state === "open" && silentFor_ms() === 0;
@@ -62,5 +68,18 @@ export function everyHalfSecond(listener) {
 
 /** Keeps asking a quiet line, so that one with a long interval is not silent unnoticed. */
 export function watch() {
-  if (client.status.state === "open" && quiet_ms() > QUIET_MS) ask();
+  if (client.status.state === "open" && lifeless_ms() > QUIET_MS && !ask()) askServer();
+}
+
+/** Nobody can be asked over an event stream, but its server can beside it. */
+async function askServer() {
+  if (isAsking) return;
+  isAsking = true;
+  try {
+    const { ok } = await fetch(LIVEZ, { signal: AbortSignal.timeout(SILENT_MS) });
+    if (ok) answeredAt = performance.now();
+  } catch {
+    /* no sign of life */
+  }
+  isAsking = false;
 }

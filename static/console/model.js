@@ -6,7 +6,8 @@ import { Recent, thin } from "./series.js";
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
  * @typedef {import("./series.js").Point} Point
- * @typedef {Messages["trade_opened"] | Messages["trade_closed"]} TradeEvent
+ * @typedef {Messages["trade_opened"] | Messages["trade_closed"]
+ *   | Messages["session_changed"]} TapeEvent
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
  *   direction: number, line: Recent }} Quote `first`: the first price that this page saw;
  *   `direction`: of the last change
@@ -16,7 +17,7 @@ import { Recent, thin } from "./series.js";
  */
 
 const TAPE_ROWS = 200;
-const TAPE_TYPES = new Set(["trade_opened", "trade_closed"]);
+const TAPE_TYPES = new Set(["trade_opened", "trade_closed", "session_changed"]);
 const LINE_SLOT_MS = 1000;
 const LINE_POINTS = 120;
 /** A little under a second: messages come a second apart, more or less. */
@@ -32,7 +33,7 @@ export const model = {
   figures: null,
   /** @type {Map<number, Position>} open trades, oldest first */
   open: new Map(),
-  /** @type {(TradeEvent & { type: string })[]} newest first */
+  /** @type {(TapeEvent & { type: string })[]} newest first */
   tape: [],
   /** @type {{ points: Point[], live: boolean }} realised, and while live unrealised P&L too */
   equity: { points: [], live: false },
@@ -116,6 +117,11 @@ export function noteClosed(message) {
   if (replaying)
     model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
   touch("positions", "equity");
+}
+
+/** @param {Messages["session_changed"]} message */
+export function noteChanged(message) {
+  addToTape([{ type: "session_changed", ...message }]);
 }
 
 /** The answer to an order, which is there while the stream may not be; its event still comes.

@@ -82,6 +82,7 @@ client.on("price_update", ({ data }) => book.notePrice(data));
 client.on("session_update", book.noteFigures);
 client.on("trade_opened", book.noteOpened);
 client.on("trade_closed", book.noteClosed);
+client.on("session_changed", book.noteChanged);
 client.on("pnl_update", ({ data }) => book.notePnl(data));
 client.on("feed_status", ({ data }) => {
   model.feed = data;

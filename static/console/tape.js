@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest openings and closings of the session. */
+/** The newest openings and closings of the session, and what was changed of it. */
 import { $, el, keyed } from "./dom.js";
 import { arrow, dateTime, price, signedMoney, time, tone, whole } from "./format.js";
 import { part } from "./frame.js";
@@ -12,13 +12,19 @@ export const REASONS = /** @type {Record<string, string>} */ ({
   MANUAL: "By hand",
   SQUARE_OFF: "Squared off",
   RISK: "Risk",
+  KILL: "All closed by hand",
+  DAILY_LOSS: "Loss limit of the day",
+  DAILY_TARGET: "Target of the day",
+  LOCK_ARMED: "Profit lock armed",
+  PROFIT_LOCK: "Profit lock",
+  LOSING_STREAK: "Losing streak",
+  NEW_DAY: "New day",
 });
 
 /** @param {any} event */
 function makeRow({ type, data }) {
-  const opened = type === "trade_opened";
-  const at = opened ? data.entryPrice : data.exitPrice;
-  const pnl = opened ? "" : `${arrow(data.pnl)} ${signedMoney(data.pnl)}`.trim();
+  const [what, content, pnl = ""] =
+    type === "session_changed" ? changed(data) : traded(type === "trade_opened", data);
   return el(
     "tr",
     {},
@@ -30,23 +36,36 @@ function makeRow({ type, data }) {
         { datetime: data.timestamp, title: `${dateTime(data.timestamp)} IST` },
         time(data.timestamp),
       ),
-      el(
-        "small",
-        { class: "reason" },
-        opened ? "Opened" : (REASONS[data.exitReason] ?? data.exitReason),
-      ),
+      el("small", { class: "reason" }, what),
     ),
-    el(
-      "td",
-      { class: "what" },
+    el("td", { class: "what" }, ...content),
+    el("td", { class: `number ${tone(data.pnl)} ${pnl.length > 15 ? "long" : ""}` }, pnl),
+  );
+}
+
+/** @param {boolean} opened @param {any} data @returns {[string, (string | Element)[], string]} */
+function traded(opened, data) {
+  const at = opened ? data.entryPrice : data.exitPrice;
+  return [
+    opened ? "Opened" : reasonOf(data.exitReason),
+    [
       el("span", { class: `side ${data.side}` }, data.side),
       ` ${whole(data.quantity)} `,
       el("b", {}, data.symbol),
       el("small", {}, `at ${price(at)} · #${data.tradeId}`),
-    ),
-    el("td", { class: `number ${tone(data.pnl)} ${pnl.length > 15 ? "long" : ""}` }, pnl),
-  );
+    ],
+    opened ? "" : `${arrow(data.pnl)} ${signedMoney(data.pnl)}`.trim(),
+  ];
 }
+
+/** @param {any} data @returns {[string, (string | Element)[]]} */
+function changed({ name, status, reason, detail }) {
+  const why = [reasonOf(reason), detail].filter(Boolean).join(": ");
+  return ["Session", [el("b", {}, status), ` ${name}`, el("small", {}, why)]];
+}
+
+/** @param {string} reason */
+const reasonOf = (reason) => REASONS[reason] ?? reason;
 
 function paint() {
   keyed(

@@ -103,9 +103,27 @@ def seen_on(contract: Contract, channel: str, texts: list[str]) -> set[str]:
 
 
 def expected_on(contract: Contract, channel: str) -> set[str]:
-    """What the server sends on a channel, but for an error of a stream that did begin."""
+    """What the server sends on a channel; not errors of streams that did begin, nor keep-alives."""
     sent = contract.document["operations"][channel]["messages"]
-    return {reference["$ref"].split("/")[-1] for reference in sent} - {"server_error"}
+    names = {reference["$ref"].split("/")[-1] for reference in sent}
+    return names - {"server_error", "keep_alive"}
+
+
+async def test_a_keep_alive_that_is_an_event_keeps_the_contract(
+    contracts: Contracts, make_settings: MakeSettings
+) -> None:
+    contract = contracts["asyncapi"]
+    async with (
+        serve_here(make_settings(sse_keep_alive_s=0.05)) as server,
+        event_stream(server.url, "/sse/prices?symbols=A&keepAlive=event") as stream,
+    ):
+        while not stream.blocks or stream.blocks[-1].event != "keep_alive":
+            text = await stream.read()
+        assert text is not None
+        for channel in ("streamAll", "streamSession", "streamPrices"):
+            messages = contract.document["channels"][channel]["messages"]
+            contract.check(contract.resolve(messages["keep_alive"])["payload"], text)
+        assert "keep_alive" not in contract.document["channels"]["streamWebsocket"]["messages"]
 
 
 class Witness:

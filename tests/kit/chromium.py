@@ -11,7 +11,7 @@ from tests.kit.machine import program
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
-_FLAGS = [
+FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -27,7 +27,7 @@ async def chromium(playwright: Playwright, *flags: str) -> AsyncIterator[Browser
     """A browser without a window; a test that finds none installed ends."""
     browser = await playwright.chromium.launch(
         executable_path=program("chromium", "chromium-browser", "google-chrome"),
-        args=[*_FLAGS, *flags],
+        args=[*FLAGS, *flags],
     )
     try:
         yield browser

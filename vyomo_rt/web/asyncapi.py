@@ -21,6 +21,15 @@ _SERVERS = {
     "websocket": {"host": "{host}", "protocol": "ws"},
     "events": {"host": "{host}", "protocol": "http"},
 }
+_KEEP_ALIVE = "keep_alive"
+_KEEP_ALIVES: Document = {
+    _KEEP_ALIVE: {
+        "name": _KEEP_ALIVE,
+        "title": "KeepAlive",
+        "summary": "The line is alive. Sent with `keepAlive=event`, in place of the comment `:`.",
+        "payload": {"type": "object", "maxProperties": 0},
+    }
+}
 _HOST = {"host": {"default": "localhost:4025", "description": "Where the server listens"}}
 
 
@@ -64,6 +73,9 @@ class _Document:
             self._message(type_, _tag(type_) if websocket else _event(type_))
             for type_ in get_args(stream.sends)
         ]
+        if not websocket:
+            self.messages |= _KEEP_ALIVES
+            sent.append(_KEEP_ALIVE)
         channel = _channel(route, [*taken, *sent])
         operation = _operation("send", route.name, sent)
         if websocket:

@@ -54,6 +54,7 @@ async def tape(page: Page) -> list[tuple[str, int]]:
     return [
         ("trade_opened" if "Opened" in row else "trade_closed", int(row.split("#")[1].split()[0]))
         for row in rows
+        if "#" in row
     ]
 
 

@@ -159,6 +159,12 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await expect(page.locator("#ticket [data-error-form]")).to_contain_text("PAUSED")
     await press(page, "Resume")
     await expect(status).to_have_text("ACTIVE")
+    on_tape = [
+        re.compile(f"Session.*{new} Evening.*By hand", re.DOTALL) for new in ("ACTIVE", "PAUSED")
+    ]
+    await expect(page.locator("#tape tbody tr")).to_have_text(on_tape)
+    await page.reload()
+    await expect(page.locator("#tape tbody tr")).to_have_text(on_tape)
     await expect(page.locator("#ticket [data-error-form]")).to_be_empty()
     await page.locator("#place").click()
     await expect(page.locator("#positions tbody tr")).to_have_count(1)

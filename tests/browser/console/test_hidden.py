@@ -1,0 +1,62 @@
+"""The console in a tab that nobody looks at: hidden, and frozen by the browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import LIVE
+from tests.kit.devtools import DevTools, devtools
+from tests.kit.proxy import Proxy
+
+TITLE, LINK = "document.title", "document.querySelector('#link-text')?.textContent"
+TAPE = """[...document.querySelectorAll("#tape tbody tr")].map(({ innerText }) =>
+    [/Opened/.test(innerText) ? "trade_opened" : "trade_closed",
+        Number(/#(\\d+)/.exec(innerText)[1])])"""
+LISTEN = """import("/static/console/stream.js").then(({ client }) => {
+    globalThis.told = [];
+    for (const type of ["freeze", "resume"]) document.addEventListener(type, () => told.push(type));
+    client.on("gap", () => told.push("gap"));
+})"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def chromium_window(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevTools]:
+    async with devtools(tmp_path_factory.mktemp("chromium")) as window:
+        yield window
+
+
+@pytest.mark.parametrize("transport", ["ws", "sse"])
+async def test_a_hidden_tab_tells_no_old_profit_and_one_that_was_frozen_catches_up(
+    chromium_window: DevTools, proxy: Proxy, desk: Desk, transport: str
+) -> None:
+    await desk.open(entryPrice=1)
+    fields = {"session": desk.session_id, "interval": 60_000, "transport": transport}
+    tab = await chromium_window.open(f"{proxy.url}/?{urlencode(fields)}")
+    await tab.becomes(LINK, LIVE[transport])
+    await tab.becomes(TITLE, r"^\+₹")
+    await tab.evaluate(LISTEN)
+    await chromium_window.open("about:blank")
+    await tab.becomes("document.visibilityState", "hidden")
+
+    # The next figures are due in a minute; that nobody is there is told long before.
+    proxy.black_hole()
+    await tab.becomes(TITLE, "^not live")
+    proxy.mend()
+    await tab.becomes(TITLE, r"^\+₹")
+
+    await tab.freeze()
+    await desk.close(await desk.open())
+    await desk.open("NIFTY")
+    assert await tab.evaluate("told") == ["freeze"]
+    await tab.freeze(frozen=False)
+    await tab.becomes("told", "resume")
+    await tab.show()
+    await tab.becomes("document.querySelector('[data-figure=totalTrades]').textContent", "^3$")
+    await tab.becomes(LINK, LIVE[transport])
+    assert [tuple(row) for row in await tab.evaluate(TAPE)] == await desk.trade_ids()
+    assert await tab.evaluate("told") == ["freeze", "resume"], "nothing is missing"
