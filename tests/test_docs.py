@@ -25,9 +25,10 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.vocabulary import error_codes, subclasses
 from vyomo_rt import config
-from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire import decoding
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, to_command
+from vyomo_rt.wire.encoding import Message, encode
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
@@ -309,7 +310,7 @@ def test_every_example_of_a_server_message_is_one_that_the_server_could_send() -
     assert lines
     for line in lines:
         message = msgspec.json.decode(line, type=any_message)
-        assert messages.encode(message).decode() == line
+        assert encode(message).decode() == line
 
 
 def test_every_example_of_a_client_message_is_understood() -> None:
@@ -340,7 +341,7 @@ def test_the_changelog_knows_the_version() -> None:
 
 
 def _server_messages() -> list[Any]:
-    return list(subclasses(messages.Message))
+    return list(subclasses(Message))
 
 
 def _tag(struct: Any) -> str:

@@ -14,7 +14,7 @@ from vyomo_rt.doctor import websocket
 from vyomo_rt.web import rest  # noqa: F401 (with it all documents are there)
 from vyomo_rt.wire.closing import CloseCode, Reconnect
 from vyomo_rt.wire.commands import ALL_TYPES
-from vyomo_rt.wire.messages import Data, Message
+from vyomo_rt.wire.encoding import Data, Message
 from vyomo_rt_client import links, numbers, stream
 
 STATIC = Path(__file__).parents[2] / "static"

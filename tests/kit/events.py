@@ -7,7 +7,7 @@ from dataclasses import replace
 from vyomo_rt.domain.event import EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.session import ChangeReason, Standing
 from vyomo_rt.domain.trade import Trade
-from vyomo_rt.wire.messages import event_message
+from vyomo_rt.wire.event import event_message
 
 
 def trade_event(

@@ -12,7 +12,7 @@ from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream.explanation import explain
-from vyomo_rt.wire.messages import ConnectionDocument
+from vyomo_rt.wire.connection import ConnectionDocument
 
 SESSION = 6
 

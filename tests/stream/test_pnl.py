@@ -13,8 +13,8 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.stream import pnl as pnl_module
 from vyomo_rt.stream.pnl import BEGIN, Page, PnlFrames
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame
+from vyomo_rt.wire.trade import pnl_update
 
 SYMBOLS = ["A", "B", "C"]
 
@@ -69,7 +69,7 @@ def test_pages_hold_every_priced_open_trade_once_by_id_at_its_newest_price(
                 case ("quote", str(symbol), int(price), bool(stale)):
                     quotes[symbol] = quote(symbol, price, stale=stale)
             assert all_frames(pnl, open_trades) == [
-                messages.pnl_update(open_trades[trade_id], quotes[open_trades[trade_id].symbol])
+                pnl_update(open_trades[trade_id], quotes[open_trades[trade_id].symbol])
                 for trade_id in sorted(open_trades)
                 if open_trades[trade_id].symbol in quotes
             ]
@@ -80,7 +80,7 @@ def test_only_what_changed_is_encoded_anew() -> None:
     open_trades = {n: trade(n, "A" if n % 2 else "B") for n in range(1, 101)}
     quotes = {"A": quote("A", 100), "B": quote("B", 100)}
     pnl = PnlFrames(open_trades, quotes.get)
-    with patch.object(messages, "pnl_update", wraps=messages.pnl_update) as encode:
+    with patch("vyomo_rt.stream.pnl.pnl_update", wraps=pnl_update) as encode:
         counts = []
         for change in (None, None, quote("A", 100, as_of_ms=5), quote("A", 101)):
             if change is not None:

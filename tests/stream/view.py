@@ -10,7 +10,8 @@ from tests.stream.world import ALL_TYPES, EVENT_TYPES, Book
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState
-from vyomo_rt.wire import messages
+from vyomo_rt.wire.encoding import encode
+from vyomo_rt.wire.session import session_data
 
 if TYPE_CHECKING:
     from tests.stream.client import Client
@@ -146,10 +147,10 @@ class View:
         self._require("session_update" in self.types, "a type that was not asked for", message)
         self._require(json_["seq"] == state.seq, f"the newest event is {state.seq}", message)
         self._require(not self._missing(), f"ahead of the events from {self.position} on", message)
-        figures = messages.session_data(
+        figures = session_data(
             state, state.unrealised_paise(self._world.quotes.get), self._world.now()
         )
-        self._require(data == json.loads(messages.encode(figures)), "wrong figures", message)
+        self._require(data == json.loads(encode(figures)), "wrong figures", message)
         wanted = self.recovered if self.snapshot_pending else None
         self._require(json_.get("recovered") == wanted, f"recovered is not {wanted}", message)
         self.snapshot_pending = False

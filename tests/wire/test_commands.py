@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, UnknownType, VyomoError
 from vyomo_rt.domain.quote import Tick
-from vyomo_rt.wire import decoding, rest
+from vyomo_rt.wire import decoding, tick
 from vyomo_rt.wire.commands import (
     ALL_TYPES,
     Command,
@@ -211,12 +211,12 @@ def test_the_types_of_a_session_stream_are_its_five_messages() -> None:
 # --- members of members
 
 
-class Inner(rest.Body):
+class Inner(decoding.Body):
     stop_loss: int | None = None
     within: Inner | None = None
 
 
-class Outer(rest.Body):
+class Outer(decoding.Body):
     inner: Inner | None = None
     rows: list[Inner] | None = None
     by_name: dict[str, Inner] | None = None
@@ -244,7 +244,7 @@ def test_a_fault_inside_an_object_is_named_with_its_path(body: dict[str, Any], d
 
 def test_a_type_that_is_one_of_several_is_said_in_words() -> None:
     with pytest.raises(BadRequest, match=r"^ts: expected an integer or a string, got a boolean$"):
-        rest.to_tick({"symbol": "A", "price": 1, "ts": True}, "test")
+        tick.to_tick({"symbol": "A", "price": 1, "ts": True}, "test")
 
 
 # --- JSON
@@ -348,7 +348,7 @@ def row(**fields: Any) -> Any:
 
 
 def to_tick(row_: Any) -> Tick:
-    return rest.to_tick(row_, "test")
+    return tick.to_tick(row_, "test")
 
 
 def test_a_tick_is_a_symbol_and_an_exact_price() -> None:
@@ -393,15 +393,15 @@ def test_ticks_come_alone_in_a_list_or_one_a_line() -> None:
     one = b'{"symbol":"A","price":1}'
     for body in (one, b"[" + one + b"]"):
         assert [
-            to_tick(rest.read_row(row_)) for row_ in rest.parse_ticks(body, newline_delimited=False)
+            to_tick(tick.read_row(row_)) for row_ in tick.parse_ticks(body, newline_delimited=False)
         ] == [Tick("A", 1_0000, None, "test")]
-    rows = rest.parse_ticks(one + b"\r\n\n" + one + b"\n", newline_delimited=True)
-    assert [to_tick(rest.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None, "test")] * 2
+    rows = tick.parse_ticks(one + b"\r\n\n" + one + b"\n", newline_delimited=True)
+    assert [to_tick(tick.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None, "test")] * 2
 
 
 def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
     body = b'{"symbol":"A","price":1}\n{oops\n[]\n'
-    rows = list(map(rest.read_row, rest.parse_ticks(body, newline_delimited=True)))
+    rows = list(map(tick.read_row, tick.parse_ticks(body, newline_delimited=True)))
     assert to_tick(rows[0]) == Tick("A", 1_0000, None, "test")
     with pytest.raises(BadJson):
         to_tick(rows[1])
@@ -412,23 +412,23 @@ def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
 @pytest.mark.parametrize("body", [b"5", b'"x"', b"null", b"true"])
 def test_a_body_that_is_neither_a_tick_nor_a_list_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest, match="expected a tick or a list of ticks"):
-        rest.parse_ticks(body, newline_delimited=False)
+        tick.parse_ticks(body, newline_delimited=False)
 
 
 def test_too_many_ticks_at_once_are_refused() -> None:
-    rows = [{"symbol": "A", "price": 1}] * (rest.MAX_TICKS + 1)
+    rows = [{"symbol": "A", "price": 1}] * (tick.MAX_TICKS + 1)
     with pytest.raises(BadRequest, match="at most 1000 ticks"):
-        rest.parse_ticks(json.dumps(rows).encode(), newline_delimited=False)
-    lines = b'{"symbol":"A","price":1}\n\r\n' * rest.MAX_TICKS
+        tick.parse_ticks(json.dumps(rows).encode(), newline_delimited=False)
+    lines = b'{"symbol":"A","price":1}\n\r\n' * tick.MAX_TICKS
     for newline_delimited in (True, False):
-        taken = rest.parse_ticks(lines, newline_delimited=newline_delimited)
-        assert len(taken) == rest.MAX_TICKS, "blank lines do not count"
+        taken = tick.parse_ticks(lines, newline_delimited=newline_delimited)
+        assert len(taken) == tick.MAX_TICKS, "blank lines do not count"
         with pytest.raises(BadRequest, match="at most 1000 ticks"):
-            rest.parse_ticks(lines + b"x", newline_delimited=newline_delimited)
-    assert len(rest.parse_ticks(json.dumps(rows[1:]).encode(), newline_delimited=False)) == 1000
+            tick.parse_ticks(lines + b"x", newline_delimited=newline_delimited)
+    assert len(tick.parse_ticks(json.dumps(rows[1:]).encode(), newline_delimited=False)) == 1000
 
 
 def test_a_rejected_row_is_named_as_its_sender_spelled_it() -> None:
-    assert rest.row_symbol({"symbol": " nifty"}) == " nifty"
-    assert rest.row_symbol({"symbol": "x" * 100}) == "x" * 80
-    assert [rest.row_symbol(odd) for odd in (5, None, {}, {"symbol": 5})] == [None] * 4
+    assert tick.row_symbol({"symbol": " nifty"}) == " nifty"
+    assert tick.row_symbol({"symbol": "x" * 100}) == "x" * 80
+    assert [tick.row_symbol(odd) for odd in (5, None, {}, {"symbol": 5})] == [None] * 4

@@ -32,8 +32,15 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
-from vyomo_rt.wire import messages, rest
+from vyomo_rt.wire.connection import Subscription, ack_text, pong, server_shutdown
+from vyomo_rt.wire.encoding import encode
+from vyomo_rt.wire.event import around_events, events_text, numbered_event
 from vyomo_rt.wire.frame import Frame, with_stamps
+from vyomo_rt.wire.health import feed_status
+from vyomo_rt.wire.price import price_update
+from vyomo_rt.wire.refusal import error_frame
+from vyomo_rt.wire.session import session_document, session_update
+from vyomo_rt.wire.trade import pnl_update, trade_document
 
 NOW_MS = 1_795_341_600_123
 NOW = "2026-11-22T10:00:00.123Z"
@@ -65,11 +72,11 @@ def head(frame: Frame) -> list[str]:
 
 
 def event(trade: Trade, seq: int) -> Frame:
-    return messages.numbered_event(trade_event(trade, seq), "k3vq")
+    return numbered_event(trade_event(trade, seq), "k3vq")
 
 
 def test_price_update() -> None:
-    frame = messages.price_update(QUOTE, NOW_MS)
+    frame = price_update(QUOTE, NOW_MS)
     assert parsed(frame) == {
         "type": "price_update",
         "data": {
@@ -130,7 +137,7 @@ def test_trade_closed() -> None:
 
 @pytest.mark.parametrize("recovered", [None, True, False])
 def test_session_update(recovered: bool | None) -> None:
-    frame = messages.session_update(STATE, 52_50, NOW_MS, recovered)
+    frame = session_update(STATE, 52_50, NOW_MS, recovered)
     assert parsed(frame) == {
         "type": "session_update",
         "data": {
@@ -155,13 +162,13 @@ def test_session_update(recovered: bool | None) -> None:
 
 def test_the_first_session_update_has_seq_0() -> None:
     state = state_of(SESSION, Figures(), TODAY)
-    message = parsed(messages.session_update(state, 0, NOW_MS))
+    message = parsed(session_update(state, 0, NOW_MS))
     assert message["seq"] == 0
     assert (message["data"]["winRate"], message["data"]["unrealizedPnL"]) == (0, 0)
 
 
 def test_pnl_update_but_for_its_timestamp_which_is_put_in_when_it_is_sent() -> None:
-    kept = messages.pnl_update(TRADE, QUOTE)
+    kept = pnl_update(TRADE, QUOTE)
     ws, sse = (with_stamps(data, iso(NOW_MS)) for data in kept.data)
     frame = Frame(kept.event, (ws, sse))
     assert [len(data) for data in kept.data] == [len(ws), len(sse)]
@@ -188,14 +195,14 @@ def test_pnl_update_but_for_its_timestamp_which_is_put_in_when_it_is_sent() -> N
 
 def test_feed_status() -> None:
     status = FeedStatus("sim", FeedState.DEGRADED, "no tick", since_ms=NOW_MS)
-    assert parsed(messages.feed_status(status)) == {
+    assert parsed(feed_status(status)) == {
         "type": "feed_status",
         "data": {"source": "sim", "state": "DEGRADED", "message": "no tick", "timestamp": NOW},
     }
 
 
 def test_server_shutdown() -> None:
-    frame = messages.server_shutdown(1234)
+    frame = server_shutdown(1234)
     assert parsed(frame) == {"type": "server_shutdown", "data": {"reconnectAfterMs": 1234}}
 
 
@@ -204,22 +211,22 @@ IDS = ["a", "", "5", 5, 0, -1, 2**63, 10**30]
 
 @pytest.mark.parametrize("id_", IDS)
 def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
-    assert parsed(messages.pong(NOW_MS, id_)) == {"type": "pong", "timestamp": NOW, "id": id_}
-    error = parsed(messages.error(BadRequest("no"), id_))
+    assert parsed(pong(NOW_MS, id_)) == {"type": "pong", "timestamp": NOW, "id": id_}
+    error = parsed(error_frame(BadRequest("no"), id_))
     assert error == {"type": "error", "message": "no", "code": "bad_request", "id": id_}
-    ack = json.loads(messages.ack(subscription(), "c0ffee", id_))
+    ack = json.loads(ack_text(subscription(), "c0ffee", id_))
     assert ack["id"] == id_
     assert type(ack["id"]) is type(id_)
 
 
 def test_without_an_id_there_is_no_id_member() -> None:
-    assert parsed(messages.pong(NOW_MS, None)) == {"type": "pong", "timestamp": NOW}
-    assert "id" not in parsed(messages.error(BadRequest("no"), None))
-    assert "id" not in json.loads(messages.ack(subscription(), "c0ffee", None))
+    assert parsed(pong(NOW_MS, None)) == {"type": "pong", "timestamp": NOW}
+    assert "id" not in parsed(error_frame(BadRequest("no"), None))
+    assert "id" not in json.loads(ack_text(subscription(), "c0ffee", None))
 
 
-def subscription() -> messages.Subscription:
-    return messages.Subscription(6, 3, "k3vq", ["pnl_update"], 2000, ["NIFTY"], 1000, False, ["X"])
+def subscription() -> Subscription:
+    return Subscription(6, 3, "k3vq", ["pnl_update"], 2000, ["NIFTY"], 1000, False, ["X"])
 
 
 def test_an_ack_holds_the_whole_subscription() -> None:
@@ -234,7 +241,7 @@ def test_an_ack_holds_the_whole_subscription() -> None:
         "onlyChanges": False,
         "unknown": ["X"],
     }
-    assert json.loads(messages.ack(subscription(), "c0ffee", 1)) == {
+    assert json.loads(ack_text(subscription(), "c0ffee", 1)) == {
         "type": "ack",
         "result": result,
         "connectionId": "c0ffee",
@@ -243,18 +250,18 @@ def test_an_ack_holds_the_whole_subscription() -> None:
     for recovered in (True, False):
         resumed = subscription()
         resumed.recovered = recovered
-        answer = json.loads(messages.ack(resumed, "c0ffee", 1))
+        answer = json.loads(ack_text(resumed, "c0ffee", 1))
         assert answer["result"] == result | {"recovered": recovered}
 
 
 def test_an_ack_without_a_session_says_so() -> None:
-    nothing = messages.Subscription(None, None, None, [], 2000, [], 1000, False, [])
-    result = json.loads(messages.ack(nothing, "c0ffee", 1))["result"]
+    nothing = Subscription(None, None, None, [], 2000, [], 1000, False, [])
+    result = json.loads(ack_text(nothing, "c0ffee", 1))["result"]
     assert (result["sessionId"], result["seq"], result["epoch"]) == (None, None, None)
 
 
 def test_text_that_is_no_json_object_is_an_invalid_message_format() -> None:
-    frame = messages.error(BadJson("expected a JSON object"), None)
+    frame = error_frame(BadJson("expected a JSON object"), None)
     assert parsed(frame) == {
         "type": "error",
         "message": "Invalid message format",
@@ -282,7 +289,7 @@ def test_text_that_is_no_json_object_is_an_invalid_message_format() -> None:
 def test_every_error_has_its_code_and_on_sse_a_name_that_is_not_error(
     error: VyomoError, code: str
 ) -> None:
-    frame = messages.error(error, None)
+    frame = error_frame(error, None)
     assert parsed(frame)["code"] == code
     assert head(frame) == ["event: server_error"]
 
@@ -292,35 +299,35 @@ def test_every_error_has_its_code_and_on_sse_a_name_that_is_not_error(
 
 def decoded(document: Struct) -> dict[str, Any]:
     """A document as a client reads it, with exact numbers."""
-    members: dict[str, Any] = json.loads(messages.encode(document), parse_float=Decimal)
+    members: dict[str, Any] = json.loads(encode(document), parse_float=Decimal)
     return members
 
 
 def test_a_trade_is_the_union_of_its_two_events() -> None:
     opened = parsed(event(replace(CLOSED, exit=None), 3))["data"]
     closed = parsed(event(CLOSED, 4))["data"]
-    document = decoded(rest.trade_document(CLOSED))
+    document = decoded(trade_document(CLOSED))
     times = {"openedAt": NOW, "closedAt": "2026-11-22T10:00:01.123Z"}
     assert document == opened | closed | times
 
 
 def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows() -> None:
-    document = decoded(rest.trade_document(TRADE))
-    assert document.keys() == decoded(rest.trade_document(CLOSED)).keys()
+    document = decoded(trade_document(TRADE))
+    assert document.keys() == decoded(trade_document(CLOSED)).keys()
     unknown = {name for name, value in document.items() if value is None}
     assert unknown == {"target", "exitPrice", "pnl", "pnlPercent", "exitReason", "closedAt"}
     assert (document["status"], document["openedAt"]) == ("OPEN", NOW)
 
 
 def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
-    data = parsed(messages.session_update(STATE, 52_50, NOW_MS))["data"]
-    document = decoded(rest.session_document(STATE, 52_50, NOW_MS))
+    data = parsed(session_update(STATE, 52_50, NOW_MS))["data"]
+    document = decoded(session_document(STATE, 52_50, NOW_MS))
     fixed = {"name": "Six", "startingCapital": 50000, "epoch": "k3vq", "seq": 3, "createdAt": NOW}
     assert document == data | fixed
 
 
 def test_events_over_rest_are_the_stored_texts() -> None:
     stored = trade_event(TRADE, 3)
-    head, tail = rest.around_events(3, "k3vq")
-    encoded = (head + rest.events_text([stored]) + tail).decode()
+    head, tail = around_events(3, "k3vq")
+    encoded = (head + events_text([stored]) + tail).decode()
     assert encoded == f'{{"events":[{stored.message}],"seq":3,"epoch":"k3vq"}}'

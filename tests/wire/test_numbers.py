@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.money import MAX_CAPITAL_PAISE, MAX_PRICE_E4
-from vyomo_rt.wire import decoding, messages
+from vyomo_rt.wire import decoding
+from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise, unscaled
-from vyomo_rt.wire.rest import ClosingOrder, NewSession, NewTrade, to_tick
+from vyomo_rt.wire.session import NewSession
+from vyomo_rt.wire.tick import to_tick
+from vyomo_rt.wire.trade import ClosingOrder, NewTrade
 
 SHORTEST = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")
 
 
 def shown(number: Decimal) -> str:
-    return messages.encode(number).decode()
+    return encode(number).decode()
 
 
 @given(st.integers(-(10**24), 10**24), st.integers(0, 6))

@@ -11,7 +11,7 @@ from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import Document
-from vyomo_rt.wire.messages import event_message
+from vyomo_rt.wire.event import event_message
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What a document raises that is not what it should be."""

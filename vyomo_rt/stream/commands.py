@@ -9,7 +9,6 @@ from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.subscriptions import subscription
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import (
     Command,
     Ping,
@@ -21,7 +20,10 @@ from vyomo_rt.wire.commands import (
     to_command,
     to_fields,
 )
-from vyomo_rt.wire.frame import Frame, make_frame, position
+from vyomo_rt.wire.connection import ack_text, pong
+from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.refusal import error_frame
 from vyomo_rt.wire.values import MessageId
 
 
@@ -59,7 +61,7 @@ class Commands:
             else:
                 self._carry_out(peer, command)
         except VyomoError as error:
-            peer.reply(messages.error(error, id_))
+            peer.reply(error_frame(error, id_))
             return False
         return True
 
@@ -72,7 +74,7 @@ class Commands:
                     self._acknowledge(peer, command.id)
         except VyomoError as error:
             if not peer.closed:
-                peer.reply(messages.error(error, command.id))
+                peer.reply(error_frame(error, command.id))
             return False
         return True
 
@@ -81,7 +83,7 @@ class Commands:
             case SubscribePrices():
                 unknown = self._subscriptions.watch_prices(peer, command)
                 if unknown and command.id is None:
-                    peer.reply(messages.error(_unknown_symbols(unknown), None))
+                    peer.reply(error_frame(_unknown_symbols(unknown), None))
                 self._acknowledge(peer, command.id, unknown)
             case UnsubscribePrices():
                 self._subscriptions.leave_prices(peer, command)
@@ -90,12 +92,12 @@ class Commands:
                 self._subscriptions.leave_session(peer)
                 self._acknowledge(peer, command.id)
             case Ping():
-                peer.reply(messages.pong(self._hub.now(), command.id))
+                peer.reply(pong(self._hub.now(), command.id))
 
     def _acknowledge(self, peer: Peer, id_: MessageId | None, unknown: Sequence[str] = ()) -> None:
         """Ack a command that carried an id, then send what it causes."""
         if id_ is not None:
-            text = messages.ack(subscription(peer, unknown), peer.id, id_)
+            text = ack_text(subscription(peer, unknown), peer.id, id_)
             peer.reply(make_frame("ack", text))
         self._hub.delivery.drain(peer)
 
@@ -118,10 +120,12 @@ class Commands:
         self._hub.delivery.drain(peer)
 
     def _opening(self, peer: Peer, unknown: Sequence[str], retry_ms: int) -> Frame:
-        text = messages.ack(subscription(peer, unknown), peer.id, None)
+        text = ack_text(subscription(peer, unknown), peer.id, None)
         topic, seq = peer.topic, peer.position
-        at = None if topic is None or seq is None else position(topic.session_id, seq, topic.epoch)
-        return make_frame("ack", text, at, retry_ms)
+        position = (
+            None if topic is None or seq is None else Position(topic.session_id, seq, topic.epoch)
+        )
+        return make_frame("ack", text, position, retry_ms)
 
 
 def _unknown_symbols(symbols: Sequence[str]) -> NotFound:

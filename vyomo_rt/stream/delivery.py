@@ -10,8 +10,8 @@ from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import Prices
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.closing import CloseCode
+from vyomo_rt.wire.health import feed_status
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Delivery:
             self._prices.pay(peer)
         if peer.due_status:
             peer.due_status = False
-            peer.reply(messages.feed_status(self._sources.feed_status()))
+            peer.reply(feed_status(self._sources.feed_status()))
         if not peer.paused:
             self._admit(peer)
 

@@ -14,7 +14,7 @@ from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.subscriptions import subscription
 from vyomo_rt.wire.commands import ALL_TYPES
-from vyomo_rt.wire.messages import ConnectionDocument
+from vyomo_rt.wire.connection import ConnectionDocument
 
 _NAMED = 10
 

@@ -18,9 +18,10 @@ from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.subscriptions import Subscriptions
 from vyomo_rt.stream.topics import Topics
 from vyomo_rt.stream.traffic import Traffic
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.closing import CloseCode
+from vyomo_rt.wire.connection import server_shutdown
 from vyomo_rt.wire.frame import Framing
+from vyomo_rt.wire.health import feed_status
 
 _RECONNECT_FROM_MS = 500
 _RECONNECT_UPTO_MS = 5000
@@ -76,7 +77,7 @@ class Hub:
 
     async def publish_feed_status(self, status: FeedStatus) -> None:
         """Tell everybody who subscribed to anything how the feed is doing."""
-        frame = messages.feed_status(status)
+        frame = feed_status(status)
         peers = [peer for peer in self.peers if peer.subscribed]
         for part in slices(len(peers)):
             for peer in peers[part]:
@@ -124,5 +125,5 @@ class Hub:
         times_ms = self._reconnect_ms
         after_ms = times_ms.pop() if len(times_ms) > 1 else times_ms[0]
         if not peer.paused:
-            peer.reply(messages.server_shutdown(after_ms))
+            peer.reply(server_shutdown(after_ms))
         peer.close(CloseCode.SHUTDOWN, "server shutdown")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Trade
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame
+from vyomo_rt.wire.trade import pnl_update
 
 PAGE = 128
 """Trades looked at before the loop may run."""
@@ -81,7 +81,7 @@ class PnlFrames:
             if kept is None or kept.trade is not trade or kept.view != view:
                 quote = quotes[symbol]
                 assert quote is not None
-                kept = _Kept(trade, view, messages.pnl_update(trade, quote))
+                kept = _Kept(trade, view, pnl_update(trade, quote))
                 self._kept[trade_id] = kept
             frames.append(kept.frame)
         last = upto if upto is not None else ids[-1] if ids else after

@@ -14,8 +14,8 @@ from vyomo_rt.stream.audience import Audience, Slices, slices
 from vyomo_rt.stream.beats import Beat, Wheel
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.traffic import Traffic
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.frame import Frame, Framing
+from vyomo_rt.wire.price import price_update
 
 PRICES = "price_update"
 
@@ -284,7 +284,7 @@ class Prices:
         now_ms = self._now()
         kept = self._frames.get(symbol)
         if kept is None or kept.quote != quote or not 0 <= now_ms - kept.built_ms < _FRAME_MS:
-            kept = _Kept(quote, now_ms, messages.price_update(quote, now_ms))
+            kept = _Kept(quote, now_ms, price_update(quote, now_ms))
             if len(self._frames) >= _MAX_FRAMES:
                 self._frames.clear()
             self._frames[symbol] = kept

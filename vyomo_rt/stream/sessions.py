@@ -17,9 +17,10 @@ from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.traffic import Traffic
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import StreamType
+from vyomo_rt.wire.event import numbered_event
 from vyomo_rt.wire.frame import Frame, Framing, with_stamps
+from vyomo_rt.wire.session import session_update
 
 _EVENTS = frozenset(EventKind)
 _HOLDS_MS = 10
@@ -159,7 +160,7 @@ class SessionTopic:
         self.state = state
         if isinstance(event, TradeEvent):
             self._pnl.follow(event.trade.trade_id, state.open_trades)
-        frame = messages.numbered_event(event, self.epoch)
+        frame = numbered_event(event, self.epoch)
         self.log.append(frame)
         with self._traffic.event_fan_out.time():
             self._send([frame], self._figures().frame)
@@ -230,7 +231,7 @@ class SessionTopic:
                 raise Unavailable(f"the history of session {self.session_id} is incomplete")
             if self._has_ended:
                 return
-            frames = [messages.numbered_event(event, self.epoch) for event in events]
+            frames = [numbered_event(event, self.epoch) for event in events]
             # Before they are put in: what was just fetched must not be forgotten before it is read.
             self._shelf.make_room(sum(map(size_of, frames)))
             if cursor + len(frames) == base == self.log.base:
@@ -333,7 +334,7 @@ class SessionTopic:
 
     def _figures(self, recovered: bool | None = None) -> _Figures:
         unrealised_paise = self._unrealised_paise()
-        frame = messages.session_update(self.state, unrealised_paise, self._now(), recovered)
+        frame = session_update(self.state, unrealised_paise, self._now(), recovered)
         return _Figures(unrealised_paise, frame)
 
     def _unrealised_paise(self) -> int:

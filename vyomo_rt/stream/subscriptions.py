@@ -15,13 +15,13 @@ from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.topics import Topics
 from vyomo_rt.stream.traffic import Traffic
-from vyomo_rt.wire import messages
 from vyomo_rt.wire.commands import (
     ALL_TYPES,
     SubscribePrices,
     SubscribeSession,
     UnsubscribePrices,
 )
+from vyomo_rt.wire.connection import Subscription
 
 
 class Subscriptions:
@@ -165,10 +165,10 @@ class Subscriptions:
             peer.due_status = True
 
 
-def subscription(peer: Peer, unknown: Sequence[str] = ()) -> messages.Subscription:
+def subscription(peer: Peer, unknown: Sequence[str] = ()) -> Subscription:
     """The peer's whole subscription, as an ack shows it."""
     topic = peer.topic
-    shown = messages.Subscription(
+    shown = Subscription(
         session_id=None if topic is None else topic.session_id,
         seq=peer.position,
         epoch=None if topic is None else topic.epoch,

@@ -16,7 +16,7 @@ from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
-from vyomo_rt.wire.messages import event_message
+from vyomo_rt.wire.event import event_message
 
 log = logging.getLogger(__name__)
 

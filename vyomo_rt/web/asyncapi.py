@@ -8,7 +8,8 @@ from typing import Any, get_args
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Ping
-from vyomo_rt.wire.messages import Ack, ErrorMessage, Pong
+from vyomo_rt.wire.connection import Ack, Pong
+from vyomo_rt.wire.refusal import ErrorMessage
 from vyomo_rt.wire.schemas import Document, Schemas, without_null
 
 _ABOUT = (

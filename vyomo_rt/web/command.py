@@ -14,7 +14,8 @@ from aiohttp import web
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.web.bodies import read_body
-from vyomo_rt.wire import decoding, rest
+from vyomo_rt.wire import decoding
+from vyomo_rt.wire.decoding import parse_body
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Command:
         self._takes_effect = False
         forms = (body, body)
         try:
-            self._fields = rest.parse_body(body)
+            self._fields = parse_body(body)
             forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
         except VyomoError as error:
             self._fault = error

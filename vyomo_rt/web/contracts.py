@@ -13,7 +13,7 @@ from vyomo_rt.web.asyncapi import asyncapi
 from vyomo_rt.web.openapi import openapi
 from vyomo_rt.web.routes import JSON, Route
 from vyomo_rt.web.tagged import tagged
-from vyomo_rt.wire import messages
+from vyomo_rt.wire.encoding import encode
 
 
 class ContractRoutes:
@@ -25,11 +25,11 @@ class ContractRoutes:
 
     @cached_property
     def _openapi(self) -> bytes:
-        return messages.encode(openapi(self._described, self._version))
+        return encode(openapi(self._described, self._version))
 
     @cached_property
     def _asyncapi(self) -> bytes:
-        return messages.encode(asyncapi(self._described, self._version))
+        return encode(asyncapi(self._described, self._version))
 
     def routes(self) -> list[Route]:
         kind, same = dict[str, Any], {HTTPStatus.NOT_MODIFIED: None}

@@ -13,7 +13,8 @@ from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.web.routes import JSON
-from vyomo_rt.wire import rest
+from vyomo_rt.wire.event import around_events, events_text
+from vyomo_rt.wire.price import around_prices, prices_text
 
 ReadEvents = Callable[[int, int, int], Awaitable[Sequence[Event]]]
 """Some of a session's events with ``after < seq <= upto``, from the first on."""
@@ -48,17 +49,17 @@ class LongAnswers:
         Raises Unavailable if the first page cannot be read; after it the connection breaks off.
         """
         upto = min(seq, since + MAX_EVENTS)
-        head, tail = rest.around_events(seq, epoch)
+        head, tail = around_events(seq, epoch)
         page = await self._page(session_id, since, upto)
         if not page or page[-1].seq == upto:
-            return web.Response(body=head + rest.events_text(page) + tail, content_type=JSON)
+            return web.Response(body=head + events_text(page) + tail, content_type=JSON)
         response = web.StreamResponse()
         response.content_type = JSON
         await response.prepare(request)
-        await response.write(head + rest.events_text(page))
+        await response.write(head + events_text(page))
         try:
             while page := await self._page(session_id, page[-1].seq, upto):
-                await response.write(b"," + rest.events_text(page))
+                await response.write(b"," + events_text(page))
         except VyomoError as error:
             # The status is sent: only a body that is cut off still says that something is missing.
             log.warning("an answer of %s is cut off: %s", request.path, error)
@@ -99,8 +100,8 @@ class LongAnswers:
         texts: list[bytes] = []
         for start in range(0, len(quotes), _SLICE):
             await self._next_turn()
-            texts.append(rest.prices_text(quotes[start : start + _SLICE], now_ms))
-        head, tail = rest.around_prices()
+            texts.append(prices_text(quotes[start : start + _SLICE], now_ms))
+        head, tail = around_prices()
         return head + b",".join(texts) + tail
 
     async def _encode_all_prices(self) -> bytes:

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from vyomo_rt.web.routes import JSON, Parameter, Route, Text
-from vyomo_rt.wire.messages import RETRY_AFTER_S
-from vyomo_rt.wire.rest import Problem
+from vyomo_rt.wire.refusal import RETRY_AFTER_S, Problem
 from vyomo_rt.wire.schemas import Document, Schemas, without_null
 
 _ABOUT = (

@@ -17,7 +17,7 @@ from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.web.routes import Route
 from vyomo_rt.web.tagged import tagged
-from vyomo_rt.wire.rest import FeedReadiness, Liveness, Readiness
+from vyomo_rt.wire.health import FeedReadiness, Liveness, Readiness
 
 _PACKAGE = Path(__file__).parent.parent
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}

@@ -27,9 +27,10 @@ from vyomo_rt.domain.errors import (
 )
 from vyomo_rt.web.admission import RequestUnfinished
 from vyomo_rt.web.bodies import ENCODINGS
-from vyomo_rt.wire import messages, rest
-from vyomo_rt.wire.messages import RETRY_AFTER_S
-from vyomo_rt.wire.rest import NoTickAccepted, SessionDocument
+from vyomo_rt.wire.encoding import encode
+from vyomo_rt.wire.refusal import RETRY_AFTER_S, problem_document
+from vyomo_rt.wire.session import SessionDocument
+from vyomo_rt.wire.tick import NoTickAccepted
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def answer(
     status = status or status_of(error)
     response = web.Response(
         status=status,
-        body=messages.encode(rest.problem(status.value, status.phrase, error, session)),
+        body=encode(problem_document(status.value, status.phrase, error, session)),
         content_type="application/problem+json",
         headers=NO_STORE,
     )

@@ -24,9 +24,38 @@ from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
-from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
-from vyomo_rt.wire import decoding, messages, rest
+from vyomo_rt.wire import decoding
+from vyomo_rt.wire.encoding import encode
+from vyomo_rt.wire.event import EventList, EventsQuery
+from vyomo_rt.wire.price import PriceList, PricesQuery
+from vyomo_rt.wire.query import query_fields, read_query
+from vyomo_rt.wire.session import (
+    NewSession,
+    SessionChange,
+    SessionDocument,
+    SessionList,
+    SessionsQuery,
+    session_document,
+)
+from vyomo_rt.wire.tick import (
+    NoTickAccepted,
+    RejectedTick,
+    Ticks,
+    TicksAnswer,
+    parse_ticks,
+    read_row,
+    row_symbol,
+    to_tick,
+)
+from vyomo_rt.wire.trade import (
+    ClosingOrder,
+    NewTrade,
+    TradeDocument,
+    TradePage,
+    TradesQuery,
+    trade_document,
+)
 
 T = TypeVar("T")
 
@@ -69,29 +98,29 @@ class RestRoutes:
 
     def routes(self) -> list[Route]:
         """The table of the calls."""
-        session, trade = rest.SessionDocument, rest.TradeDocument
+        session, trade = SessionDocument, TradeDocument
         # fmt: off
         return [
             Route("POST", _SESSIONS, self.create_session, "sessions", session, _CREATED,
-                  body=(rest.NewSession,), refuses=(_AWAY,), idempotent=True),
-            Route("GET", _SESSIONS, self.list_sessions, "sessions", rest.SessionList,
-                  parameters=query_of(rest.SessionsQuery)),
+                  body=(NewSession,), refuses=(_AWAY,), idempotent=True),
+            Route("GET", _SESSIONS, self.list_sessions, "sessions", SessionList,
+                  parameters=query_of(SessionsQuery)),
             Route("GET", _SESSION, self.show_session, "sessions", session),
             Route("PATCH", _SESSION, self.change_session, "sessions", session,
-                  body=(rest.SessionChange,), refuses=(_CONFLICT, _AWAY)),
+                  body=(SessionChange,), refuses=(_CONFLICT, _AWAY)),
             Route("POST", f"{_SESSION}/trades", self.open_trade, "trades", trade, _CREATED,
-                  body=(rest.NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{_SESSION}/trades", self.list_trades, "trades", rest.TradePage,
-                  parameters=query_of(rest.TradesQuery), refuses=(_AWAY,)),
-            Route("GET", f"{_SESSION}/events", self.list_events, "trades", rest.EventList,
-                  parameters=query_of(rest.EventsQuery), refuses=(_AWAY,)),
+                  body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+            Route("GET", f"{_SESSION}/trades", self.list_trades, "trades", TradePage,
+                  parameters=query_of(TradesQuery), refuses=(_AWAY,)),
+            Route("GET", f"{_SESSION}/events", self.list_events, "trades", EventList,
+                  parameters=query_of(EventsQuery), refuses=(_AWAY,)),
             Route("GET", _TRADE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
             Route("POST", f"{_TRADE}/close", self.close_trade, "trades", trade,
-                  body=(rest.ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{API}/prices", self.list_prices, "prices", rest.PriceList,
-                  parameters=query_of(rest.PricesQuery)),
-            Route("POST", f"{API}/ticks", self.take_ticks, "prices", rest.TicksAnswer,
-                  body=(rest.Ticks, Text("application/x-ndjson")),
+                  body=(ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+            Route("GET", f"{API}/prices", self.list_prices, "prices", PriceList,
+                  parameters=query_of(PricesQuery)),
+            Route("POST", f"{API}/ticks", self.take_ticks, "prices", TicksAnswer,
+                  body=(Ticks, Text("application/x-ndjson")),
                   refuses=(_CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)),
         ]
         # fmt: on
@@ -104,7 +133,7 @@ class RestRoutes:
         try:
             async with command.in_time():
                 state, replayed = await self._writer.create_session(
-                    command.operation, lambda: command.read(rest.NewSession).order()
+                    command.operation, lambda: command.read(NewSession).order()
                 )
         except KeyReused as error:
             made = UNSET if error.session is None else self._session(error.session)
@@ -116,7 +145,7 @@ class RestRoutes:
 
         For the next page pass ``next`` as ``after``.
         """
-        query = _query(request, rest.SessionsQuery)
+        query = _query(request, SessionsQuery)
         found = [
             state
             for state in self._replica.states()
@@ -125,7 +154,7 @@ class RestRoutes:
         ]
         page = [self._session(state) for state in found[: query.limit]]
         more = len(found) > query.limit
-        return _json(rest.SessionList(page, page[-1].session_id if more else None))
+        return _json(SessionList(page, page[-1].session_id if more else None))
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""
@@ -140,7 +169,7 @@ class RestRoutes:
         session_id = _path_id(request, "sessionId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
-            change = command.read(rest.SessionChange)
+            change = command.read(SessionChange)
             state = await self._writer.change_session(
                 session_id, status=change.status, name=change.name
             )
@@ -158,9 +187,9 @@ class RestRoutes:
         command = await read_command(request)
         async with command.in_time():
             trade, replayed = await self._writer.open_trade(
-                session_id, command.operation, lambda: command.read(rest.NewTrade).order()
+                session_id, command.operation, lambda: command.read(NewTrade).order()
             )
-        return _made(rest.trade_document(trade), HTTPStatus.CREATED, replayed)
+        return _made(trade_document(trade), HTTPStatus.CREATED, replayed)
 
     async def list_trades(self, request: web.Request) -> web.StreamResponse:
         """List a session's trades, newest first.
@@ -168,20 +197,20 @@ class RestRoutes:
         For the next page pass ``next`` as ``after``.
         """
         session_id = _path_id(request, "sessionId")
-        query = _query(request, rest.TradesQuery)
+        query = _query(request, TradesQuery)
         async with self._listing:
             trades = await self._records.trades(
                 session_id, query.trade_status, query.after, query.limit + 1
             )
             page = trades[: query.limit]
             more = len(trades) > query.limit
-            documents = [rest.trade_document(trade) for trade in page]
-            body = messages.encode(rest.TradePage(documents, page[-1].trade_id if more else None))
+            documents = [trade_document(trade) for trade in page]
+            body = encode(TradePage(documents, page[-1].trade_id if more else None))
         return await self._long_answers.send(request, body)
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
-        return _json(rest.trade_document(await self._records.trade(_path_id(request, "tradeId"))))
+        return _json(trade_document(await self._records.trade(_path_id(request, "tradeId"))))
 
     async def close_trade(self, request: web.Request) -> web.Response:
         """Close a trade by hand.
@@ -193,9 +222,9 @@ class RestRoutes:
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
             trade, replayed = await self._writer.close_trade(
-                trade_id, command.operation, lambda: command.read(rest.ClosingOrder).price
+                trade_id, command.operation, lambda: command.read(ClosingOrder).price
             )
-        return _made(rest.trade_document(trade), HTTPStatus.OK, replayed)
+        return _made(trade_document(trade), HTTPStatus.OK, replayed)
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
         """List a session's trade events after ``since``, at most 10 000.
@@ -203,7 +232,7 @@ class RestRoutes:
         Each is as the streams carry it.
         """
         state = self._replica.state(_path_id(request, "sessionId"))
-        since = _query(request, rest.EventsQuery).since
+        since = _query(request, EventsQuery).since
         session = state.session
         return await self._long_answers.send_events(
             request, session.session_id, since, seq=state.seq, epoch=session.epoch
@@ -213,7 +242,7 @@ class RestRoutes:
 
     async def list_prices(self, request: web.Request) -> web.StreamResponse:
         """List the last prices, of those named that have one or of all."""
-        names = _query(request, rest.PricesQuery).symbols
+        names = _query(request, PricesQuery).symbols
         if names is None:
             return await self._long_answers.send_all_prices(request)
         found = (self._board.quote(parse_symbol(name)) for name in names)
@@ -231,51 +260,51 @@ class RestRoutes:
             raise Conflict(words, "path")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)
-        rows = rest.parse_ticks(body, newline_delimited=newline_delimited)
+        rows = parse_ticks(body, newline_delimited=newline_delimited)
         answer = await self._take_rows(rows, source)
         if answer.rejected and not answer.accepted:
-            raise rest.NoTickAccepted(answer)
+            raise NoTickAccepted(answer)
         return _json(answer)
 
-    async def _take_rows(self, rows: Iterable[Any], source: str) -> rest.TicksAnswer:
+    async def _take_rows(self, rows: Iterable[Any], source: str) -> TicksAnswer:
         """Take the rows one after the other, in turns with everything else."""
-        answer = rest.TicksAnswer(0, [])
+        answer = TicksAnswer(0, [])
         symbols: set[str] = set()
         turn_ends_s = 0.0
         for index, unread in enumerate(rows):
             if perf_counter() > turn_ends_s:
                 await asyncio.sleep(0)
                 turn_ends_s = perf_counter() + _TURN_S
-            row = rest.read_row(unread)
+            row = read_row(unread)
             symbol, reason = self._take(row, source)
             if symbol is not None:
                 symbols.add(symbol)
             if reason is None:
                 answer.accepted += 1
             else:
-                answer.rejected.append(rest.RejectedTick(index, rest.row_symbol(row), reason))
+                answer.rejected.append(RejectedTick(index, row_symbol(row), reason))
         answer.held = sorted(filter(self._board.is_held, symbols)) or UNSET
         return answer
 
     def _take(self, row: Any, source: str) -> tuple[str | None, str | None]:
         """A row's symbol, if it has one, and why its tick was refused, if it was."""
         try:
-            tick = rest.to_tick(row, source)
+            tick = to_tick(row, source)
         except VyomoError as error:
             symbol, reason = _symbol_of(row), str(error)
             self._board.refuse(symbol, reason)
             return symbol, reason
         return tick.symbol, self._board.accept(tick)
 
-    def _session(self, state: SessionState) -> rest.SessionDocument:
+    def _session(self, state: SessionState) -> SessionDocument:
         unrealised = state.unrealised_paise(self._board.confirmed)
-        return rest.session_document(state, unrealised, self._now())
+        return session_document(state, unrealised, self._now())
 
 
 def _symbol_of(row: Any) -> str | None:
     """The symbol that a row names, whatever else is wrong with it."""
     try:
-        return parse_symbol(rest.row_symbol(row) or "")
+        return parse_symbol(row_symbol(row) or "")
     except BadRequest:
         return None
 
@@ -288,7 +317,7 @@ def _path_id(request: web.Request, name: str) -> int:
 
 
 def _query(request: web.Request, type_: type[T]) -> T:
-    return decoding.convert(query_fields(read_query(request)), type_)
+    return decoding.convert(query_fields(read_query(request.query)), type_)
 
 
 def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:
@@ -301,6 +330,4 @@ def _json(
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    return web.Response(
-        body=messages.encode(document), status=status, content_type=JSON, headers=headers
-    )
+    return web.Response(body=encode(document), status=status, content_type=JSON, headers=headers)

@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import LimitExceeded
-from vyomo_rt.web.query import LISTS
 from vyomo_rt.wire.decoding import given_twice, unknown
+from vyomo_rt.wire.query import LISTS
 from vyomo_rt.wire.values import Id, IdempotencyKey
 
 JSON = "application/json"

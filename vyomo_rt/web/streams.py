@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from vyomo_rt.domain.errors import BadRequest, LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.domain.errors import LimitExceeded, Unavailable, VyomoError
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web import problems
@@ -27,20 +26,17 @@ from vyomo_rt.web.handover import (
     open_transport,
 )
 from vyomo_rt.web.handshake import VERSION, WrongVersion, accepting
-from vyomo_rt.web.query import query_fields, read_query
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
-from vyomo_rt.wire import decoding, messages
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
-from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
-from vyomo_rt.wire.messages import (
-    ConnectionDocument,
-    ConnectionMessage,
-    Pong,
-    PriceUpdate,
-    SessionMessage,
-)
-from vyomo_rt.wire.values import ConnectionId, KeepAlive, Position
+from vyomo_rt.wire.connection import ConnectionDocument, ConnectionMessage, Pong
+from vyomo_rt.wire.encoding import encode
+from vyomo_rt.wire.event import SessionMessage
+from vyomo_rt.wire.position import PositionText
+from vyomo_rt.wire.price import PriceUpdate
+from vyomo_rt.wire.query import of_prices, of_session, read_query, stream_query
+from vyomo_rt.wire.refusal import error_frame
+from vyomo_rt.wire.values import ConnectionId, KeepAlive
 
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
 _SPOKEN_HERE = {
@@ -48,12 +44,10 @@ _SPOKEN_HERE = {
     "Connection": "Upgrade",
     "Sec-WebSocket-Version": VERSION,
 }
-_NEVER_RECOVERED = "unknown"
-_POSITION = re.compile(r"(?P<session_id>[0-9]{1,18})-(?P<seq>[0-9]{1,18})(-(?P<epoch>.*))?")
 _EVERYTHING = SessionMessage | PriceUpdate | ConnectionMessage
 _RESUMING = (
-    Parameter("Last-Event-ID", "header", Position),
-    Parameter("lastEventId", "query", Position),
+    Parameter("Last-Event-ID", "header", PositionText),
+    Parameter("lastEventId", "query", PositionText),
 )
 _KEEP_ALIVE = Parameter("keepAlive", "query", KeepAlive)
 
@@ -127,36 +121,30 @@ class StreamRoutes:
         message's type (`server_error` for an `error`), `data:` the JSON that the
         WebSocket carries, `id:` the position that `Last-Event-ID` resumes from.
         """
-        return await self._stream(request, read_query(request))
+        return await self._stream(request, read_query(request.query))
 
     async def stream_session(self, request: web.Request) -> web.StreamResponse:
         """Stream a session as Server-Sent Events."""
-        query = read_query(request) | {"symbols": "", "sessionId": request.match_info["sessionId"]}
-        return await self._stream(request, query)
+        query = read_query(request.query)
+        return await self._stream(request, of_session(query, request.match_info["sessionId"]))
 
     async def stream_prices(self, request: web.Request) -> web.StreamResponse:
         """Stream prices as Server-Sent Events."""
-        query = read_query(request) | {"sessionId": ""}
-        if not query.get("symbols", "").strip(", "):
-            words = "symbols is required: name at least one, separated by commas"
-            raise BadRequest(words, "symbols")
-        return await self._stream(request, query)
+        return await self._stream(request, of_prices(read_query(request.query)))
 
     async def explain_connection(self, request: web.Request) -> web.Response:
         """Tell why an open stream is, or is not, getting messages."""
         hub = self._streaming.hub
         document = explain(hub, hub.find(request.match_info["connectionId"]))
-        return web.Response(body=messages.encode(document), content_type="application/json")
+        return web.Response(body=encode(document), content_type="application/json")
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check all of the query first: a status is the last word that EventSource accepts."""
         hub = self._streaming.hub
-        last_event_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
-        session_command, prices_command = _commands(query, last_event_id)
-        keep_alive = _keep_alive(query)
-        if prices_command is not None:
-            hub.subscriptions.sort_symbols(None, prices_command)
-        with self._session(session_command) as session:
+        asked = stream_query(query, request.headers.get("Last-Event-ID"))
+        if asked.prices is not None:
+            hub.subscriptions.sort_symbols(None, asked.prices)
+        with self._session(asked.session) as session:
             if request.method == hdrs.METH_HEAD:
                 return _head()
             trouble = await self._prepare(session)
@@ -167,18 +155,18 @@ class StreamRoutes:
                 else RawEventStreamConnection
             )
             connection = kind(open_transport(request), _address(request), self._streaming)
-            connection.keep_alive = keep_alive
+            connection.keep_alive = asked.keep_alive
             response = hand_over(request, connection)
             connection.start()
             if hub.closing:
                 hub.dismiss(connection)
             elif trouble is not None:
-                connection.reply(messages.error(trouble, None))
+                connection.reply(error_frame(trouble, None))
                 code = CloseCode.TOO_MANY if isinstance(trouble, LimitExceeded) else 0
                 connection.close(code, str(trouble))
             else:
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311
-                self._streaming.commands.open_stream(connection, session, prices_command, retry_ms)
+                self._streaming.commands.open_stream(connection, session, asked.prices, retry_ms)
             return response
 
     @contextmanager
@@ -203,44 +191,6 @@ class StreamRoutes:
             return error
         # Asked last: while the store was read others may have come.
         return LimitExceeded("too many connections: try again later") if self._full else None
-
-
-def _commands(
-    query: dict[str, str], last_event_id: str | None
-) -> tuple[SubscribeSession | None, SubscribePrices | None]:
-    """The subscribe commands that a query spells. Raises BadRequest."""
-    fields = query_fields(query)
-    for name in ("id", "type"):
-        fields.pop(name, None)
-    session = prices = None
-    if "sessionId" in fields:
-        session = decoding.convert(fields, SubscribeSession)
-        if last_event_id:
-            _resume(session, last_event_id)
-    # Checked also where there is no symbol to use it for.
-    settings = decoding.convert({"symbols": []} | fields, SubscribePrices)
-    if "symbols" in fields:
-        prices = settings
-    if session is None and prices is None:
-        raise BadRequest("sessionId or symbols is required", "query")
-    return session, prices
-
-
-def _keep_alive(query: dict[str, str]) -> bytes:
-    """What keeps the stream alive. Raises BadRequest."""
-    asked = query.get("keepAlive")
-    if asked and asked != "event":
-        raise BadRequest(f"keepAlive: expected event, got {asked[:40]!r}", "keepAlive")
-    return KEEP_ALIVE_EVENT if asked else KEEP_ALIVE[Framing.SSE]
-
-
-def _resume(command: SubscribeSession, last_event_id: str) -> None:
-    """Take the position of an SSE id; one of no use is a position that can't be recovered."""
-    match = _POSITION.fullmatch(last_event_id.strip())
-    if match and int(match["session_id"]) == command.session_id:
-        command.since, command.epoch = int(match["seq"]), match["epoch"] or None
-    else:
-        command.since, command.epoch = 0, _NEVER_RECOVERED
 
 
 def _head() -> web.Response:

@@ -12,9 +12,9 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import inspect
+from msgspec import Struct, inspect
 
-from vyomo_rt.domain.errors import BadJson, BadRequest
+from vyomo_rt.domain.errors import BadJson, BadRequest, LimitExceeded
 from vyomo_rt.wire.numbers import decode_number
 
 T = TypeVar("T")
@@ -36,12 +36,18 @@ _STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 _SHOWN_CHARACTERS = 40
 _LONGEST_ERROR = 1000
 _SPACE = " \t\r\n"
+MAX_VALUES = 1000
+"""Commas in a body: what is wider would take long to read, and no call needs it."""
 _MAX_DIGITS = 300
 """A longer number is beyond all measure; to read an integer takes the square of its length."""
 
 _EXACT = decimal.Context(
     prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]
 )
+
+
+class Body(Struct, rename="camel", forbid_unknown_fields=True):
+    """What a client sends; null members are absent ones, unknown ones are refused."""
 
 
 def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
@@ -151,6 +157,13 @@ def parse_object(text: str | bytes, *, unique: bool = False) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadJson("expected a JSON object")
     return {name: member for name, member in value.items() if member is not None}
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object. Raises BadJson, BadRequest or LimitExceeded."""
+    if body.count(b",") > MAX_VALUES:
+        raise LimitExceeded(f"the body has more than {MAX_VALUES} values", "body")
+    return parse_object(body, unique=True)
 
 
 def convert(value: Any, type_: type[T]) -> T:

@@ -6,6 +6,8 @@ from enum import IntEnum
 from struct import pack
 from typing import Literal, NamedTuple
 
+from vyomo_rt.wire.position import Position
+
 Transport = Literal["ws", "sse"]
 
 
@@ -39,11 +41,11 @@ class Frame(NamedTuple):
 
 
 def make_frame(
-    event: str, text: bytes, event_id: str | None = None, retry_ms: int | None = None
+    event: str, text: bytes, position: Position | None = None, retry_ms: int | None = None
 ) -> Frame:
-    """Frame a JSON text; ``event_id`` is the position that SSE clients resume from."""
+    """Frame a JSON text; ``position`` is what SSE clients resume from."""
     retry_line = f"retry: {retry_ms}\n" if retry_ms is not None else ""
-    id_line = f"id: {event_id}\n" if event_id else ""
+    id_line = f"id: {position}\n" if position is not None else ""
     head = f"{retry_line}event: {event}\n{id_line}data: ".encode()
     return Frame(event, (ws_text(text), chunk(head + text + b"\n\n")))
 
@@ -80,11 +82,6 @@ def ws_text(payload: bytes) -> bytes:
     if size < 65536:
         return pack("!BBH", 0x81, 126, size) + payload
     return pack("!BBQ", 0x81, 127, size) + payload
-
-
-def position(session_id: int, seq: int, epoch: str) -> str:
-    """The SSE ``id:`` of a place in a session's history."""
-    return f"{session_id}-{seq}-{epoch}"
 
 
 _TIMESTAMP = b'"timestamp":"'

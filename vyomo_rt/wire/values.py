@@ -15,6 +15,8 @@ from vyomo_rt.domain.money import MAX_QUANTITY
 from vyomo_rt.domain.quote import SYMBOL
 
 MAX_KEY_LENGTH = 128
+MAX_INT = 2**63 - 1
+"""The highest integer that a query may name."""
 
 _TRIMMED = r"[\t-\r\x1c-\x20]*"
 """What ``str.strip`` takes away of ASCII."""
@@ -61,14 +63,6 @@ Timestamp = Annotated[
             "format": "date-time",
             "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
         },
-    ),
-]
-
-Position = Annotated[
-    str,
-    Meta(
-        description="The last `id:` received: go on after it",
-        examples=["6-41-3513a5a2b72773e6"],
     ),
 ]
 

@@ -1,0 +1,66 @@
+"""The numbered events of a session, as they are stored and as clients get them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from msgspec import Meta
+
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.wire.decoding import Body
+from vyomo_rt.wire.encoding import Data, Message, encode
+from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.session import SessionChanged, SessionUpdate, session_changed
+from vyomo_rt.wire.trade import PnlUpdate, TradeClosed, TradeOpened, trade_closed, trade_opened
+from vyomo_rt.wire.values import MAX_INT, Epoch, Seq
+
+NumberedMessage = TradeOpened | TradeClosed | SessionChanged
+
+SessionMessage = SessionUpdate | PnlUpdate | NumberedMessage
+"""What a session's stream may carry."""
+
+
+class EventsQuery(Body):
+    since: Annotated[int, Meta(ge=0, le=MAX_INT)] = 0
+
+
+class EventList(Data):
+    """Stored events, byte for byte as the streams carry them."""
+
+    events: list[NumberedMessage]
+    seq: Seq
+    epoch: Epoch
+
+
+def event_message(event: Event) -> str:
+    """The JSON text of a numbered event, as it is stored and as clients get it.
+
+    What older shapes of events said has not changed since, so all are written alike.
+    """
+    message: Message
+    if isinstance(event, SessionEvent):
+        message = session_changed(event)
+    else:
+        assert isinstance(event, TradeEvent)
+        written = trade_opened if event.kind is EventKind.OPENED else trade_closed
+        message = written(event.trade, event.seq)
+    return encode(message).decode()
+
+
+def numbered_event(event: Event, epoch: str) -> Frame:
+    """The frame of a stored event; its SSE id is the position after it."""
+    position = Position(event.session_id, event.seq, epoch)
+    return make_frame(event.kind, event.message.encode(), position)
+
+
+def around_events(seq: int, epoch: str) -> tuple[bytes, bytes]:
+    """The JSON of an EventList before and behind its events."""
+    head, hole, tail = encode(EventList([], seq, epoch)).partition(b"[]")
+    return head + hole[:1], hole[1:] + tail
+
+
+def events_text(events: Iterable[Event]) -> bytes:
+    """Events of an EventList, byte for byte as they are stored."""
+    return ",".join(event.message for event in events).encode()

@@ -1,0 +1,50 @@
+"""How the server, its store and its feed are doing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.wire.encoding import Data, Message, encode
+from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.values import Timestamp
+
+
+class FeedStatusData(Data):
+    source: str
+    state: FeedState
+    message: str
+    timestamp: Timestamp
+
+
+class FeedStatusMessage(Message, tag="feed_status"):
+    """How the price source is doing."""
+
+    data: FeedStatusData
+
+
+class Liveness(Data):
+    status: Literal["ok"]
+
+
+class FeedReadiness(Data):
+    source: str
+    state: FeedState
+    message: str
+
+
+class Readiness(Data):
+    status: Literal["ok", "loading", "unavailable"]
+    store: Literal["ok", "unavailable"]
+    feed: FeedReadiness
+
+
+def feed_status(status: FeedStatus) -> Frame:
+    data = FeedStatusData(
+        source=status.source,
+        state=status.state,
+        message=status.message,
+        timestamp=iso(status.since_ms),
+    )
+    return make_frame("feed_status", encode(FeedStatusMessage(data=data)))

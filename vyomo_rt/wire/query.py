@@ -1,0 +1,97 @@
+"""The query of a request: lists, integers and booleans by their spelling in an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.wire import decoding
+from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
+from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
+from vyomo_rt.wire.position import Position
+
+if TYPE_CHECKING:
+    from multidict import MultiMapping
+
+LISTS = ("symbols", "types")
+"""Parameters that may be repeated."""
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_NEVER_RECOVERED = "unknown"
+
+
+class StreamQuery(NamedTuple):
+    """What a stream of Server-Sent Events is asked for."""
+
+    session: SubscribeSession | None
+    prices: SubscribePrices | None
+    keep_alive: bytes
+    """What is written to keep it alive."""
+
+
+def read_query(query: MultiMapping[str]) -> dict[str, str]:
+    """The query; a list may be written with commas or by repeating its name."""
+    lists = {name: ",".join(query.getall(name)) for name in LISTS if name in query}
+    return dict(query) | lists
+
+
+def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
+    """Lists, integers and booleans instead of their spelling; what is empty is absent."""
+    fields: dict[str, Any] = {name: value for name, value in query.items() if value}
+    for name in LISTS:
+        parts = [part for part in fields.pop(name, "").split(",") if part.strip()]
+        if parts:
+            fields[name] = parts
+    if flag := fields.get("onlyChanges"):
+        fields["onlyChanges"] = _BOOLEANS.get(flag.lower(), flag)
+    return with_integers(fields)
+
+
+def of_session(query: Mapping[str, str], session_id: str) -> dict[str, str]:
+    """The query for a session's stream, which has no prices."""
+    return {**query, "symbols": "", "sessionId": session_id}
+
+
+def of_prices(query: Mapping[str, str]) -> dict[str, str]:
+    """The query for a stream of prices alone. Raises BadRequest."""
+    if not query.get("symbols", "").strip(", "):
+        words = "symbols is required: name at least one, separated by commas"
+        raise BadRequest(words, "symbols")
+    return {**query, "sessionId": ""}
+
+
+def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQuery:
+    """What a query asks of a stream; the id may stand in a header instead. Raises BadRequest."""
+    fields = query_fields(query)
+    for name in ("id", "type"):
+        fields.pop(name, None)
+    session = prices = None
+    if "sessionId" in fields:
+        session = decoding.convert(fields, SubscribeSession)
+        if last_event_id := last_event_id or query.get("lastEventId"):
+            _resume(session, last_event_id)
+    # Checked also where there is no symbol to use it for.
+    settings = decoding.convert({"symbols": []} | fields, SubscribePrices)
+    if "symbols" in fields:
+        prices = settings
+    if session is None and prices is None:
+        raise BadRequest("sessionId or symbols is required", "query")
+    return StreamQuery(session, prices, _keep_alive(query))
+
+
+def _resume(command: SubscribeSession, last_event_id: str) -> None:
+    """Take the position of an SSE id; one of no use is a position that can't be recovered."""
+    position = Position.parse(last_event_id)
+    if position is not None and position.session_id == command.session_id:
+        command.since, command.epoch = position.seq, position.epoch
+    else:
+        command.since, command.epoch = 0, _NEVER_RECOVERED
+
+
+def _keep_alive(query: Mapping[str, str]) -> bytes:
+    """What keeps the stream alive. Raises BadRequest."""
+    asked = query.get("keepAlive")
+    if asked and asked != "event":
+        raise BadRequest(f"keepAlive: expected event, got {asked[:40]!r}", "keepAlive")
+    return KEEP_ALIVE_EVENT if asked else KEEP_ALIVE[Framing.SSE]

@@ -1,0 +1,164 @@
+"""A session: what is asked of it, its figures, its changes, its document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType, field
+from msgspec.structs import asdict
+
+from vyomo_rt.domain.event import SessionEvent
+from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.order import SessionOrder
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.wire.decoding import Body
+from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
+from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.numbers import CapitalPaise, from_e2, from_paise
+from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.values import MAX_INT, Count, Epoch, Id, Money, Percent, Seq, Timestamp
+
+
+class NewSession(Body):
+    starting_capital: CapitalPaise
+    name: Annotated[str, Meta(max_length=200)] | None = None
+
+    def order(self) -> SessionOrder:
+        return SessionOrder(starting_capital_paise=self.starting_capital, name=self.name)
+
+
+class SessionChange(Body):
+    """What is left out stays as it is."""
+
+    status: SessionStatus | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class SessionsQuery(Body):
+    status: SessionStatus | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    after: Annotated[int, Meta(ge=0, le=MAX_INT, description="``next`` of the page before")] = 0
+
+
+class SessionChangedData(Data, kw_only=True):
+    session_id: Id
+    name: str
+    status: SessionStatus
+    status_reason: ChangeReason | None
+    reason: ChangeReason
+    detail: str | None = None
+    rules: dict[str, Any] = field(default_factory=dict)
+    charges: str | None = None
+    lock: dict[str, Any] | None = None
+    waived: list[str] = field(default_factory=list)
+    waived_on: str | None = None
+    timestamp: Timestamp
+
+
+class SessionChanged(Message, tag="session_changed"):
+    """The session itself was changed, and it is stored; this is how it is now."""
+
+    data: SessionChangedData
+    seq: Seq
+
+
+class SessionData(Data):
+    session_id: Id
+    current_capital: Money
+    total_pnl: Money
+    today_pnl: Money
+    total_trades: Count
+    win_rate: Percent
+    status: SessionStatus
+    status_reason: Annotated[
+        ChangeReason | None, Meta(description="Why the status was last set; null since the birth")
+    ]
+    timestamp: Timestamp
+    winning_trades: Count
+    losing_trades: Count
+    open_trades: Count
+    unrealized_pnl: Money
+
+
+class SessionUpdate(Message, tag="session_update"):
+    """A session's figures as of event ``seq``; ``recovered`` only answers a ``since``."""
+
+    data: SessionData
+    seq: Seq
+    recovered: bool | UnsetType = UNSET
+
+
+class SessionDocument(SessionData):
+    """``session_update.data`` plus what was fixed when the session was made."""
+
+    name: str
+    starting_capital: Money
+    epoch: Epoch
+    seq: Seq
+    created_at: Timestamp
+
+
+class SessionList(Data):
+    """Sessions by id; ``next`` is the next page's ``after``, null on the last page."""
+
+    sessions: list[SessionDocument]
+    next: Id | None
+
+
+def session_changed(event: SessionEvent) -> SessionChanged:
+    standing = event.standing
+    data = SessionChangedData(
+        session_id=event.session_id,
+        name=standing.name,
+        status=standing.status,
+        status_reason=standing.status_reason,
+        reason=event.reason,
+        timestamp=iso(event.changed_at_ms),
+    )
+    return SessionChanged(data=data, seq=event.seq)
+
+
+def session_data(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionData:
+    session, figures = state.session, state.figures
+    return SessionData(
+        session_id=session.session_id,
+        current_capital=from_paise(session.starting_capital_paise + figures.realised_paise),
+        total_pnl=from_paise(figures.realised_paise),
+        today_pnl=from_paise(state.today_paise),
+        total_trades=figures.opened,
+        win_rate=from_e2(figures.win_rate_e2),
+        status=session.status,
+        status_reason=session.status_reason,
+        timestamp=iso(now_ms),
+        winning_trades=figures.wins,
+        losing_trades=figures.losses,
+        open_trades=len(state.open_trades),
+        unrealized_pnl=from_paise(unrealised_paise),
+    )
+
+
+def session_update(
+    state: SessionState, unrealised_paise: int, now_ms: int, recovered: bool | None = None
+) -> Frame:
+    """Figures as of event ``seq``; ``recovered`` only in the snapshot that answers a ``since``."""
+    message = SessionUpdate(
+        data=session_data(state, unrealised_paise, now_ms),
+        seq=state.seq,
+        recovered=unless_none(recovered),
+    )
+    session = state.session
+    position = Position(session.session_id, state.seq, session.epoch)
+    return make_frame("session_update", encode(message), position)
+
+
+def session_document(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionDocument:
+    session = state.session
+    return SessionDocument(
+        **asdict(session_data(state, unrealised_paise, now_ms)),
+        name=session.name,
+        starting_capital=from_paise(session.starting_capital_paise),
+        epoch=session.epoch,
+        seq=state.seq,
+        created_at=iso(session.created_at_ms),
+    )
