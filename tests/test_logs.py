@@ -109,6 +109,9 @@ SENT = {
     "no chunk": request(_POST, "Transfer-Encoding: chunked", body=f"{SECRET}\r\n"),
     "a long chunk": request(_POST, "Transfer-Encoding: chunked", body=f"2\r\n{{}}{SECRET}\r\n"),
     "a type": request(_POST, f"Content-Type: {SECRET}; charset={SECRET}", body="{}"),
+    "a line that is no tick": request(
+        _POST, "Content-Type: application/x-ndjson", body=f'{{"symbol":"A","price":1}} {SECRET}'
+    ),
     "an expectation": request(_POST, f"Expect: {SECRET}", body="{}"),
 }
 

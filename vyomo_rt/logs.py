@@ -1,6 +1,7 @@
 """Logging to standard error: one line a fact, with the time in UTC to the millisecond.
 
-Nothing ever waits for the reader of a line, and no line repeats what a client sent.
+Nothing ever waits for the reader of a line, and no line repeats a client's header, query, token or
+anything of it that was not understood.
 """
 
 from __future__ import annotations

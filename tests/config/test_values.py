@@ -81,6 +81,22 @@ def test_values_get_the_type_of_their_setting() -> None:
             {},
             "--data-dir: no shell expands ~ here: write the whole path, got '~/x'",
         ),
+        (
+            {},
+            {"VYOMO_RT_DATA_DIR": "file:///var/lib/vyomo"},
+            (
+                "VYOMO_RT_DATA_DIR: a folder has no scheme: write its path, and a MongoDB into "
+                "VYOMO_RT_MONGO_URI, got 'file:///var/lib/vyomo'"
+            ),
+        ),
+        (
+            {},
+            {"VYOMO_RT_DATA_DIR": "mongodb://u:secret@h"},
+            (
+                "VYOMO_RT_DATA_DIR: a folder has no scheme: write its path, and a MongoDB into "
+                "VYOMO_RT_MONGO_URI, got 'mongodb://u:***@h'"
+            ),
+        ),
     ],
 )
 def test_a_bad_value_is_told_in_one_line_that_names_where_it_came_from(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
-from vyomo_rt.config.values import READERS, NotUsable, is_loopback
+from vyomo_rt.config.values import READERS, NotUsable, hide_password, is_loopback
 from vyomo_rt.domain.errors import CannotStart
 
 _FOR_TESTS = f"{PREFIX}TEST_"
@@ -116,12 +116,13 @@ def _leftover(field: Field, source: str, text: str) -> str | None:
 
 def _read_one(field: Field, source: str, value: object) -> object:
     read = READERS.get(field.name)
+    shown = hide_password(str(value))
     try:
         return read(str(value)) if read else msgspec.convert(value, field.type, strict=False)
     except NotUsable as problem:
-        raise ConfigError(f"{source}: {problem}, got {value!r:.200}") from problem
+        raise ConfigError(f"{source}: {problem}, got {shown!r:.200}") from problem
     except (ValueError, msgspec.ValidationError) as problem:
-        got = "something else (not shown: it may hold a password)" if field.secret else repr(value)
+        got = "something else (not shown: it may hold a password)" if field.secret else repr(shown)
         raise ConfigError(f"{source}: expected {field.expected}, got {got:.200}") from problem
 
 

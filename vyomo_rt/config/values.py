@@ -60,6 +60,10 @@ def _folder(text: str) -> Path:
         raise ValueError(text)
     if text.startswith("~"):
         raise NotUsable("no shell expands ~ here: write the whole path")
+    if re.match(r"[a-zA-Z][\w+.-]*:/", text):
+        raise NotUsable(
+            "a folder has no scheme: write its path, and a MongoDB into VYOMO_RT_MONGO_URI"
+        )
     return Path(text)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from msgspec import UNSET, Struct
 
-from vyomo_rt.domain.errors import BadRequest, Conflict, KeyReused, NotFound, VyomoError
+from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, KeyReused, NotFound, VyomoError
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
@@ -292,7 +292,9 @@ class RestRoutes:
             tick = to_tick(row, source)
         except VyomoError as error:
             symbol, reason = _symbol_of(row), str(error)
-            self._board.refuse(symbol, reason)
+            # What is told in the log repeats no text that was not understood: it may be anything.
+            told = "a line is not valid JSON" if isinstance(error, BadJson) else reason
+            self._board.refuse(symbol, told)
             return symbol, reason
         return tick.symbol, self._board.accept(tick)
 
