@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -118,6 +119,9 @@ def _with_file(work: WithFile, flags: Mapping[str, object]) -> int:
         {name: flag for name, flag in flags.items() if name != "file"}, os.environ
     )
     logs.configure(settings.log_level)
+    # To be told to stop is Ctrl-C, whoever says it: what is half done is then taken back.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     path = Path(str(flags["file"]))
     return 0 if _run(work(settings, path, partial(print, flush=True))) else 1
 

@@ -11,12 +11,14 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import aiohttp
 import pymongo
 import pytest
 
 from tests.kit.history import make_store
+from tests.kit.proxy import proxy_before
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
@@ -205,14 +207,17 @@ async def test_a_file_that_is_not_a_whole_backup_is_refused_in_one_line_and_noth
     assert not (tmp_path / "new").exists()
 
 
-async def test_ctrl_c_leaves_no_half_file_and_the_older_backup_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+async def test_a_backup_that_is_told_to_stop_leaves_no_half_file_and_the_older_one_as_it_was(
+    tmp_path: Path, signal_: int
+) -> None:
     await make_store(tmp_path / "data", 3000)
     folder = tmp_path / "backups"
     folder.mkdir()
     (folder / "backup.gz").write_bytes(b"older")
     process = await start("backup", folder / "backup.gz", "--data-dir", tmp_path / "data")
     await until(lambda: len(files_in(folder)) == 2, within_s=15)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal_)
     assert await process.wait() == 130
     assert files_in(folder) == ["backup.gz"]
     assert (folder / "backup.gz").read_bytes() == b"older"
@@ -240,6 +245,31 @@ async def test_a_restore_that_does_not_come_to_its_end_leaves_the_store_empty(
     for name in ("sessions", "events", "trades"):
         assert await target.database[name].find_one({}) is None
     await target.close()
+
+
+async def test_what_a_killed_restore_leaves_is_refused_by_a_server_and_removed_by_the_next_restore(
+    embedded_uri: str, opening: MakeOpening, tmp_path: Path
+) -> None:
+    full = await filled(embedded_uri, opening, 450)
+    file = tmp_path / "backup.gz"
+    await back_up(full, file, {"prices": "pushed"}, lambda _: None)
+    await full.close()
+    uri = new_database(embedded_uri)
+    socket, _, name = uri.removeprefix("mongodb://").partition("/")
+    async with proxy_before(unquote(socket)) as proxy:
+        proxy.hold_from(b"insert", b"events", b"6-401")
+        through = f"mongodb://127.0.0.1:{proxy.port}/{name}?directConnection=true"
+        restoring = await start("restore", file, "--mongo-uri", through)
+        await until(lambda: proxy.holds)
+        restoring.kill()
+        await restoring.wait()
+
+    code, _, complaint = await run("serve", "--port", "0", "--mongo-uri", uri)
+    assert code == 1
+    assert "run vyomo-rt restore again" in complaint
+    _, said, complaint = await run("restore", file, "--mongo-uri", uri)
+    assert complaint == ""
+    assert "450 events" in said[-1]
 
 
 async def test_the_terms_go_on_above_those_of_the_events_that_were_restored(

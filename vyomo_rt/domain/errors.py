@@ -148,6 +148,12 @@ class NewerData(VyomoError):
     code = "internal"
 
 
+class HalfRestored(VyomoError):
+    """What is stored is a part of a backup: it must not be added to."""
+
+    code = "internal"
+
+
 class NumberTaken(VyomoError):
     """An event number is held by a record that this server did not write."""
 

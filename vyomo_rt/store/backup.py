@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _MADE_ANEW = {"trades", "leases"}
 _WITH_EVENTS = {"sessions", "events"}
+_STAY = {"leases", "meta"}
 _PATIENCE_S = 60.0
 """For one operation: nobody waits for an answer here."""
 _TELL_EVERY_S = 2.0
@@ -49,10 +50,10 @@ async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say
     with replacing(path) as part:
         with writing(part, head) as backup:
             await _write(store, backup)
-        return check_backup(part, say)
+        return await check_backup(part, say)
 
 
-def check_backup(path: Path, say: Say) -> Verdict:
+async def check_backup(path: Path, say: Say) -> Verdict:
     """Fold the events of a backup, and say what contradicts them. Raises CannotStart."""
     verdict = Verdict()
 
@@ -61,7 +62,9 @@ def check_backup(path: Path, say: Say) -> Verdict:
         say(f"  {name}: {field}: stored {stored}, computed {computed}")
 
     fold: Fold | None = None
-    for collection, document in read(path):
+    for number, (collection, document) in enumerate(read(path)):
+        if not number % HISTORY_PAGE:
+            await asyncio.sleep(0)  # it may be told to stop
         if collection == "sessions":
             verdict.sessions += 1
             try:
@@ -101,21 +104,33 @@ def survey(path: Path) -> Survey:
 async def restore(store: Database, path: Path, survey: Survey) -> None:
     """Fill an empty store with a backup. Raises Unavailable and CannotStart.
 
-    Sessions come last: until all their events are there a server sees none. If it does not
-    come to its end, the store is emptied again.
+    If it does not come to its end, the store is emptied again. If not even that is possible, no
+    server takes the store, and the next call begins by emptying it.
     """
     with _patiently():
+        if await store.is_half_restored():
+            log.warning("an earlier restore did not come to its end: what it left is removed")
+            await _empty(store)
         await _require_empty(store)
         await store.prepare()
+        await store.mark_half_restored()
     try:
         await _fill(store, path, _Progress("restored", survey.documents))
         with _patiently():
             await raise_term(store, survey.term)
+            await store.mark_restored()
     except BaseException:
-        for name in ("sessions", "events", "trades"):
-            with _patiently():
-                await store.database[name].delete_many({})
+        with _patiently():
+            await _empty(store)
         raise
+
+
+async def _empty(store: Database) -> None:
+    """Remove what a restore may have brought."""
+    for name in await store.database.list_collection_names():
+        if name not in _STAY:
+            await store.database[name].delete_many({})
+    await store.mark_restored()
 
 
 async def _write(store: Database, backup: BackupWriter) -> None:

@@ -21,7 +21,7 @@ from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
-from vyomo_rt.domain.errors import NewerData, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.errors import HalfRestored, NewerData, OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
@@ -47,6 +47,7 @@ DOUBT_S = 5.0
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SHAPE_ID = "events"
+_RESTORE_ID = "restore"
 
 _UP, _DOWN = ASCENDING, DESCENDING
 _INDEXES: tuple[tuple[str, list[tuple[str, int]], bool], ...] = (
@@ -128,7 +129,10 @@ class Database:
         return self.fence.term
 
     async def require_readable(self) -> None:
-        """Raise NewerData if a later version of this program has written here."""
+        """Raise NewerData if a later version of this program has written here.
+
+        HalfRestored if a restore has not come to its end.
+        """
         with reading():
             found = await self._meta.find_one(where(_id=_SHAPE_ID))
         if found is not None and found["shape"] > SHAPE:
@@ -136,6 +140,24 @@ class Database:
                 f"it was written by a newer vyomo-rt (shape {found['shape']}, and this one reads "
                 f"up to {SHAPE}): update this server"
             )
+        if await self.is_half_restored():
+            raise HalfRestored(
+                "a restore into it did not come to its end: run vyomo-rt restore again, which "
+                "removes what is left of the first one"
+            )
+
+    async def is_half_restored(self) -> bool:
+        """Whether a restore has begun and not come to its end. Raises Unavailable."""
+        with reading():
+            return await self._meta.find_one(where(_id=_RESTORE_ID)) is not None
+
+    async def mark_half_restored(self) -> None:
+        """A restore begins: until ``mark_restored`` this is not what it will be."""
+        await self._meta.replace_one(where(_id=_RESTORE_ID), {"_id": _RESTORE_ID}, upsert=True)
+
+    async def mark_restored(self) -> None:
+        """All is there, or nothing."""
+        await self._meta.delete_one(where(_id=_RESTORE_ID))
 
     async def prepare(self) -> None:
         """Create the indexes; changes nothing where they are."""
