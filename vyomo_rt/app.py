@@ -405,7 +405,7 @@ class Server:
         # A store that hangs must not hold up the end: these prices are only a convenience.
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WRITE_S):
-                await self._supervisor.keep_prices()
+                await self._supervisor.keep_prices(pause_s=0)
 
     def _wind_up(self) -> None:
         """All that comes round by itself."""

@@ -51,8 +51,10 @@ class NothingKept:
     async def load(self) -> Iterable[Quote]:
         raise AssertionError
 
-    async def save(self, _: Iterable[str], __: Callable[[str], Quote | None], /) -> None:
-        raise AssertionError
+    async def save(
+        self, _: Iterable[str], __: Callable[[str], Quote | None], /, *, pause_s: float
+    ) -> None:
+        raise AssertionError(pause_s)
 
 
 class Kept(Market):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from tests.kit.waiting import until
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.store import documents
@@ -87,3 +89,22 @@ async def test_prices_of_a_former_version_are_taken_over(store: MongoStore) -> N
     await prices.save([], quotes.get)
     assert await loaded(store) == stale(quotes)
     assert await store.database["prices"].count_documents({}) == 1
+
+
+async def test_between_two_pages_of_a_save_the_store_is_left_to_the_writes_of_trades(
+    store: MongoStore,
+) -> None:
+    """However many symbols are busy, a trade waits for one page at most."""
+    prices, pages = SavedPrices(store), store.database["prices"]
+    quotes = quoted(*(f"S{number}" for number in range(3 * PAGE)))
+    saving = asyncio.create_task(prices.save(quotes, quotes.get, pause_s=3600))
+
+    async def has_begun() -> bool:
+        return bool(await pages.count_documents({}))
+
+    await until(has_begun)
+    saving.cancel()
+    await asyncio.wait([saving])
+    assert await pages.count_documents({}) == 1
+    await prices.save([], quotes.get)
+    assert await loaded(store) == stale(quotes), "the next save does what is left"

@@ -17,6 +17,7 @@ from vyomo_rt.market.monitor import FeedMonitor
 log = logging.getLogger(__name__)
 
 _RESTART_AFTER_S = 1.0
+_PAUSE_S = 0.1
 
 
 class KeptPrices(Protocol):
@@ -26,9 +27,16 @@ class KeptPrices(Protocol):
         """The prices of the last save. Raises Unavailable."""
 
     async def save(
-        self, changed: Iterable[str], confirmed: Callable[[str], Quote | None], /
+        self,
+        changed: Iterable[str],
+        confirmed: Callable[[str], Quote | None],
+        /,
+        *,
+        pause_s: float,
     ) -> None:
         """Keep the prices of these symbols, or forget one that has none any more.
+
+        In pieces, with a pause after each.
 
         Raises Unavailable or OutcomeUnknown; the next call then does what is left.
         """
@@ -67,9 +75,12 @@ class Supervisor:
         if self._feed.takes_posts:
             self._board.restore(await self._kept.load())
 
-    async def keep_prices(self) -> None:
-        """Keep the prices that have changed for the next start, if the store lets it."""
+    async def keep_prices(self, pause_s: float = _PAUSE_S) -> None:
+        """Keep the prices that have changed for the next start, if the store lets it.
+
+        Slowly, since trades come first.
+        """
         if self._feed.takes_posts:
             changed, self._board.changed = self._board.changed, set()
             with suppress(VyomoError):
-                await self._kept.save(changed, self._board.confirmed)
+                await self._kept.save(changed, self._board.confirmed, pause_s=pause_s)

@@ -1,4 +1,4 @@
-"""The last prices in MongoDB: pages of a hundred symbols, of which only changed are written."""
+"""The last prices in MongoDB: pages of fifty symbols, of which only changed are written."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from vyomo_rt.store.client import Collection
     from vyomo_rt.store.database import Database
 
-PAGE = 100
+PAGE = 50
 """Symbols of a document: few enough for neither the loop nor a trade's write to wait for one."""
 
 _SLICE = 1000
-_PAUSE_S = 0.005
-"""Between two pages, for the writes of trades."""
 
 _FORMER_ID = "latest"
 """One document with all prices, as former versions wrote it."""
@@ -70,8 +68,16 @@ class SavedPrices:
         self._has_former = any(document["_id"] == _FORMER_ID for document in found)
         return [quote for quote, _ in newest.values()]
 
-    async def save(self, changed: Iterable[str], confirmed: Callable[[str], Quote | None]) -> None:
+    async def save(
+        self,
+        changed: Iterable[str],
+        confirmed: Callable[[str], Quote | None],
+        *,
+        pause_s: float = 0.0,
+    ) -> None:
         """Write the pages of these symbols; one without a price any more is forgotten.
+
+        After each page the writes of trades have ``pause_s`` for themselves.
 
         Raises Unavailable or OutcomeUnknown; the next call then does what is left.
         """
@@ -80,7 +86,7 @@ class SavedPrices:
         for page in sorted(self._dirty):
             await self._write(page, confirmed)
             self._dirty.discard(page)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause_s)
         if self._has_former:
             with self._store.writing():
                 await self._documents.delete_one(where(_id=_FORMER_ID))
