@@ -193,7 +193,7 @@ export class VyomoClient extends EventTarget {
   /** @type {any} */
   #watchdog;
   #silence = 0;
-  #heardAt_ms = 0;
+  #heardAtMs = 0;
   #reopening = false;
   /** Ends what is asked beside a connection that failed. @type {AbortController | undefined} */
   #asking;
@@ -377,8 +377,9 @@ export class VyomoClient extends EventTarget {
     else this.#wait("nothing is subscribed yet");
   }
 
-  /** @param {any} Kind @param {URL} url @returns {any} a link; undefined if the page may not make
-   * one, as its Content-Security-Policy or mixed content forbids it, or does not want it any more */
+  /** @param {any} Kind @param {URL} url @returns {any} a link; undefined if the page may not
+   * make one, as its Content-Security-Policy or mixed content forbids it, or does not
+   * want it any more */
   #make(Kind, url) {
     let failure;
     try {
@@ -521,7 +522,7 @@ export class VyomoClient extends EventTarget {
   /** Something came. */
   #heard() {
     this.#silence = 0;
-    this.#heardAt_ms = Date.now();
+    this.#heardAtMs = Date.now();
     clearTimeout(this.#proof);
   }
 
@@ -531,7 +532,7 @@ export class VyomoClient extends EventTarget {
     else if (this.ping()) {
       clearTimeout(this.#proof);
       this.#proof = setTimeout(() => this.#lost("the server fell silent"), PROOF_MS);
-    } else if (Date.now() - this.#heardAt_ms > WATCH_MS) this.#open();
+    } else if (Date.now() - this.#heardAtMs > WATCH_MS) this.#open();
   }
 
   /** @param {string} detail @param {number} [code] */
@@ -831,8 +832,8 @@ export class VyomoClient extends EventTarget {
   }
 
   /** @param {Status["state"]} state @param {string} detail
-   * @param {{ code?: number, retryInMs?: number }} [more] @returns {Status} which listeners may have
-   * changed since */
+   * @param {{ code?: number, retryInMs?: number }} [more]
+   * @returns {Status} which listeners may have changed since */
   #report(state, detail, more) {
     const status = { state, transport: this.#transport, detail, ...more };
     this.#status = status;

@@ -16,10 +16,10 @@ const base = new URL("../../api/auto-trader/", import.meta.url);
  * @param {string} method
  * @param {string} path under /api/auto-trader/
  * @param {object} [body]
- * @param {{ key?: string, given_up?: AbortSignal }} [more] `key`: the Idempotency-Key
+ * @param {{ key?: string, givenUp?: AbortSignal }} [more] `key`: the Idempotency-Key
  * @returns {Promise<Answer>}
  */
-export async function call(method, path, body, { key, given_up } = {}) {
+export async function call(method, path, body, { key, givenUp } = {}) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (body) headers["Content-Type"] = "application/json";
@@ -30,7 +30,7 @@ export async function call(method, path, body, { key, given_up } = {}) {
       method,
       headers,
       body: body && JSON.stringify(body),
-      signal: given_up ? AbortSignal.any([timeout, given_up]) : timeout,
+      signal: givenUp ? AbortSignal.any([timeout, givenUp]) : timeout,
     });
     const { ok, status } = response;
     const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));

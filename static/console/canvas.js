@@ -72,16 +72,16 @@ export function range(values) {
 }
 
 /** @param {HTMLCanvasElement} canvas @param {Point[]} points @param {string} tone of the line
- * @param {number} span_ms the time that fills the canvas */
-export function drawSpark(canvas, points, tone, span_ms) {
+ * @param {number} spanMs the time that fills the canvas */
+export function drawSpark(canvas, points, tone, spanMs) {
   const area = blank(canvas);
   if (!area || !points.length) return;
   const { ink, width, height } = area;
   const [low, high] = range(points.map(({ v }) => v));
   const newest = points[points.length - 1].t;
   // A young line starts at the left too; it is squeezed once it spans the whole width.
-  const start = Math.max(points[0].t, newest - span_ms);
-  const across = Math.max(newest - start, span_ms / 4);
+  const start = Math.max(points[0].t, newest - spanMs);
+  const across = Math.max(newest - start, spanMs / 4);
   const x = (/** @type {number} */ t) => 1 + ((t - start) / across) * (width - 4);
   const y = (/** @type {number} */ v) => 2 + (1 - (v - low) / (high - low)) * (height - 4);
   ink.beginPath();

@@ -43,8 +43,10 @@ function paint() {
       : "";
   put(
     $("close-what"),
-    `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} from ${price(trade.entryPrice)}, ` +
-      `last ${price(trade.currentPrice)}${old ? ` (${old})` : ""}, P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
+    `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
+      `from ${price(trade.entryPrice)}, ` +
+      `last ${price(trade.currentPrice)}${old ? ` (${old})` : ""}, ` +
+      `P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
   );
 }
 
@@ -68,7 +70,8 @@ function closed(trade) {
   // The stream tells it, if it is there.
   if (client.status.state !== "open")
     say(
-      `Closed #${trade.tradeId} ${trade.symbol} at ${price(trade.exitPrice)}: ${signedMoney(trade.pnl)}`,
+      `Closed #${trade.tradeId} ${trade.symbol} at ${price(trade.exitPrice)}: ` +
+        signedMoney(trade.pnl),
     );
   return "";
 }

@@ -4,7 +4,7 @@ import { call, reason } from "./api.js";
 import { $, copy, el, put } from "./dom.js";
 import { whole } from "./format.js";
 import { counts, onPainted, part, touch } from "./frame.js";
-import { Clock, now_ms, Rate, Samples } from "./latency.js";
+import { Clock, nowMs, Rate, Samples } from "./latency.js";
 import { answered, ask } from "./liveness.js";
 import { model } from "./model.js";
 import * as raw from "./raw.js";
@@ -28,12 +28,12 @@ const percentiles = (/** @type {Samples} */ samples) =>
   `${ms(samples.percentile(0.5))} · ${ms(samples.percentile(0.99))}`;
 
 function measurePainted() {
-  const { ahead_ms } = clock;
-  if (ahead_ms !== undefined && !document.hidden) {
-    const painted_ms = now_ms() + ahead_ms;
+  const { aheadMs } = clock;
+  if (aheadMs !== undefined && !document.hidden) {
+    const paintedMs = nowMs() + aheadMs;
     for (const { timestamp, asOf } of unpainted) {
-      sent.add(Math.max(0, painted_ms - Date.parse(timestamp)));
-      if (asOf) tick.add(Math.max(0, painted_ms - Date.parse(asOf)));
+      sent.add(Math.max(0, paintedMs - Date.parse(timestamp)));
+      if (asOf) tick.add(Math.max(0, paintedMs - Date.parse(asOf)));
     }
   }
   unpainted = [];
@@ -41,7 +41,7 @@ function measurePainted() {
 
 /** Over SSE nobody can be pinged: a small GET that carries the server's time does it. */
 async function ping() {
-  const sent_ms = now_ms();
+  const sentMs = nowMs();
   if (client.status.state !== "open" || document.hidden) return;
   if (ask()) return;
   const symbol = [...model.prices].find(([, quote]) => quote)?.[0];
@@ -50,14 +50,14 @@ async function ping() {
     "GET",
     `prices?symbols=${encodeURIComponent(symbol)}`,
   );
-  if (ok && answer.prices.length) clock.note(sent_ms, now_ms(), answer.prices[0].timestamp);
+  if (ok && answer.prices.length) clock.note(sentMs, nowMs(), answer.prices[0].timestamp);
 }
 
 /** @returns {{ curl: string, wscat: string }} what gets the same stream without this page */
 function commands() {
   const { sessionId } = asked();
   const symbols = [...model.prices.keys()];
-  const interval = model.interval_ms;
+  const interval = model.intervalMs;
   const query = [];
   const messages = [];
   if (sessionId !== null) {
@@ -84,8 +84,8 @@ function paint() {
   const { position, connectionId } = client;
   const gaps = model.gaps ? `${model.gaps} ${model.gaps === 1 ? "gap" : "gaps"}` : "no gap";
   put($("position"), position ? `seq ${position.seq} · ${gaps}` : "–", model.gaps ? "loss" : "");
-  put($("rtt"), ms(clock.rtt_ms));
-  const ahead = clock.ahead_ms;
+  put($("rtt"), ms(clock.rttMs));
+  const ahead = clock.aheadMs;
   put(
     $("ahead"),
     ahead === undefined ? "–" : `${whole(Math.abs(ahead))} ms ${ahead < 0 ? "behind" : "ahead"}`,
@@ -125,7 +125,7 @@ async function explain() {
   const text = !answer
     ? "No connection is open, or this server does not name its connections."
     : answer.status === 404
-      ? "The server knows nothing of this connection: it has ended, or the server can't explain connections."
+      ? "The server knows nothing of this connection: it has ended, or this server explains none."
       : answer.ok
         ? readable({ reasons: answer.document.reasons, ...answer.document })
         : reason(answer);
@@ -162,8 +162,8 @@ export function start() {
     if (document.hidden) unpainted = [];
   });
   client.on("pong", ({ timestamp }) => {
-    const sent_ms = answered();
-    if (sent_ms !== null) clock.note(sent_ms, now_ms(), timestamp);
+    const sentMs = answered();
+    if (sentMs !== null) clock.note(sentMs, nowMs(), timestamp);
   });
   client.on("status", ({ state }) => {
     answered();

@@ -1,5 +1,6 @@
 // @ts-check
-/** The session's P&L over time: realised where only that is known, with unrealised while we watch. */
+/** The session's P&L over time: realised where only that is known, with unrealised while we
+ * watch. */
 import { blank, colour, follow, range } from "./canvas.js";
 import { $, put } from "./dom.js";
 import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
@@ -15,7 +16,8 @@ let minutes = 0;
 /** @type {number | null} */
 let pointer = null;
 
-/** Round values that divide [low, high] into a few steps. @param {number} low @param {number} high */
+/** Round values that divide [low, high] into a few steps.
+ * @param {number} low @param {number} high */
 function ticks(low, high, most = 5) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));

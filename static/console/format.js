@@ -59,13 +59,15 @@ export const dateTime = timeFormatter({
 });
 
 const HALF_A_DAY_MS = 43_200_000;
+/** @param {string} moment */
+const isNear = (moment) => Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS;
+
 /** The server writes moments in UTC; this page shows none, and a date only where it matters.
  * @param {string} text */
 export const inIst = (text) =>
   text.replace(
     /\d{4}-\d\d-\d\dT[\d:.]+Z/g,
-    (moment) =>
-      `${Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS ? time(moment) : dateTime(moment)} IST`,
+    (moment) => `${isNear(moment) ? time(moment) : dateTime(moment)} IST`,
   );
 
 /** A duration in its largest unit; under a second it doesn't count along. @param {number} ms */

@@ -54,7 +54,8 @@ function unreadable(fields) {
     .filter(([name, value]) => NUMBERS.has(name) && typeof value === "string")
     .map(
       ([name, value]) =>
-        `${name}: expected a number such as ${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`,
+        `${name}: expected a number such as ` +
+        `${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`,
     );
   const { quantity } = fields;
   if (typeof quantity !== "number" || Number.isInteger(quantity)) return texts;
@@ -91,7 +92,8 @@ function mark(form, input, text, kind) {
   input.after(el("p", { class: "error", id, "data-kind": kind }, text));
 }
 
-/** @param {HTMLFormElement} form @param {string} text which begins with the name of its field, if any */
+/** @param {HTMLFormElement} form
+ * @param {string} text which begins with the name of its field, if any */
 function showProblem(form, text) {
   const input = inputOf(form, /^\w+/.exec(text)?.[0] ?? "");
   if (!input) return put(form, "[data-error-form]", inWords(form, text));
@@ -116,7 +118,8 @@ export function hint(form, texts) {
   }
 }
 
-/** How it stands with an order, beside its button. @param {HTMLFormElement} form @param {string} text
+/** How it stands with an order, beside its button.
+ * @param {HTMLFormElement} form @param {string} text
  * @param {boolean} [isOpen] nobody knows what became of it */
 function say(form, text, isOpen = false) {
   put(form, "[data-sending]", text);
@@ -134,8 +137,8 @@ function setBusy(form, busy) {
 /**
  * Sends a form by POST, one order a press, and says what becomes of it.
  * @param {HTMLFormElement} form
- * @param {(fields: Fields) => Promise<{ path: string, body: object } | string | null>} request a text
- *   says why there is none; null: thought better of it
+ * @param {(fields: Fields) => Promise<{ path: string, body: object } | string | null>} request a
+ *   text says why there is none; null: thought better of it
  * @param {(document: any, fields: Fields) => string} done says what was done, if the form is to
  */
 export function onOrder(form, request, done) {
@@ -161,9 +164,10 @@ export function onOrder(form, request, done) {
   });
 }
 
-/** @param {HTMLFormElement} form @param {Fields} fields @param {Parameters<typeof onOrder>[1]} request
- * @param {Parameters<typeof onOrder>[2]} done @param {AbortSignal} given_up */
-async function send(form, fields, request, done, given_up) {
+/** @param {HTMLFormElement} form @param {Fields} fields
+ * @param {Parameters<typeof onOrder>[1]} request @param {Parameters<typeof onOrder>[2]} done
+ * @param {AbortSignal} givenUp */
+async function send(form, fields, request, done, givenUp) {
   const order = unreadable(fields).at(0) ?? (await request(fields));
   if (order === null) return;
   if (typeof order === "string") return showProblem(form, order);
@@ -172,11 +176,11 @@ async function send(form, fields, request, done, given_up) {
     order.path,
     order.body,
     (how, isOpen) => say(form, how, isOpen),
-    given_up,
+    givenUp,
   );
   say(form, answer.ok ? done(answer.document, fields) : "");
   if (answer.ok) return;
-  const text = given_up.aborted ? GIVEN_UP : reason(answer);
+  const text = givenUp.aborted ? GIVEN_UP : reason(answer);
   const dialog = form.closest("dialog");
   if (dialog && !dialog.open)
     complain(inWords(form, text)); // it was closed meanwhile

@@ -6,29 +6,29 @@ const SAMPLES = 2000;
 
 /** Round trips, and from them how far the server's clock is ahead of this one's. */
 export class Clock {
-  /** @type {{ rtt_ms: number, ahead_ms: number }[]} */
+  /** @type {{ rttMs: number, aheadMs: number }[]} */
   #answers = [];
 
   /** The server read its clock somewhere between sending and answer; taken for the middle, it is
    * wrong by at most half the round trip, so the fastest of the last ones is believed.
-   * @param {number} sent_ms @param {number} received_ms epoch milliseconds of this machine
+   * @param {number} sentMs @param {number} receivedMs epoch milliseconds of this machine
    * @param {string} timestamp the server's */
-  note(sent_ms, received_ms, timestamp) {
-    const ahead_ms = Date.parse(timestamp) - (sent_ms + received_ms) / 2;
-    this.#answers.push({ rtt_ms: received_ms - sent_ms, ahead_ms });
+  note(sentMs, receivedMs, timestamp) {
+    const aheadMs = Date.parse(timestamp) - (sentMs + receivedMs) / 2;
+    this.#answers.push({ rttMs: receivedMs - sentMs, aheadMs });
     if (this.#answers.length > PINGS) this.#answers.shift();
   }
 
   /** Of the last round trip; undefined before the first. */
-  get rtt_ms() {
-    return this.#answers.at(-1)?.rtt_ms;
+  get rttMs() {
+    return this.#answers.at(-1)?.rttMs;
   }
 
-  get ahead_ms() {
+  get aheadMs() {
     return this.#answers.reduce(
-      (best, one) => (best === undefined || one.rtt_ms < best.rtt_ms ? one : best),
+      (best, one) => (best === undefined || one.rttMs < best.rttMs ? one : best),
       this.#answers[0],
-    )?.ahead_ms;
+    )?.aheadMs;
   }
 }
 
@@ -73,4 +73,4 @@ export class Rate {
 }
 
 /** Milliseconds since the epoch, finer than Date.now(). */
-export const now_ms = () => performance.timeOrigin + performance.now();
+export const nowMs = () => performance.timeOrigin + performance.now();

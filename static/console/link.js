@@ -3,7 +3,7 @@
 import { $, attribute, put } from "./dom.js";
 import { age, inIst, time } from "./format.js";
 import { part, touch } from "./frame.js";
-import { feedIsLate, silentFor_ms } from "./liveness.js";
+import { feedIsLate, silentForMs } from "./liveness.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
 
@@ -15,19 +15,19 @@ let wasLost = false;
 let openUntil = -Infinity;
 
 /** When the last message came; empty before the first. */
-const since = () => (model.heardAtWall_ms ? `as of ${time(model.heardAtWall_ms)}` : "");
+const since = () => (model.heardAtWallMs ? `as of ${time(model.heardAtWallMs)}` : "");
 
 function paint() {
   const { state, transport, detail } = client.status;
   if (state === "open") openUntil = performance.now();
-  const silent_ms = silentFor_ms();
+  const silentMs = silentForMs();
   // Over SSE each change is a new connection: that is not worth a word. A quick retry of a line
   // that was shown as lost is no such change.
   const changing =
     state === "connecting" &&
     document.body.dataset.link !== "lost" &&
     performance.now() - openUntil < BLINK_MS;
-  const link = state !== "open" && !changing ? "lost" : silent_ms ? "silent" : "live";
+  const link = state !== "open" && !changing ? "lost" : silentMs ? "silent" : "live";
   if (link === "live") put($("announcer"), wasLost ? "Live again." : "");
   else if (since()) {
     if (document.body.dataset.link === "live")
@@ -37,7 +37,7 @@ function paint() {
   document.body.dataset.link = link;
   const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
   const texts = {
-    open: silent_ms ? `Silent for ${age(silent_ms)}` : `Live · ${NAMES[transport]}`,
+    open: silentMs ? `Silent for ${age(silentMs)}` : `Live · ${NAMES[transport]}`,
     connecting: "Connecting…",
     waiting: retryAt ? `Reconnecting in ${seconds} s` : "Waiting",
     closed: "Disconnected",

@@ -1,6 +1,6 @@
 // @ts-check
 /** Whether what is on screen is true now: the line, and the prices behind the P&L. */
-import { now_ms } from "./latency.js";
+import { nowMs } from "./latency.js";
 import { model } from "./model.js";
 import { client } from "./stream.js";
 
@@ -8,43 +8,45 @@ import { client } from "./stream.js";
 const QUIET_MS = 1500;
 /** So long after the last sign of life a line is silent. */
 const SILENT_MS = 4000;
-/** So long after the next message is due it is, too: over SSE the server's life is not the line's. */
+/** So long after the next message is due it is, too: over SSE the server's life is not the
+ * line's. */
 const LATE_MS = 3000;
 const TICK_MS = 500;
 const LIVEZ = new URL("../../livez", import.meta.url);
 /** When a ping was sent that is not answered yet. @type {number | null} */
-let asked_ms = null;
+let askedMs = null;
 /** When the server last answered a request that was sent because a stream was quiet. */
 let answeredAt = -Infinity;
 let isAsking = false;
 
-const quiet_ms = () => performance.now() - model.heardAt;
+const quietMs = () => performance.now() - model.heardAt;
 /** Since the server last gave a sign of life. */
-const lifeless_ms = () => Math.min(quiet_ms(), performance.now() - answeredAt);
+const lifelessMs = () => Math.min(quietMs(), performance.now() - answeredAt);
 
-/** One ping at a time, so that an answer belongs to its question. @returns {boolean} can it be asked? */
+/** One ping at a time, so that an answer belongs to its question.
+ * @returns {boolean} can it be asked? */
 export function ask() {
-  const sent_ms = now_ms();
-  if (asked_ms === null && client.ping()) asked_ms = sent_ms;
+  const sentMs = nowMs();
+  if (askedMs === null && client.ping()) askedMs = sentMs;
   return client.status.transport === "ws";
 }
 
 /** @returns {number | null} when that was asked which is answered, or lost, now */
 export function answered() {
-  const sent_ms = asked_ms;
-  asked_ms = null;
-  return sent_ms;
+  const sentMs = askedMs;
+  askedMs = null;
+  return sentMs;
 }
 
 /** Open, but nothing comes any more: the server stands still, or a cable was pulled. */
-export function silentFor_ms() {
+export function silentForMs() {
   if (client.status.state !== "open") return 0;
   const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
-  const isOverdue = client.status.transport === "sse" && quiet_ms() > model.interval_ms + LATE_MS;
-  return expected && (isOverdue || lifeless_ms() > SILENT_MS) ? quiet_ms() : 0;
+  const isOverdue = client.status.transport === "sse" && quietMs() > model.intervalMs + LATE_MS;
+  return expected && (isOverdue || lifelessMs() > SILENT_MS) ? quietMs() : 0;
 }
 
-export const isLive = () => client.status.state === "open" && silentFor_ms() === 0;
+export const isLive = () => client.status.state === "open" && silentForMs() === 0;
 
 /** @returns {boolean} the whole feed; what it sends may be too old to trigger anything */
 export const feedIsLate = () => model.feed !== null && model.feed.state !== "LIVE";
@@ -68,7 +70,7 @@ export function everyHalfSecond(listener) {
 
 /** Keeps asking a quiet line, so that one with a long interval is not silent unnoticed. */
 export function watch() {
-  if (client.status.state === "open" && lifeless_ms() > QUIET_MS && !ask()) askServer();
+  if (client.status.state === "open" && lifelessMs() > QUIET_MS && !ask()) askServer();
 }
 
 /** Nobody can be asked over an event stream, but its server can beside it. */

@@ -57,7 +57,7 @@ function startPlace() {
     writePlace({
       session: sessionId ?? undefined,
       symbols: [...model.prices.keys()],
-      interval: model.interval_ms,
+      interval: model.intervalMs,
       transport,
     });
   });
@@ -71,7 +71,7 @@ async function showPlace() {
   prices.suggest(priced);
   const chosen = place.session ?? (demoSession || sessions.at(-1)?.sessionId);
   const symbols = place.symbols ?? (isSimulated ? DEMO_SYMBOLS : priced.slice(0, MOST_SYMBOLS));
-  model.interval_ms = place.interval ?? model.interval_ms;
+  model.intervalMs = place.interval ?? model.intervalMs;
   if (chosen) showSession(chosen);
   const [first = ""] = prices.add(symbols.join(","));
   $("symbol").value = first;

@@ -1,5 +1,6 @@
 // @ts-check
-/** What the page knows of session and prices. Messages change it here; painting is the parts' job. */
+/** What the page knows of session and prices. Messages change it here; painting is the parts'
+ * job. */
 import { touch } from "./frame.js";
 import { Recent, thin } from "./series.js";
 
@@ -41,10 +42,10 @@ export const model = {
   prices: new Map(),
   /** @type {Messages["feed_status"]["data"] | null} null: as the page was served */
   feed: null,
-  interval_ms: 1000,
+  intervalMs: 1000,
   /** When the last message came, by the page's clock and by the wall's. */
   heardAt: 0,
-  heardAtWall_ms: 0,
+  heardAtWallMs: 0,
   gaps: 0,
 };
 /** @type {Set<number>} trades whose closing came by the stream */

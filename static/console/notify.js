@@ -114,8 +114,8 @@ export function start() {
     for (const list of [$("toasts"), $("alerts")]) list.replaceChildren();
   });
   client.on("trade_opened", ({ data }) => {
-    const text = `Opened ${data.side} ${whole(data.quantity)} ${data.symbol} at ${price(data.entryPrice)}`;
-    tell(text, "", "opened");
+    const { side, quantity, symbol, entryPrice } = data;
+    tell(`Opened ${side} ${whole(quantity)} ${symbol} at ${price(entryPrice)}`, "", "opened");
   });
   client.on("trade_closed", ({ data }) => {
     const why = (REASONS[data.exitReason] ?? data.exitReason).toLowerCase();
@@ -126,10 +126,8 @@ export function start() {
     );
   });
   client.on("session_update", () => {
-    if (missed)
-      say(
-        `${whole(missed)} ${missed === 1 ? "trade event" : "trade events"} while you were away: see the tape`,
-      );
+    const events = missed === 1 ? "trade event" : "trade events";
+    if (missed) say(`${whole(missed)} ${events} while you were away: see the tape`);
     missed = 0;
   });
   client.on("error", ({ message, command }) => {

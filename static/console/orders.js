@@ -104,7 +104,8 @@ function paint() {
   }
 }
 
-/** The ticket, filled with a symbol or a side. @param {{ symbol?: string, side?: "BUY" | "SELL" }} with_ */
+/** The ticket, filled with a symbol or a side.
+ * @param {{ symbol?: string, side?: "BUY" | "SELL" }} known */
 export function openTicket({ symbol, side }) {
   if (symbol) field("symbol").value = symbol;
   if (side) field("side").value = side;
@@ -122,8 +123,9 @@ export async function confirmsPrice(what, at, last, gain) {
   if (last === undefined || !isFar(at, last)) return true;
   put(
     $("fill-what"),
-    `${what} at ${price(at)} is ${distance(at, last)}. It is booked at once as a fill that was made elsewhere` +
-      `${gain === undefined ? "" : `, with a P&L of ${signedMoney(gain)}`}: it is no limit order and waits for no price.`,
+    `${what} at ${price(at)} is ${distance(at, last)}. It is booked at once as a fill that was ` +
+      `made elsewhere${gain === undefined ? "" : `, with a P&L of ${signedMoney(gain)}`}: ` +
+      "it is no limit order and waits for no price.",
   );
   return confirmed($("fill-dialog"));
 }
@@ -160,8 +162,8 @@ function opened(trade, sent) {
   touch("ticket");
   const { tradeId, sessionId, side, quantity, symbol, entryPrice, status } = trade;
   return (
-    `Opened #${tradeId} in session ${sessionId}: ${side} ${whole(quantity)} ${symbol} at ${price(entryPrice)}` +
-    `${status === "CLOSED" ? ", and closed by now" : ""}.`
+    `Opened #${tradeId} in session ${sessionId}: ${side} ${whole(quantity)} ${symbol} ` +
+    `at ${price(entryPrice)}${status === "CLOSED" ? ", and closed by now" : ""}.`
   );
 }
 

@@ -6,7 +6,7 @@ import { age, arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { ageOf, isOld } from "./quotes.js";
-import { addSymbols, client, removeSymbol, setInterval_ms } from "./stream.js";
+import { addSymbols, client, removeSymbol, updateEvery } from "./stream.js";
 import { explainBad, symbolsIn } from "./symbols.js";
 
 /** @typedef {import("./model.js").Quote} Quote */
@@ -68,14 +68,14 @@ function makeTile(_quote, symbol) {
 function updateTile(tile, quote) {
   const { parts } = tile;
   const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
-  const old_ms = quote ? ageOf(quote) : 0;
+  const oldMs = quote ? ageOf(quote) : 0;
   const stale = quote !== null && isOld(quote);
   const name = stale ? "tile stale" : "tile";
   if (tile.className !== name) tile.className = name;
   put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
   put(parts.last, price(quote?.price));
   put(parts.change, quote ? signedPercent(change) : "", `change ${tone(change)}`);
-  put(parts.age, !quote ? "no price yet" : stale ? `STALE · ${age(old_ms)} old` : age(old_ms));
+  put(parts.age, !quote ? "no price yet" : stale ? `STALE · ${age(oldMs)} old` : age(oldMs));
   if (drawn.get(parts.canvas)?.quote === quote) return;
   drawn.set(parts.canvas, { quote });
   drawSpark(parts.canvas, quote?.line.points ?? [], tone(change), SPAN_MS);
@@ -90,7 +90,7 @@ export function redrawLines() {
 function paint() {
   keyed($("tiles"), model.prices, makeTile, updateTile);
   $("no-prices").hidden = model.prices.size > 0;
-  const choices = [...new Set([...INTERVALS_MS, model.interval_ms])].sort(
+  const choices = [...new Set([...INTERVALS_MS, model.intervalMs])].sort(
     (one, other) => one - other,
   );
   keyed(
@@ -99,7 +99,7 @@ function paint() {
     (ms) => el("option", { value: String(ms) }),
     (option, ms) => put(option, ms < 1000 ? `${ms} ms` : `${ms / 1000} s`),
   );
-  if (document.activeElement !== $("interval")) $("interval").value = String(model.interval_ms);
+  if (document.activeElement !== $("interval")) $("interval").value = String(model.intervalMs);
 }
 
 /** @param {string[]} symbols for the suggestions of the fields */
@@ -140,11 +140,11 @@ export function start(onPick) {
     add($("add-symbol").value);
   });
   $("add-symbol").addEventListener("input", () => complain(""));
-  $("push").textContent =
-    `curl ${new URL("../../api/auto-trader/ticks", import.meta.url)} -d '{"symbol":"NIFTY","price":22150.5}'`;
+  const ticks = new URL("../../api/auto-trader/ticks", import.meta.url);
+  $("push").textContent = `curl ${ticks} -d '{"symbol":"NIFTY","price":22150.5}'`;
   $("interval").addEventListener("change", () => {
     complain("");
-    setInterval_ms(Number($("interval").value));
+    updateEvery(Number($("interval").value));
   });
   client.on("ack", ({ result }) => {
     if (!result.unknown?.length) return;

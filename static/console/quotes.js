@@ -20,7 +20,7 @@ export const ageOf = ({ asOf, timestamp, receivedAt }) =>
 
 /** By the server's word, or because no message came. @param {Last} quote */
 export const isOld = ({ stale, receivedAt }) =>
-  stale || performance.now() - receivedAt > 3 * model.interval_ms + 2000;
+  stale || performance.now() - receivedAt > 3 * model.intervalMs + 2000;
 
 /** @param {string} symbol @returns {Last | undefined} */
 export const lastOf = (symbol) => model.prices.get(symbol) ?? lookedUp.get(symbol);
@@ -42,13 +42,15 @@ export const priceAndAge = (quote) =>
 export function oldness(trade) {
   const quote = lastOf(trade.symbol);
   if (trade.stale) return quote ? `STALE, ${age(ageOf(quote))} old` : "STALE";
-  return isLive() ? "" : `as of ${time(model.heardAtWall_ms)}`;
+  return isLive() ? "" : `as of ${time(model.heardAtWallMs)}`;
 }
 
-/** @param {number} at @param {number} last @returns {string} 3.53% below the last price 23,841.00 */
+/** @param {number} at @param {number} last
+ * @returns {string} 3.53% below the last price 23,841.00 */
 export function distance(at, last) {
   if (at === last) return `the last price ${price(last)}`;
-  return `${percent(Math.abs(at / last - 1) * 100)} ${at < last ? "below" : "above"} the last price ${price(last)}`;
+  const side = at < last ? "below" : "above";
+  return `${percent(Math.abs(at / last - 1) * 100)} ${side} the last price ${price(last)}`;
 }
 
 /** @param {number} at @param {number | undefined} last */

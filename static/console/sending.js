@@ -9,11 +9,11 @@ const RETRY_MAX_MS = 5000;
 /** Without an answer for so long there is more to say than "sending". */
 const SLOW_MS = 3000;
 
-/** @param {number} ms @param {AbortSignal} [given_up] ends it early */
-const pause = (ms, given_up) =>
+/** @param {number} ms @param {AbortSignal} [givenUp] ends it early */
+const pause = (ms, givenUp) =>
   new Promise((resolve) => {
     setTimeout(resolve, ms);
-    given_up?.addEventListener("abort", resolve, { once: true });
+    givenUp?.addEventListener("abort", resolve, { once: true });
   });
 
 /**
@@ -23,22 +23,22 @@ const pause = (ms, given_up) =>
  * @param {object} body
  * @param {(how: string, isOpen: boolean) => void} tell says how it stands, from the press on;
  *   `isOpen`: it takes longer than it should, and nobody knows what became of it
- * @param {AbortSignal} [given_up] nobody wants to know any more
+ * @param {AbortSignal} [givenUp] nobody wants to know any more
  * @returns {Promise<Answer>} `passing` only if it was given up
  */
-export async function settle(method, path, body, tell, given_up) {
+export async function settle(method, path, body, tell, givenUp) {
   const key = method === "POST" ? newKey() : undefined;
   tell("Sending…", false);
   const slow = setTimeout(() => tell("Sending… no answer yet.", true), SLOW_MS);
-  for (let wait_ms = RETRY_MS; ; wait_ms = Math.min(2 * wait_ms, RETRY_MAX_MS)) {
-    const answer = await call(method, path, body, { key, given_up });
+  for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
+    const answer = await call(method, path, body, { key, givenUp });
     clearTimeout(slow);
-    if (!answer.passing || given_up?.aborted) return answer;
+    if (!answer.passing || givenUp?.aborted) return answer;
     tell(
       `Not known yet whether it was done: ${reason(answer)}. Asking again; nothing is done twice.`,
       true,
     );
-    await pause(wait_ms, given_up);
-    if (given_up?.aborted) return answer;
+    await pause(waitMs, givenUp);
+    if (givenUp?.aborted) return answer;
   }
 }

@@ -21,7 +21,8 @@ import { settle } from "./sending.js";
 import { asked, client, isChanging, showSession } from "./stream.js";
 
 const REFRESH_MS = 30_000;
-/** By status: what may follow, and what the button says. @type {Record<string, [string, string][]>} */
+/** By status: what may follow, and what the button says.
+ * @type {Record<string, [string, string][]>} */
 const ACTIONS = {
   ACTIVE: [
     ["PAUSED", "Pause"],
@@ -62,11 +63,10 @@ function figures() {
   const starting = model.session?.startingCapital;
   if (!data) return {};
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
+  const age = pnlIsOld() ? ", by old prices" : "";
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
-    equity: [
-      `equity ${money(data.currentCapital + data.unrealizedPnL)}${pnlIsOld() ? ", by old prices" : ""}`,
-    ],
+    equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],
     todayPnL: gainOrLoss(data.todayPnL),
     totalPnL: gainOrLoss(data.totalPnL),
     return: [
@@ -113,7 +113,8 @@ function paint() {
   put(
     $("session-note"),
     isChanging() && sessionId !== null
-      ? `Waiting for session ${asked().sessionId}: what is shown is still session ${sessionId}, and nothing is sent to either.`
+      ? `Waiting for session ${asked().sessionId}: what is shown is still session ${sessionId}, ` +
+          "and nothing is sent to either."
       : [outcome, demoNote(sessionId, status)].filter(Boolean).join(" "),
   );
 }
@@ -170,7 +171,8 @@ function tellOutcome(text) {
   touch("session");
 }
 
-/** Others change sessions, too. @param {{ sessionId: number, name: string, status: string }} data */
+/** Others change sessions, too.
+ * @param {{ sessionId: number, name: string, status: string }} data */
 function noteChange({ sessionId, name, status }) {
   sessions = sessions.map((one) => (one.sessionId === sessionId ? { ...one, name, status } : one));
   touch("sessions");

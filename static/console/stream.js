@@ -34,24 +34,24 @@ let begun = {};
 /** @param {number} sessionId */
 export function showSession(sessionId) {
   wanted = sessionId;
-  client.subscribeSession(sessionId, { updateInterval: model.interval_ms });
+  client.subscribeSession(sessionId, { updateInterval: model.intervalMs });
   if (client.status.state === "closed" && started) connect();
   touch(...BOUND);
 }
 
 /** @param {string[]} symbols */
 export const addSymbols = (symbols) =>
-  client.subscribePrices(symbols, { priceInterval: model.interval_ms });
+  client.subscribePrices(symbols, { priceInterval: model.intervalMs });
 
 /** @param {string} symbol */
 export const removeSymbol = (symbol) => client.unsubscribePrices([symbol]);
 
-/** Of prices and of the session alike. @param {number} interval_ms */
-export function setInterval_ms(interval_ms) {
-  model.interval_ms = interval_ms;
-  client.subscribePrices([], { priceInterval: interval_ms });
+/** Of prices and of the session alike. @param {number} intervalMs */
+export function updateEvery(intervalMs) {
+  model.intervalMs = intervalMs;
+  client.subscribePrices([], { priceInterval: intervalMs });
   const { sessionId } = asked(); // the one that is being changed to, if any
-  if (sessionId !== null) client.subscribeSession(sessionId, { updateInterval: interval_ms });
+  if (sessionId !== null) client.subscribeSession(sessionId, { updateInterval: intervalMs });
 }
 
 /** @param {"auto" | import("../vyomo-rt.js").Transport} choice */
@@ -76,7 +76,7 @@ export function reconnect() {
 
 client.on("message", ({ type }) => {
   model.heardAt = performance.now();
-  if (type !== "pong") model.heardAtWall_ms = Date.now(); // it says nothing of the figures
+  if (type !== "pong") model.heardAtWallMs = Date.now(); // it says nothing of the figures
 });
 client.on("price_update", ({ data }) => book.notePrice(data));
 client.on("session_update", book.noteFigures);
@@ -94,11 +94,12 @@ client.on("gap", () => {
 });
 
 client.on("ack", ({ result }) => {
-  // On a new connection the session is subscribed before the symbols, which are wanted all the same.
+  // On a new connection the session is subscribed before the symbols; those are wanted all the
+  // same.
   if (!isNewLink || result.symbols.length) book.noteSymbols(result.symbols);
   isNewLink = false;
-  if (result.symbols.length) model.interval_ms = result.priceInterval ?? model.interval_ms;
-  else if (result.sessionId) model.interval_ms = result.updateInterval ?? model.interval_ms;
+  if (result.symbols.length) model.intervalMs = result.priceInterval ?? model.intervalMs;
+  else if (result.sessionId) model.intervalMs = result.updateInterval ?? model.intervalMs;
   confirmed = result.sessionId ?? null;
   const isNew = confirmed !== model.sessionId || result.recovered === false;
   if (confirmed !== null && isNew) startSession(confirmed);
@@ -132,8 +133,8 @@ function startSession(sessionId) {
   if (sessionId !== null) loadPast(sessionId, begun);
 }
 
-/** What was before the stream: the figures' document, the newest events, open trades without a price.
- * @param {number} sessionId @param {object} mark the beginning for which this is loaded */
+/** What was before the stream: the figures' document, the newest events, open trades without a
+ * price. @param {number} sessionId @param {object} mark the beginning for which this is loaded */
 async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const path = `sessions/${sessionId}`;
   const session = await call("GET", path);

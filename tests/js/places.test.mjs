@@ -1,4 +1,5 @@
-/** What browsers do with connections beside opening and closing them: forbid, hang, sleep, redirect. */
+/** What browsers do with connections beside opening and closing them: forbid, hang, sleep,
+ * redirect. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
@@ -99,14 +100,16 @@ describe("a page that may not connect", () => {
   }
 
   it("may close the client out of any status, and leaves nothing behind", () => {
+    const MODULE = new URL("../../static/vyomo-rt.js", import.meta.url).href;
     const script = `
-      import { VyomoClient } from ${JSON.stringify(new URL("../../static/vyomo-rt.js", import.meta.url).href)};
+      import { VyomoClient } from ${JSON.stringify(MODULE)};
       class No { constructor() { throw new Error("no"); } }
       class Hangs extends EventTarget { readyState = 0; close() {} }
       for (const Kind of [No, Hangs]) {
         for (const transport of ["auto", "ws", "sse"]) {
           for (const state of ["connecting", "waiting", "never"]) {
-            const client = new VyomoClient({ url: "http://127.0.0.1:9", WebSocket: Kind, EventSource: Kind });
+            const kinds = { WebSocket: Kind, EventSource: Kind };
+            const client = new VyomoClient({ url: "http://127.0.0.1:9", ...kinds });
             client.on("status", (status) => { if (status.state === state) client.close(); });
             client.subscribeSession(6);
             client.connect(transport);

@@ -21,7 +21,7 @@ describe("reconnection", () => {
   });
 
   for (const transport of ["ws", "sse"]) {
-    it(`starts over with short waits after a connection that held for 5 seconds, on ${transport}`, (t) => {
+    it(`starts over with short waits after a link that held for 5 s, on ${transport}`, (t) => {
       const { states } = following(t, { transport });
       const made = transport === "ws" ? sockets : streams;
       const position = { sessionId: 6, seq: 10, epoch: "e1", recovered: true };
@@ -281,7 +281,7 @@ describe("SSE", () => {
     assert.equal(streams[2].url.searchParams.get("lastEventId"), "6-10-e1");
   });
 
-  it("does not come back to what the page has ended, where something else is refused", async (t) => {
+  it("does not come back to what the page has ended where something else is refused", async (t) => {
     t.mock.method(globalThis, "fetch", problem(404));
     const { client } = following(t, { transport: "sse" });
     client.subscribePrices(["NIFTY"]);

@@ -96,7 +96,7 @@ describe("subscriptions", () => {
     waits(1200);
   });
 
-  it("that the server can't take now are not sent again once another has taken their place", (t) => {
+  it("that the server can't take now are not sent again once another took their place", (t) => {
     const { client, heard } = following(t);
     const [socket] = sockets;
     const answer = (code) =>

@@ -166,9 +166,9 @@ async def test_another_interval_does_not_turn_a_change_of_the_session_back(
         await show(page, server, desk.session_id, symbols="NIFTY")
         await page.evaluate(
             """async (other) => {
-                const { setInterval_ms, showSession } = await import("/static/console/stream.js");
+                const { updateEvery, showSession } = await import("/static/console/stream.js");
                 showSession(other);
-                setInterval_ms(200);
+                updateEvery(200);
             }""",
             other.session_id,
         )

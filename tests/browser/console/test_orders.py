@@ -122,14 +122,14 @@ async def test_in_a_freeze_the_title_shows_no_profit_and_an_order_is_done_once_a
         await page.evaluate("""async () => {
             const { model } = await import("/static/console/model.js");
             new MutationObserver(() => {
-                globalThis.untrue_ms ??= performance.now() - model.heardAt;
+                globalThis.untrueMs ??= performance.now() - model.heardAt;
             }).observe(document.querySelector("title"), { childList: true });
         }""")
         server.process.send_signal(signal.SIGSTOP)
         await page.locator("#place").click()
         await expect(page.locator(SENDING)).to_have_text(re.compile("^Sending…"))
         await expect(page).to_have_title(f"not live · Session {desk.session_id} · vyomo-rt")
-        untrue_ms = await page.evaluate("untrue_ms")
+        untrue_ms = await page.evaluate("untrueMs")
         server.process.send_signal(signal.SIGCONT)
         assert untrue_ms < 10_000  # it takes 4.5 s where the machine is idle
         await expect(page.locator(SENDING)).to_have_text(re.compile("^Opened #"))

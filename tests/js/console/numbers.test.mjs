@@ -17,7 +17,10 @@ const some = (list, most) =>
 const DIGITS = [..."0123456789"];
 const made = {
   number: () =>
-    `${pick(["", "", "+", "-"])}${pick(DIGITS)}${some(DIGITS, 18)}${pick(["", `.${pick(DIGITS)}${some(DIGITS, 17)}`])}`,
+    pick(["", "", "+", "-"]) +
+    pick(DIGITS) +
+    some(DIGITS, 18) +
+    pick(["", `.${pick(DIGITS)}${some(DIGITS, 17)}`]),
   price: () => `${pick(DIGITS)}${some(DIGITS, 7)}.${some(DIGITS, 3)}${pick(DIGITS)}`,
   anything: () => some([...DIGITS, ..."+-.,eExXoObBnN_ ∞", "Infinity", "NaN"], 12),
 };
