@@ -43,7 +43,8 @@ format: .venv/test tests/js/node_modules
 	tests/js/node_modules/.bin/biome check --write
 
 types: tests/js/node_modules
-	tests/js/node_modules/.bin/tsc -p tests/js
+	tests/js/node_modules/.bin/tsc -p tests/js --outDir build/types
+	cp build/types/vyomo-rt.d.ts static/
 
 tests/js/node_modules: tests/js/package-lock.json | .venv/run
 	@.ci/node

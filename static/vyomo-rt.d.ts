@@ -28,7 +28,8 @@ export class VyomoClient extends EventTarget {
         WebSocket?: (new (url: string) => any) | undefined;
         EventSource?: (new (url: string) => any) | undefined;
     });
-    /** The connection, as last reported by a `status` event. */
+    /** The connection, as last reported by a `status` event.
+     * @returns {Status} */
     get status(): Status;
     /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
      * @returns {Position | null} */
@@ -67,7 +68,7 @@ export class VyomoClient extends EventTarget {
      * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
      *   epoch?: string }} [options]
      */
-    subscribeSession(sessionId: number, { types, updateInterval, since, epoch }?: {
+    subscribeSession(sessionId: number, options?: {
         types?: SessionType[];
         updateInterval?: number;
         since?: number;
@@ -79,7 +80,7 @@ export class VyomoClient extends EventTarget {
      * @param {string[]} symbols
      * @param {{ priceInterval?: number, onlyChanges?: boolean }} [options]
      */
-    subscribePrices(symbols: string[], { priceInterval, onlyChanges }?: {
+    subscribePrices(symbols: string[], options?: {
         priceInterval?: number;
         onlyChanges?: boolean;
     }): void;

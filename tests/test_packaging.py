@@ -94,6 +94,7 @@ async def assert_pages_are_found(url: str) -> None:
             ("/", "static/console/main.js"),
             ("/static/console/main.js", "import"),
             ("/static/vyomo-rt.js", "export"),
+            ("/static/vyomo-rt/connection.js", "export"),
         ):
             async with http.get(path) as response:
                 assert response.status == 200, path

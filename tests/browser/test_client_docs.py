@@ -41,13 +41,17 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture
-def project(tmp_path: Path, node_modules: Path) -> Path:
-    """A user's project: the module, its types, and the packages."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def project(rest: Rest, tmp_path: Path, node_modules: Path) -> Path:
+    """A user's project: the module and its types, copied as the page says, and the packages."""
     folder = tmp_path / "project"
     folder.mkdir()
-    for name in ("vyomo-rt.js", "vyomo-rt.d.ts"):
-        (folder / name).write_bytes((STATIC / name).read_bytes())
+    copying = await asyncio.create_subprocess_shell(example("by-hand", rest.url), cwd=folder)
+    assert await asyncio.wait_for(copying.wait(), WITHIN_S) == 0
+    copied = {path.relative_to(folder) for path in folder.rglob("*.*s")}
+    assert copied == {path.relative_to(STATIC) for path in STATIC.glob("vyomo-rt/*.js")} | {
+        Path("vyomo-rt.js"), Path("vyomo-rt.d.ts"),
+    }  # fmt: skip
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(node_modules)
     return folder
@@ -134,7 +138,7 @@ async def test_the_hook_shows_a_dashboard_in_react(
     rest: Rest, node: str, tsc: list[str], project: Path
 ) -> None:
     (project / "useVyomo.ts").write_text(example("hook", rest.url))
-    compile_all(tsc, project)
+    await asyncio.to_thread(compile_all, tsc, project)  # the server goes on meanwhile
     first, second = await rest.new_session(), await rest.new_session()
     await rest.tick("BANKNIFTY", 196.3)
     async with running(node, JS / "hook.mjs", project / "useVyomo.js") as process:

@@ -52,8 +52,9 @@ async def test_the_module_is_a_package_that_follows_a_server(
     packing = (npm, "pack", "--offline", "--pack-destination", tmp_path)
     package = tmp_path / (await run(*packing, cwd=checkout / "clients" / "js")).split()[-1]
     with tarfile.open(package) as archive:
-        assert {Path(name).name for name in archive.getnames()} == {
-            "package.json", "README.md", "LICENSE", "vyomo-rt.js", "vyomo-rt.d.ts",
+        parts = {f"vyomo-rt/{path.name}" for path in (ROOT / "static" / "vyomo-rt").iterdir()}
+        assert {name.removeprefix("package/") for name in archive.getnames()} == {
+            "package.json", "README.md", "LICENSE", "vyomo-rt.js", "vyomo-rt.d.ts", *parts,
         }  # fmt: skip
 
     project.mkdir()

@@ -18,7 +18,7 @@ from vyomo_rt.wire.encoding import Data, Message
 from vyomo_rt_client import links, numbers, stream
 
 STATIC = Path(__file__).parents[2] / "static"
-MODULE = (STATIC / "vyomo-rt.js").read_text()
+MODULE = "".join(path.read_text() for path in sorted((STATIC / "vyomo-rt").glob("*.js")))
 TYPES = (STATIC / "vyomo-rt.d.ts").read_text()
 COMING_CLOSE_CODES = {4500, 4502, 4503, 4507}
 """Of access control: clients know them before any server sends them."""
