@@ -34,9 +34,9 @@ def app_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[Serve], None]:
     """Put a function in the place of the app's ``serve``."""
 
     def put(serve: Serve) -> None:
-        app = ModuleType("vyomo_rt.app")
+        app = ModuleType("vyomo_rt.app.process")
         vars(app).update(serve=serve)
-        monkeypatch.setitem(sys.modules, "vyomo_rt.app", app)
+        monkeypatch.setitem(sys.modules, "vyomo_rt.app.process", app)
         monkeypatch.setattr(logs, "configure", lambda _: None)
 
     return put

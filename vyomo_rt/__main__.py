@@ -79,7 +79,7 @@ def _serve(flags: Mapping[str, object]) -> int:
     for warning in warnings:
         log.warning(warning)
     # Only here, because the other commands should answer without loading a web server.
-    from vyomo_rt.app import serve  # noqa: PLC0415
+    from vyomo_rt.app.process import serve  # noqa: PLC0415
 
     _run(serve(settings))
     return 0
@@ -88,7 +88,7 @@ def _serve(flags: Mapping[str, object]) -> int:
 def _verify(flags: Mapping[str, object]) -> int:
     settings, _ = config.load(flags, os.environ)
     logs.configure(settings.log_level)
-    from vyomo_rt.app import verify  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app.data import verify  # noqa: PLC0415 (as for serve)
 
     return 0 if _run(verify(settings, partial(print, flush=True))) else 1
 
@@ -96,20 +96,20 @@ def _verify(flags: Mapping[str, object]) -> int:
 def _store(flags: Mapping[str, object]) -> int:
     settings, _ = config.load(flags, os.environ)
     logs.configure(settings.log_level)
-    from vyomo_rt.app import run_store  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app.process import run_store  # noqa: PLC0415 (as for serve)
 
     _run(run_store(settings, partial(print, flush=True)))
     return 0
 
 
 def _backup(flags: Mapping[str, object]) -> int:
-    from vyomo_rt.backups import backup  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app.data import backup  # noqa: PLC0415 (as for serve)
 
     return _with_file(backup, flags)
 
 
 def _restore(flags: Mapping[str, object]) -> int:
-    from vyomo_rt.backups import restore  # noqa: PLC0415 (as for serve)
+    from vyomo_rt.app.data import restore  # noqa: PLC0415 (as for serve)
 
     return _with_file(restore, flags)
 

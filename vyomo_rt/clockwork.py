@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-from vyomo_rt.domain.moment import MarketClock, MarketMs
+from vyomo_rt.domain.moment import MarketClock, MarketMs, WallMs
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,11 @@ _ON_TIME_AGAIN = 2
 
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def wall_now() -> WallMs:
+    """The current time in epoch milliseconds."""
+    return WallMs(time.time_ns() // 1_000_000)
 
 
 class _Row(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from tests.kit.rest import Rest
-from vyomo_rt.app import running
+from vyomo_rt.app.server import running
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.web.listening import bind_sockets

@@ -17,7 +17,7 @@ import pytest
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.waiting import until
-from vyomo_rt import app
+from vyomo_rt.app import data
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.event import SHAPE
@@ -52,7 +52,7 @@ def changed(folder: Path, sql: str) -> None:
 
 async def verify(folder: Path) -> list[str]:
     said: list[str] = []
-    assert await app.verify(Settings(data_dir=folder), said.append), said
+    assert await data.verify(Settings(data_dir=folder), said.append), said
     return said
 
 
@@ -107,7 +107,7 @@ async def test_data_of_a_newer_version_are_refused_in_one_line(folder: Path) -> 
     async with serve_here(Settings(port=0, data_dir=folder)):
         pass
     changed(folder, f"UPDATE meta SET data = json_set(data, '$.shape', {SHAPE + 1})")
-    for start in (started(folder), app.verify(Settings(data_dir=folder), print)):
+    for start in (started(folder), data.verify(Settings(data_dir=folder), print)):
         with pytest.raises(CannotStart) as refused:
             await start
         assert "was written by a newer vyomo-rt" in str(refused.value)

@@ -21,7 +21,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from vyomo_rt import app
+from vyomo_rt.app import server as server_module
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.web.admission import Admission
@@ -192,7 +192,7 @@ def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptu
 
 def limited(monkeypatch: pytest.MonkeyPatch, sockets: int, streams: int) -> None:
     limits = FileLimits(256, sockets, streams)
-    monkeypatch.setattr(app, "file_limits", lambda _wanted: limits)
+    monkeypatch.setattr(server_module, "file_limits", lambda _wanted: limits)
 
 
 LOOPS = {

@@ -1,4 +1,4 @@
-"""``vyomo-rt backup`` and ``vyomo-rt restore``."""
+"""The commands on what is stored: ``verify``, ``backup`` and ``restore``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,33 @@ from pathlib import Path
 
 from msgspec import structs
 
-from vyomo_rt.app import wall_clock_ms
+from vyomo_rt.clockwork import wall_now
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.backup import back_up, survey
 from vyomo_rt.store.backup import restore as fill
 from vyomo_rt.store.backup_file import read_head
-from vyomo_rt.store.opening import owned_store, store_to_read, while_owned
-from vyomo_rt.store.verification import verify
+from vyomo_rt.store.opening import owned_store, require_data, store_to_read, while_owned
+from vyomo_rt.store.verification import verify as check
 from vyomo_rt.version import version
 
 Say = Callable[[str], None]
+
+
+async def verify(settings: Settings, say: Say) -> bool:
+    """Whether the store holds what its events say; says line by line what it does not.
+
+    Raises CannotStart, also while a server runs on the store.
+    """
+    require_data(settings)
+    # Whoever only looks takes nothing over, also if the environment says so for serve.
+    async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
+        await store.require_readable()
+        verdict = await while_owned(keeping, check(store, say))
+    hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
+    say(f"database {store.database.name}: {verdict}{hint}")
+    return not verdict.differences
 
 
 async def backup(settings: Settings, path: Path, say: Say) -> bool:
@@ -29,7 +44,7 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
     async with store_to_read(settings) as store:
         head = {
             "version": version(),
-            "madeAt": iso(wall_clock_ms()),
+            "madeAt": iso(wall_now()),
             "database": store.database.name,
             "prices": _prices(settings),
         }
@@ -49,7 +64,7 @@ async def restore(settings: Settings, path: Path, say: Say) -> bool:
     found = survey(path)
     async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
         await while_owned(keeping, fill(store, path, found))
-        verdict = await while_owned(keeping, verify(store, say))
+        verdict = await while_owned(keeping, check(store, say))
         say(f"database {store.database.name}: {verdict}")
     return not verdict.differences
 

@@ -1,0 +1,4 @@
+"""Puts the rooms together and runs them.
+
+Invariant: only this room knows all others.
+"""

@@ -1,0 +1,75 @@
+"""All that goes on by itself: the tasks of a server, and the rows of its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from vyomo_rt.app.rooms import Rooms
+from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.store.opening import LAST_WRITE_S
+from vyomo_rt.stream.beats import SLOT_MS
+
+log = logging.getLogger(__name__)
+
+_KEEP_PRICES_EVERY_MS = 1000
+
+
+class Jobs:
+    """Starts them, ends them, and says when one has failed."""
+
+    def __init__(self, rooms: Rooms, on_failure: Callable[[str], None]) -> None:
+        self._rooms = rooms
+        self._on_failure = on_failure
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin with all of them."""
+        rooms = self._rooms
+        self._wind_up()
+        jobs: list[Coroutine[Any, Any, None]] = [
+            rooms.supervisor.run(),
+            rooms.clock.run(),
+            rooms.desk.late_writes.watch(),
+        ]
+        if rooms.demo:
+            jobs.append(rooms.demo.run())
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+        for task in self._tasks:
+            task.add_done_callback(self.tell_failure)
+
+    async def stop(self) -> None:
+        """End them; what is being written is finished, and the last prices are kept."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._rooms.desk.stop()
+        # A store that hangs must not hold up the end: these prices are only a convenience.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WRITE_S):
+                await self._rooms.supervisor.keep_prices(pause_s=0)
+
+    def tell_failure(self, task: asyncio.Task[None]) -> None:
+        """Without one of its tasks a server would only look well: better it stops and says why."""
+        if not task.cancelled() and (error := task.exception()):
+            if not isinstance(error, CannotStart):
+                log.error("a background task failed", exc_info=error)
+            self._on_failure(str(error) or type(error).__name__)
+
+    def _wind_up(self) -> None:
+        """All that comes round by itself."""
+        rooms, clock = self._rooms, self._rooms.clock
+        clock.add("the new day", SLOT_MS, rooms.days.roll_over)
+        clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
+        clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
+        clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)
+        clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)
+        clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
+        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.supervisor.keep_prices)
+
+    async def _tell_feed_status(self) -> None:
+        if status := self._rooms.monitor.poll():
+            await self._rooms.hub.publish_feed_status(status)

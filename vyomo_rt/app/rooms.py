@@ -1,0 +1,142 @@
+"""The rooms, wired: each is handed what it needs of the others."""
+
+from __future__ import annotations
+
+from vyomo_rt import config
+from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.config import Settings
+from vyomo_rt.demo import DemoTrader
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import Clocks, MarketClock, trading_day
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feeds.ingest import IngestFeed
+from vyomo_rt.market.feeds.sim.feed import SimFeed
+from vyomo_rt.market.feeds.sim.symbols import load_symbols
+from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.supervisor import Supervisor
+from vyomo_rt.store.history import History
+from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.prices import SavedPrices
+from vyomo_rt.stream.commands import Commands
+from vyomo_rt.stream.heartbeat import Heartbeat
+from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.sources import Sources
+from vyomo_rt.trading.days import Days
+from vyomo_rt.trading.desk import Desk
+from vyomo_rt.trading.replica import Replica
+from vyomo_rt.web import origins
+from vyomo_rt.web.admission import Admission
+from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.listening import FileLimits
+
+
+class Rooms:
+    """What a server consists of; nothing goes on in it yet."""
+
+    def __init__(
+        self, settings: Settings, store: MongoStore, limits: FileLimits, clocks: Clocks
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.limits = limits
+        self.clocks = clocks
+        self.clock = Clockwork(clocks.market)
+        self.origins = origins.Origins(
+            frozenset(settings.allowed_origins),
+            frozenset(settings.allowed_hosts),
+            loopback=config.is_loopback(settings.host),
+        )
+        self._demand = Demand()
+        self.feed = _feed(settings, clocks.market)
+        self.board = self._board()
+        self.monitor = FeedMonitor(self.feed, self.board, clocks.market)
+        self.supervisor = Supervisor(self.feed, self.board, self.monitor, SavedPrices(store))
+        self.history = History(store.events).events
+        self.replica = Replica(trading_day(clocks.market()))
+        self.days = Days(self.replica, clocks.market)
+        self.hub = Hub(
+            self._sources(),
+            now=clocks.wall,
+            max_events_behind=settings.max_events_behind,
+            max_symbols=settings.max_symbols,
+        )
+        self.replica.followers.append(self.hub)
+        self.desk = self._desk()
+        self.demo = self._demo() if settings.demo else None
+        self.heartbeat = self._heartbeat()
+        self.streaming = Streaming(
+            self.hub, Commands(self.hub), self.heartbeat, settings.max_message_bytes
+        )
+        self.admission = Admission(
+            self.clock,
+            limits,
+            self.streaming.connections,
+            request_timeout_s=settings.request_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+        )
+
+    def _board(self) -> Board:
+        return Board(
+            self.clocks.market,
+            self.feed.fresh_for_ms,
+            self._on_price,
+            demand=self._demand,
+            arrived=lambda: self.clock.last_on_time_ms,
+            trade_on_delayed=self.settings.trade_on_delayed,
+        )
+
+    def _on_price(self, quote: Quote) -> None:
+        self.desk.on_quote(quote)
+        self.hub.on_quote(quote)
+
+    def _sources(self) -> Sources:
+        return Sources(
+            state=self.replica.find,
+            history=self.history,
+            quote=self.board.quote,
+            confirmed=self.board.confirmed,
+            refusal=self.board.refusals.reason,
+            demand=self._demand,
+            market_now=self.clocks.market,
+            knows=self.feed.knows,
+            feed_status=self.monitor.status,
+        )
+
+    def _desk(self) -> Desk:
+        return Desk(
+            self.store,
+            self.replica,
+            clocks=self.clocks,
+            quote=self.board.confirmed,
+            knows=self.feed.knows,
+            max_open_trades=self.settings.max_open_trades,
+            demand=self._demand,
+            reserve=self.board.reserve,
+        )
+
+    def _demo(self) -> DemoTrader:
+        return DemoTrader(
+            self.desk,
+            self.replica,
+            quote=self.board.confirmed,
+            history=self.store.events,
+            now=self.clocks.market,
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.hub,
+            self.clock,
+            ping_interval_s=self.settings.ping_interval_s,
+            pong_timeout_s=self.settings.pong_timeout_s,
+            sse_keep_alive_s=self.settings.sse_keep_alive_s,
+            slow_timeout_s=self.settings.slow_timeout_s,
+        )
+
+
+def _feed(settings: Settings, now: MarketClock) -> Feed:
+    if settings.feed == "ingest":
+        return IngestFeed(settings.stale_after_ms)
+    return SimFeed(now, settings.seed, load_symbols())

@@ -1,0 +1,87 @@
+"""A server on sockets: starts the rooms in order, and stops them in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp import web
+
+from vyomo_rt.app.jobs import Jobs
+from vyomo_rt.app.rooms import Rooms
+from vyomo_rt.app.site import application
+from vyomo_rt.clockwork import wall_now
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.store.opening import owned_store, while_owned
+from vyomo_rt.web.http import HttpConnection
+from vyomo_rt.web.listening import accept_on, file_limits
+from vyomo_rt.web.loading import Loading
+
+log = logging.getLogger(__name__)
+
+_HANDLERS_S = 0.4
+"""Waited for twice by aiohttp: before and after a handler is told to stop."""
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    sockets: list[socket.socket],
+    *,
+    clocks: Clocks | None = None,
+    on_failure: Callable[[str], None] = log.critical,
+) -> AsyncIterator[Rooms]:
+    """A started server on bound sockets. Raises CannotStart.
+
+    ``on_failure`` is told if it can no longer do its work, and why.
+    """
+    limits = file_limits(settings.max_connections)
+    loop = asyncio.get_running_loop()
+    async with owned_store(settings) as (store, keeping):
+        rooms = Rooms(settings, store, limits, clocks or Clocks.live(wall_now))
+        jobs = Jobs(rooms, on_failure)
+        loading = Loading()
+        runner = web.AppRunner(application(rooms, loading), shutdown_timeout=_HANDLERS_S)
+        await runner.setup()
+        listeners: list[asyncio.Server] = []
+        try:
+            # Probes are answered from the first moment on, and told that it loads.
+            assert runner.server is not None
+            loop.set_exception_handler(rooms.admission.on_loop_error)
+            http = partial(HttpConnection, runner.server, rooms.admission, rooms.origins)
+            connect = partial(rooms.admission.admit, http)
+            listeners += [await accept_on(sock, connect) for sock in sockets]
+            await while_owned(keeping, _load(rooms))
+            loading.end()
+            keeping.add_done_callback(jobs.tell_failure)
+            jobs.start()
+            # Lets the tasks take their first step: simulated prices are there from the first
+            # request on.
+            await asyncio.sleep(0)
+            # What exists now lives as long as the process: collections need not look at it.
+            gc.collect()
+            gc.freeze()
+            yield rooms
+        finally:
+            for listener in listeners:
+                listener.close()
+            keeping.remove_done_callback(jobs.tell_failure)
+            await runner.cleanup()
+            await jobs.stop()
+            loop.set_exception_handler(None)
+
+
+async def _load(rooms: Rooms) -> None:
+    """Take up what the store holds. Raises Unavailable, or NewerData."""
+    await rooms.store.require_readable()
+    await rooms.store.prepare()
+    await rooms.desk.load()
+    await rooms.supervisor.restore()
+    if rooms.demo:
+        await rooms.demo.prepare()

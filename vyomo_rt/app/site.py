@@ -1,0 +1,92 @@
+"""The rooms as an aiohttp application: its routes, its middlewares, its goodbye."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from vyomo_rt.app.rooms import Rooms
+from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.version import version
+from vyomo_rt.web import origins
+from vyomo_rt.web.contracts import ContractRoutes
+from vyomo_rt.web.http import add_headers
+from vyomo_rt.web.loading import Loading
+from vyomo_rt.web.metrics import MetricsRoutes, Reading
+from vyomo_rt.web.pages import PageRoutes
+from vyomo_rt.web.problems import problems
+from vyomo_rt.web.rest import RestRoutes
+from vyomo_rt.web.streams import StreamRoutes
+
+_GOODBYE_S = 0.8
+
+
+def application(rooms: Rooms, loading: Loading) -> web.Application:
+    """What answers requests; those that need sessions once these are loaded."""
+    app = web.Application(middlewares=[problems, rooms.admission.track, loading.middleware])
+    origins.install(app, rooms.origins)
+    app.on_response_prepare.append(add_headers)
+    pages = _pages(rooms, loading)
+    routes = [
+        *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
+        *_rest(rooms).routes(),
+        *pages.routes(),
+        *_metrics(rooms).routes(),
+    ]
+    routes += ContractRoutes(routes, version()).routes()
+    app.add_routes([route.for_aiohttp() for route in routes])
+    pages.install(app)
+
+    async def say_goodbye(_app: web.Application) -> None:
+        rooms.hub.shut_down()
+        await rooms.streaming.close_all(_GOODBYE_S)
+
+    app.on_shutdown.append(say_goodbye)
+    return app
+
+
+def _rest(rooms: Rooms) -> RestRoutes:
+    return RestRoutes(
+        rooms.desk,
+        rooms.replica,
+        rooms.desk.records,
+        rooms.history,
+        rooms.board,
+        posted_source=rooms.feed.source if rooms.feed.takes_posts else None,
+        now=rooms.clocks.wall,
+    )
+
+
+def _pages(rooms: Rooms, loading: Loading) -> PageRoutes:
+    return PageRoutes(
+        version=version(),
+        demo_session=lambda: rooms.demo.session_id if rooms.demo else None,
+        loaded=loading.is_over,
+        trade_on_delayed=rooms.settings.trade_on_delayed,
+        store_available=lambda: rooms.store.available,
+        feed_status=rooms.monitor.status,
+    )
+
+
+def _metrics(rooms: Rooms) -> MetricsRoutes:
+    desk, replica, store, monitor = rooms.desk, rooms.replica, rooms.store, rooms.monitor
+    readings = [
+        Reading("sessions", "Sessions", lambda: len(replica)),
+        Reading("open_trades", "Open trades of all sessions", lambda: replica.open_count),
+        Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
+        Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
+        Reading(
+            "feed_up",
+            "1 if prices come in as promised",
+            lambda: monitor.status().state is FeedState.LIVE,
+        ),
+        Reading("symbols", "Symbols whose last price is held", lambda: len(rooms.board)),
+        Reading("feed_age_seconds", "Since the last accepted tick", monitor.age_s),
+    ]
+    collectors = (
+        rooms.hub.traffic,
+        rooms.clock.lag,
+        rooms.board.ticks,
+        store.write_time,
+        store.write_failures,
+    )
+    return MetricsRoutes(version(), collectors, readings)
