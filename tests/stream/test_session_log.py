@@ -47,15 +47,15 @@ def test_reading_in_pieces_gives_every_wanted_event_once_in_order(
     log = SessionLog(base, 10_000, Shelf(10**9))
     for number, kind in enumerate(history, base + 1):
         log.append(entry(number, kind))
-    start = cursor = max(base, log.end - behind)
+    start = seq = max(base, log.end - behind)
     pieces = []
-    while cursor < log.end:
-        passage = log.read(cursor, wanted, framing, max_bytes)
-        assert cursor < passage.cursor <= log.end
+    while seq < log.end:
+        passage = log.read(seq, wanted, framing, max_bytes)
+        assert seq < passage.seq <= log.end
         piece = joined(passage, framing)
         assert len(piece) < max_bytes + 5, "a piece is about as long as asked for"
         pieces.append(piece)
-        cursor = passage.cursor
+        seq = passage.seq
     expected = [
         entry(number, kind).data[framing]
         for number, kind in enumerate(history, base + 1)
@@ -78,10 +78,10 @@ def test_a_log_is_cut_in_steps_and_never_below_its_limit(monkeypatch: pytest.Mon
 
 @given(st.integers(0, 30), st.integers(0, 60))
 def test_a_reader_is_within_reach_up_to_the_limit_and_not_ahead_of_the_log(
-    end: int, cursor: int
+    end: int, seq: int
 ) -> None:
     log = SessionLog(base=end, limit=10, shelf=Shelf(10**9))
-    assert log.within_reach(cursor) == (end - 10 <= cursor <= end)
+    assert log.within_reach(seq) == (end - 10 <= seq <= end)
 
 
 def test_older_events_go_before_those_that_are_there() -> None:

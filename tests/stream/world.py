@@ -25,11 +25,11 @@ from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
-from vyomo_rt.stream.beats import SLOT_MS
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
+from vyomo_rt.stream.wheel import SLOT_MS
 from vyomo_rt.wire.frame import Framing
 
 START_MS = 1_790_000_000_000

@@ -11,7 +11,7 @@ from typing import Any
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.store.opening import LAST_WRITE_S
-from vyomo_rt.stream.beats import SLOT_MS
+from vyomo_rt.stream.wheel import SLOT_MS
 
 log = logging.getLogger(__name__)
 

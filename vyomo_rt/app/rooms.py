@@ -28,7 +28,7 @@ from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.web import origins
 from vyomo_rt.web.admission import Admission
-from vyomo_rt.web.connection import Streaming
+from vyomo_rt.web.connection import StreamServer
 from vyomo_rt.web.listening import FileLimits
 
 
@@ -66,7 +66,7 @@ class Rooms:
         self.desk = self._desk()
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
-        self.streaming = Streaming(
+        self.streaming = StreamServer(
             self.hub, Commands(self.hub), self.heartbeat, settings.max_message_bytes
         )
         self.admission = Admission(

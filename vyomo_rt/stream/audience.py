@@ -96,7 +96,7 @@ class Audience(Generic[K]):
             self._roll = Roll(list(self.writes), list(self.writes.values()))
         return self._roll
 
-    def unroll(self) -> None:
+    def forget_roll(self) -> None:
         """A peer was written to apart from the others: have each of them looked at once."""
         self._roll = None
 

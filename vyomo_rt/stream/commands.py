@@ -121,10 +121,9 @@ class Commands:
 
     def _opening(self, peer: Peer, unknown: Sequence[str], retry_ms: int) -> Frame:
         text = ack_text(subscription(peer, unknown), peer.id, None)
-        topic, seq = peer.topic, peer.position
-        position = (
-            None if topic is None or seq is None else Position(topic.session_id, seq, topic.epoch)
-        )
+        position = None
+        if peer.topic is not None and peer.seq is not None:
+            position = Position(peer.topic.session_id, peer.seq, peer.topic.epoch)
         return make_frame("ack", text, position, retry_ms)
 
 

@@ -49,7 +49,7 @@ class Delivery:
             return
         peer.ready = False
         if peer.topic is not None:
-            peer.cursor = peer.topic.log.end
+            peer.written_seq = peer.topic.log.end
         for audience in (peer.session_audience, peer.price_audience):
             if audience is not None:
                 audience.hold(peer)
@@ -77,16 +77,16 @@ class Delivery:
 
     def _drain_events(self, peer: Peer, topic: SessionTopic) -> bool:
         """Write events from the peer's place on; False if more must wait for another turn."""
-        if topic.log.is_lost(peer.cursor):
+        if topic.log.is_lost(peer.written_seq):
             peer.close(CloseCode.SLOW, "too many events behind")
             return False
-        passage = topic.read(peer.cursor, peer.types, peer.framing, _DRAIN_BYTES)
+        passage = topic.read(peer.written_seq, peer.types, peer.framing, _DRAIN_BYTES)
         if passage is None:
             self._fetch(peer, topic)
             return False
-        peer.cursor = passage.cursor
+        peer.written_seq = passage.seq
         peer.send(passage.frames)
-        if peer.cursor < topic.log.end:
+        if peer.written_seq < topic.log.end:
             asyncio.get_running_loop().call_soon(self.drain, peer)
             return False
         return not peer.paused
@@ -101,7 +101,7 @@ class Delivery:
 
     async def _fetch_then_drain(self, peer: Peer, topic: SessionTopic) -> None:
         try:
-            await topic.fetch(peer.cursor)
+            await topic.fetch(peer.written_seq)
         except Exception as error:
             log.warning("the events that %s is behind cannot be read: %s", peer.id, error)
             if peer.topic is topic:

@@ -35,7 +35,7 @@ def explain(hub: Hub, peer: Peer) -> ConnectionDocument:
         last_write_at=_iso(hub, wrote_at_s) if wrote_at_s >= peer.opened_at_s else None,
         paused_since=_iso(hub, peer.paused_at_s) if peer.paused else None,
         buffered_bytes=peer.buffered_bytes(),
-        events_behind=0 if peer.topic is None else peer.topic.log.end - (peer.position or 0),
+        events_behind=0 if peer.topic is None else peer.topic.log.end - (peer.seq or 0),
         conflated=peer.conflated,
         subscription=subscription(peer),
         reasons=list(_reasons(hub, peer)),

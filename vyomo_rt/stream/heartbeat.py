@@ -96,4 +96,4 @@ def _take(due: dict[Peer, float], now_s: float) -> list[Peer]:
 
 
 def _is_far_behind(peer: Peer) -> bool:
-    return peer.topic is not None and not peer.topic.log.within_reach(peer.cursor)
+    return peer.topic is not None and not peer.topic.log.within_reach(peer.written_seq)

@@ -19,7 +19,7 @@ class Passage(NamedTuple):
     """Some of the log, and the number of the last event read."""
 
     frames: list[Frame]
-    cursor: int
+    seq: int
 
 
 class Shelf:
@@ -93,19 +93,19 @@ class SessionLog:
         del self._entries[:count]
         self.base += count
 
-    def within_reach(self, cursor: int) -> bool:
+    def within_reach(self, seq: int) -> bool:
         """Whether a reader at this place is not too far behind."""
-        return cursor <= self.end <= cursor + self._limit
+        return seq <= self.end <= seq + self._limit
 
-    def is_lost(self, cursor: int) -> bool:
+    def is_lost(self, seq: int) -> bool:
         """Whether a reader has fallen too far behind, events counted that came as it read."""
-        return self.end > cursor + self._limit + _TRIM_AT_ONCE
+        return self.end > seq + self._limit + _TRIM_AT_ONCE
 
-    def read(self, cursor: int, types: Container[str], framing: Framing, max_bytes: int) -> Passage:
-        """The events after ``cursor``, without other types, about ``max_bytes`` of them."""
+    def read(self, seq: int, types: Container[str], framing: Framing, max_bytes: int) -> Passage:
+        """The events after ``seq``, without other types, about ``max_bytes`` of them."""
         frames: list[Frame] = []
         size = 0
-        index = cursor - self.base
+        index = seq - self.base
         while index < len(self._entries) and size < max_bytes:
             frame = self._entries[index]
             if frame.event in types:

@@ -11,9 +11,9 @@ from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing
 
 if TYPE_CHECKING:
     from vyomo_rt.stream.audience import Audience
-    from vyomo_rt.stream.beats import Beat
     from vyomo_rt.stream.sessions import SessionTopic
     from vyomo_rt.stream.traffic import Traffic
+    from vyomo_rt.stream.wheel import Beat
 
 DEFAULT_PRICE_INTERVAL_MS = 1000
 DEFAULT_UPDATE_INTERVAL_MS = 2000
@@ -24,7 +24,7 @@ class Peer:
     """A connection's subscriptions, its place in the session's log, and its debts.
 
     A ready peer has been written all that was due and is written to directly.
-    Any other waits: its place in the log (``cursor``) says which events it still
+    Any other waits: its place in the log (``written_seq``) says which events it still
     has to get, and the ``due_*`` fields which state. What that state *is* is
     looked up when the socket takes it, so a slow peer costs no queue.
 
@@ -37,7 +37,6 @@ class Peer:
         "bytes",
         "closed",
         "conflated",
-        "cursor",
         "due_pnl",
         "due_pnl_again",
         "due_prices",
@@ -64,6 +63,7 @@ class Peer:
         "types",
         "update_interval_ms",
         "write",
+        "written_seq",
         "wrote_at_s",
     )
 
@@ -94,7 +94,7 @@ class Peer:
         self.types: frozenset[StreamType] = ALL_TYPES
         self.update_interval_ms = DEFAULT_UPDATE_INTERVAL_MS
         # The number of the last event written; holds only while the peer is not ready.
-        self.cursor = 0
+        self.written_seq = 0
         self.recovered: bool | None = None
         self.due_session = False
         # The id of the trade after which P&L is due, and whether from the first on once more.
@@ -150,11 +150,11 @@ class Peer:
         return None if self.price_audience is None else self.price_audience.key.beat
 
     @property
-    def position(self) -> int | None:
+    def seq(self) -> int | None:
         """The newest event of its session that was written to it (or withheld by its types)."""
         if self.topic is None:
             return None
-        return self.topic.log.end if self.ready else self.cursor
+        return self.topic.log.end if self.ready else self.written_seq
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Write what is for this peer alone; audiences write and count by themselves."""

@@ -21,7 +21,7 @@ View = tuple[int, bool]
 """What a P&L shows of a quote: price and staleness."""
 
 
-class _Kept(NamedTuple):
+class _KeptFrame(NamedTuple):
     trade: Trade
     view: View
     frame: Frame
@@ -48,7 +48,7 @@ class PnlFrames:
     ) -> None:
         self._quote = quote
         self._ids = sorted(open_trades)
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _KeptFrame] = {}
 
     def follow(self, trade_id: int, open_trades: Mapping[int, Trade]) -> None:
         """Take a trade in or out, as an event has left it."""
@@ -81,7 +81,7 @@ class PnlFrames:
             if kept is None or kept.trade is not trade or kept.view != view:
                 quote = quotes[symbol]
                 assert quote is not None
-                kept = _Kept(trade, view, pnl_update(trade, quote))
+                kept = _KeptFrame(trade, view, pnl_update(trade, quote))
                 self._kept[trade_id] = kept
             frames.append(kept.frame)
         last = upto if upto is not None else ids[-1] if ids else after

@@ -11,9 +11,9 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.stream.audience import Audience, Slices, slices
-from vyomo_rt.stream.beats import Beat, Wheel
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.traffic import Traffic
+from vyomo_rt.stream.wheel import Beat, Wheel
 from vyomo_rt.wire.frame import Frame, Framing
 from vyomo_rt.wire.price import price_update
 
@@ -33,7 +33,7 @@ class _AudienceKey(NamedTuple):
     only_changes: bool
 
 
-class _Kept(NamedTuple):
+class _KeptFrame(NamedTuple):
     """A frame for all who get this price within a few milliseconds."""
 
     quote: Quote
@@ -41,15 +41,15 @@ class _Kept(NamedTuple):
     frame: Frame
 
 
-class _Difference(NamedTuple):
-    """What peers that have seen the same are sent now."""
+class _News(NamedTuple):
+    """What is new to peers that have seen the same."""
 
     seen: dict[str, tuple[int, bool]]
     data: bytes
     messages: int
 
 
-class _Parts(dict[str, bytes]):
+class _NewestBytes(dict[str, bytes]):
     """Symbols' newest frames in one framing; empty where there is no price yet.
 
     They hold for one turn of the loop, since a tick may come in the next. Subscriptions that
@@ -65,8 +65,8 @@ class _Parts(dict[str, bytes]):
 
     def __missing__(self, symbol: str) -> bytes:
         current = self._current(symbol)
-        part = self[symbol] = b"" if current is None else current[1].data[self._framing]
-        return part
+        found = self[symbol] = b"" if current is None else current[1].data[self._framing]
+        return found
 
 
 class Prices:
@@ -86,8 +86,8 @@ class Prices:
         self._traffic = traffic
         self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
-        self._frames: dict[str, _Kept] = {}
-        self._parts = [_Parts(self._current, framing) for framing in Framing]
+        self._frames: dict[str, _KeptFrame] = {}
+        self._newest = [_NewestBytes(self._current, framing) for framing in Framing]
         self._stamps = count(1)
         self._slices = Slices()
         self.wheel: Wheel[Audience[_AudienceKey]] = Wheel()
@@ -153,14 +153,14 @@ class Prices:
         # A beat that began before this must not follow with older prices.
         peer.price_stamp = next(self._stamps)
         if peer.price_audience is not None:
-            peer.price_audience.unroll()
+            peer.price_audience.forget_roll()
 
     async def beat(self) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""
         due = self.wheel.turn()
         if not due:
             return
-        self._forget_parts()
+        self._forget_newest()
         with self._traffic.price_fan_out.time():
             for audience in due:
                 self._owe(audience)
@@ -180,7 +180,7 @@ class Prices:
 
     async def _beat_all(self, audience: Audience[_AudienceKey]) -> None:
         key = audience.key
-        frames = list(filter(None, map(self._parts[key.framing].__getitem__, key.symbols)))
+        frames = list(filter(None, map(self._newest[key.framing].__getitem__, key.symbols)))
         if not frames:
             return
         data = b"".join(frames)
@@ -226,7 +226,7 @@ class Prices:
         current = {s: at for s in key.symbols if (at := self._current(s)) is not None}
         view = {symbol: (quote.price_e4, quote.stale) for symbol, (quote, _) in current.items()}
         stamp = next(self._stamps)
-        joins: dict[int, _Difference] = {}
+        joins: dict[int, _News] = {}
         sent_messages = sent_bytes = 0
         peers = audience.roll().peers
         for part in slices(len(peers)):
@@ -237,20 +237,20 @@ class Prices:
                     self.send(peer, self._changed(peer))
                     continue
                 seen = peer.seen or {}
-                difference = joins.get(id(seen))
-                if difference is None or difference.seen is not seen:
+                news = joins.get(id(seen))
+                if news is None or news.seen is not seen:
                     frames = [
                         frame.data[key.framing]
                         for symbol, (_, frame) in current.items()
                         if seen.get(symbol) != view[symbol]
                     ]
-                    difference = _Difference(seen, b"".join(frames), len(frames))
-                    joins[id(seen)] = difference
+                    news = _News(seen, b"".join(frames), len(frames))
+                    joins[id(seen)] = news
                 peer.seen = view
-                if difference.messages:
-                    sent_messages += difference.messages
-                    sent_bytes += len(difference.data)
-                    peer.send_joined(difference.data, difference.messages)
+                if news.messages:
+                    sent_messages += news.messages
+                    sent_bytes += len(news.data)
+                    peer.send_joined(news.data, news.messages)
             if self._fills_slice(len(peers[part])):
                 await asyncio.sleep(0)
         self._traffic.add(PRICES, key.framing, sent_messages, sent_bytes)
@@ -259,12 +259,12 @@ class Prices:
         """Whether the loop has to run now."""
         if not self._slices.fill(written):
             return False
-        self._forget_parts()
+        self._forget_newest()
         return True
 
-    def _forget_parts(self) -> None:
-        for parts in self._parts:
-            parts.clear()
+    def _forget_newest(self) -> None:
+        for newest in self._newest:
+            newest.clear()
 
     def _changed(self, peer: Peer) -> list[str]:
         """The symbols whose price or staleness differs from what the peer was last sent."""
@@ -284,7 +284,7 @@ class Prices:
         now_ms = self._now()
         kept = self._frames.get(symbol)
         if kept is None or kept.quote != quote or not 0 <= now_ms - kept.built_ms < _FRAME_MS:
-            kept = _Kept(quote, now_ms, price_update(quote, now_ms))
+            kept = _KeptFrame(quote, now_ms, price_update(quote, now_ms))
             if len(self._frames) >= _MAX_FRAMES:
                 self._frames.clear()
             self._frames[symbol] = kept

@@ -11,12 +11,12 @@ from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import WallClock, iso
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
-from vyomo_rt.stream.beats import Beat, Wheel, beat_from
 from vyomo_rt.stream.log import Passage, SessionLog, Shelf, size_of
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.traffic import Traffic
+from vyomo_rt.stream.wheel import Beat, Wheel, beat_from
 from vyomo_rt.wire.commands import StreamType
 from vyomo_rt.wire.event import numbered_event
 from vyomo_rt.wire.frame import Frame, Framing, with_stamps
@@ -207,38 +207,38 @@ class SessionTopic:
         return peer.due_pnl is None
 
     def read(
-        self, cursor: int, types: Collection[str], framing: Framing, max_bytes: int
+        self, seq: int, types: Collection[str], framing: Framing, max_bytes: int
     ) -> Passage | None:
-        """Events after ``cursor``, like ``SessionLog.read``; None if ``fetch`` has to get them."""
-        part = self._part(cursor)
-        return None if part is None else part.read(cursor, types, framing, max_bytes)
+        """Events after ``seq``, like ``SessionLog.read``; None if ``fetch`` has to get them."""
+        part = self._part(seq)
+        return None if part is None else part.read(seq, types, framing, max_bytes)
 
-    def has_at_hand(self, cursor: int) -> bool:
+    def has_at_hand(self, seq: int) -> bool:
         """Whether a reader at this place can read on without the store."""
-        return self._part(cursor) is not None
+        return self._part(seq) is not None
 
-    async def fetch(self, cursor: int) -> None:
-        """Get the events after ``cursor``, a page of them, from the store. Raises Unavailable.
+    async def fetch(self, seq: int) -> None:
+        """Get the events after ``seq``, a page of them, from the store. Raises Unavailable.
 
         They stay for those who read on from there, until others need the place.
         """
         async with self._loading:
-            if self.has_at_hand(cursor):
+            if self.has_at_hand(seq):
                 return
             base = self.log.base
-            events = await self._history(self.session_id, cursor, base)
-            if not events or events[0].seq != cursor + 1:
+            events = await self._history(self.session_id, seq, base)
+            if not events or events[0].seq != seq + 1:
                 raise Unavailable(f"the history of session {self.session_id} is incomplete")
             if self._has_ended:
                 return
             frames = [numbered_event(event, self.epoch) for event in events]
             # Before they are put in: what was just fetched must not be forgotten before it is read.
             self._shelf.make_room(sum(map(size_of, frames)))
-            if cursor + len(frames) == base == self.log.base:
+            if seq + len(frames) == base == self.log.base:
                 self.log.prepend(frames)
             else:
                 self._shelf.remove(self._page)
-                self._page = SessionLog(cursor + len(frames), len(frames), self._shelf)
+                self._page = SessionLog(seq + len(frames), len(frames), self._shelf)
                 self._page.prepend(frames)
 
     def end(self) -> None:
@@ -247,11 +247,11 @@ class SessionTopic:
         for log in (self.log, self._page):
             self._shelf.remove(log)
 
-    def _part(self, cursor: int) -> SessionLog | None:
+    def _part(self, seq: int) -> SessionLog | None:
         """The part of the log that a reader at this place reads on in."""
-        if self.log.base <= cursor:
+        if self.log.base <= seq:
             return self.log
-        return self._page if self._page.base <= cursor < self._page.end else None
+        return self._page if self._page.base <= seq < self._page.end else None
 
     def _send(self, events: Sequence[Frame], update: Frame) -> None:
         """Send to all who are ready; the others find events in the log and are owed figures."""

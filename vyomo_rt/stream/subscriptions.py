@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded
 from vyomo_rt.domain.quote import FeedState, parse_symbol
-from vyomo_rt.stream.beats import SLOT_MS, beat_from
 from vyomo_rt.stream.delivery import Delivery
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.pnl import BEGIN
@@ -15,6 +14,7 @@ from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.topics import Topics
 from vyomo_rt.stream.traffic import Traffic
+from vyomo_rt.stream.wheel import SLOT_MS, beat_from
 from vyomo_rt.wire.commands import (
     ALL_TYPES,
     SubscribePrices,
@@ -65,14 +65,14 @@ class Subscriptions:
         peer.types = ALL_TYPES if command.types is None else frozenset(command.types)
         if command.update_interval is not None:
             peer.update_interval_ms = command.update_interval
-        cursor = topic.log.end
+        seq = topic.log.end
         if command.since is not None:
             peer.recovered = _is_recoverable(command, topic)
             self._traffic.resumptions[peer.recovered] += 1
             if peer.recovered:
-                cursor = command.since
+                seq = command.since
         self._delivery.hold(peer)
-        peer.cursor = cursor
+        peer.written_seq = seq
         peer.due_session = True
         peer.owe_pnl(BEGIN)
         self._topics.keep(topic)
@@ -170,7 +170,7 @@ def subscription(peer: Peer, unknown: Sequence[str] = ()) -> Subscription:
     topic = peer.topic
     shown = Subscription(
         session_id=None if topic is None else topic.session_id,
-        seq=peer.position,
+        seq=peer.seq,
         epoch=None if topic is None else topic.epoch,
         types=sorted(peer.types),
         update_interval=peer.update_interval_ms,

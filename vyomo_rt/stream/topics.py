@@ -9,11 +9,11 @@ from vyomo_rt.clockwork import Guard
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.stream.audience import Slices
-from vyomo_rt.stream.beats import Wheel
 from vyomo_rt.stream.log import MAX_BYTES, Shelf
 from vyomo_rt.stream.sessions import SessionAudience, SessionTopic
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.traffic import Traffic
+from vyomo_rt.stream.wheel import Wheel
 
 
 class Topics:

@@ -30,7 +30,7 @@ _PIECE_BYTES = 256
 _SLICE_S, _REST_S = 0.001, 0.002
 
 
-class Backlog:
+class ReadingTurns:
     """Connections that sent more than is read at once: served in turn, a third of the time.
 
     However many clients send however much, the others wait for a slice of it at most, and
@@ -59,7 +59,7 @@ class Backlog:
 
 
 @dataclass(frozen=True)
-class Streaming:
+class StreamServer:
     """What connections need of the server, and which of them are open."""
 
     hub: Hub
@@ -68,7 +68,7 @@ class Streaming:
     max_message_bytes: int
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
-    backlog: Backlog = field(default_factory=Backlog)
+    reading_turns: ReadingTurns = field(default_factory=ReadingTurns)
 
     async def close_all(self, timeout_s: float) -> None:
         """Wait until every connection has ended; drop those that have not when the time is up."""
@@ -86,7 +86,7 @@ class Connection(Peer, asyncio.Protocol):
     __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport")
 
     def __init__(
-        self, transport: asyncio.Transport, framing: Framing, address: str, streaming: Streaming
+        self, transport: asyncio.Transport, framing: Framing, address: str, streaming: StreamServer
     ) -> None:
         super().__init__(token_hex(6), framing, streaming.hub.traffic, transport.write)
         self._transport = transport
@@ -153,7 +153,7 @@ class EventStreamConnection(Connection):
 
     __slots__ = ()
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
         super().__init__(transport, Framing.SSE, address, streaming)
 
     def _say_goodbye(self, _code: int, _reason: str) -> None:
@@ -166,7 +166,7 @@ class RawEventStreamConnection(EventStreamConnection):
 
     __slots__ = ()
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
         super().__init__(transport, address, streaming)
         self.write = self._write_raw
 
@@ -202,7 +202,7 @@ class WebSocketConnection(Connection):
         "_unread",
     )
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: Streaming) -> None:
+    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
         super().__init__(transport, Framing.WS, address, streaming)
         # Parser and inbox exist only while something is half received or waits.
         self._inbound: Inbound | None = None
@@ -246,7 +246,7 @@ class WebSocketConnection(Connection):
                 transport.pause_reading()
             if not (self._must_wait or self._has_turn):
                 self._has_turn = True
-                self._streaming.backlog.add(self)
+                self._streaming.reading_turns.add(self)
         elif not transport.is_reading():
             transport.resume_reading()
 

@@ -16,7 +16,7 @@ from vyomo_rt.web import problems
 from vyomo_rt.web.connection import (
     EventStreamConnection,
     RawEventStreamConnection,
-    Streaming,
+    StreamServer,
     WebSocketConnection,
 )
 from vyomo_rt.web.handover import (
@@ -55,7 +55,7 @@ _KEEP_ALIVE = Parameter("keepAlive", "query", KeepAlive)
 class StreamRoutes:
     """Handlers of the streaming endpoints."""
 
-    def __init__(self, streaming: Streaming, max_connections: int) -> None:
+    def __init__(self, streaming: StreamServer, max_connections: int) -> None:
         self._streaming = streaming
         self._max_connections = max_connections
 

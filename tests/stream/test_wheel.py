@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyomo_rt.stream.beats import SLOT_MS, beat_from, is_due
+from vyomo_rt.stream.wheel import SLOT_MS, beat_from, is_due
 
 slots = st.integers(0, 10**9)
 intervals = st.integers(1, 600).map(lambda count: count * SLOT_MS)
