@@ -1,17 +1,28 @@
-"""Peers that get the same bytes."""
+"""Peers that get the same bytes at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, ValuesView
 from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.wheel import Beat, Wheel
 
 SLICE = 64
 """Writes before the loop may run: trade events do not wait behind a beat."""
 
-K = TypeVar("K", bound=Hashable)
+
+class Key(Protocol):
+    """What the peers of an audience have in common, when they get their bytes among it."""
+
+    @property
+    def beat(self) -> Beat: ...
+
+    def __hash__(self) -> int: ...
+
+
+K = TypeVar("K", bound=Key)
 
 
 class Roll(NamedTuple):
@@ -113,3 +124,35 @@ class Audience(Generic[K]):
         # Not the dict, because a write may pause its peer and so change it.
         for write in self.roll().writes:
             write(data)
+
+
+class Audiences(Generic[K]):
+    """Audiences by what their peers have in common; each has its turns on a wheel."""
+
+    __slots__ = ("_by_key", "_wheel")
+
+    def __init__(self, wheel: Wheel[Audience[K]]) -> None:
+        self._wheel = wheel
+        self._by_key: dict[K, Audience[K]] = {}
+
+    def join(self, key: K, peer: Peer) -> tuple[Audience[K], bool]:
+        """Add a peer to the audience of a key; also says whether that is new."""
+        audience = self._by_key.get(key)
+        is_new = audience is None
+        if audience is None:
+            audience = self._by_key[key] = Audience(key)
+            self._wheel.add(key.beat, audience)
+        audience.join(peer)
+        return audience, is_new
+
+    def leave(self, audience: Audience[K], peer: Peer) -> bool:
+        """Take a peer out of its audience; True if that was the last one, and it has ended."""
+        audience.leave(peer)
+        if audience:
+            return False
+        del self._by_key[audience.key]
+        self._wheel.remove(audience.key.beat, audience)
+        return True
+
+    def all(self) -> ValuesView[Audience[K]]:
+        return self._by_key.values()

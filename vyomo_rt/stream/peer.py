@@ -23,6 +23,20 @@ NOTHING_DUE: frozenset[str] = frozenset()
 class Peer:
     """A connection's subscriptions, its place in the session's log, and its debts.
 
+    ::
+
+                      subscribes: hold                 the socket takes no more:
+          ┌───────┐ ────────────────────▶ ┌──────────┐ pause, hold  ┌────────┐
+       ──▶│ ready │                       │ draining │ ───────────▶ │ paused │
+          └───────┘ ◀──────────────────── └──────────┘ ◀─────────── └────────┘
+              │       all is paid: admit               takes more:      ▲ │
+              │                                        resume, drain    │ │ no progress, or
+              └──────────────── the socket takes no more: pause, hold ──┘ ▼ too far behind
+                                                                       closed
+
+    From each state a peer may be closed; ``ready`` and ``paused`` are flags, *draining* is
+    neither: what is due is being written, in pieces, or read from the store before that.
+
     A ready peer has been written all that was due and is written to directly.
     Any other waits: its place in the log (``written_seq``) says which events it still
     has to get, and the ``due_*`` fields which state. What that state *is* is

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.stream.audience import Audience, Slices, slices
+from vyomo_rt.stream.audience import Audience, Audiences, Slices, slices
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.traffic import Traffic
 from vyomo_rt.stream.wheel import Beat, Wheel
@@ -84,36 +84,31 @@ class Prices:
         self._quote = quote
         self._demand = demand
         self._traffic = traffic
-        self._audiences: dict[_AudienceKey, Audience[_AudienceKey]] = {}
         self._unpriced: dict[str, set[Peer]] = {}
         self._frames: dict[str, _KeptFrame] = {}
         self._newest = [_NewestBytes(self._current, framing) for framing in Framing]
         self._stamps = count(1)
         self._slices = Slices()
         self.wheel: Wheel[Audience[_AudienceKey]] = Wheel()
+        self._audiences = Audiences(self.wheel)
 
     def join(self, peer: Peer, beat: Beat) -> None:
         """Add a peer with its symbols, of which there is at least one."""
         key = _AudienceKey(beat, peer.symbols, peer.framing, peer.only_changes)
-        peer.price_audience = self._audiences.get(key)
-        if peer.price_audience is None:
-            peer.price_audience = self._audiences[key] = Audience(key)
-            self.wheel.add(beat, peer.price_audience)
+        peer.price_audience, is_new = self._audiences.join(key, peer)
+        if is_new:
             # From here on their prices, where there are any, do not vanish.
             self._demand.wanted(key.symbols)
-        peer.price_audience.join(peer)
         for symbol in peer.symbols:
             if self._quote(symbol) is None:
                 self._unpriced.setdefault(symbol, set()).add(peer)
 
     def leave(self, peer: Peer) -> None:
-        if peer.price_audience is None:
+        audience = peer.price_audience
+        if audience is None:
             return
-        peer.price_audience.leave(peer)
-        if not peer.price_audience:
-            del self._audiences[peer.price_audience.key]
-            self.wheel.remove(peer.price_audience.key.beat, peer.price_audience)
-            self._demand.released(peer.price_audience.key.symbols)
+        if self._audiences.leave(audience, peer):
+            self._demand.released(audience.key.symbols)
         peer.price_audience = None
         for symbol in peer.symbols:
             if peers := self._unpriced.get(symbol):
@@ -154,6 +149,23 @@ class Prices:
         peer.price_stamp = next(self._stamps)
         if peer.price_audience is not None:
             peer.price_audience.forget_roll()
+
+    # A beat writes a slice of peers, lets the loop run, and goes on. In between a peer may leave,
+    # pause, change its symbols, or be sent a newer price apart from the others. Three things hold
+    # nevertheless: no peer gets an older price behind a newer one, none gets the beat of an
+    # audience that it has left, and none misses what it still wants.
+    #
+    # - An audience keeps its roll, the same object, until one of its peers is no longer as it
+    #   was. So while `audience.roll() is roll` all the rest are written to without a look at
+    #   them. Once it is another, each of them is looked at.
+    # - Stamps order what was written. A beat takes one when it joins its bytes, and a peer one
+    #   whenever it is sent prices apart: if the peer's is the higher, it has newer prices
+    #   already and is left out.
+    # - Who is left out gets by itself what it still wants of the beat: at once, or as a debt.
+    # - All of the roll are counted at the beginning, since each write may pause its peer, which
+    #   then banks the totals; who is left out is taken off again.
+    # - With onlyChanges, peers that were served together share the dict of what they have seen.
+    #   The same dict means the same difference, so that is joined once for all of them.
 
     async def beat(self) -> None:
         """Send prices to those whose interval has passed, a slice of peers at a time."""

@@ -10,7 +10,7 @@ from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import WallClock, iso
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.stream.audience import Audience, Roll, Slices, slices
+from vyomo_rt.stream.audience import Audience, Audiences, Roll, Slices, slices
 from vyomo_rt.stream.log import Passage, SessionLog, Shelf, size_of
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.pnl import BEGIN, NO_PAGE, Page, PnlFrames
@@ -117,7 +117,6 @@ class SessionTopic:
         self._quote = sources.confirmed
         self._history = sources.history
         self._traffic = traffic
-        self._wheel = wheel
         self._slices = slices
         self._begun_in_slot = wheel.slot
         self._pnl = PnlFrames(state.open_trades, sources.confirmed)
@@ -126,7 +125,7 @@ class SessionTopic:
         self._page = SessionLog(state.seq, log_limit, shelf)
         self._loading = asyncio.Lock()
         self._has_ended = False
-        self._audiences: dict[_AudienceKey, SessionAudience] = {}
+        self._audiences = Audiences(wheel)
 
     @property
     def session_id(self) -> int:
@@ -140,19 +139,11 @@ class SessionTopic:
         beat = beat_from(self._begun_in_slot, peer.update_interval_ms)
         key = _AudienceKey(self, beat, peer.types, peer.framing)
         peer.topic = self
-        peer.session_audience = self._audiences.get(key)
-        if peer.session_audience is None:
-            peer.session_audience = self._audiences[key] = Audience(key)
-            self._wheel.add(beat, peer.session_audience)
-        peer.session_audience.join(peer)
+        peer.session_audience, _ = self._audiences.join(key, peer)
 
     def leave(self, peer: Peer) -> None:
-        audience = peer.session_audience
-        assert audience is not None
-        audience.leave(peer)
-        if not audience:
-            del self._audiences[audience.key]
-            self._wheel.remove(audience.key.beat, audience)
+        assert peer.session_audience is not None
+        self._audiences.leave(peer.session_audience, peer)
         peer.topic = peer.session_audience = None
 
     def publish_event(self, event: Event, state: SessionState) -> None:
@@ -255,7 +246,7 @@ class SessionTopic:
 
     def _send(self, events: Sequence[Frame], update: Frame) -> None:
         """Send to all who are ready; the others find events in the log and are owed figures."""
-        for audience in self._audiences.values():
+        for audience in self._audiences.all():
             types, framing = audience.key.types, audience.key.framing
             frames = [frame for frame in (*events, update) if frame.event in types]
             missed = int(update.event in types)
