@@ -61,11 +61,7 @@ def connect(
     Raises ValueError for arguments that make no sense. What the server refuses is raised as
     `Refused` by the iteration.
     """
-    for name, names in (("symbols", symbols), ("types", types)):
-        if isinstance(names, str):
-            raise ValueError(f"{name} is a list of names: write [{names!r}]")
-    if types is not None and not types:
-        raise ValueError("types: name at least one, or leave it out for all")
+    _check_names(symbols, types)
     if session_id is None and not symbols:
         raise ValueError("session_id or symbols is required")
     if transport not in ("auto", "ws", "sse"):
@@ -86,6 +82,14 @@ def connect(
         _position(session_id, since),
     )
     return Stream(base_url(url), subscription, transport, session, on_status)
+
+
+def _check_names(symbols: Collection[str], types: Collection[str] | None) -> None:
+    for name, names in (("symbols", symbols), ("types", types)):
+        if isinstance(names, str):
+            raise ValueError(f"{name} is a list of names: write [{names!r}]")
+    if types is not None and not types:
+        raise ValueError("types: name at least one, or leave it out for all")
 
 
 def _position(session_id: int | None, since: int | str | Position | None) -> Position | None:

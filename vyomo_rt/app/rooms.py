@@ -69,13 +69,7 @@ class Rooms:
         self.streaming = StreamServer(
             self.hub, Commands(self.hub), self.heartbeat, settings.max_message_bytes
         )
-        self.admission = Admission(
-            self.clock,
-            limits,
-            self.streaming.connections,
-            request_timeout_s=settings.request_timeout_s,
-            idle_timeout_s=settings.idle_timeout_s,
-        )
+        self.admission = self._admission()
 
     def _board(self) -> Board:
         return Board(
@@ -133,6 +127,15 @@ class Rooms:
             pong_timeout_s=self.settings.pong_timeout_s,
             sse_keep_alive_s=self.settings.sse_keep_alive_s,
             slow_timeout_s=self.settings.slow_timeout_s,
+        )
+
+    def _admission(self) -> Admission:
+        return Admission(
+            self.clock,
+            self.limits,
+            self.streaming.connections,
+            request_timeout_s=self.settings.request_timeout_s,
+            idle_timeout_s=self.settings.idle_timeout_s,
         )
 
 

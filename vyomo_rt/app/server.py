@@ -42,39 +42,52 @@ async def running(
     ``on_failure`` is told if it can no longer do its work, and why.
     """
     limits = file_limits(settings.max_connections)
-    loop = asyncio.get_running_loop()
     async with owned_store(settings) as (store, keeping):
         rooms = Rooms(settings, store, limits, clocks or Clocks.live(wall_now))
         jobs = Jobs(rooms, on_failure)
         loading = Loading()
-        runner = web.AppRunner(application(rooms, loading), shutdown_timeout=_HANDLERS_S)
-        await runner.setup()
-        listeners: list[asyncio.Server] = []
         try:
             # Probes are answered from the first moment on, and told that it loads.
-            assert runner.server is not None
-            loop.set_exception_handler(rooms.admission.on_loop_error)
-            http = partial(HttpConnection, runner.server, rooms.admission, rooms.origins)
-            connect = partial(rooms.admission.admit, http)
-            listeners += [await accept_on(sock, connect) for sock in sockets]
-            await while_owned(keeping, _load(rooms))
-            loading.end()
-            keeping.add_done_callback(jobs.tell_failure)
-            jobs.start()
-            # Lets the tasks take their first step: simulated prices are there from the first
-            # request on.
-            await asyncio.sleep(0)
-            # What exists now lives as long as the process: collections need not look at it.
-            gc.collect()
-            gc.freeze()
-            yield rooms
+            async with _serving(rooms, application(rooms, loading), sockets):
+                await while_owned(keeping, _load(rooms))
+                loading.end()
+                jobs.start()
+                # Lets the tasks take their first step: simulated prices are there from the first
+                # request on.
+                await asyncio.sleep(0)
+                # What exists now lives as long as the process: collections need not look at it.
+                gc.collect()
+                gc.freeze()
+                keeping.add_done_callback(jobs.tell_failure)
+                try:
+                    yield rooms
+                finally:
+                    keeping.remove_done_callback(jobs.tell_failure)
         finally:
-            for listener in listeners:
-                listener.close()
-            keeping.remove_done_callback(jobs.tell_failure)
-            await runner.cleanup()
             await jobs.stop()
-            loop.set_exception_handler(None)
+
+
+@asynccontextmanager
+async def _serving(
+    rooms: Rooms, app: web.Application, sockets: list[socket.socket]
+) -> AsyncIterator[None]:
+    """Requests are let in; at the end everybody is told, and what is in hand is answered."""
+    loop = asyncio.get_running_loop()
+    runner = web.AppRunner(app, shutdown_timeout=_HANDLERS_S)
+    await runner.setup()
+    listeners: list[asyncio.Server] = []
+    try:
+        assert runner.server is not None
+        loop.set_exception_handler(rooms.admission.on_loop_error)
+        http = partial(HttpConnection, runner.server, rooms.admission, rooms.origins)
+        connect = partial(rooms.admission.admit, http)
+        listeners += [await accept_on(sock, connect) for sock in sockets]
+        yield
+    finally:
+        for listener in listeners:
+            listener.close()
+        await runner.cleanup()
+        loop.set_exception_handler(None)
 
 
 async def _load(rooms: Rooms) -> None:

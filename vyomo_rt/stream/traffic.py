@@ -71,6 +71,24 @@ class Traffic:
             "State messages that paused connections did not get, because newer ones follow",
             value=self.conflated,
         )
+        yield from self._connections()
+        yield GaugeMetricFamily(
+            "vyomo_rt_connections_paused",
+            "Streams whose socket takes no more at present",
+            value=len(self._paused),
+        )
+        resumptions = CounterMetricFamily(
+            "vyomo_rt_resumptions",
+            "Subscriptions from a position, by whether it could be recovered",
+            labels=["recovered"],
+        )
+        for recovered, count in self.resumptions.items():
+            resumptions.add_metric([str(recovered).lower()], count)
+        yield resumptions
+        for histogram in (self._fan_out, self.event_delay):
+            yield from histogram.collect()
+
+    def _connections(self) -> Iterator[Metric]:
         connections = GaugeMetricFamily(
             "vyomo_rt_connections", "Open streams", labels=["transport"]
         )
@@ -89,21 +107,6 @@ class Traffic:
             for why, count in ended.items():
                 closed.add_metric([framing.label, why], count)
         yield from (connections, opened, closed)
-        yield GaugeMetricFamily(
-            "vyomo_rt_connections_paused",
-            "Streams whose socket takes no more at present",
-            value=len(self._paused),
-        )
-        resumptions = CounterMetricFamily(
-            "vyomo_rt_resumptions",
-            "Subscriptions from a position, by whether it could be recovered",
-            labels=["recovered"],
-        )
-        for recovered, count in self.resumptions.items():
-            resumptions.add_metric([str(recovered).lower()], count)
-        yield resumptions
-        for histogram in (self._fan_out, self.event_delay):
-            yield from histogram.collect()
 
 
 def _by_event(name: str, about: str, counts: tuple[Counter[str], ...]) -> Metric:
