@@ -89,7 +89,9 @@ class Memory:
     async def save_checkpoint(self, session: Session, figures: Figures) -> None:
         pass
 
-    async def sessions_among(self, session_ids: Sequence[int]) -> Sequence[Session]:
+    async def sessions_among(
+        self, session_ids: Sequence[int]
+    ) -> Sequence[tuple[Session, Figures | None]]:
         return ()
 
     async def events_among(self, places: Sequence[tuple[int, int]]) -> Sequence[Event]:
@@ -180,6 +182,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             max_open_trades=1000,
             demand=demand,
             reserve=board.reserve,
+            is_watched=lambda _: False,
         )
         trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)
         await trader.prepare()

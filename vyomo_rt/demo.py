@@ -109,13 +109,17 @@ class DemoTrader:
 
     async def _leave_stopped_session(self) -> None:
         """Go over to the session after one that a visitor has stopped: that is final."""
-        while self._replica.state(self.session_id).session.status is SessionStatus.STOPPED:
+        while await self._is_stopped():
             stopped = self.session_id
             operation = Operation(f"{_KEY}after-{stopped}", "")
             made, _ = await self._desk.create_session(operation, lambda: _SESSION)
             self.session_id = made.session.session_id
             self._own.clear()
             log.info("session %d is STOPPED: the demo trades session %d", stopped, self.session_id)
+
+    async def _is_stopped(self) -> bool:
+        state = await self._desk.records.session(self.session_id)
+        return state.session.status is SessionStatus.STOPPED
 
     async def _find_own(self) -> None:
         state = self._replica.state(self.session_id)

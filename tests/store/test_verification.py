@@ -224,6 +224,10 @@ CORRUPTIONS: dict[str, tuple[Corrupt, list[str]]] = {
         change("sessions", 6, checkpoint__atSeq=1000),
         ["session 6: checkpoint.atSeq: stored 1000, computed at most 14", "…"],
     ),
+    "a session that rests though it is not stopped": (
+        change("sessions", 6, stopped=True),
+        ["session 6: stopped: stored True, computed nothing: it is ACTIVE"],
+    ),
     "a session that cannot be read": (
         change("sessions", 6, status="ASLEEP"),
         ["session 6: document: stored what cannot be read (…"],

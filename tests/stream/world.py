@@ -81,6 +81,7 @@ class World:
                 state=lambda session_id: (
                     book.state if (book := self.books.get(session_id)) else None
                 ),
+                fetch_session=lambda _: None,
                 history=self._history,
                 quote=lambda symbol: self.doubts.get(symbol) or self.quotes.get(symbol),
                 confirmed=self.quotes.get,

@@ -91,6 +91,7 @@ class Bench:
         self.quotes: dict[str, Quote] = {}
         self.announced: list[Event] = []
         self.states: list[SessionState] = []
+        self.watched: set[int] = set()
         self._make_desk()
 
     def _make_desk(self) -> None:
@@ -108,6 +109,7 @@ class Bench:
             max_open_trades=1000,
             demand=self.demand,
             reserve=lambda symbol: symbol != "CROWDED OUT",
+            is_watched=self.watched.__contains__,
         )
 
     def publish_event(self, event: Event, state: SessionState) -> None:
@@ -166,6 +168,10 @@ class Bench:
         operation = Operation.asked(key, "h")
         trade, _ = await self.desk.close_trade(trade_id, operation, lambda: price_e4)
         return trade
+
+    async def sessions(self) -> list[SessionState]:
+        """All sessions, whether they rest or not."""
+        return list(await self.desk.records.sessions(0, None, 1000))
 
     def seq(self, session_id: int) -> int:
         return self.replica.state(session_id).seq

@@ -16,6 +16,7 @@ from vyomo_rt.stream.wheel import SLOT_MS
 log = logging.getLogger(__name__)
 
 _KEEP_PRICES_EVERY_MS = 1000
+_PUT_AWAY_EVERY_MS = 1000
 
 
 class Jobs:
@@ -63,6 +64,7 @@ class Jobs:
         """All that comes round by itself."""
         rooms, clock = self._rooms, self._rooms.clock
         clock.add("the new day", SLOT_MS, rooms.days.roll_over)
+        clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
         clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)

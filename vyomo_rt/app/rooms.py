@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from vyomo_rt import config
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
@@ -88,6 +90,7 @@ class Rooms:
     def _sources(self) -> Sources:
         return Sources(
             state=self.replica.find,
+            fetch_session=self._fetch_session,
             history=self.history,
             quote=self.board.quote,
             confirmed=self.board.confirmed,
@@ -108,7 +111,11 @@ class Rooms:
             max_open_trades=self.settings.max_open_trades,
             demand=self._demand,
             reserve=self.board.reserve,
+            is_watched=lambda session_id: self.hub.topics.find(session_id) is not None,
         )
+
+    def _fetch_session(self, session_id: int) -> Awaitable[object] | None:
+        return self.desk.sessions.fetch(session_id)
 
     def _demo(self) -> DemoTrader:
         return DemoTrader(

@@ -47,7 +47,6 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
 def _rest(rooms: Rooms) -> RestRoutes:
     return RestRoutes(
         rooms.desk,
-        rooms.replica,
         rooms.desk.records,
         rooms.history,
         rooms.board,
@@ -70,7 +69,7 @@ def _pages(rooms: Rooms, loading: Loading) -> PageRoutes:
 def _metrics(rooms: Rooms) -> MetricsRoutes:
     desk, replica, store, monitor = rooms.desk, rooms.replica, rooms.store, rooms.monitor
     readings = [
-        Reading("sessions", "Sessions", lambda: len(replica)),
+        Reading("sessions", "Sessions that are not STOPPED", lambda: desk.sessions.live_count),
         Reading("open_trades", "Open trades of all sessions", lambda: replica.open_count),
         Reading("exits_waiting", "Exits not stored yet", lambda: desk.waiting_exits),
         Reading("store_up", "1 if a write would probably succeed", lambda: store.available),

@@ -143,7 +143,8 @@ async def _write(store: Database, backup: BackupWriter) -> None:
     heads = [await _head_of(store, session["_id"]) for session in sessions]
     progress = _Progress("read", sum(heads))
     for session, head in zip(sessions, heads, strict=True):
-        session.pop("checkpoint", None)
+        for made_anew in ("checkpoint", "stopped"):
+            session.pop(made_anew, None)
         backup.add("sessions", session)
         async for event in _events(store, session["_id"], head):
             backup.add("events", event)

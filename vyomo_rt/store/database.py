@@ -54,6 +54,7 @@ _INDEXES: tuple[tuple[str, list[tuple[str, int]], bool], ...] = (
     ("events", [("sessionId", _UP), ("seq", _UP)], True),
     ("events", [("sessionId", _UP), ("opId", _UP)], True),
     ("sessions", [("opId", _UP)], True),
+    ("sessions", [("stopped", _UP)], False),
     ("trades", [("tradeId", _UP)], False),
     ("trades", [("status", _UP), ("tradeId", _UP)], False),
     ("trades", [("sessionId", _UP), ("tradeId", _DOWN)], False),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vyomo_rt.domain.errors import Conflict, OutcomeUnknown
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import INT64_MAX, where
 from vyomo_rt.store.database import NOT_CONFIRMED, Database, insert, reading, settling
@@ -21,14 +22,17 @@ class Sessions(Database):
 
     async def load_sessions(self) -> list[tuple[Session, Figures | None]]:
         with reading():
-            found = await self.database["sessions"].find({}).to_list(None)
+            # Of the others the field is not there. This finds them by the index.
+            found = await self.database["sessions"].find(where(stopped=None)).to_list(None)
         found.sort(key=lambda document: document["_id"])
         return [_as_of_checkpoint(document) for document in found]
 
-    async def sessions_among(self, session_ids: Sequence[int]) -> list[Session]:
-        """Those of the sessions that there are, as they were born."""
-        found = await self.among(self.database["sessions"], session_ids)
-        return [documents.to_session(document) for document in found]
+    async def sessions_among(
+        self, session_ids: Sequence[int]
+    ) -> list[tuple[Session, Figures | None]]:
+        async with self.lanes.history_read():
+            found = await self.among(self.database["sessions"], session_ids)
+        return [_as_of_checkpoint(document) for document in found]
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         document = documents.from_session(session, operation_id, request_hash)
@@ -54,10 +58,12 @@ class Sessions(Database):
         amounts_paise = (figures.realised_paise, *figures.days.values())
         if max(map(abs, amounts_paise)) > INT64_MAX:
             return  # more money than BSON counts; the events still tell
-        checkpoint = documents.from_checkpoint(session.standing, figures)
+        changed: Document = {"checkpoint": documents.from_checkpoint(session.standing, figures)}
+        if session.status is SessionStatus.STOPPED:
+            changed["stopped"] = True  # for good: a start leaves it where it is
         with self.writing():
             await self.database["sessions"].update_one(
-                where(_id=session.session_id), {"$set": {"checkpoint": checkpoint}}
+                where(_id=session.session_id), {"$set": changed}
             )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.domain.event import EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import BATCH, reading
@@ -133,9 +134,12 @@ class _Verification:
         if checkpoint is not None and not isinstance(checkpoint, Mapping):
             self._differ(name, "checkpoint", checkpoint, "figures")
             checkpoint = None
+        rests = document.pop("stopped", None)
         self._compare(name, document, computed)
         fold = Fold(session, checkpoint, self._differ)
         await self._check_events(fold)
+        if rests is not None and fold.session.status is not SessionStatus.STOPPED:
+            self._differ(name, "stopped", bool(rests), f"nothing: it is {fold.session.status}")
         await self._check_operations(session.session_id)
         figures = fold.figures
         self._say(

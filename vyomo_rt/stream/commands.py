@@ -44,8 +44,8 @@ class Commands:
     def receive(self, peer: Peer, text: str) -> Awaitable[bool] | bool:
         """Carry out one text; True unless it was refused.
 
-        Only a resumption that needs old events from the store has to be awaited,
-        and then before the peer's next text.
+        Only what needs the store has to be awaited, and then before the peer's next text: a
+        session that rests there, or a resumption from old events.
         """
         id_: MessageId | None = None
         try:
@@ -53,6 +53,8 @@ class Commands:
             id_ = message_id(fields)
             command = to_command(fields)
             if isinstance(command, SubscribeSession):
+                if (fetching := self._topics.fetch(command.session_id)) is not None:
+                    return self._load_then_subscribe(peer, command, fetching)
                 with self._topics.using(command.session_id) as topic:
                     if self._subscriptions.must_load(command, topic):
                         return self._load_then_subscribe(peer, command)
@@ -65,8 +67,12 @@ class Commands:
             return False
         return True
 
-    async def _load_then_subscribe(self, peer: Peer, command: SubscribeSession) -> bool:
+    async def _load_then_subscribe(
+        self, peer: Peer, command: SubscribeSession, fetching: Awaitable[object] | None = None
+    ) -> bool:
         try:
+            if fetching is not None:
+                await fetching
             with self._topics.using(command.session_id) as topic:
                 await self._subscriptions.load(command, topic)
                 if not peer.closed:

@@ -16,10 +16,17 @@ from vyomo_rt.domain.state import SessionState
 class Sources:
     """What the streams ask, as functions of the rooms that know it.
 
-    They answer from memory and in the same step, apart from ``history``.
+    They answer from memory and in the same step, apart from ``history`` and ``fetch_session``.
     """
 
     state: Callable[[int], SessionState | None]
+    """A session that is in memory: one that was stopped may not be."""
+    fetch_session: Callable[[int], Awaitable[object] | None]
+    """Have a session in memory that rests in the store; None for any other.
+
+    What it returns raises NotFound or Unavailable. When it is through, ``state`` knows the
+    session, in that step.
+    """
     history: Callable[[int, int, int], Awaitable[Sequence[Event]]]
     """Some of a session's stored events with ``after < seq <= upto``, from the first on."""
     quote: Callable[[str], Quote | None]

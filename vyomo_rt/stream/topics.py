@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from vyomo_rt.clockwork import Guard
@@ -36,9 +36,13 @@ class Topics:
         """The topic of a session that is in use."""
         return self._topics.get(session_id)
 
+    def fetch(self, session_id: int) -> Awaitable[object] | None:
+        """To be awaited, if it is not None, right before ``using``: the session is at rest."""
+        return self._sources.fetch_session(session_id)
+
     @contextmanager
     def using(self, session_id: int) -> Iterator[SessionTopic]:
-        """The topic of a session, there as long as the block lasts. Raises NotFound.
+        """The topic of a session at hand, there as long as the block lasts. Raises NotFound.
 
         A peer that joins meanwhile keeps it for itself.
         """

@@ -12,7 +12,7 @@ from vyomo_rt.domain.order import Operation, Read, SessionOrder
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.sessions import Sessions
 from vyomo_rt.trading.turns import Turns
 
 _SETTLE_S = 0.5
@@ -21,10 +21,10 @@ _SETTLE_S = 0.5
 class Births:
     """Makes sessions, one at a time."""
 
-    def __init__(self, journal: Journal, ledgers: Ledgers, now: WallClock) -> None:
+    def __init__(self, journal: Journal, sessions: Sessions, now: WallClock) -> None:
         self.settling: set[asyncio.Task[None]] = set()
         self._journal = journal
-        self._ledgers = ledgers
+        self._sessions = sessions
         self._now = now
         self._turns = Turns()
 
@@ -37,15 +37,16 @@ class Births:
                 found = await self._journal.find_session(operation.operation_id)
                 if found is not None:
                     session, request_hash = found
-                    state = self._ledgers.adopt(session)
+                    state = (await self._sessions.ledger(session.session_id)).state
                     if not operation.matches(request_hash):
                         raise KeyReused(f"session {session.session_id}", session=state)
                     return state, True
             order = read_order()
             session_id = await self._journal.reserve_ids("sessions", 1)
+            self._sessions.highest_id = session_id
             session = self._newborn(session_id, order)
             await self._insert(session, operation)
-            return self._ledgers.adopt(session), False
+            return self._sessions.bear(session), False
 
     async def ensure(self, session_id: int, order: SessionOrder) -> None:
         """Make a session under an id of its own."""
@@ -53,7 +54,7 @@ class Births:
         operation = Operation.internal()
         await self._journal.create_session(session, operation.operation_id, operation.request_hash)
         await self._journal.raise_counter("sessions", session_id)
-        self._ledgers.adopt(session)
+        self._sessions.bear(session)
 
     def stop(self) -> None:
         """Leave what is not settled to the next start."""
@@ -92,9 +93,9 @@ class Births:
             await asyncio.sleep(_SETTLE_S)
             try:
                 await insert()
+                await self._sessions.ledger(session.session_id)
             except Conflict:
                 return  # a repetition under the same key made the session anew
             except Unavailable:
                 continue
-            self._ledgers.adopt(session)
             return

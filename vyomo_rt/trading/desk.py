@@ -13,6 +13,7 @@ from vyomo_rt.domain.errors import (
     BadRequest,
     Conflict,
     KeyReused,
+    NotFound,
     SessionFull,
     Unavailable,
 )
@@ -39,6 +40,7 @@ from vyomo_rt.trading.loading import load_states
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.replica import Replica
+from vyomo_rt.trading.sessions import Sessions
 from vyomo_rt.trading.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Desk(Writer):
         max_open_trades: int,
         demand: Demand,
         reserve: Callable[[str], bool],
+        is_watched: Callable[[int], bool],
     ) -> None:
         self._journal = journal
         self._replica = replica
@@ -70,10 +73,11 @@ class Desk(Writer):
         self._reserve = reserve
         self._positions = Positions(clocks.market, demand)
         self._ledgers = Ledgers(journal, replica, self._positions)
-        self._births = Births(journal, self._ledgers, clocks.wall)
+        self.sessions = Sessions(journal, replica, self._ledgers, is_watched)
+        self._births = Births(journal, self.sessions, clocks.wall)
         self._trade_ids = Ids(journal, "trades")
-        self.records = Records(journal, replica, self._ledgers)
-        self.late_writes = LateWrites(journal, replica, self._ledgers)
+        self.records = Records(journal, replica, self._ledgers, self.sessions)
+        self.late_writes = LateWrites(journal, replica, self._ledgers, self.sessions)
 
     @property
     def waiting_exits(self) -> int:
@@ -89,7 +93,9 @@ class Desk(Writer):
 
     async def ensure_session(self, session_id: int, order: SessionOrder) -> None:
         """Make the session of a given id unless it is there: the demo has a fixed one."""
-        if session_id not in self._replica:
+        try:
+            await self.sessions.ledger(session_id)
+        except NotFound:
             await self._births.ensure(session_id, order)
 
     async def change_session(
@@ -192,7 +198,7 @@ class Desk(Writer):
     # -- life ------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up all sessions that the journal holds. Raises Unavailable, or NewerData."""
+        """Take up all sessions but those that rest. Raises Unavailable, or NewerData."""
         deadline = asyncio.get_running_loop().time() + _LOAD_PATIENCE_S
         while True:
             try:
@@ -204,12 +210,11 @@ class Desk(Writer):
                 log.warning("the sessions could not be read, and are read again: %s", error)
                 await asyncio.sleep(_LOAD_PAUSE_S)
         for state in states:
-            self._replica.add(state)
-            self._ledgers.add(state)
-        highest_id = max((state.session.session_id for state in states), default=0)
-        await self._journal.raise_counter("sessions", highest_id)
+            self.sessions.take_up(state)
+        await self._journal.raise_counter("sessions", self.sessions.highest_id)
         await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
-        self.late_writes.expect_sessions(await self._journal.counter("sessions"))
+        self.sessions.highest_id = await self._journal.counter("sessions")
+        await self.late_writes.expect_sessions(self.sessions.highest_id)
         replica = self._replica
         log.info("%d sessions with %d open trades", len(replica), replica.open_count)
 
@@ -221,7 +226,7 @@ class Desk(Writer):
     @asynccontextmanager
     async def _commanding(self, session_id: int) -> AsyncIterator[Ledger]:
         """A session's turn; `Ledger.prepare` is left to the command: it comes last."""
-        ledger = self._ledgers.get(session_id)
+        ledger = await self.sessions.ledger(session_id)
         ledger.require_settled()
         async with ledger.turns.turn():
             ledger.require_settled()

@@ -25,10 +25,15 @@ class Journal(Protocol):
         """How many servers have owned the store, up to this one."""
 
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
-        """All sessions by id, as of their newest checkpoint, if there is one."""
+        """All sessions by id, as of their newest checkpoint, if there is one.
 
-    async def sessions_among(self, session_ids: Sequence[int]) -> Sequence[Session]:
-        """Those of these sessions that there are, as they were born."""
+        Left out are those that are STOPPED there.
+        """
+
+    async def sessions_among(
+        self, session_ids: Sequence[int]
+    ) -> Sequence[tuple[Session, Figures | None]]:
+        """Those of these sessions that there are, stopped or not, as of their checkpoints."""
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         """Insert a session; raises Conflict if its id or operation is taken by another."""

@@ -12,6 +12,7 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.loading import read_on
 from vyomo_rt.trading.replica import Replica
+from vyomo_rt.trading.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +30,21 @@ class LateWrites:
     any time after.
     """
 
-    def __init__(self, journal: Journal, replica: Replica, ledgers: Ledgers) -> None:
+    def __init__(
+        self, journal: Journal, replica: Replica, ledgers: Ledgers, sessions: Sessions
+    ) -> None:
         self._journal = journal
         self._replica = replica
         self._ledgers = ledgers
+        self._sessions = sessions
         self._session_ids: set[int] = set()
         """Sessions that were given an id and are not there."""
 
-    def expect_sessions(self, last_id: int) -> None:
+    async def expect_sessions(self, last_id: int) -> None:
         """The newest ids that were given, up to ``last_id``, may still become sessions."""
         newest = range(max(1, last_id - _LATE_SESSIONS), last_id + 1)
-        self._session_ids = {id_ for id_ in newest if id_ not in self._replica}
+        there = await self._journal.sessions_among(newest)
+        self._session_ids = set(newest) - {session.session_id for session, _ in there}
 
     async def watch(self) -> None:
         """Look for them, until cancelled."""
@@ -56,9 +61,9 @@ class LateWrites:
 
     async def read(self) -> None:
         """Take over what has been written since it was last looked for."""
-        for session in await self._journal.sessions_among(sorted(self._session_ids)):
+        for session, _ in await self._journal.sessions_among(sorted(self._session_ids)):
             log.warning("session %d was not made by this server", session.session_id)
-            self._ledgers.adopt(session)
+            await self._sessions.ledger(session.session_id)
             self._session_ids.discard(session.session_id)
         heads = {
             state.session.session_id: state.seq
@@ -67,7 +72,7 @@ class LateWrites:
         }
         async for events in read_on(self._journal, heads):
             for session_id in {event.session_id for event in events}:
-                ledger = self._ledgers.get(session_id)
+                ledger = await self._sessions.ledger(session_id)
                 async with ledger.turns.turn():
                     if ledger.is_settled:
                         await ledger.read_on()

@@ -47,6 +47,8 @@ class Ledger:
         self.session_id = session_id
         self.turns = Turns()
         self.latched: dict[int, Exit] = {}
+        self.kept_seq: int | None = None
+        """The event as of which the store is known to have a checkpoint."""
         self.opening: Trade | None = None
         """A trade that is being stored: prices count for it from its opening on."""
         self._replica = replica
@@ -61,6 +63,12 @@ class Ledger:
     def state(self) -> SessionState:
         """The session as it is now."""
         return self._replica.state(self.session_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done with it, and nothing is left to do."""
+        at_rest = self._worker is None or self._worker.done()
+        return at_rest and not (self.turns.users or self._unsettled or self.latched or self.behind)
 
     @property
     def is_settled(self) -> bool:
@@ -145,6 +153,14 @@ class Ledger:
         for event in list(self._unprojected.values()):
             await self._journal.save_trade(event.trade, event.seq)
             del self._unprojected[event.seq]
+
+    async def keep(self) -> None:
+        """Have a checkpoint as of the newest event. Raises Unavailable."""
+        if self.kept_seq != self.state.seq:
+            async with self.turns.turn():
+                state = self.state
+                await self._journal.save_checkpoint(state.session, state.figures)
+                self.kept_seq = state.seq
 
     @property
     def behind(self) -> bool:

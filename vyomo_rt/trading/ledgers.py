@@ -1,4 +1,4 @@
-"""The ledgers of all sessions that this process writes."""
+"""The ledgers of the sessions that are in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterator
 
 from vyomo_rt.domain.errors import NotFound
-from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.positions import Positions
@@ -23,6 +24,7 @@ class Ledgers:
         self._replica = replica
         self._positions = positions
         self._ledgers: dict[int, Ledger] = {}
+        self._behind: dict[Ledger, None] = {}
 
     def __iter__(self) -> Iterator[Ledger]:
         return iter(self._ledgers.values())
@@ -34,13 +36,6 @@ class Ledgers:
             raise NotFound(f"session {session_id} not found", "sessionId")
         return ledger
 
-    def adopt(self, session: Session) -> SessionState:
-        """Begin with a session, unless it is known; returns it as it is now."""
-        session_id = session.session_id
-        if session_id not in self._replica:
-            self.add(self._replica.bear(session))
-        return self._replica.state(session_id)
-
     def add(self, state: SessionState) -> None:
         """Write a session that the replica has taken up."""
         session_id = state.session.session_id
@@ -48,11 +43,29 @@ class Ledgers:
             session_id,
             self._replica,
             self._journal,
-            applied=self._positions.follow,
+            applied=self._follow,
             met_another_writer=self.met_another_writer.set,
         )
         for trade in state.open_trades.values():
             self._positions.add(trade, ledger)
+
+    def remove(self, ledger: Ledger) -> None:
+        """Forget an idle one."""
+        del self._ledgers[ledger.session_id]
+        self._behind.pop(ledger, None)
+
+    def find_unprojected(self, trade_id: int) -> Trade | None:
+        """A trade whose newest readable copy is still to be written."""
+        for ledger in list(self._behind):
+            if waiting := ledger.find_unprojected(trade_id):
+                return waiting
+            if not ledger.behind:
+                del self._behind[ledger]
+        return None
+
+    def _follow(self, event: Event, ledger: Ledger) -> None:
+        self._behind[ledger] = None
+        self._positions.follow(event, ledger)
 
     async def stop(self) -> None:
         """Let the writes in hand finish."""

@@ -1,4 +1,4 @@
-"""What the journal holds, as states: at a start, and whenever another server may have written."""
+"""What the journal holds, as states: at a start, and of what rests there or came from others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date
 from itertools import islice
@@ -30,7 +30,7 @@ _TELL_EVERY_S = 2.0
 
 
 async def load_states(journal: Journal, today: date) -> list[SessionState]:
-    """All sessions: their checkpoints, the events after those, and copies brought up to date.
+    """All sessions but those that rest, and the readable copies of their trades brought up to date.
 
     Open trades as of a checkpoint are taken from the readable copies. Those may be newer, which
     does no harm: the events after the checkpoint say the same once more.
@@ -42,12 +42,35 @@ async def load_states(journal: Journal, today: date) -> list[SessionState]:
         async for trade in journal.open_trades():
             if trade.session_id in at_checkpoint:
                 copies[trade.session_id].append(trade)
-    states = {
-        session.session_id: state_of(
-            session, figures or Figures(), today, copies[session.session_id]
-        )
-        for session, figures in sessions
-    }
+    return await _brought_up_to_date(
+        journal,
+        {
+            session.session_id: state_of(
+                session, figures or Figures(), today, copies[session.session_id]
+            )
+            for session, figures in sessions
+        },
+    )
+
+
+async def load_resting(
+    journal: Journal, session_ids: Sequence[int], today: date
+) -> list[SessionState]:
+    """Those of these sessions that there are. They have no open trades at their checkpoints."""
+    sessions = await journal.sessions_among(session_ids) if session_ids else []
+    return await _brought_up_to_date(
+        journal,
+        {
+            session.session_id: state_of(session, figures or Figures(), today)
+            for session, figures in sessions
+        },
+    )
+
+
+async def _brought_up_to_date(
+    journal: Journal, states: dict[int, SessionState]
+) -> list[SessionState]:
+    """The same sessions after the events that follow their checkpoints."""
     read = {session_id: state.seq for session_id, state in states.items()}
     newest: dict[int, TradeEvent] = {}
     told_at = time.monotonic()
@@ -74,7 +97,7 @@ async def read_on(journal: Journal, heads: Mapping[int, int]) -> AsyncGenerator[
     depth = _FIRST_DEPTH
     while pending:
         further: dict[int, int] = {}
-        groups = list(_chunks(pending.items(), _PLACES_A_READ // depth))
+        groups = list(chunks(pending.items(), _PLACES_A_READ // depth))
         reads = (journal.events_among(_places(group, depth)) for group in groups)
         found = _in_flight(reads, _READS_AT_ONCE)
         async with aclosing(found):
@@ -114,7 +137,8 @@ async def _in_flight(
             task.cancel()
 
 
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, so many at a time."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
@@ -127,7 +151,7 @@ async def _repair_copies(
 
     Copies are written in the order of their events, so the newest one tells of those before.
     """
-    ids = _chunks((event.trade.trade_id for event in newest.values()), _PLACES_A_READ)
+    ids = chunks((event.trade.trade_id for event in newest.values()), _PLACES_A_READ)
     seqs: dict[int, int] = {}
     async for some in _in_flight(map(journal.projected_seqs, ids), _READS_AT_ONCE):
         seqs |= some

@@ -76,6 +76,10 @@ class Replica:
         self._states[session_id] = state
         self._open.update(dict.fromkeys(state.open_trades, session_id))
 
+    def remove(self, session_id: int) -> None:
+        """Forget a session that has no open trades."""
+        del self._states[session_id]
+
     def bear(self, session: Session) -> SessionState:
         """Begin with a session that has no event yet."""
         state = state_of(session, Figures(), self.today)
@@ -98,8 +102,10 @@ class Replica:
                 log.exception("event %d-%d could not be told", event.session_id, event.seq)
 
     def begin_day(self, session_id: int, day: date) -> None:
-        """Show a session's figures of another date, and tell them."""
-        before = self._states[session_id]
+        """Show a session's figures of another date, and tell them, unless it has left."""
+        before = self._states.get(session_id)
+        if before is None:
+            return
         state = self._states[session_id] = before.on_day(day)
         if state is not before:
             for follower in self.followers:

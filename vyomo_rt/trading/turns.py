@@ -18,19 +18,27 @@ class Turns:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._failures = 0
+        self.users = 0
+        """How many have a turn or wait for one."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and have it. Raises Unavailable."""
         failures = self._failures
-        async with self._lock:
-            if failures != self._failures:
-                raise Unavailable("the database does not answer; nothing was changed, try again")
-            try:
-                yield
-            except Unavailable:
-                self.give_up()
-                raise
+        self.users += 1
+        try:
+            async with self._lock:
+                if failures != self._failures:
+                    raise Unavailable(
+                        "the database does not answer; nothing was changed, try again"
+                    )
+                try:
+                    yield
+                except Unavailable:
+                    self.give_up()
+                    raise
+        finally:
+            self.users -= 1
 
     def give_up(self) -> None:
         """The store is away, though this turn itself succeeds: who waits behind it gives up."""

@@ -18,7 +18,6 @@ from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.board import Board
 from vyomo_rt.trading.records import Records
-from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
@@ -78,7 +77,6 @@ class RestRoutes:
     def __init__(
         self,
         writer: Writer,
-        replica: Replica,
         records: Records,
         history: ReadEvents,
         board: Board,
@@ -88,7 +86,6 @@ class RestRoutes:
     ) -> None:
         """``posted_source`` is whose ticks those are that are posted; None: there are none."""
         self._writer = writer
-        self._replica = replica
         self._records = records
         self._board = board
         self._listing = asyncio.Semaphore(_LISTS_AT_ONCE)
@@ -104,8 +101,8 @@ class RestRoutes:
             Route("POST", _SESSIONS, self.create_session, "sessions", session, _CREATED,
                   body=(NewSession,), refuses=(_AWAY,), idempotent=True),
             Route("GET", _SESSIONS, self.list_sessions, "sessions", SessionList,
-                  parameters=query_of(SessionsQuery)),
-            Route("GET", _SESSION, self.show_session, "sessions", session),
+                  parameters=query_of(SessionsQuery), refuses=(_AWAY,)),
+            Route("GET", _SESSION, self.show_session, "sessions", session, refuses=(_AWAY,)),
             Route("PATCH", _SESSION, self.change_session, "sessions", session,
                   body=(SessionChange,), refuses=(_CONFLICT, _AWAY)),
             Route("POST", f"{_SESSION}/trades", self.open_trade, "trades", trade, _CREATED,
@@ -146,19 +143,15 @@ class RestRoutes:
         For the next page pass ``next`` as ``after``.
         """
         query = _query(request, SessionsQuery)
-        found = [
-            state
-            for state in self._replica.states()
-            if state.session.session_id > query.after
-            and query.status in (None, state.session.status)
-        ]
+        found = await self._records.sessions(query.after, query.status, query.limit + 1)
         page = [self._session(state) for state in found[: query.limit]]
         more = len(found) > query.limit
         return _json(SessionList(page, page[-1].session_id if more else None))
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""
-        return _json(self._session(self._replica.state(_path_id(request, "sessionId"))))
+        state = await self._records.session(_path_id(request, "sessionId"))
+        return _json(self._session(state))
 
     async def change_session(self, request: web.Request) -> web.Response:
         """Change a session's status or name.
@@ -231,7 +224,7 @@ class RestRoutes:
 
         Each is as the streams carry it.
         """
-        state = self._replica.state(_path_id(request, "sessionId"))
+        state = await self._records.session(_path_id(request, "sessionId"))
         since = _query(request, EventsQuery).since
         session = state.session
         return await self._long_answers.send_events(

@@ -144,10 +144,11 @@ class StreamRoutes:
         asked = stream_query(query, request.headers.get("Last-Event-ID"))
         if asked.prices is not None:
             hub.subscriptions.sort_symbols(None, asked.prices)
-        with self._session(asked.session) as session:
+        trouble = await self._fetch(asked.session)
+        with self._session(None if trouble else asked.session) as session:
             if request.method == hdrs.METH_HEAD:
                 return _head()
-            trouble = await self._prepare(session)
+            trouble = trouble or await self._prepare(session)
             await accept_event_stream(request)
             kind = (
                 EventStreamConnection
@@ -179,6 +180,20 @@ class StreamRoutes:
             return
         with self._streaming.hub.topics.using(command.session_id) as topic:
             yield command, topic
+
+    async def _fetch(self, command: SubscribeSession | None) -> VyomoError | None:
+        """What keeps its session from being at hand, but may not on the next try.
+
+        Raises NotFound.
+        """
+        try:
+            if command is not None:
+                fetching = self._streaming.hub.topics.fetch(command.session_id)
+                if fetching is not None:
+                    await fetching
+        except Unavailable as error:
+            return error
+        return None
 
     async def _prepare(
         self, session: tuple[SubscribeSession, SessionTopic] | None

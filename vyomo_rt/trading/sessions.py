@@ -1,0 +1,143 @@
+"""Which sessions are in memory: a stopped one rests in the store until somebody asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from vyomo_rt.domain.errors import NotFound, Unavailable
+from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.state import Figures, SessionState, state_of
+from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.loading import chunks, load_resting
+from vyomo_rt.trading.replica import Replica
+from vyomo_rt.trading.turns import Turns
+
+_LISTED_AT_ONCE = 100
+"""Sessions that are read for a list in one go: a trade may have to wait for it."""
+
+
+class Sessions:
+    """All sessions: in memory are those that are not STOPPED, and stopped ones in use.
+
+    A session has one ledger at most, since that is its only writer.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        replica: Replica,
+        ledgers: Ledgers,
+        is_watched: Callable[[int], bool],
+    ) -> None:
+        self.highest_id = 0
+        """No session has a higher one."""
+        self._journal = journal
+        self._replica = replica
+        self._ledgers = ledgers
+        self._is_watched = is_watched
+        self._stopped: dict[int, None] = {}
+        self._fetching = Turns()
+        replica.followers.append(self)
+
+    @property
+    def live_count(self) -> int:
+        """How many are not STOPPED."""
+        return len(self._replica) - len(self._stopped)
+
+    def take_up(self, state: SessionState) -> None:
+        """Have a session in memory."""
+        self._replica.add(state)
+        self._ledgers.add(state)
+        self.highest_id = max(self.highest_id, state.session.session_id)
+        self.publish_state(state)
+
+    def bear(self, session: Session) -> SessionState:
+        """Have a session in memory that has just been made; returns it as it is now."""
+        if session.session_id not in self._replica:
+            self.take_up(state_of(session, Figures(), self._replica.today))
+        return self._replica.state(session.session_id)
+
+    def publish_event(self, _: Event, state: SessionState) -> None:
+        self.publish_state(state)
+
+    def publish_state(self, state: SessionState) -> None:
+        if state.session.status is SessionStatus.STOPPED:
+            self._stopped[state.session.session_id] = None
+
+    async def ledger(self, session_id: int) -> Ledger:
+        """The ledger of a session, which is in memory until the caller waits for something else.
+
+        Raises NotFound or Unavailable.
+        """
+        while self._may_rest(session_id):
+            async with self._fetching.turn():
+                if session_id not in self._replica:
+                    await self._fetch(session_id)
+        return self._ledgers.get(session_id)
+
+    def fetch(self, session_id: int) -> Awaitable[object] | None:
+        """Have a session in memory that rests in the store; None for any other.
+
+        What it returns raises NotFound or Unavailable.
+        """
+        return self.ledger(session_id) if self._may_rest(session_id) else None
+
+    async def listed(
+        self, after_id: int, status: SessionStatus | None, limit: int
+    ) -> list[SessionState]:
+        """The first of the sessions above an id, by id. Raises Unavailable."""
+        found: list[SessionState] = []
+        for ids in chunks(self._candidates(after_id, status), _LISTED_AT_ONCE):
+            states = {id_: state for id_ in ids if (state := self._replica.find(id_)) is not None}
+            away = [id_ for id_ in ids if id_ not in states]
+            for state in await load_resting(self._journal, away, self._replica.today):
+                states[state.session.session_id] = state
+            wanted = (states[id_] for id_ in ids if id_ in states)
+            found += [state for state in wanted if status in (None, state.session.status)]
+            if len(found) >= limit:
+                break
+            await asyncio.sleep(0)
+        return found[:limit]
+
+    async def put_away(self) -> None:
+        """Let go of the stopped sessions that nobody uses or watches.
+
+        Those that the store can't take now are tried again at the next call.
+        """
+        for session_id in list(self._stopped):
+            ledger = self._ledgers.get(session_id)
+            if self._is_in_use(ledger):
+                continue
+            try:
+                await ledger.keep()
+            except Unavailable:
+                return
+            # While it was kept somebody may have come.
+            if not self._is_in_use(ledger):
+                self._ledgers.remove(ledger)
+                self._replica.remove(session_id)
+                del self._stopped[session_id]
+
+    def _may_rest(self, session_id: int) -> bool:
+        return 0 < session_id <= self.highest_id and session_id not in self._replica
+
+    async def _fetch(self, session_id: int) -> None:
+        states = await load_resting(self._journal, [session_id], self._replica.today)
+        if not states:
+            raise NotFound(f"session {session_id} not found", "sessionId")
+        self.take_up(states[0])
+        self._ledgers.get(session_id).kept_seq = states[0].seq
+
+    def _candidates(self, after_id: int, status: SessionStatus | None) -> Iterable[int]:
+        """The ids above one that a session of this status may have."""
+        if status in (None, SessionStatus.STOPPED):
+            return range(after_id + 1, self.highest_id + 1)
+        ids = (state.session.session_id for state in self._replica.states())
+        return [id_ for id_ in ids if id_ > after_id]
+
+    def _is_in_use(self, ledger: Ledger) -> bool:
+        return not ledger.is_idle or self._is_watched(ledger.session_id)
