@@ -32,6 +32,7 @@ lint: .venv/test tests/js/node_modules
 	tests/js/node_modules/.bin/biome ci
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd scripts && ../$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 

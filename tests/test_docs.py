@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import aiohttp
-import load_options
 import msgspec
 import pytest
 
+from lab.load import options as load_options
 from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer

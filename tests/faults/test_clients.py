@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import pytest
-from counting import Delays
-from load import Swarm
-from machine import usage
-from watchers import Plan
-from workers import Workers
 
+from lab.crowd.counting import Delays
+from lab.crowd.plan import Plan
+from lab.crowd.swarm import Swarm
+from lab.crowd.workers import Workers
+from lab.site.machine import usage
 from tests.kit.frames import RawWebSocket, raw_websocket, read_out, stall
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, ServerProcess
@@ -35,7 +35,7 @@ from tests.kit.store import new_database
 from tests.kit.streams import watching
 from tests.kit.waiting import until
 
-PESTS = Path(__file__).parents[2] / "scripts" / "pests.py"
+PESTS = Path(__file__).parents[2] / "scripts" / "lab" / "crowd" / "pests.py"
 
 pytestmark = pytest.mark.quiet
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from watchers import Plan
+from lab.crowd.plan import Plan
 
 PLAN = Plan("127.0.0.1", 4025, "localhost:4025", False, 6, ["NIFTY"], 1000, 1, 0, 100.0)

@@ -13,12 +13,13 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from bench_cases import SCENARIOS, Case
-from bench_measure import Bench
-from bench_options import parse
-from bench_report import Report, ratios, tables
 from msgspec.structs import replace
-from reporting import Bar
+
+from lab.bench.cases import SCENARIOS, Case
+from lab.bench.measure import Bench
+from lab.bench.options import parse
+from lab.bench.report import Report, ratios, tables
+from lab.cli import Bar
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
 MARK = "BENCH_TEST_MARK"

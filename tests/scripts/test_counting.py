@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from counting import Delays, SeqCheck
 from hypothesis import given
 from hypothesis import strategies as st
+
+from lab.crowd.counting import Delays, SeqCheck
 
 FIRST = 5
 

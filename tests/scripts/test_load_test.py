@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from load_options import PRESETS, parse
-from load_report import Report, broken_budgets
-from load_test import run
-from machine import listening_pid, process_name, usage
-from target import TargetError, connected
 
+from lab.load.options import PRESETS, parse
+from lab.load.report import Report, broken_budgets
+from lab.load.run import run
+from lab.site.machine import listening_pid, process_name, usage
+from lab.site.target import TargetError, connected
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 from tests.scripts.spoiler import SpoilingProxy

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 import pytest
+
 import soak
-from soak_truth import CAPITAL, SessionTruth, Violated
+from lab.soak.truth import CAPITAL, SessionTruth, Violated
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "soak.py"
 

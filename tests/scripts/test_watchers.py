@@ -12,13 +12,16 @@ from typing import cast
 
 import msgspec
 import pytest
-from counting import Tally
 from hypothesis import example, given
 from hypothesis import strategies as st
-from watchers import EventStreamWatcher, Plan, Watcher, WebSocketWatcher
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
+from lab.crowd.counting import Tally
+from lab.crowd.event_stream import EventStreamWatcher
+from lab.crowd.plan import Plan
+from lab.crowd.watcher import Watcher
+from lab.crowd.websocket import WebSocketWatcher
 from tests.scripts.plan import PLAN
 from vyomo_rt.wire.frame import KEEP_ALIVE, LAST_CHUNK, Framing, chunk, make_frame, without_chunks
 from vyomo_rt.wire.position import Position

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from workers import shares
 
+from lab.crowd.workers import shares
 from tests.scripts.plan import PLAN
 
 

@@ -1,17 +1,51 @@
-"""What scripts that take a while have in common: Ctrl-C, progress, and the report."""
+"""What the programs' command lines have in common: flags, Ctrl-C, progress, the report."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 from msgspec import Struct
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with code 2."""
+        name = self.prog.removesuffix(".py")
+        self.exit(2, f"{name}: {message.removeprefix('argument ')}\n")
+
+
+def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    """The ``type=`` of a flag that takes a number within limits."""
+    what = "a whole number" if kind is int else "a number"
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be {what} from {low:g} to {high:g}, not {text}")
+        return value
+
+    return parse
+
+
+def check_json(parser: argparse.ArgumentParser, file: str | None) -> None:
+    """Complain now, not after the work, if the report could not be written."""
+    if file and file != "-" and not Path(file).absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder {Path(file).parent}; make it first")
 
 
 def interruption() -> asyncio.Event:
@@ -71,3 +105,9 @@ def publish(report: Struct, table: str, json: str | None) -> None:
         print(text, end="")
     elif json:
         Path(json).write_text(text)
+
+
+def open_all_files() -> None:
+    """Take as many files as this process is allowed: each client is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -8,18 +8,18 @@ import re
 import signal
 import time
 from contextlib import AsyncExitStack
-from pathlib import Path
 
-from bench_cases import Case, Transport
-from bench_figures import Measurement, Moment, Observed, figures_of
-from floor import Floor, send_only
-from machine import usage
 from msgspec.structs import replace
-from reporting import Bar, going_on
-from server_under_test import ServerFailed, ServerUnderTest, on_first_core
-from target import Target, Trader, connected
-from watchers import Plan
-from workers import Workers
+
+from lab.bench.cases import Case, Transport
+from lab.bench.figures import Measurement, Moment, Observed, figures_of
+from lab.bench.floor import Floor, send_only
+from lab.cli import Bar, going_on
+from lab.crowd.plan import Plan
+from lab.crowd.workers import Workers
+from lab.site.machine import usage
+from lab.site.server import OBSERVED, ServerFailed, ServerUnderTest, on_first_core
+from lab.site.target import Target, Trader, connected
 
 _COLLECTED = re.compile(r"collected in (\S+) and (\S+) ms")
 _ANY_PACE_PER_S = 1e9
@@ -34,7 +34,7 @@ _LONGEST_INTERVAL_MS = 60_000
 class _ObservedServer(ServerUnderTest):
     """A server that can be told to collect its garbage."""
 
-    PROGRAM = (str(Path(__file__).with_name("observed_server.py")),)
+    PROGRAM = (OBSERVED,)
 
     async def collections_ms(self) -> list[float]:
         """How long a collection of generation 1, and one of all, take it now."""

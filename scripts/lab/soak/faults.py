@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pests
-from load import Swarm
-from machine import usage
-from server_under_test import ServerUnderTest
-from soak_actors import HICCUPS, SLOW_TIMEOUT_S, SYMBOLS, Feed, Site
-from soak_truth import Truth, Violated
-from watchers import Plan
+from lab.crowd import pests
+from lab.crowd.plan import Plan
+from lab.crowd.swarm import Swarm
+from lab.site.machine import usage
+from lab.site.server import ServerUnderTest
+from lab.soak.actors import HICCUPS, SLOW_TIMEOUT_S, SYMBOLS, Feed, Site
+from lab.soak.truth import Truth, Violated
 
 _PESTS_PATIENCE_S = 25.0
 _MOST_STOP_S = 5.0

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from flags import Parser, check_json, number
-from machine import lack_of_room
+from lab.cli import Parser, check_json, number
+from lab.site.machine import lack_of_room
 
 PRESETS: dict[str, dict[str, object]] = {
     "original": {

@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from machine import pin
+from lab.site.machine import pin
 
+OBSERVED = str(Path(__file__).with_name("observed.py"))
+"""A server that can be told to collect its garbage."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _PROBLEM = re.compile(r"^\S+Z (?:WARNING|ERROR|CRITICAL) ")
 _ANSWER_S = 30.0

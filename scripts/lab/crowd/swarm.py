@@ -10,9 +10,12 @@ from collections import Counter
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from counting import Delays, Figures, Receipt, Tally
-from machine import usage
-from watchers import EventStreamWatcher, Plan, Refused, Watcher, WebSocketWatcher
+from lab.crowd.counting import Delays, Figures, Receipt, Tally
+from lab.crowd.event_stream import EventStreamWatcher
+from lab.crowd.plan import Plan
+from lab.crowd.watcher import Refused, Watcher
+from lab.crowd.websocket import WebSocketWatcher
+from lab.site.machine import usage
 
 _START_TIMEOUT_S = 10.0
 _SETTLE_S = 5.0

@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from soak_truth import SessionTruth, Truth, Violated
-from target import API
 from yarl import URL
 
+from lab.site.target import API
+from lab.soak.truth import SessionTruth, Truth, Violated
 from vyomo_rt_client.links import EventStream, Lost, WebSocket
 from vyomo_rt_client.messages import Refused
 from vyomo_rt_client.subscription import SESSION_ID

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from bench_cases import Case
-from counting import Delays, Figures, Receipt
-from load_report import DISTURBED_PERCENT, SATURATED_PERCENT, Spread
 from msgspec import Struct, field
+
+from lab.bench.cases import Case
+from lab.crowd.counting import Delays, Figures, Receipt, Spread
+from lab.site.machine import DISTURBED_PERCENT, SATURATED_PERCENT
 
 
 class Moment(NamedTuple):

@@ -1,23 +1,13 @@
-"""What a load test found: as figures, as a table to read, and against a budget."""
+"""What a load test found, as figures and against a budget."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 
-from counting import Delays, Figures
-from machine import Usage, describe
 from msgspec import Struct, field
 
-SATURATED_PERCENT = 90.0
-DISTURBED_PERCENT = 5.0
-_WIDTH = 96
-_WHAT_IS_MEASURED = (
-    "Delays run from a message's timestamp to its receipt, a trade's with its storing. They are up "
-    "to 1 ms too long by its rounding, and contain the lateness of the load side. All clients "
-    "watch the same symbols. The server's figures are without its store's process and without "
-    "the kernel's socket buffers."
-)
+from lab.crowd.counting import Delays, Figures, Spread
+from lab.site.machine import Usage, describe
 
 
 class Parameters(Struct, frozen=True, rename="camel"):
@@ -33,19 +23,6 @@ class Parameters(Struct, frozen=True, rename="camel"):
     connects_per_s: float
     trades_per_s: float
     processes: int
-
-
-class Spread(Struct, rename="camel"):
-    """Delays in short."""
-
-    samples: int
-    p50_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
-
-    @classmethod
-    def of(cls, delays: Delays) -> Spread:
-        return cls(delays.samples, *(delays.percentile_ms(percent) for percent in (50, 99, 100)))
 
 
 class Trades(Struct, rename="camel"):
@@ -120,7 +97,7 @@ class Report(Struct, rename="camel"):
     """Which budgets were exceeded, in words."""
 
 
-def make(
+def make_report(
     all_figures: list[Figures], stored: list[str] | None, parameters: Parameters, started_at: str
 ) -> Report:
     """A report of what the clients measured, and of the events that the server has stored."""
@@ -213,90 +190,6 @@ def broken_budgets(report: Report, p99_ms: float | None, lost: int) -> list[str]
         if report.price_delays.p99_ms is None:
             broken.append("no price arrived, so there is no delay to hold against --p99-ms")
     return broken
-
-
-def table(report: Report) -> str:
-    """The report for a reader at a terminal."""
-    asked, server, events = report.parameters, report.server, report.events
-    wrong = (
-        f"{events.lost} lost, {events.doubled} doubled, {events.out_of_order} out of order, "
-        f"{events.altered} altered"
-    )
-    rows = [
-        ("connected", f"{report.connected:,} of {asked.clients:,}"),
-        ("to subscribe", _spread(report.connects)),
-        ("messages", f"{report.messages_per_s:,.0f}/s, {report.bytes_per_s / 1e6:,.2f} MB/s"),
-        ("prices", f"{report.prices_per_s:,.0f}/s of {report.prices_due_per_s:,.0f}/s due"),
-        ("delay of prices", _spread(report.price_delays)),
-        ("delay of trades", _spread(report.event_delays)),
-        ("trade events", f"{events.stored} stored, {events.due:,} owed to all clients together"),
-        ("of those", wrong),
-        ("server CPU", _or_na(server.cpu_percent, "{:.1f} % of a core")),
-        ("server memory", _memory(server, report.connected)),
-        ("load side CPU", ", ".join(f"{p:.0f} %" for p in report.load_cpu_percent) or "n/a"),
-        ("load side late", _spread(report.load_lag)),
-    ]
-    lines = [
-        f"{asked.clients - asked.sse_clients} WebSocket and {asked.sse_clients} SSE clients, "
-        f"{', '.join(asked.symbols)} every {asked.interval_ms} ms, "
-        f"measured for {report.window_s:.1f} s" + (" (interrupted)" * report.interrupted),
-        "",
-        *(f"  {name:<16} {text}" for name, text in rows),
-        "",
-        *(line for note in _notes(report) for line in textwrap.wrap(note, _WIDTH)),
-        *(f"OVER BUDGET: {reason}" for reason in report.broken),
-    ]
-    return "\n".join(lines)
-
-
-def _notes(report: Report) -> list[str]:
-    notes = [_WHAT_IS_MEASURED]
-    if max(report.load_cpu_percent, default=0.0) > SATURATED_PERCENT:
-        notes.append(
-            f"THE LOAD SIDE IS SATURATED (over {SATURATED_PERCENT:g} % of a core): delays and "
-            "rates are partly its own. Use more --processes, or fewer clients."
-        )
-    waited = report.server.waited_percent or 0.0, max(report.load_waited_percent, default=0.0)
-    if max(waited) > DISTURBED_PERCENT:
-        notes.append(
-            "THE MACHINE IS BUSY WITH OTHER THINGS, and the delays show it: the server had to "
-            f"wait for a core {waited[0]:.0f} % of the time, the load side {waited[1]:.0f} %."
-        )
-    if report.server.cpu_percent is None:
-        notes.append("n/a: the server's process cannot be seen from here.")
-    elif report.parameters.url:
-        notes.append(f"Taken for the server: process {report.server.process}, which listens there.")
-    if report.clock_offset_ms is not None:
-        notes.append(
-            f"The server's clock is {report.clock_offset_ms:+.1f} ms off this one, give or take "
-            f"{report.clock_uncertainty_ms:.1f} ms; the delays are corrected by that."
-        )
-    if report.server.log_problems:
-        count, last = len(report.server.log_problems), report.server.log_problems[-1]
-        notes.append(f"The server logged {count} warnings or errors, the last: {last}")
-    return notes
-
-
-def _spread(spread: Spread) -> str:
-    if not spread.samples:
-        return "n/a"
-    return (
-        f"p50 {spread.p50_ms:.1f} ms, p99 {spread.p99_ms:.1f} ms, max {spread.max_ms:.1f} ms "
-        f"({spread.samples:,} samples)"
-    )
-
-
-def _memory(server: Server, connected: int) -> str:
-    if server.memory_before_bytes is None or server.memory_after_bytes is None:
-        return "n/a"
-    before, after = server.memory_before_bytes / 1e6, server.memory_after_bytes / 1e6
-    each = _or_na(server.bytes_per_connection, "{:,} bytes a connection")
-    coarse = ", coarse with so few" * (connected < 1000)
-    return f"{before:.1f} MB, {after:.1f} MB with the clients: {each}{coarse}"
-
-
-def _or_na(value: float | None, form: str) -> str:
-    return "n/a" if value is None else form.format(value)
 
 
 def _reasons(counts: dict[str, int]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from bench_cases import SCENARIOS
-from bench_report import Report
-from flags import Parser, check_json, number
-from machine import lack_of_room
+
+from lab.bench.cases import SCENARIOS
+from lab.bench.report import Report
+from lab.cli import Parser, check_json, number
+from lab.site.machine import lack_of_room
 
 _EPILOG = """\
 scenarios:

@@ -75,6 +75,19 @@ class Event:
         """When the newest of them came in, by the server's clock."""
 
 
+class Spread(Struct, rename="camel"):
+    """Delays in short."""
+
+    samples: int
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+
+    @classmethod
+    def of(cls, delays: Delays) -> Spread:
+        return cls(delays.samples, *(delays.percentile_ms(percent) for percent in (50, 99, 100)))
+
+
 class Chunk(NamedTuple):
     """Bytes of whole messages, and what is in them; most clients get the very same ones."""
 

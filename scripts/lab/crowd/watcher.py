@@ -1,4 +1,4 @@
-"""Streaming clients for measuring: raw sockets that count messages.
+"""A streaming client for measuring: a raw socket that counts messages.
 
 A client library would cost more per message than the server does. So a watcher reads the
 boundaries of messages out of the bytes and looks into few of them: acks, every event
@@ -16,15 +16,14 @@ import random
 import re
 import socket
 import time
-from base64 import b64encode
 from datetime import datetime
-from struct import pack
 from typing import cast
-from urllib.parse import urlencode
 
 import msgspec
-from counting import Chunk, Event, SeqCheck, Tally
 from msgspec import Struct
+
+from lab.crowd.counting import Chunk, Event, SeqCheck, Tally
+from lab.crowd.plan import Plan
 
 PRICE = b'"type":"price_update"'
 _FIGURES = b'"type":"session_update"'
@@ -32,40 +31,7 @@ _ACK = b'"type":"ack"'
 _SEQ = b',"seq":'
 """In every event, of whatever kind, in figures, and in acks."""
 _RARE = re.compile(rb'"type":"(?!price_update|pnl_update|session_update)')
-_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
-_NO_MASK = bytes(4)  # a client has to mask, but nobody says with what
 _STALLED_BUFFER_BYTES = 4096
-
-
-class Plan(Struct, frozen=True):
-    """What a swarm connects to, how, and what its clients subscribe to."""
-
-    address: str
-    port: int
-    host: str
-    """As the ``Host`` header names the server."""
-    tls: bool
-    session_id: int
-    """0: none, prices only."""
-    symbols: list[str]
-    """None of them: the session only."""
-    interval_ms: int
-    clients: int
-    sse_clients: int
-    """How many of them take Server-Sent Events; the others are WebSockets."""
-    connects_per_s: float
-    sample_every: int = 1
-    """Of how many deliveries of prices to a client one is looked into."""
-    clock_offset_ms: float = 0.0
-    """How far the server's clock is ahead of this one."""
-    update_interval_ms: int | None = None
-    """How often the session's figures come; None leaves it to the server."""
-    connecting_at_once: int = 1_000_000
-    """How many of a process's clients may be on their way to be connected."""
-    stalled: int = 0
-    """How many stop reading once their subscriptions are acknowledged."""
-    deflate: bool = False
-    """Offer to take compressed messages over WebSocket, as browsers do."""
 
 
 class Refused(Exception):
@@ -275,122 +241,3 @@ class Watcher(asyncio.Protocol):
                 self.started.set_result(None)
                 if self._stalls and self._transport is not None:
                     self._transport.pause_reading()
-
-
-class WebSocketWatcher(Watcher):
-    """A client over WebSocket; the frames of a server are not masked."""
-
-    __slots__ = ()
-    _STATUS = b" 101 "
-
-    def _acks(self) -> int:
-        return bool(self._plan.session_id) + bool(self._plan.symbols)
-
-    def _request(self) -> str:
-        key = b64encode(random.randbytes(16)).decode()
-        return (
-            "GET /ws/auto-trader HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}"
-            + "\r\nSec-WebSocket-Extensions: permessage-deflate"
-            * self._plan.deflate
-        )
-
-    def _opened(self) -> None:
-        plan = self._plan
-        if plan.session_id:
-            session = {"type": "subscribe_session", "id": 1, "sessionId": plan.session_id}
-            session["updateInterval"] = plan.update_interval_ms
-            self._send(_TEXT, msgspec.json.encode(session))
-        if plan.symbols:
-            prices = {"type": "subscribe_prices", "id": 2, "symbols": plan.symbols}
-            prices["priceInterval"] = plan.interval_ms
-            self._send(_TEXT, msgspec.json.encode(prices))
-
-    def _read(self, data: bytes, look: bool) -> tuple[int, int, int]:
-        at = messages = 0
-        end = len(data)
-        while (start := at + 2) <= end:
-            size = data[at + 1]
-            if size > 125:
-                if size > 127:
-                    self.close("a masked frame, which no server may send")
-                    break
-                start += 2 if size == 126 else 8
-                if start > end:
-                    break
-                size = int.from_bytes(data[at + 2 : start])
-            if start + size > end:
-                break
-            if data[at] != _TEXT:
-                self._see_control(data[at], data[start : start + size])
-            else:
-                messages += 1
-                if look:
-                    self._look(data[start : start + size])
-            at = start + size
-        return at, messages, data.count(PRICE, 0, at)
-
-    def _see_control(self, head: int, payload: bytes) -> None:
-        self._walked = None
-        if head == _PING:
-            self._send(_PONG, payload)
-        elif head == _CLOSE:
-            code = int.from_bytes(payload[:2])
-            self.close(f"closed with {code} {payload[2:].decode(errors='replace')}".rstrip())
-        elif head != _PONG:
-            self.close(f"a frame this server never sends: 0x{head:02x}")
-
-    def _send(self, head: int, payload: bytes) -> None:
-        assert self._transport is not None
-        size = len(payload)
-        length = pack("!B", 0x80 | size) if size < 126 else pack("!BH", 0xFE, size)
-        self._transport.write(bytes([head]) + length + _NO_MASK + payload)
-
-
-class EventStreamWatcher(Watcher):
-    """A client over Server-Sent Events."""
-
-    __slots__ = ()
-    _STATUS = b" 200 "
-
-    def _acks(self) -> int:
-        return 1
-
-    def _request(self) -> str:
-        plan = self._plan
-        query: dict[str, object] = {}
-        if plan.session_id:
-            query["sessionId"] = plan.session_id
-        if plan.update_interval_ms is not None:
-            query["updateInterval"] = plan.update_interval_ms
-        if plan.symbols:
-            query |= {"symbols": ",".join(plan.symbols), "priceInterval": plan.interval_ms}
-        return f"GET /sse/auto-trader?{urlencode(query)} HTTP/1.1"
-
-    def _read(self, data: bytes, look: bool) -> tuple[int, int, int]:
-        at = consumed = messages = prices = 0
-        parts = []
-        while (head_end := data.find(b"\r\n", at)) >= 0:
-            end = head_end + 4 + (size := int(data[at:head_end], 16))
-            if end > len(data):
-                break
-            if not size:
-                self.close("ended by the server")
-                return end, messages, prices
-            parts.append(data[head_end + 2 : end - 2])
-            at = end
-            # The server's own chunks are whole events; a proxy on the way may cut them anew, also
-            # between the two line ends of an event.
-            if parts[-1].endswith(b"\n") and (text := b"".join(parts)).endswith(b"\n\n"):
-                consumed = at
-                parts.clear()
-                messages += text.count(b"\n\n")
-                prices += text.count(PRICE)
-                if look:
-                    self._look_into(text)
-        return consumed, messages, prices
-
-    def _look_into(self, text: bytes) -> None:
-        for line in text.split(b"\n"):
-            if line.startswith(b"data: "):
-                self._look(line[6:])

@@ -1,6 +1,6 @@
 """Swarms in processes of their own.
 
-`Workers` spreads a plan over processes, each of them this file run as a program: it takes a
+`Workers` spreads a plan over processes, each of them this module run as a program: it takes a
 plan and then commands as lines on standard input, tells by lines of JSON on standard output
 how far it is, and ends when its input does.
 """
@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
-from counting import Figures, Progress
-from load import Swarm
-from watchers import Plan
+
+from lab.cli import open_all_files
+from lab.crowd.counting import Figures, Progress
+from lab.crowd.plan import Plan
+from lab.crowd.swarm import Swarm
 
 _TELL_EVERY_S = 0.5
+_SCRIPTS = Path(__file__).parents[2]
+"""From where Python finds this package."""
 _LONGEST_LINE_BYTES = 1 << 28
 
 
@@ -130,8 +133,9 @@ class _Worker:
     async def start(self, plan: Plan, core: int | None) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(Path(__file__)),
+            *("-m", "lab.crowd.workers"),
             *([] if core is None else [str(core)]),
+            cwd=_SCRIPTS,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE_BYTES,
@@ -216,8 +220,7 @@ def main() -> None:
     """Run as a load process, on one core if its number is given."""
     if len(sys.argv) > 1:
         os.sched_setaffinity(0, {int(sys.argv[1])})
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    open_all_files()
     try:
         import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
     except ImportError:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+SATURATED_PERCENT = 90.0
+"""Of a core: who uses more is late by itself."""
+DISTURBED_PERCENT = 5.0
+"""Of the time: who waits longer for a core is disturbed by other programs."""
 _FILES_KEPT_FREE = 64
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 

@@ -8,10 +8,11 @@ from statistics import median
 from typing import NamedTuple
 
 import msgspec
-from bench_cases import Case, Kind, Transport
-from bench_figures import Measurement
-from floor import Floor
 from msgspec import Struct, field
+
+from lab.bench.cases import Case, Kind, Transport
+from lab.bench.figures import Measurement
+from lab.bench.floor import Floor
 
 _WIDTH = 110
 

@@ -1,0 +1,1 @@
+"""What a delivered message costs, beside what the kernel alone asks for."""

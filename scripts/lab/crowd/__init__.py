@@ -1,0 +1,1 @@
+"""Clients that measure: what they count, swarms of them, in processes of their own."""

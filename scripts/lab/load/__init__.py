@@ -1,0 +1,1 @@
+"""Many clients at once: what they get, how late, and whether a trade is missing."""

@@ -1,0 +1,1 @@
+"""What is measured or disturbed: a server of our own or a running one, and its machine."""

@@ -1,0 +1,1 @@
+"""A server used and disturbed at random, while what it promised is compared all along."""

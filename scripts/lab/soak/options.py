@@ -1,0 +1,37 @@
+"""The flags of the soak test."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+_MOST_MINUTES = 100_000
+_MOST_STORM = 5000
+
+
+def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """The flags; argparse itself exits for --help and misuse."""
+    parser = argparse.ArgumentParser(
+        prog="soak",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="default: %(default)s")
+    parser.add_argument(
+        "--seed", default=str(random.randrange(10**6)), help="of all choices; default: a new one"
+    )
+    parser.add_argument(
+        "--storm", type=int, default=300, metavar="N", help="clients at once; default: %(default)s"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the report there too; - is stdout")
+    options = parser.parse_args(argv)
+    if not 0 < options.minutes <= _MOST_MINUTES:
+        parser.error(f"--minutes: must be more than 0 and at most {_MOST_MINUTES}")
+    if not 2 <= options.storm <= _MOST_STORM:
+        parser.error(f"--storm: must be from 2 to {_MOST_STORM}")
+    if options.json not in (None, "-") and not Path(options.json).parent.is_dir():
+        parser.error(f"--json: there is no folder {Path(options.json).parent}")
+    return options
