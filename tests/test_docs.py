@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, date, datetime
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -274,12 +275,18 @@ def test_every_test_that_is_said_to_hold_a_promise_exists() -> None:
     assert named <= there, f"no such tests: {sorted(named - there)}"
 
 
-def test_every_decision_is_listed() -> None:
+def test_every_decision_is_listed_with_its_status_and_date() -> None:
     listed = (ROOT / "ARCHITECTURE.md").read_text()
     for record in (ROOT / "docs" / "adr").glob("*.md"):
         assert f"docs/adr/{record.name}" in listed
         number = int(record.name[:4])
-        assert record.read_text().startswith(f"# {number}. ")
+        title, _, status, *_ = record.read_text().splitlines()
+        assert title.startswith(f"# {number}. ")
+        said = re.fullmatch(
+            r"(Accepted|Superseded by \[\d+\]\(\d{4}-[\w-]+\.md\)) on ([\d-]+)\.", status
+        )
+        assert said, f"{record.name}: the third line says since when it holds"
+        assert date.fromisoformat(said[2]) <= datetime.now(UTC).date()
 
 
 def test_the_code_map_names_every_file_and_no_other() -> None:
