@@ -51,7 +51,7 @@ async def nginx(
 
 async def test_a_good_proxy_is_named_and_all_is_well(nginx: Nginx) -> None:
     seen = await look(nginx.sites["good"])
-    assert (seen.code, seen.lines[-1], seen.ill) == (0, "All well.", [])
+    assert (seen.code, seen.lines[-1], seen.ill) == (0, "No problems found.", [])
     assert ", through nginx/" in seen.of("http")
     assert "`--idle 70`" in seen.of("idle")
     assert seen.of("resumption").startswith("✓ resumption  2 missed events are replayed")
@@ -88,7 +88,7 @@ def drop_moments(found: object) -> object:
         (
             "without host",
             "origin",
-            "are refused (403), as if the Host that arrives were not the one that was asked",
+            "are refused (403), as if the Host that arrives were not the one that was sent",
             "$http_host;`, or start it with VYOMO_RT_ALLOWED_ORIGINS=http://127.0.0.1:",
         ),
         (
@@ -124,8 +124,8 @@ def drop_moments(found: object) -> object:
         (
             "nothing behind",
             "http",
-            "reaches no server behind it",
-            "is vyomo-rt running, where the proxy looks for it (in nginx: `proxy_pass`)? (502)",
+            "cannot reach the server",
+            "is vyomo-rt running where the proxy looks for it (in nginx: `proxy_pass`)? (502)",
         ),
         (
             "moved",
@@ -185,7 +185,7 @@ async def test_quiet_connections_that_a_proxy_cuts_are_named(nginx: Nginx) -> No
         ("good", "https://my.app", "✓ origin      pages of https://my.app may connect, and read"),
         ("good", "https://other.app", "start the server with VYOMO_RT_ALLOWED_ORIGINS=https://oth"),
         ("cors twice", "https://my.app", "Access-Control-Allow-Origin twice (https://my.app, *)"),
-        ("no cors", "https://my.app", "in answers Access-Control-Allow-Origin is missing, so that"),
+        ("no cors", "https://my.app", "in answers Access-Control-Allow-Origin is missing, so"),
     ],
 )
 async def test_it_sees_whether_pages_from_elsewhere_may_use_the_server(

@@ -36,7 +36,7 @@ async def test_all_well_is_exit_code_0_and_a_terminal_without_utf_8_gets_ascii(
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
     lines = out.decode("ascii").splitlines()
-    assert lines[-1] == "All well."
+    assert lines[-1] == "No problems found."
     assert len(lines) == 14
     assert {line[:3] for line in lines[:-1]} == {"ok "}
 
@@ -70,7 +70,7 @@ async def test_ctrl_c_ends_it_quietly_with_130(server: Rest) -> None:
             "URL: expected something like http://localhost:4025, got 'ftp://my.app'",
         ),
         (["http://my.app/?a=1"], "URL: expected something like http://localhost:4025"),
-        (["http://my.app:port"], "URL: 'http://my.app:port' is no address: "),
+        (["http://my.app:port"], "URL: 'http://my.app:port' is not an address: "),
         (["http://"], "URL: "),
         (["--origin", "my.app"], "--origin: expected something like https://my.app, got 'my.app'"),
         (["--idle", "0"], "--idle: expected seconds, at most 3600, got 0"),

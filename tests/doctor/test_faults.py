@@ -64,9 +64,9 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 async def test_a_name_that_leads_nowhere() -> None:
     seen = await look("http://nowhere.invalid:4025")
-    assert "✗ address     the name 'nowhere.invalid' leads nowhere" in seen.lines[0]
+    assert "✗ address     the name 'nowhere.invalid' has no address" in seen.lines[0]
     assert seen.lines[1:] == [
-        "1 problem: address. Mend this first: the rest could not be looked at."
+        "1 problem: address. Fix this first; the remaining checks depend on it."
     ]
     assert seen.code == 1
 
@@ -84,7 +84,7 @@ async def test_a_port_where_nothing_listens() -> None:
 async def test_another_web_server() -> None:
     with file_server() as port:
         seen = await look(f"http://127.0.0.1:{port}")
-    assert "something else than vyomo-rt (SimpleHTTP/" in seen.of("http")
+    assert "something other than vyomo-rt (SimpleHTTP/" in seen.of("http")
     assert "/livez gives 404, and no WebSocket opens" in seen.of("http")
     assert "is this the right port" in seen.of("http")
 
@@ -100,7 +100,7 @@ async def test_a_server_that_has_moved_to_https_is_one_finding() -> None:
     moved = "use that address, here and in the clients"
     assert seen.lines[1:] == [
         f"✗ http        {url} redirects to https://rt.test:8443: {moved}",
-        "1 problem: http. Mend this first: the rest could not be looked at.",
+        "1 problem: http. Fix this first; the remaining checks depend on it.",
     ]
     assert seen.code == 1
 
@@ -121,7 +121,7 @@ async def test_a_server_that_speaks_no_http_cannot_steer_the_terminal() -> None:
 
     async with listening(talk) as port:
         seen = await look(f"http://127.0.0.1:{port}")
-    assert "✗ http        what listens there speaks no HTTP" in seen.of("http")
+    assert "✗ http        what listens there does not speak HTTP" in seen.of("http")
     assert "\x1b" not in seen.of("http")
 
 
@@ -133,7 +133,7 @@ async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
     async with listening(talk) as port:
         seen = await look(f"http://127.0.0.1:{port}")
-    assert "the connection is taken, but nothing is answered" in seen.of("http")
+    assert "the connection is accepted, but no answer comes" in seen.of("http")
 
 
 # --- TLS
@@ -142,8 +142,8 @@ async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_https_on_a_plain_port(server: Rest) -> None:
     url = server.url.replace("http:", "https:")
     seen = await look(url)
-    assert "speaks no TLS" in seen.of("tls")
-    assert f"so use {server.url}, or put a proxy with a certificate before it" in seen.of("tls")
+    assert "does not speak TLS" in seen.of("tls")
+    assert f"use {server.url}, or put a proxy with a certificate in front of it" in seen.of("tls")
 
 
 async def test_http_on_a_tls_port_and_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_a_new_server_without_prices_or_sessions_is_told_how_to_push_one(
     ) in seen.of("prices")
     assert seen.of("session") == "- session     there is none to watch yet"
     assert seen.of("resumption").startswith("- ")
-    assert seen.lines[-1] == "No problem. 2 things to look at (!)."
+    assert seen.lines[-1] == "No problems found. 2 things to look at (!)."
 
 
 async def test_a_stale_price_and_an_unused_session(server: Rest) -> None:
@@ -376,7 +376,7 @@ async def test_compression_that_holds_everything_back(
         seen = await look(url)
     compressed, held_back = (line for line in seen.ill if line.startswith("✗ sse"))
     assert "(gzip)" in compressed
-    assert "no event comes within 0.3 s: something in between holds events back" in held_back
+    assert "no event arrives within 0.3 s: something in between holds events back" in held_back
     assert seen.lines[-1].startswith("2 problems: sse.")
 
 

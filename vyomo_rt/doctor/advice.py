@@ -1,4 +1,4 @@
-"""What an HTTP refusal means, and what to set where."""
+"""What an HTTP refusal means, and which setting to change."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ SAME_HOST = {
     "Apache": "`ProxyPreserveHost On`",
 }
 _NO_SERVER = (
-    "reaches no server behind it: is vyomo-rt running, where the proxy looks for it (in nginx: "
+    "cannot reach the server: is vyomo-rt running where the proxy looks for it (in nginx: "
     "`proxy_pass`)?"
 )
 _FOREIGN = {
     401: "asks for a login: let these paths pass without one",
     403: "forbids it: allow these paths there",
-    404: "knows nothing there: let it forward the path to vyomo-rt",
+    404: "has nothing at this path: let it forward the path to vyomo-rt",
     407: "asks for a login: let these paths pass without one",
-    429: "counts too many requests: raise its limit",
+    429: "limits the number of requests: raise its limit",
     502: _NO_SERVER,
     503: _NO_SERVER,
     504: _NO_SERVER,
 }
-"""What a status means that is not the server's own answer."""
+"""What a status means that something other than the server answered."""
 
 
 def directive(proxy: str, directives: Mapping[str, str]) -> str:
-    """The directive for the proxy in between or, if it does not say its name, for each."""
+    """The directive for the proxy in between, or for each known proxy if it gives no name."""
     for name, text in directives.items():
         if name.lower() in proxy.lower():
             return f"in {name}: {text}"

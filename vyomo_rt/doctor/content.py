@@ -14,7 +14,7 @@ BEAT_MS = 100
 
 
 async def prices(server: Server) -> list[Finding]:
-    """There is a price, a fresh one, and the WebSocket brings it."""
+    """There is a fresh price, and the WebSocket delivers it."""
     answer = await server.ask(f"{API}/prices")
     known = {price["symbol"]: price for price in answer.json.get("prices", [])}
     fresh = [symbol for symbol, price in known.items() if not price["stale"]]
@@ -34,7 +34,7 @@ async def prices(server: Server) -> list[Finding]:
         age_s = (time.time() * 1000 + (server.clock_lead_ms or 0) - epoch_ms(price["asOf"])) / 1000
         text += (
             f" is stale, {_age(age_s)} old: no trade can be opened on it and no stop acts; "
-            "does the program that pushes ticks run?"
+            "is the program that pushes ticks running?"
         )
         return [note(text)]
     return [well(text + took)]
@@ -54,7 +54,7 @@ async def session(server: Server) -> list[Finding]:
         if problem := trouble(ack):
             raise Problem(f"{id_} cannot be watched: {problem}")
         if not await server.websocket.first(of_type("session_update"), ANSWER_WITHIN_S):
-            raise Problem(f"the figures of {id_} do not come")
+            raise Problem(f"no figures of {id_} arrive")
     status, events = server.session["status"], server.session["seq"]
     return [well(f"{id_} is {status}, trade events so far: {events}")]
 
@@ -99,8 +99,8 @@ async def _first_price(server: Server, websocket: WebSocketStream) -> dict[str, 
     if arrival := await websocket.first(of_type("price_update"), ANSWER_WITHIN_S):
         return arrival.data
     raise Problem(
-        f"no price of {server.symbol} comes within {ANSWER_WITHIN_S:g} s; if another symbol has "
-        "one, name it by `--symbol`"
+        f"no price of {server.symbol} arrives within {ANSWER_WITHIN_S:g} s; if another symbol has "
+        "one, name it with `--symbol`"
     )
 
 
@@ -126,6 +126,6 @@ def _epochs(arrivals: Iterable[Arrival]) -> set[str]:
 
 
 def _ticks(arrivals: Iterable[Arrival]) -> dict[str, float]:
-    """The prices of the one symbol, by the moment for which they hold."""
+    """The prices of the checked symbol, by the moment at which each was true."""
     found = (arrival.data for arrival in arrivals if arrival.type == "price_update")
     return {data["asOf"]: data["price"] for data in found}

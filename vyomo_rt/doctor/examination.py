@@ -56,17 +56,15 @@ async def examine(options: Options, out: TextIO) -> int:
 
 
 async def _look(check: Check, server: Server) -> list[Finding]:
-    """What a check finds; that it gets no answer is a finding too."""
+    """What a check finds; getting no answer is a finding too."""
     try:
         return await check(server)
     except Problem as problem:
         return [wrong(str(problem))]
     except TimeoutError:
-        return [wrong("no answer in time: is the server overloaded, or does a proxy wait?")]
+        return [wrong("no answer in time: is the server overloaded, or is a proxy waiting?")]
     except (aiohttp.ClientError, OSError) as error:
         return [wrong(f"the connection fails: {error or type(error).__name__}")]
     except (LookupError, TypeError, ValueError) as error:
         # Somebody else's server may send anything.
-        return [
-            wrong(f"an answer is not what this protocol promises ({error!r}): which server is it?")
-        ]
+        return [wrong(f"an answer breaks the protocol ({error!r}): is this a vyomo-rt server?")]

@@ -1,4 +1,4 @@
-"""Whether connections on which nothing happens are left open."""
+"""Whether quiet connections stay open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def idle(server: Server) -> list[Finding]:
     """Hold a quiet WebSocket and a quiet SSE stream for a while, if asked to."""
     seconds = server.options.idle_s
     if not seconds:
-        hint = "not tried: `--idle 70` holds quiet connections for 70 s, as proxies may cut them"
+        hint = "not tested: `--idle 70` holds quiet connections for 70 s; some proxies cut them"
         return [skipped(hint)] if server.proxy else []
     quiet: dict[str, Stream] = {}
     try:
@@ -41,10 +41,10 @@ async def idle(server: Server) -> list[Finding]:
         await asyncio.sleep(min(left_s, 1.0))
     cut = [
         wrong(
-            f"{name} is {stream.end} after {stream.lasted_s:.1f} s in which little happened, and "
-            f"clients have to reconnect over and over; {directive(server.proxy, LONG_LIVED)}"
+            f"{name} is {stream.end} after {stream.lasted_s:.1f} s with little traffic, so clients "
+            f"have to reconnect over and over; {directive(server.proxy, LONG_LIVED)}"
         )
         for name, stream in quiet.items()
         if stream.end is not None
     ]
-    return cut or [well(f"quiet connections are left open for {seconds:g} s")]
+    return cut or [well(f"quiet connections stay open for {seconds:g} s")]

@@ -1,4 +1,4 @@
-"""Whether the server can be reached at all, is one of ours, is ready, and lets a page in."""
+"""Whether the server can be reached, is a vyomo-rt, is ready, and lets a page in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def address(server: Server) -> list[Finding]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
-        text = f"the name {host!r} leads nowhere ({why}): correct it, or its DNS entry"
+        text = f"the name {host!r} has no address ({why}): correct it, or its DNS entry"
         return [wrong(text, ends=True)]
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     failures = await asyncio.gather(*(_connect(address, port) for address in addresses))
@@ -38,7 +38,8 @@ async def address(server: Server) -> list[Finding]:
         return [
             note(
                 f"{_place(host, port)} is open at {reached}, but {', '.join(silent)} does not "
-                "answer: who tries that one first waits; remove it from DNS or let it through"
+                "answer: clients that try it first have to wait; remove it from DNS or let it "
+                "through"
             )
         ]
     return [well(f"{_place(host, port)} is open ({reached})")]
@@ -55,14 +56,14 @@ async def tls(server: Server) -> list[Finding]:
     except ssl.SSLCertVerificationError as error:
         text = (
             f"browsers will not trust the certificate ({error.verify_message}): give the proxy a "
-            "valid one; if its authority is your own, name that file in SSL_CERT_FILE for "
-            "the doctor, and install it where the clients run"
+            "valid one; if the certificate authority is your own, name its file in SSL_CERT_FILE "
+            "for the doctor, and install it where the clients run"
         )
         return [wrong(text, ends=True)]
     except (OSError, TimeoutError) as error:
         text = (
-            f"port {port} speaks no TLS ({_said(error)}): vyomo-rt itself speaks plain HTTP, so "
-            f"use http://{_place(host, port)}, or put a proxy with a certificate before it"
+            f"port {port} does not speak TLS ({_said(error)}): vyomo-rt speaks plain HTTP, so "
+            f"use http://{_place(host, port)}, or put a proxy with a certificate in front of it"
         )
         return [wrong(text, ends=True)]
     certificate = writer.get_extra_info("peercert")
@@ -81,13 +82,13 @@ async def identity(server: Server) -> list[Finding]:
         answer = await server.ask("/livez")
     except TimeoutError:
         text = (
-            f"the connection is taken, but nothing is answered within {ANSWER_WITHIN_S:g} s: "
+            f"the connection is accepted, but no answer comes within {ANSWER_WITHIN_S:g} s: "
             "the process hangs or is stopped; look at its log, and restart it"
         )
         return [wrong(text, ends=True)]
     except (aiohttp.ClientError, OSError) as error:
         text = await _use_tls(server) or (
-            f"what listens there speaks no HTTP ({_said(error)}): is this the right port?"
+            f"what listens there does not speak HTTP ({_said(error)}): is this the right port?"
         )
         return [wrong(text, ends=True)]
     if answer.status == 200 and answer.json.get("status") == "ok":
@@ -117,8 +118,8 @@ async def readiness(server: Server) -> list[Finding]:
         findings.append(
             wrong(
                 f"the store is away ({answer.status}): trades can be neither opened nor closed "
-                "(503), prices go on; an embedded store is started again by itself, of a MongoDB "
-                "see whether VYOMO_RT_MONGO_URI is right and it runs; the server's log says more"
+                "(503), prices go on; an embedded store restarts by itself; for a MongoDB, check "
+                "that it runs and that VYOMO_RT_MONGO_URI is right; the server's log says more"
             )
         )
     source, state, message = (feed.get(name) for name in ("source", "state", "message"))
@@ -129,7 +130,7 @@ async def readiness(server: Server) -> list[Finding]:
         )
         findings.append(wrong(text))
     elif state != "LIVE":
-        pushed = "; does the program that pushes ticks run?" if source == "ingest" else ""
+        pushed = "; is the program that pushes ticks running?" if source == "ingest" else ""
         findings.append(note(f"the {source} feed is {state}: {message}{pushed}"))
     elif not findings:
         findings.append(well(f"the store works, the {source} feed is LIVE"))
@@ -216,7 +217,7 @@ def _closed(host: str, port: int, failed: dict[str, Exception]) -> str:
 
 
 async def _use_tls(server: Server) -> str | None:
-    """What to say of a port that would answer if it were asked over TLS."""
+    """What to say of a port that answers over TLS only."""
     host, port = _authority(server)
     if server.url.scheme == "https":
         return None
@@ -232,7 +233,7 @@ async def _use_tls(server: Server) -> str | None:
 
 
 def _moved_to(answer: Answer) -> str | None:
-    """The server's address in the place of the one that was asked: no stream follows there."""
+    """The address to use in place of the one that redirects: streams follow no redirect."""
     location = answer.headers.get("Location", "")
     is_moved = 300 <= answer.status < 400 and re.fullmatch(r"https?://.+/livez", location)
     return location.removesuffix("/livez") if is_moved else None
@@ -260,7 +261,7 @@ async def _stranger(server: Server, answer: Answer) -> str:
         return text
     name = f" ({server.proxy})" if server.proxy else ""
     return (
-        f"something else than vyomo-rt{name} answers here: /livez gives {answer.status}, and no "
+        f"something other than vyomo-rt{name} answers here: /livez gives {answer.status}, and no "
         "WebSocket opens; is this the right port, and does a proxy forward /livez?"
     )
 
@@ -271,12 +272,12 @@ def _origin_refused(server: Server, page: str, own: str, answer: Answer) -> str:
     allow = f"VYOMO_RT_ALLOWED_ORIGINS={page}"
     if page != own:
         return (
-            f"pages of {page} are refused (403), they get no prices: start the server with {allow} "
+            f"pages of {page} are refused (403) and get no prices: start the server with {allow} "
             "(several are separated by commas)"
         )
     return (
         f"the server's own pages, {page}, are refused (403), as if the Host that arrives were not "
-        f"the one that was asked; {directive(server.proxy, SAME_HOST)}, or start it with {allow}"
+        f"the one that was sent; {directive(server.proxy, SAME_HOST)}, or start it with {allow}"
     )
 
 
@@ -288,6 +289,6 @@ def _cors(server: Server, page: str, allowed: list[str], of: str) -> str:
         )
     value = allowed[0] if allowed else "missing"
     return (
-        f"in {of} Access-Control-Allow-Origin is {value}, so that a page of {page} cannot read "
+        f"in {of} Access-Control-Allow-Origin is {value}, so a page of {page} cannot read "
         f"them: {server.proxy or 'a proxy'} must pass that header and OPTIONS on as they are"
     )

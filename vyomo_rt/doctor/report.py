@@ -83,11 +83,11 @@ class Report:
             names = ", ".join(dict.fromkeys(self._wrong))
             parts.append(f"{_count(len(self._wrong), 'problem')}: {names}.")
         else:
-            parts.append("All well." if not self._notes else "No problem.")
+            parts.append("No problems found.")
         if self._notes:
             parts.append(f"{_count(self._notes, 'thing')} to look at (!).")
         if not whole:
-            parts.append("Mend this first: the rest could not be looked at.")
+            parts.append("Fix this first; the remaining checks depend on it.")
         self._print(" ".join(parts))
         return 1 if self._wrong else 0
 

@@ -13,13 +13,13 @@ _QUIET_MS = 60_000
 
 
 async def resumption(server: Server) -> list[Finding]:
-    """Drop both streams, and take the position up on either."""
+    """Drop both streams, and resume from the position on either transport."""
     if server.session is None:
-        return [skipped("needs a session to be tried on")]
+        return [skipped("needs a session to test with")]
     if server.events is None or server.websocket is None:
-        return [skipped("needs WebSocket and SSE to be tried")]
+        return [skipped("needs both WebSocket and SSE")]
     if (position := server.events.position) is None:
-        raise Problem("SSE events carry no `id`, so that EventSource cannot resume")
+        raise Problem("SSE events carry no `id`, so EventSource cannot resume")
     await server.websocket.drop()
     await server.events.drop()
     id_, seq, epoch = position.split("-", 2)
@@ -27,7 +27,7 @@ async def resumption(server: Server) -> list[Finding]:
     path = f"{API}/sessions/{session_id}/events"
     stored = await server.ask(path, query={"since": since})
     if stored.status != 200:
-        return [note(f"not tried, as stored events cannot be read: {server.why(stored)}")]
+        return [note(f"not tested, because the stored events cannot be read: {server.why(stored)}")]
     events = stored.json["events"]
     replays = {
         "WebSocket": await _over_websocket(server, session_id, since, epoch),
@@ -41,7 +41,7 @@ async def resumption(server: Server) -> list[Finding]:
                 "servers stand behind this address?"
             )
     if not events:
-        return [well("a lost connection is taken up; there are no events to replay yet")]
+        return [well("a lost connection resumes; there are no events to replay yet")]
     return [well(f"{len(events)} missed events are replayed, the same over WebSocket and SSE")]
 
 

@@ -1,4 +1,4 @@
-"""The server that is looked at: how it is asked, and what is known of it so far."""
+"""The server under examination: how to ask it, and what is known of it so far."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _url(text: str) -> URL:
     try:
         url = URL(text if "://" in text else f"http://{text}")
     except ValueError as error:
-        raise UsageError(f"URL: {text!r} is no address: {error}") from None
+        raise UsageError(f"URL: {text!r} is not an address: {error}") from None
     scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
     if scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
         raise UsageError(f"URL: expected something like http://localhost:4025, got {text!r}")
@@ -203,7 +203,7 @@ class Server:
         return stream
 
     def _learn_proxy(self, headers: Mapping[str, str]) -> None:
-        """Our own server gives its name; whatever gives another stands before it."""
+        """Our server gives its own name; anything that gives another stands in front of it."""
         name = headers.get("Server", "")
         self.proxy = (headers.get("Via", "") if name == "vyomo-rt" else name) or self.proxy
 

@@ -16,7 +16,7 @@ _is_beat = of_type("price_update", "session_update")
 
 
 async def opening(server: Server) -> list[Finding]:
-    """SSE opens unchanged, and its events come as they are sent."""
+    """SSE opens unchanged, and its events arrive as they are sent."""
     started = time.monotonic()
     stream = await _open(server)
     findings = _changed(server, stream)
@@ -24,7 +24,7 @@ async def opening(server: Server) -> list[Finding]:
         await _acknowledged(server, stream)
         first_ms = (time.monotonic() - started) * 1000
         if first_ms > _FIRST_EVENT_MS + 2 * server.round_trip_ms:
-            raise _held_back(server, f"the first event comes after {first_ms / 1000:.1f} s")
+            raise _held_back(server, f"the first event arrives after {first_ms / 1000:.1f} s")
         await _watch(server, stream)
     except Problem as problem:
         return [*findings, wrong(str(problem))]
@@ -53,7 +53,7 @@ async def _open(server: Server) -> EventStream:
     except Refused as refused:
         raise Problem(f"/sse/auto-trader does not open: {refused}") from None
     except TimeoutError:
-        raise _held_back(server, f"nothing comes within {ANSWER_WITHIN_S:g} s") from None
+        raise _held_back(server, f"nothing arrives within {ANSWER_WITHIN_S:g} s") from None
     type_ = stream.headers.get("Content-Type", "missing")
     if type_.partition(";")[0] != "text/event-stream":
         raise Problem(f"its Content-Type is {type_}: does a proxy forward /sse/ to vyomo-rt?")
@@ -82,11 +82,11 @@ def _changed(server: Server, stream: EventStream) -> list[Finding]:
 async def _acknowledged(server: Server, stream: EventStream) -> None:
     first = await stream.first(lambda _: True, ANSWER_WITHIN_S)
     if first is None and stream.end is None:
-        raise _held_back(server, f"no event comes within {ANSWER_WITHIN_S:g} s")
+        raise _held_back(server, f"no event arrives within {ANSWER_WITHIN_S:g} s")
     if first is None:
         raise Problem(f"is {stream.end} before the first event")
     if first.type != "ack":
-        text = trouble(first) or "it has no `ack`: an older server, where nobody can resume"
+        text = trouble(first) or "it has no `ack`: an older server, on which no client can resume"
         raise Problem(f"opens, but {text}")
 
 
@@ -104,11 +104,13 @@ async def _watch(server: Server, stream: EventStream) -> None:
     if others:
         expected = min(expected, len(others))
     if len(delays) < expected / 2:
-        raise _held_back(server, f"of {expected} beats {len(delays)} come within {seconds:g} s")
+        raise _held_back(
+            server, f"only {len(delays)} of {expected} beats arrive within {seconds:g} s"
+        )
     late_ms, usual_ms = (max(ms) - min(ms) if ms else 0.0 for ms in (delays, others))
     if late_ms > usual_ms + _LATE_MS:
         late = f"up to {late_ms / 1000:.1f} s late"
-        raise _held_back(server, f"beats sent every {BEAT_MS} ms come in bunches, {late}")
+        raise _held_back(server, f"beats sent every {BEAT_MS} ms arrive in bunches, {late}")
 
 
 def _delays_ms(stream: Stream, since_ms: float) -> list[float]:

@@ -53,7 +53,7 @@ def of_type(*types: str) -> Callable[[Arrival], bool]:
 def trouble(answer: Arrival | None) -> str | None:
     """Why a command was not carried out; None if it was."""
     if answer is None:
-        return "it is not answered"
+        return "there is no answer"
     if answer.type != "error":
         return None
     code, message = answer.message.get("code"), str(answer.message.get("message"))
@@ -82,7 +82,7 @@ class Stream(ABC):
     async def first(
         self, wanted: Callable[[Arrival], bool], within_s: float, *, after: int = 0
     ) -> Arrival | None:
-        """The first such message, of those that came (from number ``after`` on) or will come."""
+        """The first such message, among those received (from number ``after`` on) or to come."""
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -117,7 +117,7 @@ class Stream(ABC):
         try:
             self.end = await self._read()
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            self.end = f"broken off ({error or type(error).__name__})"
+            self.end = f"cut off ({error or type(error).__name__})"
         finally:
             self.lasted_s = time.monotonic() - self._opened
             self._news.set()
@@ -125,7 +125,7 @@ class Stream(ABC):
     def _take(self, text: str, position: str | None = None) -> None:
         message = json.loads(text)
         if not isinstance(message, dict):
-            raise ValueError(f"a message that is no JSON object: {text[:40]!r}")
+            raise ValueError(f"a message that is not a JSON object: {text[:40]!r}")
         self.arrivals.append(Arrival(time.time() * 1000, message, position))
         self._news.set()
 

@@ -17,7 +17,7 @@ _CLOSE_TOO_MANY = 4504
 
 
 async def opening(server: Server) -> list[Finding]:
-    """A WebSocket opens, unchanged by what is in between, and is answered."""
+    """A WebSocket opens, unchanged by anything in between, and is answered."""
     started = time.monotonic()
     try:
         stream = await server.open_websocket()
@@ -34,7 +34,7 @@ async def opening(server: Server) -> list[Finding]:
     if "id" not in pong.message:
         text = (
             "opens, but the server knows no `id` and no `ack`: it is older than this doctor; "
-            "prices can be watched, but who loses the connection cannot resume; update it"
+            "prices can be watched, but a client that loses the connection cannot resume; update it"
         )
         return [wrong(text, ends=True)]
     server.websocket = stream
@@ -85,7 +85,7 @@ def _no_upgrade(server: Server, refused: Refused) -> str:
     upgrade = directive(server.proxy, UPGRADE)
     if refused.status in (400, 426):
         return (
-            f"the Upgrade header does not arrive (refused with {refused.status}), so that pages "
+            f"the Upgrade header does not arrive (refused with {refused.status}), so pages "
             f"fall back to SSE and other clients get nothing; {upgrade}"
         )
     if refused.status < 300:
@@ -97,11 +97,11 @@ def _no_upgrade(server: Server, refused: Refused) -> str:
 
 
 def _mute(stream: WebSocketStream) -> str:
-    """Why a WebSocket that opened is of no use."""
+    """Why an open WebSocket is of no use."""
     if stream.close_code == _CLOSE_TOO_MANY:
-        return f"is closed at once, the server is full ({_CLOSE_TOO_MANY}): {FULL}"
+        return f"is closed at once because the server is full ({_CLOSE_TOO_MANY}): {FULL}"
     if stream.end is not None:
-        return f"opens, and is {stream.end}: does the server stop? Its log says why"
+        return f"opens, and is {stream.end}: is the server stopping? Its log says why"
     return (
         f"opens, but a ping is not answered within {ANSWER_WITHIN_S:g} s: a proxy does not pass "
         "messages on, or the server hangs"
