@@ -112,7 +112,8 @@ async def test_a_wheel_serves_from_another_folder(
     }
     pages = {path for folder in ("static", "templates") for path in (SOURCE / folder).rglob("*.*")}
     assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in pages} <= set(names)
-    data = {"exchange/symbol_classes.json", "market/feeds/sim/symbols.json", "py.typed"}
+    data = {f"exchange/{n}.json" for n in ("calendar", "instruments", "symbol_classes")}
+    data |= {"market/feeds/sim/symbols.json", "py.typed"}
     assert {f"vyomo_rt/{name}" for name in data} <= set(names)
 
     run(*PIP, "--python", environment, "install", "--quiet", "--no-deps", wheel)

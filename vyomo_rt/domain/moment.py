@@ -45,6 +45,11 @@ def trading_day(moment_ms: int) -> date:
     return date.fromordinal(_EPOCH_ORDINAL + (moment_ms + IST_AHEAD_MS) // _DAY_MS)
 
 
+def day_start_ms(day: date) -> int:
+    """The moment at which a date begins in Asia/Kolkata."""
+    return (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MS - IST_AHEAD_MS
+
+
 def to_datetime(moment_ms: int) -> datetime:
     """The moment as an aware UTC datetime, exact to the millisecond."""
     return _EPOCH + timedelta(milliseconds=moment_ms)
@@ -59,6 +64,11 @@ def iso(moment_ms: int) -> str:
     """UTC, ISO 8601, exactly three millisecond digits and ``Z``."""
     second, ms = divmod(moment_ms, 1000)
     return f"{_iso_second(second)}.{ms:03d}Z"
+
+
+def iso_ist(moment_ms: int) -> str:
+    """Asia/Kolkata, ISO 8601, to the second, with ``+05:30``: for the hours of a market."""
+    return to_datetime(moment_ms + IST_AHEAD_MS).strftime("%Y-%m-%dT%H:%M:%S+05:30")
 
 
 @lru_cache(maxsize=256)
