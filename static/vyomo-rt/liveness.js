@@ -66,6 +66,7 @@ const signs = () => [
   [globalThis, "online"],
   [globalThis, "pageshow"],
   [globalThis.document, "visibilitychange"],
+  [globalThis.document, "resume"],
 ];
 
 /** Calls `act` whenever the page is back. @param {() => void} act @returns {() => void} ends it */
@@ -75,7 +76,7 @@ export function onReturn(act) {
     const isBack =
       type === "visibilitychange"
         ? globalThis.document.visibilityState === "visible"
-        : type === "online" || persisted;
+        : type !== "pageshow" || persisted;
     if (isBack) act();
   };
   for (const [place, type] of places) place?.addEventListener?.(type, told);

@@ -199,6 +199,7 @@ describe("waking up", () => {
     });
     return {
       online: () => targets.window.dispatchEvent(new Event("online")),
+      resumed: () => targets.document.dispatchEvent(new Event("resume")),
       visible: () => targets.document.dispatchEvent(new Event("visibilitychange")),
       shown: () =>
         targets.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })),
@@ -212,7 +213,7 @@ describe("waking up", () => {
     };
   }
 
-  for (const how of ["online", "visible", "shown"]) {
+  for (const how of ["online", "visible", "shown", "resumed"]) {
     it(`opens at once what waits or is being opened: ${how}`, (t) => {
       const wake = page(t);
       const { client } = following(t);

@@ -27,6 +27,7 @@ from vyomo_rt.wire.commands import (
     message_id,
     to_command,
 )
+from vyomo_rt.wire.trade import NewTrade
 
 SESSION = {"type": "subscribe_session", "sessionId": 6}
 PRICES = {"type": "subscribe_prices", "symbols": ["NIFTY"]}
@@ -240,6 +241,13 @@ def test_a_fault_inside_an_object_is_named_with_its_path(body: dict[str, Any], d
     with pytest.raises(BadRequest) as refused:
         decoding.convert(body, Outer)
     assert str(refused.value) == detail
+
+
+def test_a_value_that_is_none_of_a_few_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadRequest, match=r"^side: expected BUY or SELL, got 'buy'$"):
+        decoding.convert({"symbol": "A", "quantity": 1, "side": "buy"}, NewTrade)
+    with pytest.raises(BadRequest, match=r"^types\[0\]: expected .*trade_opened.*, got 'x'$"):
+        session(types=["x"])
 
 
 def test_a_type_that_is_one_of_several_is_said_in_words() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import Counter
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import MarketClock, iso
+from vyomo_rt.domain.moment import IST_AHEAD_MS, MarketClock, iso
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote, Tick
 from vyomo_rt.exchange.symbol_classes import SymbolClass, class_of
@@ -325,7 +325,12 @@ def _price_reason(price_e4: int) -> str:
 
 def _moment_reason(symbol: str, as_of_ms: int, earliest_ms: int, now_ms: int) -> str:
     if as_of_ms >= earliest_ms:
-        return f"more than {MAX_AHEAD_MS // 1000} s ahead of the server's clock ({iso(now_ms)})"
+        ahead_ms = as_of_ms - now_ms
+        hint = (
+            "; is it Indian time, said to be UTC?" if abs(ahead_ms - IST_AHEAD_MS) < 60_000 else ""
+        )
+        limit_s = MAX_AHEAD_MS // 1000
+        return f"more than {limit_s} s ahead of the server's clock ({iso(now_ms)}){hint}"
     if as_of_ms < 0:
         return "before 1970-01-01"
     return f"older than the last price of {symbol} ({iso(earliest_ms)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache, partial
@@ -33,6 +33,7 @@ _IN_WORDS = re.compile(rf"`?\b({'|'.join(_WORDS)})\b`?")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
+_NO_CHOICE = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
 _SHOWN_CHARACTERS = 40
 _LONGEST_ERROR = 1000
 _SPACE = " \t\r\n"
@@ -182,13 +183,15 @@ def _in_words(what: str, type_: Any) -> BadRequest:
     field = ""
     if match := _PATH.fullmatch(what):
         what, field = match["what"], match["field"]
-    above = f"{field}." if field else ""
+    above, path = f"{field}." if field else "", _STEP.findall(field)
     if match := _MISSING.fullmatch(what):
         name = above + match["field"]
         return BadRequest(f"{name} is required", name)
     if match := _UNKNOWN.fullmatch(what):
-        known = _members(_described(type_), _STEP.findall(field))
-        return unknown(match["field"], known, above)
+        return unknown(match["field"], _choices(type_, path), above)
+    if match := _NO_CHOICE.fullmatch(what):
+        *choices, last = _choices(type_, path)
+        what = f"expected {', '.join(choices)} or {last}, got {match['value']}"
     what = what.replace(" | null", "").replace(" | ", " or ")
     what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what).replace("`", "")
     if not field:
@@ -199,21 +202,36 @@ def _in_words(what: str, type_: Any) -> BadRequest:
 _described = cache(inspect.type_info)
 
 
-def _members(type_: inspect.Type, path: Sequence[str]) -> list[str]:
-    """The names of the members of what stands at a path of a type."""
+def _choices(type_: Any, path: Sequence[str]) -> list[str]:
+    """What there is to choose from at a path of a type: names of members, or values."""
+    names: list[str] = []
+    for found in _at(_described(type_), path):
+        match found:
+            case inspect.StructType():
+                names += [field.encode_name for field in found.fields]
+            case inspect.EnumType():
+                names += [str(member.value) for member in found.cls]
+            case inspect.LiteralType():
+                names += map(str, found.values)
+    return names
+
+
+def _at(type_: inspect.Type, path: Sequence[str]) -> Iterator[inspect.Type]:
+    """The types of what may stand at a path of a type."""
     match type_:
         case inspect.Metadata():
-            return _members(type_.type, path)
+            yield from _at(type_.type, path)
         case inspect.UnionType():
-            return [name for each in type_.types for name in _members(each, path)]
+            for each in type_.types:
+                yield from _at(each, path)
         case inspect.ListType(item_type=below) | inspect.DictType(value_type=below) if path:
-            return _members(below, path[1:])
+            yield from _at(below, path[1:])
         case inspect.StructType() if path:
-            on_the_way = (field.type for field in type_.fields if field.encode_name == path[0])
-            return [name for each in on_the_way for name in _members(each, path[1:])]
-        case inspect.StructType():
-            return [field.encode_name for field in type_.fields]
-    return []
+            for field in type_.fields:
+                if field.encode_name == path[0]:
+                    yield from _at(field.type, path[1:])
+        case _:
+            yield type_
 
 
 def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
