@@ -24,7 +24,6 @@ from lab.crowd.watcher import Watcher
 from lab.crowd.websocket import WebSocketWatcher
 from tests.scripts.plan import PLAN
 from vyomo_rt.wire.frame import KEEP_ALIVE, LAST_CHUNK, Framing, chunk, make_frame, without_chunks
-from vyomo_rt.wire.position import Position
 
 HEADS = {
     Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
@@ -75,7 +74,7 @@ def watching(
 
 def message(name: str, framing: Framing, **fields: object) -> bytes:
     text = msgspec.json.encode({"type": name} | fields)
-    return make_frame(name, text, Position(6, 1, "e") if "seq" in fields else None).data[framing]
+    return make_frame(name, text, "6-1-e" if "seq" in fields else None).data[framing]
 
 
 def acks(framing: Framing, seq: int = 0) -> bytes:

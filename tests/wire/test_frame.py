@@ -23,7 +23,7 @@ from vyomo_rt.wire.frame import (
     ws_text,
 )
 from vyomo_rt.wire.health import feed_status
-from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.refusal import error_frame
 
 
@@ -91,7 +91,7 @@ def test_both_transports_carry_the_very_same_text(words: str) -> None:
 
 
 def test_an_event_id_stands_inside_the_block_with_the_data() -> None:
-    frame = make_frame("trade_opened", b'{"a":1}', Position(6, 42, "k3vq"))
+    frame = make_frame("trade_opened", b'{"a":1}', spell_position(6, 42, "k3vq"))
     [block] = read_chunks(frame.sse)
     assert block == b'event: trade_opened\nid: 6-42-k3vq\ndata: {"a":1}\n\n'
     assert read_sse(frame.sse) == ("trade_opened", '{"a":1}', "6-42-k3vq")
@@ -102,7 +102,7 @@ def test_without_an_event_id_there_is_no_id_line() -> None:
 
 
 def test_the_time_to_wait_before_coming_back_stands_inside_the_block_with_the_data() -> None:
-    [block] = read_chunks(make_frame("ack", b"{}", Position(6, 1, "e"), retry_ms=2345).sse)
+    [block] = read_chunks(make_frame("ack", b"{}", "6-1-e", retry_ms=2345).sse)
     assert block == b"retry: 2345\nevent: ack\nid: 6-1-e\ndata: {}\n\n"
 
 

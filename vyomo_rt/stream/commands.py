@@ -22,7 +22,7 @@ from vyomo_rt.wire.commands import (
 )
 from vyomo_rt.wire.connection import ack_text, pong
 from vyomo_rt.wire.frame import Frame, make_frame
-from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.refusal import error_frame
 from vyomo_rt.wire.values import MessageId
 
@@ -127,10 +127,10 @@ class Commands:
 
     def _opening(self, peer: Peer, unknown: Sequence[str], retry_ms: int) -> Frame:
         text = ack_text(subscription(peer, unknown), peer.id, None)
-        position = None
+        event_id = None
         if peer.topic is not None and peer.seq is not None:
-            position = Position(peer.topic.session_id, peer.seq, peer.topic.epoch)
-        return make_frame("ack", text, position, retry_ms)
+            event_id = spell_position(peer.topic.session_id, peer.seq, peer.topic.epoch)
+        return make_frame("ack", text, event_id, retry_ms)
 
 
 def _unknown_symbols(symbols: Sequence[str]) -> NotFound:

@@ -11,7 +11,7 @@ from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame
-from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.session import SessionChanged, SessionUpdate, session_changed
 from vyomo_rt.wire.trade import PnlUpdate, TradeClosed, TradeOpened, trade_closed, trade_opened
 from vyomo_rt.wire.values import MAX_INT, Epoch, Seq
@@ -51,8 +51,8 @@ def event_message(event: Event) -> str:
 
 def numbered_event(event: Event, epoch: str) -> Frame:
     """The frame of a stored event; its SSE id is the position after it."""
-    position = Position(event.session_id, event.seq, epoch)
-    return make_frame(event.kind, event.message.encode(), position)
+    event_id = spell_position(event.session_id, event.seq, epoch)
+    return make_frame(event.kind, event.message.encode(), event_id)
 
 
 def around_events(seq: int, epoch: str) -> tuple[bytes, bytes]:

@@ -6,8 +6,6 @@ from enum import IntEnum
 from struct import pack
 from typing import Literal, NamedTuple
 
-from vyomo_rt.wire.position import Position
-
 Transport = Literal["ws", "sse"]
 
 
@@ -41,11 +39,11 @@ class Frame(NamedTuple):
 
 
 def make_frame(
-    event: str, text: bytes, position: Position | None = None, retry_ms: int | None = None
+    event: str, text: bytes, event_id: str | None = None, retry_ms: int | None = None
 ) -> Frame:
-    """Frame a JSON text; ``position`` is what SSE clients resume from."""
+    """Frame a JSON text; ``event_id`` is the position that SSE clients resume from."""
     retry_line = f"retry: {retry_ms}\n" if retry_ms is not None else ""
-    id_line = f"id: {position}\n" if position is not None else ""
+    id_line = f"id: {event_id}\n" if event_id else ""
     head = f"{retry_line}event: {event}\n{id_line}data: ".encode()
     return Frame(event, (ws_text(text), chunk(head + text + b"\n\n")))
 

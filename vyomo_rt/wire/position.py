@@ -25,14 +25,15 @@ class Position(NamedTuple):
     seq: int
     epoch: str | None
 
-    def __str__(self) -> str:
-        """As an SSE ``id:``."""
-        return f"{self.session_id}-{self.seq}-{self.epoch}"
 
-    @classmethod
-    def parse(cls, text: str) -> Position | None:
-        """The position that an ``id:`` names, if it is one."""
-        match = _FORM.fullmatch(text.strip())
-        if match is None:
-            return None
-        return cls(int(match["session_id"]), int(match["seq"]), match["epoch"] or None)
+def spell_position(session_id: int, seq: int, epoch: str) -> str:
+    """A position as an SSE ``id:``."""
+    return f"{session_id}-{seq}-{epoch}"
+
+
+def read_position(text: str) -> Position | None:
+    """The position that an ``id:`` names, if it is one."""
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        return None
+    return Position(int(match["session_id"]), int(match["seq"]), match["epoch"] or None)

@@ -9,7 +9,7 @@ from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
 from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
-from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.position import read_position
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -82,7 +82,7 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
 
 def _resume(command: SubscribeSession, last_event_id: str) -> None:
     """Take the position of an SSE id; one of no use is a position that can't be recovered."""
-    position = Position.parse(last_event_id)
+    position = read_position(last_event_id)
     if position is not None and position.session_id == command.session_id:
         command.since, command.epoch = position.seq, position.epoch
     else:

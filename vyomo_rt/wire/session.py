@@ -16,7 +16,7 @@ from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.numbers import CapitalPaise, from_e2, from_paise
-from vyomo_rt.wire.position import Position
+from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.values import MAX_INT, Count, Epoch, Id, Money, Percent, Seq, Timestamp
 
 
@@ -148,8 +148,8 @@ def session_update(
         recovered=unless_none(recovered),
     )
     session = state.session
-    position = Position(session.session_id, state.seq, session.epoch)
-    return make_frame("session_update", encode(message), position)
+    event_id = spell_position(session.session_id, state.seq, session.epoch)
+    return make_frame("session_update", encode(message), event_id)
 
 
 def session_document(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionDocument:
