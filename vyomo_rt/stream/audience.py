@@ -14,7 +14,7 @@ SLICE = 64
 
 
 class Key(Protocol):
-    """What the peers of an audience have in common, when they get their bytes among it."""
+    """What the peers of an audience have in common: among it, when their bytes are due."""
 
     @property
     def beat(self) -> Beat: ...
