@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vyomo_rt.domain.errors import Unavailable
-from vyomo_rt.store.history import KEPT_PAGES, PAGE, History
-from vyomo_rt.store.lanes import Lanes
+from vyomo_rt.store.history import KEPT_EVENTS, History
+from vyomo_rt.store.lanes import Lanes, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vyomo_rt.domain.event import Event
 
     MakeOpening = Callable[..., Event]
+
+
+PAGE = 20
+KEPT_PAGES = KEPT_EVENTS // PAGE
 
 
 class Log:
@@ -49,7 +53,7 @@ async def everything(history: History, upto: int) -> list[int]:
 
 async def test_each_page_is_read_once_for_all_who_read_at_one_time(opening: MakeOpening) -> None:
     log = Log(opening, count := 5 * PAGE + 7)
-    history = History(log.read)
+    history = History(log.read, page=PAGE)
     found = await asyncio.gather(*(everything(history, count) for _ in range(50)))
     assert found == [[*range(1, count + 1)]] * 50
     assert log.reads == 6
@@ -57,7 +61,7 @@ async def test_each_page_is_read_once_for_all_who_read_at_one_time(opening: Make
 
 async def test_whole_pages_are_kept_for_a_while_and_not_without_end(opening: MakeOpening) -> None:
     log = Log(opening, count := (KEPT_PAGES + 2) * PAGE)
-    history = History(log.read)
+    history = History(log.read, page=PAGE)
     await everything(history, count)
     assert [event.seq for event in await history.events(6, count - 3, count)] == [
         *range(count - 2, count + 1)
@@ -69,7 +73,7 @@ async def test_whole_pages_are_kept_for_a_while_and_not_without_end(opening: Mak
 
 async def test_an_event_that_a_read_in_hand_missed_is_found(opening: MakeOpening) -> None:
     log = Log(opening, 10)
-    history = History(log.read)
+    history = History(log.read, page=PAGE)
     log.go.clear()
     early = asyncio.create_task(history.events(6, 0, 10))
     await asyncio.sleep(0)
@@ -86,7 +90,7 @@ async def test_a_read_that_fails_fails_for_all_who_share_it_and_the_next_begins_
     opening: MakeOpening,
 ) -> None:
     log = Log(opening, 10)
-    history = History(log.read)
+    history = History(log.read, page=PAGE)
     log.fails = True
     readers = [history.events(6, 0, 10) for _ in range(3)]
     outcomes = await asyncio.gather(*readers, return_exceptions=True)
@@ -98,7 +102,7 @@ async def test_a_read_that_fails_fails_for_all_who_share_it_and_the_next_begins_
 
 async def test_a_reader_that_leaves_takes_nothing_from_the_others(opening: MakeOpening) -> None:
     log = Log(opening, 10)
-    history = History(log.read)
+    history = History(log.read, page=PAGE)
     log.go.clear()
     leaving = asyncio.create_task(history.events(6, 0, 10))
     staying = asyncio.create_task(history.events(6, 0, 10))
@@ -111,7 +115,7 @@ async def test_a_reader_that_leaves_takes_nothing_from_the_others(opening: MakeO
 
 
 async def test_a_history_is_not_read_while_somebody_writes() -> None:
-    lanes = Lanes(history_reads=1)
+    lanes = Lanes(Pace(reads=1, page=PAGE))
     order: list[str] = []
 
     async def read() -> None:
@@ -127,14 +131,14 @@ async def test_a_history_is_not_read_while_somebody_writes() -> None:
 
 
 async def test_a_history_is_read_in_the_end_although_writes_never_rest() -> None:
-    lanes = Lanes(history_reads=1)
+    lanes = Lanes(Pace(reads=1, page=PAGE))
     with lanes.write():
         async with asyncio.timeout(5), lanes.history_read():
             pass
 
 
 async def test_only_so_many_histories_are_read_at_one_time() -> None:
-    lanes = Lanes(history_reads=2)
+    lanes = Lanes(Pace(reads=2, page=PAGE))
     now = most = 0
 
     async def read() -> None:
@@ -147,3 +151,21 @@ async def test_only_so_many_histories_are_read_at_one_time() -> None:
 
     await asyncio.gather(*(read() for _ in range(20)))
     assert most == 2
+
+
+async def test_only_so_many_single_reads_are_on_their_way() -> None:
+    """The driver's threads are few, and some must be free for writes."""
+    lanes = Lanes(Pace(reads=1, page=PAGE))
+    now = most = 0
+
+    async def read() -> None:
+        nonlocal now, most
+        async with lanes.read():
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0)
+            now -= 1
+
+    with lanes.write():
+        await asyncio.gather(*(read() for _ in range(20)))
+    assert most == 4

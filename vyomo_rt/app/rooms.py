@@ -55,7 +55,7 @@ class Rooms:
         self.board = self._board()
         self.monitor = FeedMonitor(self.feed, self.board, clocks.market)
         self.supervisor = Supervisor(self.feed, self.board, self.monitor, SavedPrices(store))
-        self.history = History(store.events).events
+        self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
         self.days = Days(self.replica, clocks.market)
         self.hub = Hub(

@@ -22,7 +22,7 @@ from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store import documents
 from vyomo_rt.store.backup_file import BackupWriter, read, replacing, writing
 from vyomo_rt.store.client import where
-from vyomo_rt.store.database import HISTORY_PAGE, reading
+from vyomo_rt.store.database import reading
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fold import UNREADABLE, Fold, unreadable
 from vyomo_rt.store.lease import raise_term
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _MADE_ANEW = {"trades", "leases"}
 _WITH_EVENTS = {"sessions", "events"}
 _STAY = {"leases", "meta"}
+_PAGE = 200
 _PATIENCE_S = 60.0
 """For one operation: nobody waits for an answer here."""
 _TELL_EVERY_S = 2.0
@@ -63,7 +64,7 @@ async def check_backup(path: Path, say: Say) -> Verdict:
 
     fold: Fold | None = None
     for number, (collection, document) in enumerate(read(path)):
-        if not number % HISTORY_PAGE:
+        if not number % _PAGE:
             await asyncio.sleep(0)  # it may be told to stop
         if collection == "sessions":
             verdict.sessions += 1
@@ -173,8 +174,8 @@ async def _events(store: Database, session_id: Any, head: int) -> AsyncIterator[
                 await store.database["events"]
                 .find(where(sessionId=session_id, seq={"$gt": after, "$lte": head}))
                 .sort("seq", 1)
-                .limit(HISTORY_PAGE)
-                .to_list(HISTORY_PAGE)
+                .limit(_PAGE)
+                .to_list(_PAGE)
             )
         # The server that writes gets half of the store's time.
         await asyncio.sleep(time.monotonic() - began)
@@ -201,7 +202,7 @@ async def _fill(store: Database, path: Path, progress: _Progress) -> None:
         progress.step()
         if collection == "events":
             events.append(document)
-            if len(events) == HISTORY_PAGE:
+            if len(events) == _PAGE:
                 await _insert_events(store, events, newest)
                 events = []
         elif collection == "sessions":
@@ -236,9 +237,9 @@ async def _insert_events(
 
 async def _insert(store: Database, collection: str, found: Iterable[Document]) -> None:
     rows = list(found)
-    for start in range(0, len(rows), HISTORY_PAGE):
+    for start in range(0, len(rows), _PAGE):
         with _patiently():
-            await store.database[collection].insert_many(rows[start : start + HISTORY_PAGE])
+            await store.database[collection].insert_many(rows[start : start + _PAGE])
 
 
 @contextmanager

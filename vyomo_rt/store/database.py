@@ -26,7 +26,7 @@ from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fence import Fence
-from vyomo_rt.store.lanes import Lanes
+from vyomo_rt.store.lanes import MONGODB, Lanes, Pace
 
 if TYPE_CHECKING:
     from vyomo_rt.store.client import Client, Collection
@@ -35,12 +35,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Documents in one read: ten thousand would hold the embedded server for half a second."""
-
-HISTORY_PAGE = 200
-"""Documents in one read of a history: somebody's trade may have to wait for it."""
-
-HISTORY_READS = 3
-"""Reads of histories that may be on their way at one time, so that others find a free thread."""
 
 DOUBT_S = 5.0
 """How long a failed write speaks against the store if no other one follows."""
@@ -67,15 +61,13 @@ class Database:
     """A database that is open, and the right to write to it.
 
     What it promises does not depend on how ``client`` was made, apart from the
-    limits on time, which are the client's. Not more than ``history_reads`` reads of
-    histories are on their way at one time: whoever reads much does not hold up a write.
+    limits on time, which are the client's. ``pace`` says how histories are read: whoever reads
+    much does not hold up a write.
     """
 
-    def __init__(
-        self, client: Client, database: str, *, history_reads: int = HISTORY_READS
-    ) -> None:
+    def __init__(self, client: Client, database: str, *, pace: Pace = MONGODB) -> None:
         self._client = client
-        self.lanes = Lanes(history_reads)
+        self.lanes = Lanes(pace)
         self.database = db = client.get_database(
             database,
             codec_options=CodecOptions(tz_aware=True),

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     Page = tuple[int, int]
     """A session, and how many pages are before this one."""
 
-PAGE = 200
-"""Events: the embedded server needs some ms for so many, and a trade may have to wait for it."""
-KEPT_PAGES = 16
-"""For readers that do not keep step with the first: a few MB."""
+KEPT_EVENTS = 3200
+"""In whole pages, for readers that do not keep step with the first: a few MB."""
 
 
 class History:
@@ -27,8 +25,10 @@ class History:
     the last few whole pages, which never change.
     """
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, *, page: int) -> None:
+        """``page`` is how many events are read at once."""
         self._read = read
+        self._size = page
         self._reading: dict[Page, asyncio.Task[Sequence[Event]]] = {}
         self._kept: OrderedDict[Page, Sequence[Event]] = OrderedDict()
 
@@ -37,7 +37,7 @@ class History:
 
         None only if the first is not stored.
         """
-        page = (session_id, after // PAGE)
+        page = (session_id, after // self._size)
         while True:
             is_older = page in self._reading
             events = self._kept.get(page)
@@ -52,18 +52,18 @@ class History:
         task = self._reading.get(page)
         if task is None:
             session_id, number = page
-            reading = self._read_page(page, session_id, number * PAGE)
+            reading = self._read_page(page, session_id, number * self._size)
             task = self._reading[page] = asyncio.create_task(reading)
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
     async def _read_page(self, page: Page, session_id: int, after: int) -> Sequence[Event]:
         try:
-            events = await self._read(session_id, after, after + PAGE)
+            events = await self._read(session_id, after, after + self._size)
         finally:
             del self._reading[page]
-        if len(events) == PAGE:
+        if len(events) == self._size:
             self._kept[page] = events
-            if len(self._kept) > KEPT_PAGES:
+            if len(self._kept) * self._size > KEPT_EVENTS:
                 self._kept.popitem(last=False)
         return events

@@ -1,11 +1,12 @@
-"""Reads of histories stand back behind writes."""
+"""Reads stand back behind writes."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 _QUIET_S = 0.005
 """A trade makes several writes with little between them: so long nothing else begins."""
@@ -13,11 +14,32 @@ _STANDS_BACK = 10
 """So often; in the end a history is read, also beside writers that never rest."""
 
 
-class Lanes:
-    """Lets few reads of histories begin at one time, and none while somebody writes."""
+_READS = 4
+"""Other reads at one time: the driver has more threads, and some must be free for writes."""
 
-    def __init__(self, history_reads: int) -> None:
-        self._history_reads = asyncio.Semaphore(history_reads)
+
+class Pace(NamedTuple):
+    """How histories are read: so many pages at one time, and of so many documents.
+
+    A write may have to wait for as much.
+    """
+
+    reads: int
+    page: int
+
+
+MONGODB = Pace(reads=3, page=200)
+EMBEDDED = Pace(reads=1, page=50)
+"""It does one thing at a time, and a document costs it 45 µs."""
+
+
+class Lanes:
+    """Lets few reads begin at one time, and none of a history while somebody writes."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._history_reads = asyncio.Semaphore(pace.reads)
+        self._reads = asyncio.Semaphore(_READS)
         self._writes = 0
         self._wrote_at = 0.0
 
@@ -30,6 +52,10 @@ class Lanes:
         finally:
             self._writes -= 1
             self._wrote_at = time.monotonic()
+
+    def read(self) -> AbstractAsyncContextManager[None]:
+        """A read of a document or two."""
+        return self._reads
 
     @asynccontextmanager
     async def history_read(self) -> AsyncIterator[None]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vyomo_rt import config
 from vyomo_rt.domain.errors import CannotStart, VyomoError
 from vyomo_rt.store.client import connect, database_of
-from vyomo_rt.store.database import HISTORY_READS
 from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
 from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.lanes import EMBEDDED, MONGODB
 from vyomo_rt.store.lease import Lease
 
 if TYPE_CHECKING:
@@ -81,10 +81,9 @@ async def _opened(settings: Settings, uri: str | None) -> AsyncIterator[tuple[Mo
             uri = await embedded.start()
         assert uri is not None
         client = connect(uri)
-        # The embedded store does one thing at a time anyway.
-        history_reads = 1 if embedded else HISTORY_READS
+        pace = EMBEDDED if embedded else MONGODB
         name = _database_name(settings, database_of(client))
-        store = MongoStore(client, name, history_reads=history_reads)
+        store = MongoStore(client, name, pace=pace)
         place = config.hide_password(uri)
         try:
             yield store, place

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
-from vyomo_rt.store.database import BATCH, HISTORY_PAGE, Database, reading
+from vyomo_rt.store.database import BATCH, Database, reading, settling
 from vyomo_rt.store.documents import Document
+
+_TRIES = 20
+"""More than there are writers of one copy: its session's, and late ones of former owners."""
 
 
 class Trades(Database):
@@ -20,18 +23,28 @@ class Trades(Database):
 
     async def save_trade(self, trade: Trade, seq: int) -> None:
         document = documents.from_copy(trade, seq)
-        # If the copy there is as new or newer, the filter misses it and the insert of the upsert
-        # meets its _id. It also does when an older copy arrives in between: hence once more.
-        for _ in range(2):
-            with self.writing(), suppress(DuplicateKeyError):
-                await self.database["trades"].replace_one(
-                    where(_id=trade.trade_id, seq={"$lt": seq}), document, upsert=True
-                )
+        this = where(_id=trade.trade_id)
+        for _ in range(_TRIES):
+            with self.writing():
+                try:
+                    await self.database["trades"].replace_one(
+                        this | where(seq={"$lt": seq}), document, upsert=True
+                    )
+                except DuplicateKeyError:
+                    # Either the copy there is as new or newer, so that the filter misses it and
+                    # the insert of the upsert meets its _id; or another one came in between.
+                    with settling():
+                        there = await self.database["trades"].find_one(this)
+                else:
+                    return
+            if there is not None and there["seq"] >= seq:
                 return
+        raise Unavailable(f"the copy of trade {trade.trade_id} is written by too many at once")
 
     async def trade(self, trade_id: int) -> Trade | None:
-        with reading():
-            found = await self.database["trades"].find_one(where(_id=trade_id))
+        async with self.lanes.read():
+            with reading():
+                found = await self.database["trades"].find_one(where(_id=trade_id))
         return None if found is None else documents.to_trade(found)
 
     async def trades(
@@ -44,7 +57,7 @@ class Trades(Database):
             filter_ |= where(tradeId={"$lt": before_id})
         found: list[Document] = []
         while len(found) < limit:
-            size = min(limit - len(found), HISTORY_PAGE)
+            size = min(limit - len(found), self.lanes.pace.page)
             async with self.lanes.history_read():
                 with reading():
                     page = (
