@@ -17,6 +17,14 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A symbol, which a narrow line breaks before an option's strike and never within it.
+ * @param {string} symbol @returns {(Node | string)[]} */
+export function nameOf(symbol) {
+  const option = /^(\D+)(\d\d[A-Z]{3})?(\d[\d.]*[CP]E)$/.exec(symbol);
+  const parts = option ? option.slice(1).filter(Boolean) : [symbol];
+  return parts.flatMap((part, index) => (index ? [el("wbr"), part] : [part]));
+}
+
 /** Changes only what differs: most of what is painted again is as before.
  * @param {any} element @param {string} text @param {string} [className] */
 export function put(element, text, className) {

@@ -1,6 +1,6 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
-import { $, el, keyed, put } from "./dom.js";
+import { $, el, keyed, nameOf, put } from "./dom.js";
 import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
 import { part } from "./frame.js";
 import { feedIsLate, staleTrades } from "./liveness.js";
@@ -39,7 +39,7 @@ function makeRow(trade) {
       " ",
       whole(trade.quantity),
       " ",
-      el("b", {}, trade.symbol),
+      el("b", {}, ...nameOf(trade.symbol)),
       el("small", {}, `#${tradeId}`),
       el("small", { class: "waits" }),
     ),

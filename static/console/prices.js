@@ -1,7 +1,7 @@
 // @ts-check
 /** Price tiles: last price, its recent line, and how old it is. */
 import { drawSpark, follow } from "./canvas.js";
-import { $, el, keyed, put } from "./dom.js";
+import { $, el, keyed, nameOf, put } from "./dom.js";
 import { age, arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
@@ -28,7 +28,7 @@ function makeTile(_quote, symbol) {
   const name = el(
     "button",
     { type: "button", class: "name", title: `New trade in ${symbol}` },
-    symbol,
+    ...nameOf(symbol),
   );
   const remove = el(
     "button",

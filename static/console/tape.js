@@ -1,6 +1,6 @@
 // @ts-check
 /** The newest openings and closings of the session, and what was changed of it. */
-import { $, el, keyed } from "./dom.js";
+import { $, el, keyed, nameOf } from "./dom.js";
 import { arrow, dateTime, price, signedMoney, time, tone, whole } from "./format.js";
 import { part } from "./frame.js";
 import { model } from "./model.js";
@@ -51,7 +51,7 @@ function traded(opened, data) {
     [
       el("span", { class: `side ${data.side}` }, data.side),
       ` ${whole(data.quantity)} `,
-      el("b", {}, data.symbol),
+      el("b", {}, ...nameOf(data.symbol)),
       el("small", {}, `at ${price(at)} · #${data.tradeId}`),
     ],
     opened ? "" : `${arrow(data.pnl)} ${signedMoney(data.pnl)}`.trim(),

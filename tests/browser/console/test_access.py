@@ -11,6 +11,7 @@ from tests.browser.console.parts import (
     DIGIT,
     changes,
     drawer,
+    figure,
     link,
     position,
     press,
@@ -196,6 +197,39 @@ async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
         await press(page, "Developer drawer")
         await expect(page.locator("#rate-messages")).to_have_text(DIGIT)
         assert await page.evaluate(OVERFLOWING) == []
+
+
+LINES = """(element) => {
+    const lines = new Map();
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        for (let at = 0; at < node.length; at += 1) {
+            const range = document.createRange();
+            range.setStart(node, at);
+            range.setEnd(node, at + 1);
+            const { top } = range.getBoundingClientRect();
+            lines.set(top, (lines.get(top) ?? "") + node.data[at]);
+        }
+    }
+    return [...lines.values()];
+}"""
+"""The text of an element, line by line."""
+
+
+async def test_a_phone_breaks_no_strike_and_no_amount(page: Page, ingest_server: str) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    option = "BANKNIFTY26DEC51000PE"
+    async with Desk.at(ingest_server, startingCapital=123_456_789.5) as desk:
+        await desk.tick({"symbol": option, "price": 1234.5})
+        trade = await desk.open(option, quantity=10_000, entryPrice=9999.05)
+        await show(page, ingest_server, desk.session_id, symbols=option)
+        await expect(figure(page, "unrealizedPnL")).to_have_text("▼ −₹8,76,45,500.00")
+        tile_name = tile(page, option).locator(".name")
+        for name in (tile_name, position(page, trade).locator(".what b")):
+            await expect(name).to_have_text(option)
+            assert await name.evaluate(LINES) == ["BANKNIFTY", "26DEC51000PE"]
+        for amount in ("unrealizedPnL", "currentCapital"):
+            assert len(await figure(page, amount).evaluate(LINES)) == 1
 
 
 async def test_a_message_stays_under_the_pointer_and_goes_by_click_and_escape(
