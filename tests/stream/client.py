@@ -12,6 +12,7 @@ from tests.kit.messages import Message, read_events, read_frames
 from tests.stream.view import View
 from tests.stream.world import World
 from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.frame import Framing
@@ -81,7 +82,11 @@ class WirePeer(Peer):
 
     def __init__(self, client: Client) -> None:
         super().__init__(
-            f"{id(client):x}", client.framing, client.world.hub.traffic, client.wire.write
+            f"{id(client):x}",
+            client.framing,
+            Grant.EVERYTHING,
+            client.world.hub.traffic,
+            client.wire.write,
         )
         self._client = client
 

@@ -11,6 +11,7 @@ from typing import Any
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
@@ -133,7 +134,7 @@ class Bench:
 
     async def new_session(self, key: str | None = None, request_hash: str = "h") -> int:
         order = SessionOrder(starting_capital_paise=50_000_00)
-        operation = Operation.asked(key, request_hash)
+        operation = Operation.asked(key, request_hash, by=None)
         state, _ = await self.desk.create_session(operation, lambda: order)
         return state.session.session_id
 
@@ -158,20 +159,26 @@ class Bench:
             stop_loss_e4=stop_e4,
             target_e4=target_e4,
         )
-        operation = Operation.asked(key, request_hash)
+        operation = Operation.asked(key, request_hash, by=None)
         trade, _ = await self.desk.open_trade(session_id, operation, lambda: order)
         return trade
 
     async def close(
         self, trade_id: int, price_e4: int | None = 101_0000, *, key: str | None = None
     ) -> Trade:
-        operation = Operation.asked(key, "h")
+        operation = Operation.asked(key, "h", by=None)
         trade, _ = await self.desk.close_trade(trade_id, operation, lambda: price_e4)
         return trade
 
+    async def change_session(
+        self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
+    ) -> SessionState:
+        operation = Operation.asked(by=None)
+        return await self.desk.change_session(session_id, operation, status=status, name=name)
+
     async def sessions(self) -> list[SessionState]:
         """All sessions, whether they rest or not."""
-        return list(await self.desk.records.sessions(0, None, 1000))
+        return list(await self.desk.records.sessions(0, None, 1000, Grant.EVERYTHING))
 
     def seq(self, session_id: int) -> int:
         return self.replica.state(session_id).seq

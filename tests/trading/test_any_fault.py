@@ -148,9 +148,7 @@ class Play:
 
     async def change_status(self, number: int, status: str) -> None:
         with suppress(Unavailable):
-            await self.bench.desk.change_session(
-                self.sessions[number], status=SessionStatus(status)
-            )
+            await self.bench.change_session(self.sessions[number], status=SessionStatus(status))
 
     async def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -237,9 +235,7 @@ class Play:
             for session_id in self.sessions:
                 while True:
                     with suppress(VyomoError):
-                        await self.bench.desk.change_session(
-                            session_id, status=SessionStatus.ACTIVE
-                        )
+                        await self.bench.change_session(session_id, status=SessionStatus.ACTIVE)
                         break
                     await asyncio.sleep(0.02)
             for request in self.requests:

@@ -124,7 +124,7 @@ async def test_of_many_closes_at_once_exactly_one_wins(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda bench: bench.desk.change_session(77, status=SessionStatus.PAUSED),
+        lambda bench: bench.change_session(77, status=SessionStatus.PAUSED),
         lambda bench: bench.desk.records.trades(77, None, None, 10),
         lambda bench: bench.desk.records.trade(77),
     ],

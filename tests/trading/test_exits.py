@@ -143,7 +143,7 @@ async def test_exits_go_on_in_a_session_that_opens_nothing(
     session_id = await bench.new_session()
     await bench.open(session_id, stop_e4=95_0000)
     by_hand = await bench.open(session_id)
-    await bench.desk.change_session(session_id, status=status)
+    await bench.change_session(session_id, status=status)
     with pytest.raises(Conflict, match=f"is {status}"):
         await bench.open(session_id)
     bench.tick(94_0000)

@@ -48,7 +48,7 @@ async def test_a_session_is_not_stopped_over_a_trade_that_a_former_owner_opened(
     await bench.close(known.trade_id)
     await bench.store.append(trade_event(trade, 3, operation_id="late"))
     with pytest.raises(Conflict, match="1 open trades"):
-        await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
+        await bench.change_session(session_id, status=SessionStatus.STOPPED)
 
 
 async def test_late_writes_of_a_former_owner_are_found_in_all_sessions_and_told(

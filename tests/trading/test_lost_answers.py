@@ -97,7 +97,7 @@ async def test_until_it_is_settled_the_number_stays_reserved_and_commands_are_un
         await unavailable(bench.open(session_id))
         await unavailable(bench.open(session_id, key="key"))
         await unavailable(bench.close(trade.trade_id))
-        await unavailable(bench.desk.change_session(session_id, status=SessionStatus.PAUSED))
+        await unavailable(bench.change_session(session_id, status=SessionStatus.PAUSED))
         await asyncio.sleep(0.02)
     bench.tick(94_0000)
     assert bench.replica.state(session_id) is before, "reading goes on, and nothing has changed"
@@ -163,10 +163,10 @@ async def test_a_status_whose_answer_was_lost_is_set_and_announced_once(
     session_id = await bench.new_session()
     bench.store.lost.append(happened)
     with pytest.raises(OutcomeUnknown):
-        await bench.desk.change_session(session_id, status=SessionStatus.PAUSED)
+        await bench.change_session(session_id, status=SessionStatus.PAUSED)
     await bench.reached(session_id, 1)
     assert bench.replica.state(session_id).session.status is SessionStatus.PAUSED
-    await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
+    await bench.change_session(session_id, status=SessionStatus.ACTIVE)
     await bench.restart()
     assert bench.replica.state(session_id).session.status is SessionStatus.ACTIVE
     assert bench.seq(session_id) == 2

@@ -27,9 +27,7 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
     for _ in range(steps):
         bench.now_ms += 600_000
         await bench.days.roll_over()
-        await bench.desk.change_session(
-            session_id, status=SessionStatus.ACTIVE
-        )  # due exits come first
+        await bench.change_session(session_id, status=SessionStatus.ACTIVE)  # due exits come first
         open_trades = list(bench.replica.state(session_id).open_trades)
         if len(open_trades) > 3 or (open_trades and chance.random() < 0.4):
             await bench.close(chance.choice(open_trades), chance.randrange(80_0000, 120_0000))
@@ -38,7 +36,7 @@ async def trade_at_random(bench: Bench, session_id: int, steps: int, seed: int) 
             stop_e4 = entry_e4 - side.sign * chance.randrange(5000, 5_0000)
             await bench.open(session_id, entry_e4, side=side, stop_e4=stop_e4)
         bench.tick(chance.randrange(99_0000, 101_0000))
-    await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
+    await bench.change_session(session_id, status=SessionStatus.ACTIVE)
 
 
 @pytest.mark.parametrize("checkpoint_every", [7, 1000])
@@ -51,7 +49,7 @@ async def test_a_restart_changes_nothing(
     for seed, session_id in enumerate(sessions[:2]):
         await trade_at_random(bench, session_id, steps=30, seed=seed)  # midnight in the first
         await bench.assert_sound(session_id)
-    await bench.desk.change_session(sessions[0], status=SessionStatus.HALTED)
+    await bench.change_session(sessions[0], status=SessionStatus.HALTED)
     before = bench.replica.states()
     assert any(state.today_paise for state in before)
     assert any(state.open_trades for state in before)

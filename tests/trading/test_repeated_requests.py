@@ -48,7 +48,7 @@ async def test_a_key_is_looked_up_before_anything_else_is_checked(bench: Bench) 
     session_id = await bench.new_session()
     trade = await bench.open(session_id, key="key")
     closed = await bench.close(trade.trade_id)
-    await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
+    await bench.change_session(session_id, status=SessionStatus.STOPPED)
     assert await bench.desk.open_trade(session_id, ONCE_MORE, never) == (closed, True)
 
 

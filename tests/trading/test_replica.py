@@ -37,7 +37,7 @@ async def test_another_replica_that_gets_the_events_holds_and_tells_what_the_des
     kept = await bench.open(session_id)
     ended = await bench.open(session_id)
     await bench.close(ended.trade_id, 101_0000)
-    await bench.desk.change_session(session_id, status=SessionStatus.PAUSED)
+    await bench.change_session(session_id, status=SessionStatus.PAUSED)
 
     other, notes = Replica(TODAY), Notes()
     other.followers.append(notes)

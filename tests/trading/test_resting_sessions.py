@@ -8,6 +8,7 @@ import pytest
 
 from tests.trading.bench import Bench
 from vyomo_rt.domain.errors import Conflict, KeyReused, NotFound, Unavailable
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import AlreadyClosed, TradeStatus
@@ -19,7 +20,7 @@ async def stopped(bench: Bench, *, trades: int = 2, key: str | None = None) -> i
     for number in range(trades):
         trade = await bench.open(session_id, key=f"key {number}")
         await bench.close(trade.trade_id)
-    await bench.desk.change_session(session_id, status=SessionStatus.STOPPED)
+    await bench.change_session(session_id, status=SessionStatus.STOPPED)
     return session_id
 
 
@@ -53,7 +54,7 @@ async def test_what_is_asked_of_a_resting_session_is_answered_as_before(bench: B
         await bench.open(session_id)
     await put_away(bench, session_id)
     with pytest.raises(Conflict, match="final"):
-        await bench.desk.change_session(session_id, status=SessionStatus.ACTIVE)
+        await bench.change_session(session_id, status=SessionStatus.ACTIVE)
     await put_away(bench, session_id)
     with pytest.raises(AlreadyClosed):
         await bench.close(1)
@@ -67,7 +68,7 @@ async def test_what_is_asked_of_a_resting_session_is_answered_as_before(bench: B
     assert refused.value.session is not None
     assert refused.value.session.seq == 5
 
-    renamed = await bench.desk.change_session(session_id, name="Last year")
+    renamed = await bench.change_session(session_id, name="Last year")
     await put_away(bench, session_id)
     assert await bench.desk.records.session(session_id) == renamed
     await bench.assert_sound(session_id)
@@ -98,7 +99,7 @@ async def test_a_stopped_session_stays_while_it_is_watched_or_used(bench: Bench)
     assert bench.replica.find(session_id) is not None
     bench.watched.clear()
     bench.store.away, bench.store.answers_after_s = True, 0.3
-    renaming = asyncio.create_task(bench.desk.change_session(session_id, name="New"))
+    renaming = asyncio.create_task(bench.change_session(session_id, name="New"))
     await asyncio.sleep(0)
     await bench.desk.sessions.put_away()
     assert bench.replica.find(session_id) is not None, "somebody has its turn"
@@ -126,7 +127,7 @@ async def test_commands_that_fetch_a_session_at_once_have_one_ledger(bench: Benc
     names = [f"name {number}" for number in range(5)]
     await asyncio.gather(
         put_away_again_and_again(),
-        *(bench.desk.change_session(session_id, name=name) for name in names),
+        *(bench.change_session(session_id, name=name) for name in names),
     )
     await bench.desk.records.session(session_id)
     assert bench.seq(session_id) == 10
@@ -141,7 +142,7 @@ async def test_sessions_are_listed_wherever_they_are(bench: Bench) -> None:
     await bench.desk.sessions.put_away()
 
     async def listed(after: int, status: SessionStatus | None, limit: int) -> list[int]:
-        found = await bench.desk.records.sessions(after, status, limit)
+        found = await bench.desk.records.sessions(after, status, limit, Grant.EVERYTHING)
         return [state.session.session_id for state in found]
 
     assert await listed(0, None, 100) == ids

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 from tests.kit.rest import API, Rest
+from vyomo_rt.domain.grant import Grant
+
+As = Callable[[Grant], None]
+"""Lets requests come with a grant."""
 
 BEGIN_MS = 1_795_341_600_123
 BEGIN = "2026-11-22T10:00:00.123Z"

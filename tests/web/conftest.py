@@ -12,8 +12,9 @@ import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
-from tests.web.calls import Clock
+from tests.web.calls import As, Clock
 from vyomo_rt.config import Settings
+from vyomo_rt.web import guard
 
 SLOW_TIMEOUT_S = 0.4
 
@@ -24,6 +25,12 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def act_as(monkeypatch: pytest.MonkeyPatch) -> As:
+    """From the call on, requests come with this grant."""
+    return lambda grant: monkeypatch.setattr(guard, "grant_of", lambda _: grant)
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
-from tests.kit.streams import watching
+from tests.kit.streams import watching, web_socket
 from tests.kit.waiting import until
+from tests.web.calls import As
 from vyomo_rt.app import jobs
+from vyomo_rt.domain.grant import Grant, Role
 from vyomo_rt.store.client import connect, database_of
 from vyomo_rt.store.journal import MongoStore
 
@@ -77,6 +79,22 @@ async def test_it_is_watched_from_any_place_in_its_history(
         assert (changed["seq"], changed["data"]["name"]) == (4, "Last year")
         update = await stream.next("session_update")
         assert (update["seq"], update["data"]["status"]) == (4, "STOPPED")
+
+
+async def test_out_of_reach_it_is_not_found_and_not_listed(resting: Stopped, act_as: As) -> None:
+    rest, session = resting
+    session_id = session["sessionId"]
+    paths = [f"/sessions/{session_id}", f"/sessions/{session_id}/events"]
+    for reach in (frozenset({77}), frozenset({session_id})):
+        act_as(Grant("asha", Role.VIEWER, reach, None))
+        is_found = session_id in reach
+        async with web_socket(rest.url) as socket:
+            answer = await socket.ask("subscribe_session", sessionId=session_id)
+            assert (answer["type"] == "ack") == is_found, answer
+        for path in paths:
+            assert (await rest.call("GET", path))[0] == (200 if is_found else 404)
+        _, listed = await rest.call("GET", "/sessions")
+        assert [found["sessionId"] for found in listed["sessions"]] == [session_id] * is_found
 
 
 async def test_a_session_that_never_was_is_not_found_on_any_way(resting: Stopped) -> None:

@@ -9,6 +9,7 @@ from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.version import version
 from vyomo_rt.web import origins
 from vyomo_rt.web.contracts import ContractRoutes
+from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
 from vyomo_rt.web.loading import Loading
 from vyomo_rt.web.metrics import MetricsRoutes, Reading
@@ -33,7 +34,8 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *_metrics(rooms).routes(),
     ]
     routes += ContractRoutes(routes, version()).routes()
-    app.add_routes([route.for_aiohttp() for route in routes])
+    admit = Guard(rooms.desk.records).admit
+    app.add_routes([route.for_aiohttp(admit) for route in routes])
     pages.install(app)
 
     async def say_goodbye(_app: web.Application) -> None:

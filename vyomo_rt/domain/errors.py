@@ -72,9 +72,17 @@ class UnknownType(VyomoError):
 
 
 class NotFound(VyomoError):
-    """No such session, trade or symbol."""
+    """No such session, trade or symbol; or none that the caller may know of, in the same words."""
 
     code = "not_found"
+
+    @classmethod
+    def session(cls, session_id: int | str) -> NotFound:
+        return cls(f"session {session_id} not found", "sessionId")
+
+    @classmethod
+    def trade(cls, trade_id: int | str) -> NotFound:
+        return cls(f"trade {trade_id} not found", "tradeId")
 
 
 class Conflict(VyomoError):

@@ -44,23 +44,37 @@ class TradeOrder:
 class Operation:
     """One thing to be done once, however often it is asked for.
 
-    ``operation_id`` is the client's ``Idempotency-Key``, or was made here and ``is_fresh``:
-    then nothing can have been done under it yet. ``request_hash`` tells a repetition of the
-    request from another request under the same key. Until 0.1.0 it was ``former_hash``, to
-    which 195.25 and 195.250 are different.
+    ``operation_id`` follows from the client's ``Idempotency-Key``, or was made here and
+    ``is_fresh``: then nothing can have been done under it yet. ``request_hash`` tells a
+    repetition of the request from another request under the same key. Until 0.1.0 it was
+    ``former_hash``, to which 195.25 and 195.250 are different. ``by`` is the subject that asks
+    for it; None without access control, and for what the server decides by itself.
     """
 
     operation_id: str
     request_hash: str
     former_hash: str | None = None
     is_fresh: bool = False
+    by: str | None = None
 
     @classmethod
-    def asked(cls, key: str | None, request_hash: str, former_hash: str | None = None) -> Operation:
-        """What a request asks for, under the key that it gives, if it gives one."""
+    def asked(
+        cls,
+        key: str | None = None,
+        request_hash: str = "",
+        former_hash: str | None = None,
+        *,
+        by: str | None,
+    ) -> Operation:
+        """What a request asks for, under the key that it gives, if it gives one.
+
+        A key is one of its subject's: what others have made under the same is none of its
+        business. A key has no line end, so that no two of them come out the same.
+        """
         if key is None:
-            return cls(str(uuid4()), request_hash, former_hash, is_fresh=True)
-        return cls(key, request_hash, former_hash)
+            return cls(str(uuid4()), request_hash, former_hash, is_fresh=True, by=by)
+        operation_id = key if by is None else f"{by}\n{key}"
+        return cls(operation_id, request_hash, former_hash, by=by)
 
     @classmethod
     def internal(cls, mark: str = "") -> Operation:

@@ -52,9 +52,11 @@ class Commands:
             fields = to_fields(text)
             id_ = message_id(fields)
             command = to_command(fields)
+            peer.grant.ask(command.needs)
             if isinstance(command, SubscribeSession):
                 if (fetching := self._topics.fetch(command.session_id)) is not None:
                     return self._load_then_subscribe(peer, command, fetching)
+                self._ask_for_session(peer, command)
                 with self._topics.using(command.session_id) as topic:
                     if self._subscriptions.must_load(command, topic):
                         return self._load_then_subscribe(peer, command)
@@ -73,6 +75,7 @@ class Commands:
         try:
             if fetching is not None:
                 await fetching
+            self._ask_for_session(peer, command)
             with self._topics.using(command.session_id) as topic:
                 await self._subscriptions.load(command, topic)
                 if not peer.closed:
@@ -83,6 +86,12 @@ class Commands:
                 peer.reply(error_frame(error, command.id))
             return False
         return True
+
+    def _ask_for_session(self, peer: Peer, command: SubscribeSession) -> None:
+        """Raises NotFound for a session out of reach; to be called once it is at hand."""
+        state = self._hub.sources.state(command.session_id)
+        owner = None if state is None else state.session.owner
+        peer.grant.ask(command.needs, command.session_id, owner)
 
     def _carry_out(self, peer: Peer, command: Command) -> None:
         match command:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.wire.commands import ALL_TYPES, StreamType
 from vyomo_rt.wire.frame import KEEP_ALIVE, Frame, Framing
 
@@ -57,6 +58,7 @@ class Peer:
         "due_session",
         "due_status",
         "framing",
+        "grant",
         "id",
         "keep_alive",
         "messages",
@@ -82,10 +84,16 @@ class Peer:
     )
 
     def __init__(
-        self, id_: str, framing: Framing, traffic: Traffic, write: Callable[[bytes], None]
+        self,
+        id_: str,
+        framing: Framing,
+        grant: Grant,
+        traffic: Traffic,
+        write: Callable[[bytes], None],
     ) -> None:
         self.id = id_
         self.framing = framing
+        self.grant = grant
         self.traffic = traffic
         self.write = write
         self.keep_alive = KEEP_ALIVE[framing]

@@ -76,7 +76,7 @@ class Topics:
     def _make(self, session_id: int) -> SessionTopic:
         state = self._sources.state(session_id)
         if state is None:
-            raise NotFound(f"session {session_id} not found", "sessionId")
+            raise NotFound.session(session_id)
         topic = self._topics[session_id] = SessionTopic(
             state,
             sources=self._sources,

@@ -44,13 +44,13 @@ class Births:
             order = read_order()
             session_id = await self._journal.reserve_ids("sessions", 1)
             self._sessions.highest_id = session_id
-            session = self._newborn(session_id, order)
+            session = self._newborn(session_id, order, operation.by)
             await self._insert(session, operation)
             return self._sessions.bear(session), False
 
     async def ensure(self, session_id: int, order: SessionOrder) -> None:
         """Make a session under an id of its own."""
-        session = self._newborn(session_id, order)
+        session = self._newborn(session_id, order, owner=None)
         operation = Operation.internal()
         await self._journal.create_session(session, operation.operation_id, operation.request_hash)
         await self._journal.raise_counter("sessions", session_id)
@@ -61,13 +61,14 @@ class Births:
         for task in self.settling:
             task.cancel()
 
-    def _newborn(self, session_id: int, order: SessionOrder) -> Session:
+    def _newborn(self, session_id: int, order: SessionOrder, owner: str | None) -> Session:
         return Session(
             session_id=session_id,
             name=order.name or f"Session {session_id}",
             starting_capital_paise=order.starting_capital_paise,
             created_at_ms=self._now(),
             epoch=secrets.token_hex(8),
+            owner=owner,
         )
 
     async def _insert(self, session: Session, operation: Operation) -> None:

@@ -99,7 +99,12 @@ class Desk(Writer):
             await self._births.ensure(session_id, order)
 
     async def change_session(
-        self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
+        self,
+        session_id: int,
+        operation: Operation,
+        *,
+        status: SessionStatus | None = None,
+        name: str | None = None,
     ) -> SessionState:
         async with self._commanding(session_id) as ledger:
             if status is SessionStatus.STOPPED:
@@ -112,7 +117,7 @@ class Desk(Writer):
                 _check_change(ledger.state, status)
                 standing = replace(standing, status=status, status_reason=ChangeReason.MANUAL)
             if standing != before:
-                await ledger.record_change(standing, ChangeReason.MANUAL, self._now())
+                await ledger.record_change(standing, ChangeReason.MANUAL, self._now(), operation)
             return ledger.state
 
     async def open_trade(

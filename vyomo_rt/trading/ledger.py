@@ -107,9 +107,10 @@ class Ledger:
             )
         )
 
-    async def record_change(self, standing: Standing, reason: ChangeReason, at_ms: int) -> None:
+    async def record_change(
+        self, standing: Standing, reason: ChangeReason, at_ms: int, operation: Operation
+    ) -> None:
         """Make the session's next event of a change of the session itself."""
-        operation = Operation.internal()
         await self._record(
             SessionEvent(
                 session_id=self.session_id,

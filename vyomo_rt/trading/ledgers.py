@@ -33,7 +33,7 @@ class Ledgers:
         """A session's ledger. Raises NotFound."""
         ledger = self._ledgers.get(session_id)
         if ledger is None:
-            raise NotFound(f"session {session_id} not found", "sessionId")
+            raise NotFound.session(session_id)
         return ledger
 
     def add(self, state: SessionState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade, TradeStatus
@@ -33,10 +34,13 @@ class Records:
         return (await self._sessions.ledger(session_id)).state
 
     async def sessions(
-        self, after_id: int, status: SessionStatus | None, limit: int
+        self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
     ) -> Sequence[SessionState]:
-        """The first of the sessions above an id, by id. Raises Unavailable if some rest."""
-        return await self._sessions.listed(after_id, status, limit)
+        """The first sessions above an id in a grant's reach, by id.
+
+        Raises Unavailable if some rest.
+        """
+        return await self._sessions.listed(after_id, status, limit, grant)
 
     async def trade(self, trade_id: int) -> Trade:
         """A trade as it is now. Raises NotFound or Unavailable."""
@@ -46,7 +50,7 @@ class Records:
             return waiting
         stored = await self._journal.trade(trade_id)
         if stored is None:
-            raise NotFound(f"trade {trade_id} not found", "tradeId")
+            raise NotFound.trade(trade_id)
         return stored
 
     async def trades(

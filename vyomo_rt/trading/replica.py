@@ -62,7 +62,7 @@ class Replica:
     def state(self, session_id: int) -> SessionState:
         """A session as it is now. Raises NotFound."""
         if (state := self._states.get(session_id)) is None:
-            raise NotFound(f"session {session_id} not found", "sessionId")
+            raise NotFound.session(session_id)
         return state
 
     def find_open(self, trade_id: int) -> Trade | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from vyomo_rt.domain.errors import NotFound, Unavailable
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.trading.journal import Journal
@@ -87,17 +88,22 @@ class Sessions:
         return self.ledger(session_id) if self._may_rest(session_id) else None
 
     async def listed(
-        self, after_id: int, status: SessionStatus | None, limit: int
+        self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
     ) -> list[SessionState]:
-        """The first of the sessions above an id, by id. Raises Unavailable."""
+        """The first sessions above an id in a grant's reach, by id. Raises Unavailable."""
         found: list[SessionState] = []
         for ids in chunks(self._candidates(after_id, status), _LISTED_AT_ONCE):
             states = {id_: state for id_ in ids if (state := self._replica.find(id_)) is not None}
             away = [id_ for id_ in ids if id_ not in states]
             for state in await load_resting(self._journal, away, self._replica.today):
                 states[state.session.session_id] = state
-            wanted = (states[id_] for id_ in ids if id_ in states)
-            found += [state for state in wanted if status in (None, state.session.status)]
+            listed = (states[id_] for id_ in ids if id_ in states)
+            wanted = (state for state in listed if status in (None, state.session.status))
+            found += [
+                state
+                for state in wanted
+                if grant.reaches(state.session.session_id, state.session.owner)
+            ]
             if len(found) >= limit:
                 break
             await asyncio.sleep(0)
@@ -128,7 +134,7 @@ class Sessions:
     async def _fetch(self, session_id: int) -> None:
         states = await load_resting(self._journal, [session_id], self._replica.today)
         if not states:
-            raise NotFound(f"session {session_id} not found", "sessionId")
+            raise NotFound.session(session_id)
         self.take_up(states[0])
         self._ledgers.get(session_id).kept_seq = states[0].seq
 

@@ -25,7 +25,12 @@ class Writer(Protocol):
         """Make a session."""
 
     async def change_session(
-        self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
+        self,
+        session_id: int,
+        operation: Operation,
+        *,
+        status: SessionStatus | None = None,
+        name: str | None = None,
     ) -> SessionState:
         """Set a session's status or name; what it has already makes no event.
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.web.bodies import read_body
+from vyomo_rt.web.guard import GRANT
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import parse_body
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
@@ -48,7 +49,7 @@ class Command:
             self._fault = error
         key = _idempotency_key(request)
         hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
-        self.operation = Operation.asked(key, *hashes)
+        self.operation = Operation.asked(key, *hashes, by=request[GRANT].subject)
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:

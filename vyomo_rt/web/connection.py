@@ -12,6 +12,7 @@ from time import monotonic
 
 from wsproto.events import CloseConnection, Ping, Pong
 
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
@@ -86,9 +87,14 @@ class Connection(Peer, asyncio.Protocol):
     __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport")
 
     def __init__(
-        self, transport: asyncio.Transport, framing: Framing, address: str, streaming: StreamServer
+        self,
+        transport: asyncio.Transport,
+        framing: Framing,
+        grant: Grant,
+        address: str,
+        streaming: StreamServer,
     ) -> None:
-        super().__init__(token_hex(6), framing, streaming.hub.traffic, transport.write)
+        super().__init__(token_hex(6), framing, grant, streaming.hub.traffic, transport.write)
         self._transport = transport
         self._streaming = streaming
         self._address = address
@@ -153,8 +159,10 @@ class EventStreamConnection(Connection):
 
     __slots__ = ()
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
-        super().__init__(transport, Framing.SSE, address, streaming)
+    def __init__(
+        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+    ) -> None:
+        super().__init__(transport, Framing.SSE, grant, address, streaming)
 
     def _say_goodbye(self, _code: int, _reason: str) -> None:
         self._transport.write(LAST_CHUNK)
@@ -166,8 +174,10 @@ class RawEventStreamConnection(EventStreamConnection):
 
     __slots__ = ()
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
-        super().__init__(transport, address, streaming)
+    def __init__(
+        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+    ) -> None:
+        super().__init__(transport, grant, address, streaming)
         self.write = self._write_raw
 
     def _write_raw(self, chunks: bytes) -> None:
@@ -202,8 +212,10 @@ class WebSocketConnection(Connection):
         "_unread",
     )
 
-    def __init__(self, transport: asyncio.Transport, address: str, streaming: StreamServer) -> None:
-        super().__init__(transport, Framing.WS, address, streaming)
+    def __init__(
+        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+    ) -> None:
+        super().__init__(transport, Framing.WS, grant, address, streaming)
         # Parser and inbox exist only while something is half received or waits.
         self._inbound: Inbound | None = None
         self._inbox: deque[str] | None = None

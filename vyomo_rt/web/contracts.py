@@ -36,10 +36,10 @@ class ContractRoutes:
         changed = (HTTPStatus.PRECONDITION_FAILED,)
         # fmt: off
         return [
-            Route("GET", "/api/openapi.json", self.show_openapi, "contracts", kind, also=same,
-                  refuses=changed),
-            Route("GET", "/api/asyncapi.json", self.show_asyncapi, "contracts", kind, also=same,
-                  refuses=changed),
+            Route("GET", "/api/openapi.json", None, self.show_openapi, "contracts", kind,
+                  also=same, refuses=changed),
+            Route("GET", "/api/asyncapi.json", None, self.show_asyncapi, "contracts", kind,
+                  also=same, refuses=changed),
         ]
         # fmt: on
 

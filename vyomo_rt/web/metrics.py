@@ -50,7 +50,7 @@ class MetricsRoutes:
         self._answer = make_aiohttp_handler(registry)
 
     def routes(self) -> list[Route]:
-        return [Route("GET", "/metrics", self.show_metrics, "health", Text("text/plain"))]
+        return [Route("GET", "/metrics", None, self.show_metrics, "health", Text("text/plain"))]
 
     async def show_metrics(self, request: web.Request) -> web.StreamResponse:
         """Show figures for Prometheus."""

@@ -66,8 +66,8 @@ class PageRoutes:
         """What an operator's probes ask."""
         unready = {HTTPStatus.SERVICE_UNAVAILABLE: Readiness}
         return [
-            Route("GET", "/livez", self.livez, "health", Liveness),
-            Route("GET", "/readyz", self.readyz, "health", Readiness, also=unready),
+            Route("GET", "/livez", None, self.livez, "health", Liveness),
+            Route("GET", "/readyz", None, self.readyz, "health", Readiness, also=unready),
         ]
 
     def install(self, app: web.Application) -> None:

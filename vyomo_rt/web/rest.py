@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from time import perf_counter
@@ -12,8 +11,10 @@ from typing import Any, TypeVar
 from aiohttp import web
 from msgspec import UNSET, Struct
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, KeyReused, NotFound, VyomoError
+from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, KeyReused, VyomoError
+from vyomo_rt.domain.grant import Need
 from vyomo_rt.domain.moment import WallClock
+from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.board import Board
@@ -22,13 +23,14 @@ from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
+from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
 from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
-from vyomo_rt.wire.query import query_fields, read_query
+from vyomo_rt.wire.query import path_id, query_fields, read_query
 from vyomo_rt.wire.session import (
     NewSession,
     SessionChange,
@@ -98,25 +100,26 @@ class RestRoutes:
         session, trade = SessionDocument, TradeDocument
         # fmt: off
         return [
-            Route("POST", _SESSIONS, self.create_session, "sessions", session, _CREATED,
+            Route("POST", _SESSIONS, Need.TRADE, self.create_session, "sessions", session, _CREATED,
                   body=(NewSession,), refuses=(_AWAY,), idempotent=True),
-            Route("GET", _SESSIONS, self.list_sessions, "sessions", SessionList,
+            Route("GET", _SESSIONS, Need.SEE, self.list_sessions, "sessions", SessionList,
                   parameters=query_of(SessionsQuery), refuses=(_AWAY,)),
-            Route("GET", _SESSION, self.show_session, "sessions", session, refuses=(_AWAY,)),
-            Route("PATCH", _SESSION, self.change_session, "sessions", session,
+            Route("GET", _SESSION, Need.SEE, self.show_session, "sessions", session,
+                  refuses=(_AWAY,)),
+            Route("PATCH", _SESSION, Need.TRADE, self.change_session, "sessions", session,
                   body=(SessionChange,), refuses=(_CONFLICT, _AWAY)),
-            Route("POST", f"{_SESSION}/trades", self.open_trade, "trades", trade, _CREATED,
-                  body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{_SESSION}/trades", self.list_trades, "trades", TradePage,
+            Route("POST", f"{_SESSION}/trades", Need.TRADE, self.open_trade, "trades", trade,
+                  _CREATED, body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+            Route("GET", f"{_SESSION}/trades", Need.SEE, self.list_trades, "trades", TradePage,
                   parameters=query_of(TradesQuery), refuses=(_AWAY,)),
-            Route("GET", f"{_SESSION}/events", self.list_events, "trades", EventList,
+            Route("GET", f"{_SESSION}/events", Need.SEE, self.list_events, "trades", EventList,
                   parameters=query_of(EventsQuery), refuses=(_AWAY,)),
-            Route("GET", _TRADE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
-            Route("POST", f"{_TRADE}/close", self.close_trade, "trades", trade,
+            Route("GET", _TRADE, Need.SEE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
+            Route("POST", f"{_TRADE}/close", Need.TRADE, self.close_trade, "trades", trade,
                   body=(ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{API}/prices", self.list_prices, "prices", PriceList,
+            Route("GET", f"{API}/prices", Need.SEE, self.list_prices, "prices", PriceList,
                   parameters=query_of(PricesQuery)),
-            Route("POST", f"{API}/ticks", self.take_ticks, "prices", TicksAnswer,
+            Route("POST", f"{API}/ticks", Need.PUSH, self.take_ticks, "prices", TicksAnswer,
                   body=(Ticks, Text("application/x-ndjson")),
                   refuses=(_CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)),
         ]
@@ -143,14 +146,16 @@ class RestRoutes:
         For the next page pass ``next`` as ``after``.
         """
         query = _query(request, SessionsQuery)
-        found = await self._records.sessions(query.after, query.status, query.limit + 1)
+        found = await self._records.sessions(
+            query.after, query.status, query.limit + 1, request[GRANT]
+        )
         page = [self._session(state) for state in found[: query.limit]]
         more = len(found) > query.limit
         return _json(SessionList(page, page[-1].session_id if more else None))
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""
-        state = await self._records.session(_path_id(request, "sessionId"))
+        state = await self._records.session(path_id(request.match_info, "sessionId"))
         return _json(self._session(state))
 
     async def change_session(self, request: web.Request) -> web.Response:
@@ -159,12 +164,13 @@ class RestRoutes:
         Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
         final, and 409 while trades are open.
         """
-        session_id = _path_id(request, "sessionId")
+        session_id = path_id(request.match_info, "sessionId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
             change = command.read(SessionChange)
+            operation = Operation.asked(by=request[GRANT].subject)
             state = await self._writer.change_session(
-                session_id, status=change.status, name=change.name
+                session_id, operation, status=change.status, name=change.name
             )
         return _json(self._session(state))
 
@@ -176,7 +182,7 @@ class RestRoutes:
         Without ``entryPrice`` at the last price; 409 if that is stale or not known, or if the
         session has as many open trades as it may.
         """
-        session_id = _path_id(request, "sessionId")
+        session_id = path_id(request.match_info, "sessionId")
         command = await read_command(request)
         async with command.in_time():
             trade, replayed = await self._writer.open_trade(
@@ -189,7 +195,7 @@ class RestRoutes:
 
         For the next page pass ``next`` as ``after``.
         """
-        session_id = _path_id(request, "sessionId")
+        session_id = path_id(request.match_info, "sessionId")
         query = _query(request, TradesQuery)
         async with self._listing:
             trades = await self._records.trades(
@@ -203,7 +209,8 @@ class RestRoutes:
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
-        return _json(trade_document(await self._records.trade(_path_id(request, "tradeId"))))
+        trade = await self._records.trade(path_id(request.match_info, "tradeId"))
+        return _json(trade_document(trade))
 
     async def close_trade(self, request: web.Request) -> web.Response:
         """Close a trade by hand.
@@ -211,7 +218,7 @@ class RestRoutes:
         Without ``price`` at the last known one, stale or not. 409 with the trade if it
         is closed already, 409 if no price is known.
         """
-        trade_id = _path_id(request, "tradeId")
+        trade_id = path_id(request.match_info, "tradeId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
             trade, replayed = await self._writer.close_trade(
@@ -224,7 +231,7 @@ class RestRoutes:
 
         Each is as the streams carry it.
         """
-        state = await self._records.session(_path_id(request, "sessionId"))
+        state = await self._records.session(path_id(request.match_info, "sessionId"))
         since = _query(request, EventsQuery).since
         session = state.session
         return await self._long_answers.send_events(
@@ -302,13 +309,6 @@ def _symbol_of(row: Any) -> str | None:
         return parse_symbol(row_symbol(row) or "")
     except BadRequest:
         return None
-
-
-def _path_id(request: web.Request, name: str) -> int:
-    text = request.match_info[name]
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return int(text)
-    raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}", name)
 
 
 def _query(request: web.Request, type_: type[T]) -> T:

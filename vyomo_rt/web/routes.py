@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import LimitExceeded
+from vyomo_rt.domain.grant import Need
 from vyomo_rt.wire.decoding import given_twice, unknown
 from vyomo_rt.wire.query import LISTS
 from vyomo_rt.wire.values import Id, IdempotencyKey
@@ -24,6 +25,10 @@ API = "/api/auto-trader"
 _MAX_PARAMETERS = 1000
 _OF_STREAMS = ("lastEventId", "keepAlive", "ticket")
 """Parameters of every event stream."""
+
+
+Admit = Callable[[web.Request, Need], Awaitable[None]]
+"""Raises unless the caller may make this request: `Guard.admit`."""
 
 
 class Text(NamedTuple):
@@ -54,15 +59,17 @@ class Stream:
 class Route:
     """One call: from this row aiohttp's route, OpenAPI and AsyncAPI are made.
 
-    The handler's docstring is what people read of it, its name names the
-    operation. ``answer`` is the type that it answers with ``status``, ``also`` those of
-    other statuses (``None``: no body); ``body`` are the types that a request may have.
-    Each is a type of ``wire`` for JSON, or a ``Text``. ``refuses`` are statuses of
-    problem documents that its kind of call does not have anyway.
+    ``needs`` is what the caller's grant is asked for; with None anybody may. The handler's
+    docstring is what people read of it, its name names the operation. ``answer`` is the type
+    that it answers with ``status``, ``also`` those of other statuses (``None``: no body);
+    ``body`` are the types that a request may have. Each is a type of ``wire`` for JSON, or a
+    ``Text``. ``refuses`` are statuses of problem documents that its kind of call does not have
+    anyway.
     """
 
     method: str
     path: str
+    needs: Need | None
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     tag: str
     answer: Any
@@ -137,28 +144,40 @@ class Route:
         """
         return self.path.startswith((f"{API}/", "/sse/"))
 
-    def for_aiohttp(self) -> web.RouteDef:
-        handler = self._check_and_handle if self.is_strict else self.handler
+    def for_aiohttp(self, admit: Admit) -> web.RouteDef:
+        """The route; ``admit`` is called before anything is looked up for the request."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            if self.is_strict and _parameters_in(request) > _MAX_PARAMETERS:
+                raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
+            if self.needs is not None:
+                await admit(request, self.needs)
+            if self.is_strict:
+                self._check_names(request)
+            return await self.handler(request)
+
         if self.method != hdrs.METH_GET:
             return web.route(self.method, self.path, handler)
         # An upgrade has no answer that HEAD could be the head of.
         allow_head = HTTPStatus.SWITCHING_PROTOCOLS not in self.answers
         return web.get(self.path, handler, allow_head=allow_head)
 
-    async def _check_and_handle(self, request: web.Request) -> web.StreamResponse:
-        if request.rel_url.raw_query_string.count("&") >= _MAX_PARAMETERS:
-            raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
+    def _check_names(self, request: web.Request) -> None:
         for name, count in Counter(name for name, _ in request.query.items()).items():
             if name not in self._query_names:
                 raise unknown(name, self._query_names)
             if count > 1 and name not in LISTS:
                 raise given_twice(name)
-        return await self.handler(request)
 
     @cached_property
     def _query_names(self) -> list[str]:
         names = [parameter.name for parameter in self.inputs if parameter.where == "query"]
         return names if self.stream is None else [*names, *_OF_STREAMS]
+
+
+def _parameters_in(request: web.Request) -> int:
+    """How many the address has at most: counted before they are taken apart."""
+    return request.rel_url.raw_query_string.count("&") + 1
 
 
 def query_of(*types: type[Any], required: bool = True) -> tuple[Parameter, ...]:

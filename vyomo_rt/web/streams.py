@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import HttpVersion11, hdrs, web
 
 from vyomo_rt.domain.errors import LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.domain.grant import Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web import problems
@@ -19,6 +20,7 @@ from vyomo_rt.web.connection import (
     StreamServer,
     WebSocketConnection,
 )
+from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.handover import (
     accept_event_stream,
     accept_websocket,
@@ -65,20 +67,21 @@ class StreamRoutes:
         session = (*query_of(SubscribeSession, required=False), *_RESUMING, _KEEP_ALIVE)
         # fmt: off
         return [
-            Route("GET", "/ws/auto-trader", self.stream_websocket, "streams",
+            Route("GET", "/ws/auto-trader", Need.SEE, self.stream_websocket, "streams",
                   None, HTTPStatus.SWITCHING_PROTOCOLS,
                   refuses=(HTTPStatus.BAD_REQUEST, HTTPStatus.UPGRADE_REQUIRED),
                   stream=Stream(sends=_EVERYTHING | Pong, takes=Command)),
-            Route("GET", "/sse/auto-trader", self.stream_all, "streams", events,
+            Route("GET", "/sse/auto-trader", Need.SEE, self.stream_all, "streams", events,
                   parameters=(*session, *query_of(SubscribePrices, required=False)),
                   refuses=(HTTPStatus.NOT_FOUND,), stream=Stream(sends=_EVERYTHING)),
-            Route("GET", "/sse/sessions/{sessionId}", self.stream_session, "streams", events,
-                  parameters=session, stream=Stream(sends=SessionMessage | ConnectionMessage)),
-            Route("GET", "/sse/prices", self.stream_prices, "streams", events,
+            Route("GET", "/sse/sessions/{sessionId}", Need.SEE, self.stream_session, "streams",
+                  events, parameters=session,
+                  stream=Stream(sends=SessionMessage | ConnectionMessage)),
+            Route("GET", "/sse/prices", Need.SEE, self.stream_prices, "streams", events,
                   parameters=(*query_of(SubscribePrices), _KEEP_ALIVE),
                   stream=Stream(sends=PriceUpdate | ConnectionMessage)),
-            Route("GET", "/api/auto-trader/connections/{connectionId}", self.explain_connection,
-                  "streams", ConnectionDocument,
+            Route("GET", "/api/auto-trader/connections/{connectionId}", Need.SEE,
+                  self.explain_connection, "streams", ConnectionDocument,
                   parameters=(Parameter("connectionId", "path", ConnectionId, required=True),)),
         ]
         # fmt: on
@@ -101,7 +104,7 @@ class StreamRoutes:
             return refusal
         early = await accept_websocket(request, headers)
         connection = WebSocketConnection(
-            open_transport(request), _address(request), self._streaming
+            open_transport(request), request[GRANT], _address(request), self._streaming
         )
         response = hand_over(request, connection)
         full = self._full
@@ -155,7 +158,9 @@ class StreamRoutes:
                 if request.version >= HttpVersion11
                 else RawEventStreamConnection
             )
-            connection = kind(open_transport(request), _address(request), self._streaming)
+            connection = kind(
+                open_transport(request), request[GRANT], _address(request), self._streaming
+            )
             connection.keep_alive = asked.keep_alive
             response = hand_over(request, connection)
             connection.start()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, UnknownType
+from vyomo_rt.domain.grant import Need
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.numbers import json_kind
 from vyomo_rt.wire.values import Epoch, Id, IntervalMs, MessageId, SpelledSymbol
@@ -30,11 +31,16 @@ def clamp_interval_ms(interval_ms: int) -> int:
 
 
 class _Command(Struct, rename="camel", kw_only=True, tag_field="type"):
+    needs: ClassVar[Need]
+    """What the client's grant is asked for, before anything is looked up."""
+
     id: MessageId | None = None
 
 
 class SubscribeSession(_Command, tag="subscribe_session"):
     """Watch a session instead of the one before; with ``since``, go on where that ended."""
+
+    needs = Need.SEE
 
     session_id: Id
     since: (
@@ -52,6 +58,8 @@ class SubscribeSession(_Command, tag="subscribe_session"):
 class SubscribePrices(_Command, tag="subscribe_prices"):
     """Add symbols; the interval and ``onlyChanges`` hold for the whole connection."""
 
+    needs = Need.SEE
+
     symbols: list[SpelledSymbol]
     price_interval: IntervalMs | None = None
     only_changes: (
@@ -66,15 +74,21 @@ class SubscribePrices(_Command, tag="subscribe_prices"):
 class UnsubscribeSession(_Command, tag="unsubscribe_session"):
     """No more session, P&L and trade messages."""
 
+    needs = Need.SEE
+
 
 class UnsubscribePrices(_Command, tag="unsubscribe_prices"):
     """No more prices of these symbols, or, without ``symbols``, of any."""
+
+    needs = Need.SEE
 
     symbols: list[SpelledSymbol] | UnsetType = UNSET
 
 
 class Ping(_Command, tag="ping"):
     """Answered by a pong."""
+
+    needs = Need.SEE
 
 
 Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping

@@ -1,11 +1,12 @@
-"""The query of a request: lists, integers and booleans by their spelling in an address."""
+"""What the address of a request says: ids, and a query's lists, integers and booleans."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.domain.errors import BadRequest, NotFound
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
 from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
@@ -28,6 +29,14 @@ class StreamQuery(NamedTuple):
     prices: SubscribePrices | None
     keep_alive: bytes
     """What is written to keep it alive."""
+
+
+def path_id(named: Mapping[str, str], name: str) -> int:
+    """An id that stands in the path. Raises NotFound for a text that can be none."""
+    text = named[name]
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return int(text)
+    raise NotFound(f"{name} must be a positive integer, got {text[:40]!r}", name)
 
 
 def read_query(query: MultiMapping[str]) -> dict[str, str]:

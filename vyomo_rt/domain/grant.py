@@ -1,0 +1,81 @@
+"""Who may do what: every request, every command and every connection carries a grant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import ClassVar
+
+from vyomo_rt.domain.errors import Forbidden, NotFound
+from vyomo_rt.domain.moment import WallMs
+
+
+class Role(StrEnum):
+    """What somebody is here for."""
+
+    VIEWER = "viewer"
+    TRADER = "trader"
+    FEED = "feed"
+    ADMIN = "admin"
+
+
+class Need(Enum):
+    """What a call or a command takes, in words that go on after "may not"."""
+
+    SEE = "see sessions and prices"
+    TRADE = "make, change or trade sessions"
+    PUSH = "push prices"
+
+
+_MAY: dict[Role, frozenset[Need]] = {
+    Role.VIEWER: frozenset({Need.SEE}),
+    Role.TRADER: frozenset({Need.SEE, Need.TRADE}),
+    Role.FEED: frozenset({Need.PUSH}),
+    Role.ADMIN: frozenset(Need),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a subject may do, and until when.
+
+    It reaches ``sessions`` and the ones that the subject has made; all of them if that is None
+    or the role is admin.
+    """
+
+    subject: str | None
+    role: Role
+    sessions: frozenset[int] | None
+    expires_at_ms: WallMs | None
+
+    EVERYTHING: ClassVar[Grant]
+    """What everybody has without access control."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are sessions that it does not reach."""
+        return self.sessions is not None and self.role is not Role.ADMIN
+
+    def ask(self, need: Need, session_id: int | None = None, owner: str | None = None) -> None:
+        """The one question about rights: first the role, then the session, if one is named.
+
+        ``owner`` is who made that, as far as it is known. Raises Forbidden, and for a session
+        out of its reach what is raised where there is none.
+        """
+        if need not in _MAY[self.role]:
+            raise Forbidden(f"the role {self.role} may not {need.value}", "Authorization")
+        if session_id is not None and not self.reaches(session_id, owner):
+            raise NotFound.session(session_id)
+
+    def reaches(self, session_id: int, owner: str | None) -> bool:
+        """Whether a session that somebody has made is in reach, whatever may be done there."""
+        if self.sessions is None or self.role is Role.ADMIN or session_id in self.sessions:
+            return True
+        return owner is not None and owner == self.subject
+
+    def depends_on_owner(self, session_id: int) -> bool:
+        """Whether it decides who made the session."""
+        return self.subject is not None and not self.reaches(session_id, None)
+
+
+Grant.EVERYTHING = Grant(subject=None, role=Role.ADMIN, sessions=None, expires_at_ms=None)

@@ -1,0 +1,58 @@
+"""Asks of each call, before anything is looked up for it, whether its caller may make it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.grant import Grant, Need
+from vyomo_rt.trading.records import Records
+from vyomo_rt.wire.query import path_id, query_fields, read_query
+
+GRANT = web.RequestKey("grant", Grant)
+"""Where a request carries what its caller may do."""
+
+
+def grant_of(_request: web.Request) -> Grant:
+    """What the caller may do: everything, as long as there is no access control."""
+    return Grant.EVERYTHING
+
+
+class Guard:
+    """Asks for the role, then for the session that the request names, by itself or by a trade.
+
+    What the caller may not reach is answered like what there is not.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def admit(self, request: web.Request, need: Need) -> None:
+        """Put the caller's grant into the request. Raises Forbidden, NotFound or Unavailable."""
+        grant = request[GRANT] = grant_of(request)
+        grant.ask(need)
+        if not grant.is_limited:
+            return
+        if "tradeId" in request.match_info:
+            trade_id = path_id(request.match_info, "tradeId")
+            trade = await self._records.trade(trade_id)
+            try:
+                await self._ask_for_session(grant, need, trade.session_id)
+            except NotFound:
+                raise NotFound.trade(trade_id) from None
+        elif (session_id := _session_named(request)) is not None:
+            await self._ask_for_session(grant, need, session_id)
+
+    async def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> None:
+        owner = None
+        if grant.depends_on_owner(session_id):
+            owner = (await self._records.session(session_id)).session.owner
+        grant.ask(need, session_id, owner)
+
+
+def _session_named(request: web.Request) -> int | None:
+    """Read like the handlers do: what is no number here names none there either."""
+    if "sessionId" in request.match_info:
+        return path_id(request.match_info, "sessionId")
+    named = query_fields(read_query(request.query)).get("sessionId")
+    return named if isinstance(named, int) else None
