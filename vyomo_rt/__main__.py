@@ -33,12 +33,9 @@ Result = TypeVar("Result")
 
 _LAST_WORD_S = 0.5
 
-_FLAGS = (
-    *("host", "port", "data_dir", "mongo_uri", "take_over"),
-    *("feed", "demo", "trade_on_delayed", "allow_open", "log_level"),
-)
-_STORE_FLAGS = ("data_dir", "mongo_uri", "feed", "demo", "log_level")
-_FLAGS_OF = {
+_FLAGS = [field.name for field in config.FIELDS if field.flag_of]
+_STORE_FLAGS = [field.name for field in config.FIELDS if field.flag_of == "store"]
+_FLAGS_OF: dict[str, Sequence[str]] = {
     "serve": _FLAGS,
     "check-config": _FLAGS,
     "verify": _STORE_FLAGS,

@@ -8,14 +8,6 @@ import { settle } from "./sending.js";
 
 /** @typedef {Record<string, any>} Fields */
 
-const NUMBERS = new Set([
-  "quantity",
-  "entryPrice",
-  "stopLoss",
-  "target",
-  "price",
-  "startingCapital",
-]);
 const GIVEN_UP = "Nobody asks any more whether it was done: look for it before you send it again.";
 
 /** The fields as JSON; an empty one is absent. @param {HTMLFormElement} form @returns {Fields} */
@@ -24,13 +16,19 @@ export function fieldsOf(form) {
   const fields = {};
   for (const [name, value] of new FormData(form)) {
     const text = String(value).trim();
-    if (text !== "") fields[name] = NUMBERS.has(name) ? numberOf(text) : text;
+    if (text !== "") fields[name] = isNumber(form, name) ? numberOf(text) : text;
   }
   return fields;
 }
 
 /** @param {HTMLFormElement} form @param {string} name @returns {HTMLInputElement | null} */
 const inputOf = (form, name) => form.querySelector(`.field input[name="${name}"]`);
+
+/** @param {HTMLFormElement} form @param {string} name */
+const isWhole = (form, name) => inputOf(form, name)?.inputMode === "numeric";
+/** @param {HTMLFormElement} form @param {string} name */
+const isNumber = (form, name) =>
+  isWhole(form, name) || inputOf(form, name)?.inputMode === "decimal";
 
 /** What people call a field. @param {HTMLFormElement} form @param {string} name */
 function labelOf(form, name) {
@@ -48,18 +46,21 @@ const inWords = (form, text) =>
     );
 
 /** What can be told of the typed numbers without asking the server; each text begins with a field.
- * @param {Fields} fields @returns {string[]} */
-function unreadable(fields) {
-  const texts = Object.entries(fields)
-    .filter(([name, value]) => NUMBERS.has(name) && typeof value === "string")
-    .map(
+ * @param {HTMLFormElement} form @param {Fields} fields @returns {string[]} */
+function unreadable(form, fields) {
+  const numbers = Object.entries(fields).filter(([name]) => isNumber(form, name));
+  const strange = numbers.filter(([, value]) => typeof value === "string");
+  const broken = numbers.filter(
+    ([name, value]) => isWhole(form, name) && typeof value === "number" && value % 1 !== 0,
+  );
+  return [
+    ...strange.map(
       ([name, value]) =>
         `${name}: expected a number such as ` +
-        `${name === "quantity" ? "50 or 1,500" : "22150.50"}, not “${value}”`,
-    );
-  const { quantity } = fields;
-  if (typeof quantity !== "number" || Number.isInteger(quantity)) return texts;
-  return [...texts, `quantity: expected a whole number, not ${quantity}`];
+        `${isWhole(form, name) ? "50 or 1,500" : "22150.50"}, not “${value}”`,
+    ),
+    ...broken.map(([name, value]) => `${name}: expected a whole number, not ${value}`),
+  ];
 }
 
 /** @param {HTMLFormElement} form @param {string} selector @param {string} text */
@@ -168,7 +169,7 @@ export function onOrder(form, request, done) {
  * @param {Parameters<typeof onOrder>[1]} request @param {Parameters<typeof onOrder>[2]} done
  * @param {AbortSignal} givenUp */
 async function send(form, fields, request, done, givenUp) {
-  const order = unreadable(fields).at(0) ?? (await request(fields));
+  const order = unreadable(form, fields).at(0) ?? (await request(fields));
   if (order === null) return;
   if (typeof order === "string") return showProblem(form, order);
   const answer = await settle(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
+from msgspec.inspect import CustomType, IntType
 from msgspec.structs import fields
 
 from tests.kit.vocabulary import error_codes, subclasses
@@ -14,10 +15,14 @@ from vyomo_rt.doctor import websocket
 from vyomo_rt.web import rest  # noqa: F401 (with it all documents are there)
 from vyomo_rt.wire.closing import CloseCode, Reconnect
 from vyomo_rt.wire.commands import ALL_TYPES
+from vyomo_rt.wire.decoding import members_of
 from vyomo_rt.wire.encoding import Data, Message
+from vyomo_rt.wire.session import NewSession
+from vyomo_rt.wire.trade import ClosingOrder, NewTrade
 from vyomo_rt_client import links, numbers, stream
 
 STATIC = Path(__file__).parents[2] / "static"
+TEMPLATES = STATIC.parent / "templates"
 MODULE = "".join(path.read_text() for path in sorted((STATIC / "vyomo-rt").glob("*.js")))
 TYPES = (STATIC / "vyomo-rt.d.ts").read_text()
 COMING_CLOSE_CODES = {4500, 4502, 4503, 4507}
@@ -81,3 +86,16 @@ def test_the_module_listens_on_a_stream_to_all_that_its_ack_does_not_name() -> N
     only_websocket = {"pong", "error"}  # an error is a server_error there
     expected = tags - ALL_TYPES - only_websocket | {"server_error"}
     assert set(re.findall(r'"(\w+)"', named)) == expected
+
+
+def test_the_console_types_as_numbers_what_the_server_takes_as_such() -> None:
+    """Its forms convert a field by its ``inputmode``: whole numbers are numeric, others decimal."""
+    page = (TEMPLATES / "console.html").read_text()
+    typed = dict(re.findall(r'<input [^>]*name="(\w+)"[^>]*inputmode="(\w+)"', page))
+    taken = {
+        name: mode
+        for body in (NewTrade, ClosingOrder, NewSession)
+        for kind, mode in ((IntType, "numeric"), (CustomType, "decimal"))
+        for name in members_of(body, kind)
+    }
+    assert typed == taken

@@ -12,13 +12,19 @@ from msgspec.structs import fields
 from multidict import MultiDict
 
 from vyomo_rt.domain.errors import BadRequest
-from vyomo_rt.wire import commands, query
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
 from vyomo_rt.wire.event import EventsQuery
 from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
 from vyomo_rt.wire.position import Position, read_position, spell_position
 from vyomo_rt.wire.price import PricesQuery
-from vyomo_rt.wire.query import StreamQuery, of_prices, of_session, read_query, stream_query
+from vyomo_rt.wire.query import (
+    StreamQuery,
+    of_prices,
+    of_session,
+    query_fields,
+    read_query,
+    stream_query,
+)
 from vyomo_rt.wire.session import SessionsQuery
 from vyomo_rt.wire.trade import TradesQuery
 
@@ -38,20 +44,25 @@ def holds(kind: Any, type_: type) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("type_", "known"),
-    [(int, commands._INTEGERS), (list, query.LISTS), (bool, ("onlyChanges",))],
+    ("type_", "text", "value"),
+    [(int, "12", 12), (list, "A, ,B", ["A", "B"]), (bool, "TRUE", True)],
 )
-def test_what_is_spelled_as_text_in_an_address_is_known_for_every_field(
-    type_: type, known: tuple[str, ...]
+def test_what_is_spelled_as_text_in_an_address_is_read_for_every_field(
+    type_: type, text: str, value: object
 ) -> None:
-    """The lists of names are those of the types that a query is made into."""
-    found = {
-        field.encode_name
+    names = {
+        (struct, field.encode_name)
         for struct in ASKED
         for field in fields(struct)
         if holds(field.type, type_) and field.encode_name != "id"
     }
-    assert found == set(known)
+    assert names
+    for struct, name in names:
+        assert query_fields({name: text}, struct) == {name: value}
+
+
+def test_a_name_that_may_be_a_text_stays_one() -> None:
+    assert query_fields({"id": "7", "epoch": "7"}, SubscribeSession) == {"id": "7", "epoch": "7"}
 
 
 @given(NUMBERS, NUMBERS, st.text("0123456789abcdef-", min_size=1))

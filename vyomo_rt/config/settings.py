@@ -15,24 +15,32 @@ PREFIX = "VYOMO_RT_"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that an operator may choose; made by `load`, which checks it.
 
-    Each description is help text, and a part of what `default_env` prints.
+    Each description is help text, and a part of what `default_env` prints. ``flag`` names the
+    commands that take a setting on the command line, too: ``serve``, or all that open the
+    ``store``.
     """
 
     host: Annotated[
         str | None,
         Meta(
             description="Address to listen on; not set: 127.0.0.1 and ::1, whichever exist.",
-            extra={"expected": "a host name or an IP address"},
+            extra={"expected": "a host name or an IP address", "flag": "serve"},
         ),
     ] = None
     port: Annotated[
-        int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="TCP port to listen on; 0 takes any free one.",
+            extra={"flag": "serve"},
+        ),
     ] = 4025
     data_dir: Annotated[
         Path,
         Meta(
             description="Folder of the embedded store; made when it is missing.",
-            extra={"expected": "a folder"},
+            extra={"expected": "a folder", "flag": "store"},
         ),
     ] = Path("vyomo-data")
     mongo_uri: Annotated[
@@ -43,7 +51,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "Other users of the machine can read a command line: "
                 "a password belongs in the environment."
             ),
-            extra={"expected": "mongodb://host[:port] or mongodb+srv://host", "secret": True},
+            extra={
+                "expected": "mongodb://host[:port] or mongodb+srv://host",
+                "secret": True,
+                "flag": "store",
+            },
         ),
     ] = None
     take_over: Annotated[
@@ -52,16 +64,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description=(
                 "Take the MongoDB over from the server that writes to it, which then stops; "
                 "otherwise a second server is refused."
-            )
+            ),
+            extra={"flag": "serve"},
         ),
     ] = False
     feed: Annotated[
         Literal["ingest", "sim"],
-        Meta(description="Where prices come from: pushed by a client (ingest) or simulated (sim)."),
+        Meta(
+            description="Where prices come from: pushed by a client (ingest) or simulated (sim).",
+            extra={"flag": "store"},
+        ),
     ] = "ingest"
     demo: Annotated[
         bool,
-        Meta(description="Simulated prices and a session that trades by itself; implies feed sim."),
+        Meta(
+            description="Simulated prices and a session that trades by itself; implies feed sim.",
+            extra={"flag": "store"},
+        ),
     ] = False
     seed: Annotated[
         str,
@@ -76,12 +95,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description=(
                 "Listen on an address other than loopback without access control: "
                 "everybody who can reach it may watch and trade."
-            )
+            ),
+            extra={"flag": "serve"},
         ),
     ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="How much is logged to standard error."),
+        Meta(description="How much is logged to standard error.", extra={"flag": "store"}),
     ] = "info"
     allowed_origins: Annotated[
         tuple[str, ...],
@@ -107,7 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description=(
                 "Count a pushed price as fresh from its arrival, however old it says it is, so "
                 "that delayed ones trigger stops and targets: for paper trading."
-            )
+            ),
+            extra={"flag": "serve"},
         ),
     ] = False
     max_connections: Annotated[
@@ -168,10 +189,12 @@ class Field:
     description: str
     expected: str
     secret: bool
+    flag_of: Literal["serve", "store"] | None
+    """The commands that take it as a flag: `serve`, or all that open the store; None: none."""
 
     @property
     def flag(self) -> str:
-        """Its name on the command line (only some settings are there)."""
+        """Its name on the command line, if it is there."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -207,6 +230,7 @@ def _field(info: msgspec.structs.FieldInfo) -> Field:
         description=meta.description or "",
         expected=extra.get("expected") or _expected(info.type),
         secret=extra.get("secret", False),
+        flag_of=extra.get("flag"),
     )
 
 

@@ -58,7 +58,7 @@ from vyomo_rt.wire.trade import (
     trade_document,
 )
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 _SESSIONS = f"{API}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
@@ -312,7 +312,7 @@ def _symbol_of(row: Any) -> str | None:
 
 
 def _query(request: web.Request, type_: type[T]) -> T:
-    return decoding.convert(query_fields(read_query(request.query)), type_)
+    return decoding.convert(query_fields(read_query(request.query), type_), type_)
 
 
 def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:

@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 from aiohttp import hdrs, web
+from msgspec.inspect import ListType, type_info
 
 from vyomo_rt.domain.errors import LimitExceeded
 from vyomo_rt.domain.grant import Need
-from vyomo_rt.wire.decoding import given_twice, unknown
-from vyomo_rt.wire.query import LISTS
+from vyomo_rt.wire.decoding import given_twice, kinds_of, unknown
 from vyomo_rt.wire.values import Id, IdempotencyKey
 
 JSON = "application/json"
@@ -166,13 +166,19 @@ class Route:
         for name, count in Counter(name for name, _ in request.query.items()).items():
             if name not in self._query_names:
                 raise unknown(name, self._query_names)
-            if count > 1 and name not in LISTS:
+            if count > 1 and name not in self._lists:
                 raise given_twice(name)
 
     @cached_property
     def _query_names(self) -> list[str]:
         names = [parameter.name for parameter in self.inputs if parameter.where == "query"]
         return names if self.stream is None else [*names, *_OF_STREAMS]
+
+    @cached_property
+    def _lists(self) -> set[str]:
+        """The parameters that may be repeated."""
+        described = {each.name: type_info(each.type) for each in self.inputs}
+        return {name for name, type_ in described.items() if ListType in kinds_of(type_)}
 
 
 def _parameters_in(request: web.Request) -> int:

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.inspect import IntType
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, UnknownType
 from vyomo_rt.domain.grant import Need
@@ -18,7 +19,6 @@ StreamType = Literal[
 ]
 ALL_TYPES: frozenset[StreamType] = frozenset(get_args(StreamType))
 
-_INTEGERS = ("sessionId", "since", "updateInterval", "priceInterval", "limit", "after")
 _DIGITS = re.compile(r"-?[0-9]{1,100}")
 
 MIN_INTERVAL_MS = 100
@@ -123,15 +123,16 @@ def to_command(fields: dict[str, Any]) -> Command:
     if kind not in _BY_TYPE:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
     # Not as the union, which msgspec would take apart anew for each message.
-    command: Command = decoding.convert(with_integers(fields), _BY_TYPE[kind])
+    command: Command = decoding.convert(with_integers(fields, _BY_TYPE[kind]), _BY_TYPE[kind])
     return command
 
 
-def with_integers(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same fields with the integers that came as digit strings."""
+def with_integers(fields: dict[str, Any], *types: type[Struct]) -> dict[str, Any]:
+    """The same fields with the integers of these types that came as digit strings."""
     digits = {
         name: int(text)
-        for name in _INTEGERS
+        for type_ in types
+        for name in decoding.members_of(type_, IntType)
         if isinstance(text := fields.get(name), str) and _DIGITS.fullmatch(text)
     }
     return fields | digits

@@ -234,6 +234,27 @@ def _at(type_: inspect.Type, path: Sequence[str]) -> Iterator[inspect.Type]:
             yield type_
 
 
+def kinds_of(type_: inspect.Type) -> set[type[inspect.Type]]:
+    """What a value of a type may be: an `inspect.IntType`, an `inspect.ListType`, and so on."""
+    match type_:
+        case inspect.Metadata():
+            return kinds_of(type_.type)
+        case inspect.UnionType():
+            return {kind for each in type_.types for kind in kinds_of(each)}
+    return {type(type_)}
+
+
+@cache
+def members_of(type_: type[Struct], kind: type[inspect.Type]) -> frozenset[str]:
+    """The JSON names of the members that may be of a kind, and no text instead."""
+    described = _described(type_)
+    assert isinstance(described, inspect.StructType)
+    kinds = {field.encode_name: kinds_of(field.type) for field in described.fields}
+    return frozenset(
+        name for name, each in kinds.items() if kind in each and inspect.StrType not in each
+    )
+
+
 def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
     """The refusal of a member or parameter that there is not, with what was probably meant.
 

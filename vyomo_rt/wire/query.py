@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec import Struct
+from msgspec.inspect import BoolType, ListType
+
 from vyomo_rt.domain.errors import BadRequest, NotFound
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
@@ -14,9 +17,6 @@ from vyomo_rt.wire.position import read_position
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
-
-LISTS = ("symbols", "types")
-"""Parameters that may be repeated."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NEVER_RECOVERED = "unknown"
@@ -41,20 +41,25 @@ def path_id(named: Mapping[str, str], name: str) -> int:
 
 def read_query(query: MultiMapping[str]) -> dict[str, str]:
     """The query; a list may be written with commas or by repeating its name."""
-    lists = {name: ",".join(query.getall(name)) for name in LISTS if name in query}
-    return dict(query) | lists
+    return {name: ",".join(query.getall(name)) for name in query}
 
 
-def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
-    """Lists, integers and booleans instead of their spelling; what is empty is absent."""
+def query_fields(query: Mapping[str, str], *types: type[Struct]) -> dict[str, Any]:
+    """The lists, integers and booleans of these types instead of their spelling.
+
+    What is empty is absent.
+    """
     fields: dict[str, Any] = {name: value for name, value in query.items() if value}
-    for name in LISTS:
-        parts = [part for part in fields.pop(name, "").split(",") if part.strip()]
-        if parts:
-            fields[name] = parts
-    if flag := fields.get("onlyChanges"):
-        fields["onlyChanges"] = _BOOLEANS.get(flag.lower(), flag)
-    return with_integers(fields)
+    for type_ in types:
+        for name in decoding.members_of(type_, ListType) & query.keys():
+            parts = [part for part in query[name].split(",") if part.strip()]
+            if parts:
+                fields[name] = parts
+            else:
+                fields.pop(name, None)
+        for name in decoding.members_of(type_, BoolType) & fields.keys():
+            fields[name] = _BOOLEANS.get(query[name].lower(), query[name])
+    return with_integers(fields, *types)
 
 
 def of_session(query: Mapping[str, str], session_id: str) -> dict[str, str]:
@@ -72,7 +77,7 @@ def of_prices(query: Mapping[str, str]) -> dict[str, str]:
 
 def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQuery:
     """What a query asks of a stream; the id may stand in a header instead. Raises BadRequest."""
-    fields = query_fields(query)
+    fields = query_fields(query, SubscribeSession, SubscribePrices)
     for name in ("id", "type"):
         fields.pop(name, None)
     session = prices = None
