@@ -79,10 +79,10 @@ async def test_a_sound_store_is_well_and_left_as_it_is(store: MongoStore) -> Non
     before = await everything()
     said: list[str] = []
     verdict = await verify(store, said.append)
-    assert str(verdict) == "2 sessions, 28 events, 16 trades: well"
+    assert str(verdict) == "2 sessions, 28 events, 16 trades: no differences"
     assert said == [
-        "session 6 'Test': 14 events, 8 trades (2 open), 45.00 realised: well",
-        "session 7 'Test': 14 events, 8 trades (2 open), 55.00 realised: well",
+        "session 6 'Test': 14 events, 8 trades (2 open), 45.00 realised: no differences",
+        "session 7 'Test': 14 events, 8 trades (2 open), 55.00 realised: no differences",
     ]
     assert await everything() == before
 
@@ -298,7 +298,7 @@ async def test_a_copy_that_a_crash_left_behind_is_no_difference(store: MongoStor
     verdict, found = await findings(store)
     assert found == []
     assert str(verdict).endswith(
-        "16 trades: well (2 copies of trades to be written by the next start)"
+        "16 trades: no differences (2 copies of trades to be written by the next start)"
     )
 
 

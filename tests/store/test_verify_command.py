@@ -48,8 +48,8 @@ async def test_the_data_of_a_killed_server_are_well_until_somebody_touches_them(
     assert await run("--data-dir", folder) == (
         0,
         [
-            "session 1 'Session 1': 2 events, 1 trade (0 open), 237.50 realised: well",
-            "database vyomo: 1 session, 2 events, 1 trade: well",
+            "session 1 'Session 1': 2 events, 1 trade (0 open), 237.50 realised: no differences",
+            "database vyomo: 1 session, 2 events, 1 trade: no differences",
         ],
         "",
     )

@@ -277,7 +277,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _outcome(differences: int, late_copies: int) -> str:
-    found = _count(differences, "difference") if differences else "well"
+    found = _count(differences, "difference") if differences else "no differences"
     if not late_copies:
         return found
     late = "1 copy of a trade" if late_copies == 1 else f"{late_copies} copies of trades"
