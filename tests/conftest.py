@@ -19,10 +19,12 @@ from vyomo_rt.store.embedded import EmbeddedServer
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the browsers of the console's tests, another one those of the module's."""
+    """Three workers have browsers: for either half of the console's tests, and for the module's."""
     for item in items:
         if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group(f"browsers of {item.path.parent.name}"))
+            half = "first" if item.path.stem <= "test_connection" else "second"
+            group = f"browsers of {item.path.parent.name}, {half} half"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

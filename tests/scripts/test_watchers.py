@@ -29,18 +29,17 @@ HEADS = {
     Framing.WS: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
     Framing.SSE: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 }
-UNCONNECTED = socket.socket()
 STAMP = "2026-11-23T00:57:38.833Z"
 
 
 class Recorder:
     """Takes what a watcher writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket | None = None) -> None:
         self.written = b""
         self.aborted = False
         self.paused = False
-        self.socket = UNCONNECTED
+        self._socket = sock
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -51,8 +50,8 @@ class Recorder:
     def pause_reading(self) -> None:
         self.paused = True
 
-    def get_extra_info(self, _name: str) -> socket.socket:
-        return self.socket
+    def get_extra_info(self, _name: str) -> socket.socket | None:
+        return self._socket
 
 
 def watching(
@@ -236,8 +235,10 @@ def test_a_watcher_may_want_the_session_or_prices_only(framing: Framing, what: s
 def test_a_stalled_client_stops_reading_once_it_is_subscribed(framing: Framing) -> None:
     async def stall() -> tuple[bool, bool]:
         kind = EventStreamWatcher if framing else WebSocketWatcher
-        watcher, recorder = kind(PLAN, Tally(), stalls=True), Recorder()
-        watcher.connection_made(cast("asyncio.Transport", recorder))
+        watcher = kind(PLAN, Tally(), stalls=True)
+        with socket.socket() as unconnected:
+            recorder = Recorder(unconnected)
+            watcher.connection_made(cast("asyncio.Transport", recorder))
         watcher.data_received(HEADS[framing])
         before = recorder.paused
         watcher.data_received(acks(framing))
