@@ -121,6 +121,23 @@ async def test_two_keys_are_refused_and_a_line_that_repeats_a_member_is_one_reje
         assert answer["rejected"][0]["reason"].startswith("symbol: given twice")
 
 
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/api/auto-trader/sessions?limit=ten", "limit: expected an integer, got 'ten'"),
+        ("/api/auto-trader/sessions?limit=0", "limit: expected an integer >= 1"),
+        ("/sse/auto-trader?sessionId=1.5", "sessionId: expected an integer, got '1.5'"),
+        ("/sse/prices?symbols=A&onlyChanges=2", "onlyChanges: expected a boolean, got '2'"),
+    ],
+)
+async def test_a_parameter_that_is_wrong_is_told_as_it_was_written(
+    server: Rest, path: str, detail: str
+) -> None:
+    async with server.http.get(f"{server.url}{path}") as response:
+        problem = await response.json(content_type=None)
+        assert (response.status, problem["detail"]) == (400, detail)
+
+
 async def test_a_command_and_ticks_take_no_parameters(server: Rest) -> None:
     await server.new_session()
     for method, path in (("POST", "/sessions"), ("POST", "/ticks"), ("PATCH", "/sessions/1")):

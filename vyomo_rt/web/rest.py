@@ -26,11 +26,10 @@ from vyomo_rt.web.command import read_command
 from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
 from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
-from vyomo_rt.wire import decoding
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
-from vyomo_rt.wire.query import path_id, query_fields, read_query
+from vyomo_rt.wire.query import convert_query, path_id, query_fields, read_query
 from vyomo_rt.wire.session import (
     NewSession,
     SessionChange,
@@ -312,7 +311,7 @@ def _symbol_of(row: Any) -> str | None:
 
 
 def _query(request: web.Request, type_: type[T]) -> T:
-    return decoding.convert(query_fields(read_query(request.query), type_), type_)
+    return convert_query(query_fields(read_query(request.query), type_), type_)
 
 
 def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.inspect import BoolType, ListType
@@ -17,6 +17,8 @@ from vyomo_rt.wire.position import read_position
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
+
+T = TypeVar("T")
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NEVER_RECOVERED = "unknown"
@@ -62,6 +64,18 @@ def query_fields(query: Mapping[str, str], *types: type[Struct]) -> dict[str, An
     return with_integers(fields, *types)
 
 
+def convert_query(fields: Mapping[str, Any], type_: type[T]) -> T:
+    """Fields as a type. Raises BadRequest with what was written: in a query all is text."""
+    try:
+        return decoding.convert(fields, type_)
+    except BadRequest as error:
+        text = fields.get(error.field or "")
+        words = str(error).removesuffix("got a string")
+        if not isinstance(text, str) or words == str(error):
+            raise
+        raise BadRequest(f"{words}got {text[:40]!r}", error.field) from None
+
+
 def of_session(query: Mapping[str, str], session_id: str) -> dict[str, str]:
     """The query for a session's stream, which has no prices."""
     return {**query, "symbols": "", "sessionId": session_id}
@@ -82,11 +96,11 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
         fields.pop(name, None)
     session = prices = None
     if "sessionId" in fields:
-        session = decoding.convert(fields, SubscribeSession)
+        session = convert_query(fields, SubscribeSession)
         if last_event_id := last_event_id or query.get("lastEventId"):
             _resume(session, last_event_id)
     # Checked also where there is no symbol to use it for.
-    settings = decoding.convert({"symbols": []} | fields, SubscribePrices)
+    settings = convert_query({"symbols": []} | fields, SubscribePrices)
     if "symbols" in fields:
         prices = settings
     if session is None and prices is None:
