@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from tests.kit.server import MakeServer, MakeSettings, serve_here, server_proces
 from tests.kit.store import new_database
 from vyomo_rt.config import Settings
 from vyomo_rt.store.embedded import EmbeddedServer
+
+KNOWN_YEARS = Path(__file__).parent / "kit" / "known_years.json"
+"""A calendar to go over the built-in one."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
@@ -42,6 +45,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{len(others)} skipped: {'; '.join(sorted(set(others)))}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _calendar_without_an_end() -> Iterator[None]:
+    """No test says something else because the calendar's data is about to end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VYOMO_RT_CALENDAR", str(KNOWN_YEARS))
+        yield
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """An embedded store for all tests that leave it running."""
@@ -57,7 +68,7 @@ def make_settings(embedded_uri: str) -> MakeSettings:
 
     def make(database: str = "own", /, **fields: Any) -> Settings:
         uri = uris.setdefault(database, new_database(embedded_uri))
-        return Settings(**{"port": 0, "mongo_uri": uri, **fields})
+        return Settings(**{"port": 0, "mongo_uri": uri, "calendar": KNOWN_YEARS, **fields})
 
     return make
 

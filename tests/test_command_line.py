@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,7 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--feed",
         "--demo",
         "--trade-on-delayed",
+        "--calendar",
         "--allow-open",
         "--log-level",
     }
@@ -188,3 +190,16 @@ def test_ctrl_c_exits_quietly_with_130(
     app_is(serve)
     assert command_line.main(["serve"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_calendar_that_is_wrong_is_named_with_its_row_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"years": [2027], "holidays": [{"date": "26-01-2027", "name": "x"}]}')
+    done = run("-m", "vyomo_rt", "check-config", "--calendar", str(path))
+    expected = "holidays, row 1, date: expected a date, such as 2027-01-26, got '26-01-2027'"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"vyomo-rt: the calendar {path}: {expected}\n"
+    path.unlink()
+    done = run("-m", "vyomo_rt", "serve", "--port", "0", "--calendar", str(path))
+    assert done.returncode == 1
+    assert f"the calendar {path} cannot be read: No such file or directory" in done.stderr

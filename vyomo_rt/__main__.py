@@ -133,6 +133,9 @@ def _run(main: Coroutine[object, object, Result]) -> Result:
 
 def _check_config(flags: Mapping[str, object]) -> int:
     settings, warnings = config.load(flags, os.environ)
+    from vyomo_rt.app.calendars import calendar_of  # noqa: PLC0415 (as for serve)
+
+    calendar_of(settings)
     print(config.describe(settings, flags, os.environ))
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)

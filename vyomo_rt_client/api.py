@@ -184,6 +184,19 @@ class Api:
         """
         return await self.call("POST", "ticks", list(ticks))
 
+    # -- market ------------------------------------------------------------------
+
+    async def show_market(self) -> Document:
+        """`marketState`, the `sessions` of the present `date`, all known `holidays`."""
+        return await self.call("GET", "market")
+
+    async def list_instruments(
+        self, symbols: Collection[str] | None = None, *, search: str | None = None
+    ) -> list[Document]:
+        """What is known of these symbols, or of all; of those that contain the text `search`."""
+        query = {"symbols": None if symbols is None else ",".join(symbols), "q": search}
+        return list((await self.call("GET", "instruments", query=query))["instruments"])
+
     # -- any call ----------------------------------------------------------------
 
     async def call(

@@ -10,6 +10,7 @@ from typing import Any
 EXACT = frozenset({
     "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
+    "tick",
 })  # fmt: skip
 """What is a Decimal also where the server writes a whole number, as in ``"price":100``."""
 

@@ -195,3 +195,11 @@ async def test_calls_share_a_full_aiohttp_session_in_turn(server: Rest) -> None:
         answers = await asyncio.gather(*(api.list_prices() for _ in range(5)))
         assert len(answers) == 5
         await until(lambda: not connector._acquired)
+
+
+async def test_the_market_and_its_instruments_are_asked_for(api: Api) -> None:
+    market = await api.show_market()
+    assert market["marketState"] in {"OPEN", "CLOSED", "PREOPEN", "AUCTION"}
+    (named,) = await api.list_instruments(["nifty"])
+    assert (named["lot"], named["tick"]) == (65, Decimal("0.01"))
+    assert "BANKNIFTY" in [each["symbol"] for each in await api.list_instruments(search="bank")]

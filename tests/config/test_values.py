@@ -162,7 +162,7 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir":
+        case "data_dir" | "calendar":
             return bool(value == Path(text) and not text.startswith("~"))
         case "mongo_uri" | "seed" | "feed" | "log_level":
             return bool(value == text)

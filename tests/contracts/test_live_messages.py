@@ -194,6 +194,9 @@ async def test_every_answer_keeps_the_contract(
         await call("GET", f"{session}/events{query}")
     for query in ("", "?symbols=BANKNIFTY,NONE", "?symbols=!"):
         await call("GET", f"{API}/prices{query}")
+    for query in ("", "?symbols=NIFTY26DEC24000CE,NONE&q=N", "?symbols=!"):
+        await call("GET", f"{API}/instruments{query}")
+    await call("GET", f"{API}/market")
     for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
         await call("GET", path)
     async with web_socket(server.url) as ws:

@@ -37,7 +37,7 @@ async def test_all_well_is_exit_code_0_and_a_terminal_without_utf_8_gets_ascii(
     assert (process.returncode, err) == (0, b"")
     lines = out.decode("ascii").splitlines()
     assert lines[-1] == "No problems found."
-    assert len(lines) == 14
+    assert len(lines) == 15
     assert {line[:3] for line in lines[:-1]} == {"ok "}
 
 

@@ -238,6 +238,14 @@ async def test_clocks_that_differ(make_settings: MakeSettings) -> None:
     assert "NTP" in seen.of("clock")
 
 
+async def test_a_calendar_that_ends(make_settings: MakeSettings) -> None:
+    december_ms = 1_797_768_000_000  # the 20th of 2026
+    async with serve_here(make_settings(calendar=None), now=lambda: december_ms) as server:
+        told = (await look(server.url)).of("market")
+    assert told.startswith("! market      the calendar ends on 2026-12-31: every weekday")
+    assert told.endswith("scripts/update_calendar.py makes a file for --calendar")
+
+
 async def test_a_server_that_is_full(make_settings: MakeSettings) -> None:
     settings = make_settings(max_connections=1)
     async with serve_here(settings) as rest, rest.http.ws_connect(f"{rest.url}/ws/auto-trader"):

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vyomo_rt.domain.market import MarketState, Segment
 from vyomo_rt.domain.moment import IST_AHEAD_MS, day_start_ms, iso_ist, to_ms, trading_day
-from vyomo_rt.exchange.calendar import Calendar, MarketState
-from vyomo_rt.exchange.calendar_file import Segment, shipped_rows
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.calendar_file import shipped_rows
 
 CALENDAR = Calendar.shipped()
 MINUTE_MS = 60_000

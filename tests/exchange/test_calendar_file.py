@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from vyomo_rt.domain.market import Segment
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.exchange.calendar_file import CalendarError, Segment, read_rows
+from vyomo_rt.exchange.calendar_file import CalendarError, read_rows
 
 HOLIDAY = {"date": "2027-01-26", "name": "Republic Day"}
 HOURS = {"from": "2027-02-01", "segment": "EQ", "open": "09:00", "close": "17:00"}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from vyomo_rt.app.calendars import CalendarWarning
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.store.opening import LAST_WRITE_S
@@ -25,6 +26,7 @@ class Jobs:
     def __init__(self, rooms: Rooms, on_failure: Callable[[str], None]) -> None:
         self._rooms = rooms
         self._on_failure = on_failure
+        self._calendar_warning = CalendarWarning(rooms.calendar, rooms.clocks.market)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -65,6 +67,7 @@ class Jobs:
         rooms, clock = self._rooms, self._rooms.clock
         clock.add("the new day", SLOT_MS, rooms.days.roll_over)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
+        clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
         clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)

@@ -11,6 +11,7 @@ from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clocks, MarketClock, trading_day
 from vyomo_rt.domain.quote import Quote
+from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
@@ -38,9 +39,15 @@ class Rooms:
     """What a server consists of; nothing goes on in it yet."""
 
     def __init__(
-        self, settings: Settings, store: MongoStore, limits: FileLimits, clocks: Clocks
+        self,
+        settings: Settings,
+        calendar: Calendar,
+        store: MongoStore,
+        limits: FileLimits,
+        clocks: Clocks,
     ) -> None:
         self.settings = settings
+        self.calendar = calendar
         self.store = store
         self.limits = limits
         self.clocks = clocks

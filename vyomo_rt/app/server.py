@@ -12,6 +12,7 @@ from functools import partial
 
 from aiohttp import web
 
+from vyomo_rt.app.calendars import calendar_of
 from vyomo_rt.app.jobs import Jobs
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.site import application
@@ -41,9 +42,10 @@ async def running(
 
     ``on_failure`` is told if it can no longer do its work, and why.
     """
+    calendar = calendar_of(settings)
     limits = file_limits(settings.max_connections)
     async with owned_store(settings) as (store, keeping):
-        rooms = Rooms(settings, store, limits, clocks or Clocks.live(wall_now))
+        rooms = Rooms(settings, calendar, store, limits, clocks or Clocks.live(wall_now))
         jobs = Jobs(rooms, on_failure)
         loading = Loading()
         try:

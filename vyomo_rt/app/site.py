@@ -12,6 +12,7 @@ from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
 from vyomo_rt.web.loading import Loading
+from vyomo_rt.web.market import MarketRoutes
 from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
@@ -30,6 +31,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     routes = [
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms).routes(),
+        *MarketRoutes(rooms.calendar, rooms.board, rooms.clocks.market).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -109,7 +108,7 @@ def _leftover(field: Field, source: str, text: str) -> str | None:
         return "the quotes are part of the value: docker --env-file keeps them, leave them out"
     if " #" in text:
         return "the comment is part of the value: docker --env-file keeps it, leave it out"
-    if isinstance(field.default, Path) and "$" in text:
+    if field.holds_path and "$" in text:
         return "no shell expands $ here: write the whole path"
     return None
 

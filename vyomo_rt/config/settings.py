@@ -131,6 +131,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"flag": "serve"},
         ),
     ] = False
+    calendar: Annotated[
+        Path | None,
+        Meta(
+            description=(
+                "File with holidays, special sessions and hours of the exchange, over those that "
+                "are built in; not set: calendar.json in the data folder, if it is there."
+            ),
+            extra={"expected": "a file", "flag": "serve"},
+        ),
+    ] = None
     max_connections: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Streams open at one time, over all clients."),
@@ -201,6 +211,12 @@ class Field:
     def variable(self) -> str:
         """Its name in the environment."""
         return PREFIX + self.name.upper()
+
+    @property
+    def holds_path(self) -> bool:
+        """Whether it is a file or a folder."""
+        kind = get_args(self.type)[0]
+        return Path in (kind, *get_args(kind))
 
     def text(self, value: object) -> str:
         """A value as the environment would hold it."""

@@ -56,14 +56,22 @@ def _mongo_uri(text: str) -> str:
 
 
 def _folder(text: str) -> Path:
+    return _path(
+        text, "a folder has no scheme: write its path, and a MongoDB into VYOMO_RT_MONGO_URI"
+    )
+
+
+def _file(text: str) -> Path:
+    return _path(text, "a file has no scheme: write its path")
+
+
+def _path(text: str, of_a_scheme: str) -> Path:
     if not text:
         raise ValueError(text)
     if text.startswith("~"):
         raise NotUsable("no shell expands ~ here: write the whole path")
     if re.match(r"[a-zA-Z][\w+.-]*:/", text):
-        raise NotUsable(
-            "a folder has no scheme: write its path, and a MongoDB into VYOMO_RT_MONGO_URI"
-        )
+        raise NotUsable(of_a_scheme)
     return Path(text)
 
 
@@ -109,6 +117,7 @@ def _host_of(url: URL) -> str:
 READERS: Mapping[str, Callable[[str], object]] = {
     "host": _host,
     "data_dir": _folder,
+    "calendar": _file,
     "mongo_uri": _mongo_uri,
     "seed": str,
     "allowed_origins": _origin,

@@ -59,6 +59,17 @@ async def session(server: Server) -> list[Finding]:
     return [well(f"{id_} is {status}, trade events so far: {events}")]
 
 
+async def market(server: Server) -> list[Finding]:
+    """The calendar knows the present date, and the next weeks."""
+    answer = await server.ask(f"{API}/market")
+    if answer.status == 404:
+        return [skipped("this server has no calendar")]
+    state, warning = answer.json["marketState"], answer.json.get("warning")
+    if warning is not None:
+        return [note(warning)]
+    return [well(f"{state} on {answer.json['date']}, by the calendar")]
+
+
 async def agreement(server: Server) -> list[Finding]:
     """REST, WebSocket and SSE show the data of one server."""
     if server.websocket is None or server.events is None:

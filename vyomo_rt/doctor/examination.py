@@ -25,6 +25,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", websocket.clock),
     ("prices", content.prices),
     ("session", content.session),
+    ("market", content.market),
     ("sse", sse.opening),
     ("sse", sse.head),
     ("agreement", content.agreement),

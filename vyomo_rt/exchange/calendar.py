@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from enum import StrEnum
-from typing import NamedTuple
 
+from vyomo_rt.domain.market import MarketSession, MarketState, Segment
 from vyomo_rt.domain.moment import day_start_ms, trading_day
 from vyomo_rt.exchange.calendar_file import (
     Holiday,
     Hours,
     Rows,
-    Segment,
     SpecialSession,
     read_rows,
     shipped_rows,
@@ -29,36 +27,6 @@ _LONGEST_PAUSE_DAYS = 400
 """No market is closed for longer; a calendar that says so has no next session."""
 
 
-class MarketState(StrEnum):
-    """What goes on in a segment; in the two auctions nothing trades continuously."""
-
-    OPEN = "OPEN"
-    CLOSED = "CLOSED"
-    PREOPEN = "PREOPEN"
-    AUCTION = "AUCTION"
-
-
-class Session(NamedTuple):
-    """A segment's session of one date, in epoch milliseconds; open from ``open_ms`` on."""
-
-    segment: Segment
-    preopen_ms: int
-    """As ``open_ms`` where there is no pre-open."""
-    open_ms: int
-    close_ms: int
-    """Continuous trading ends before this moment."""
-    auction_end_ms: int
-    """As ``close_ms`` where there is no closing auction."""
-
-    def state(self, moment_ms: int) -> MarketState:
-        """What goes on at a moment of this date."""
-        if not self.preopen_ms <= moment_ms < self.auction_end_ms:
-            return MarketState.CLOSED
-        if moment_ms < self.open_ms:
-            return MarketState.PREOPEN
-        return MarketState.OPEN if moment_ms < self.close_ms else MarketState.AUCTION
-
-
 class Calendar:
     """The trading days of NSE, and the sessions of each segment on them.
 
@@ -72,7 +40,7 @@ class Calendar:
         self._special = {row.date: row for row in rows.special}
         in_order = sorted(rows.sessions, key=lambda row: row.since)
         self._hours = {each: [row for row in in_order if row.segment is each] for each in Segment}
-        self._found: dict[date, dict[Segment, Session]] = {}
+        self._found: dict[date, dict[Segment, MarketSession]] = {}
 
     @classmethod
     def shipped(cls, override: bytes | None = None) -> Calendar:
@@ -114,11 +82,11 @@ class Calendar:
 
     # -- sessions --------------------------------------------------------------
 
-    def sessions(self, day: date) -> list[Session]:
+    def sessions(self, day: date) -> list[MarketSession]:
         """The sessions of a date; none where it is closed."""
         return list(self._sessions(day).values())
 
-    def session(self, segment: Segment, day: date) -> Session | None:
+    def session(self, segment: Segment, day: date) -> MarketSession | None:
         """A segment's session of a date; None where it is closed."""
         return self._sessions(day).get(segment)
 
@@ -135,7 +103,7 @@ class Calendar:
         """When a segment's continuous trading ends next; now, if at this very moment."""
         return self._next(segment, moment_ms, lambda session: session.close_ms)
 
-    def _next(self, segment: Segment, moment_ms: int, when: Callable[[Session], int]) -> int:
+    def _next(self, segment: Segment, moment_ms: int, when: Callable[[MarketSession], int]) -> int:
         def is_ahead(day: date) -> bool:
             session = self.session(segment, day)
             return session is not None and when(session) >= moment_ms
@@ -155,7 +123,7 @@ class Calendar:
             day += step
         raise LookupError(f"no session within {_LONGEST_PAUSE_DAYS} days of {day}")
 
-    def _sessions(self, day: date) -> dict[Segment, Session]:
+    def _sessions(self, day: date) -> dict[Segment, MarketSession]:
         """The sessions of a date; asked with each tick, so those of the last dates are kept."""
         found = self._found.get(day)
         if found is None:
@@ -166,7 +134,7 @@ class Calendar:
             self._found[day] = found
         return found
 
-    def _make_session(self, segment: Segment, day: date) -> Session | None:
+    def _make_session(self, segment: Segment, day: date) -> MarketSession | None:
         rows = self._hours[segment]
         hours = next((row for row in reversed(rows) if row.since <= day), rows[0])
         # First of all: a special session may fall on a weekend or on a holiday.
@@ -180,7 +148,7 @@ class Calendar:
         return None if day.weekday() >= _SATURDAY else _session(segment, day, hours)
 
 
-def _session(segment: Segment, day: date, hours: Hours | SpecialSession) -> Session:
+def _session(segment: Segment, day: date, hours: Hours | SpecialSession) -> MarketSession:
     start_ms = day_start_ms(day)
 
     def moment_ms(time: str | None, otherwise: str | None) -> int:
@@ -188,7 +156,7 @@ def _session(segment: Segment, day: date, hours: Hours | SpecialSession) -> Sess
         return start_ms + (hour * 60 + minute) * _MINUTE_MS
 
     auction_end = hours.auction_end if isinstance(hours, Hours) else None
-    return Session(
+    return MarketSession(
         segment,
         preopen_ms=moment_ms(hours.preopen, hours.open),
         open_ms=moment_ms(hours.open, None),

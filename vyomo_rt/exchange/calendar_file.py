@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from difflib import get_close_matches
-from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import pairwise
@@ -16,17 +15,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from vyomo_rt.domain.market import Segment
+
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 """``HH:MM`` in Asia/Kolkata."""
-
-
-class Segment(StrEnum):
-    """A part of the market with hours of its own: EQ_FNO are the stocks that F&O exist on."""
-
-    EQ_FNO = "EQ_FNO"
-    EQ = "EQ"
-    FNO = "FNO"
-    INDEX = "INDEX"
 
 
 class CalendarError(ValueError):

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import Struct, json
 
+from vyomo_rt.domain.market import Instrument, MarketState, Segment
 from vyomo_rt.domain.moment import day_start_ms, trading_day
-from vyomo_rt.exchange.calendar import Calendar, MarketState
-from vyomo_rt.exchange.calendar_file import Segment
+from vyomo_rt.exchange.calendar import Calendar
 
 Kind = Literal["EQUITY", "INDEX", "STOCK_FUTURE", "INDEX_FUTURE", "OPTION"]
 """What ticks depend on."""
@@ -80,18 +80,6 @@ class _Data(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _Row = TypeVar("_Row", bound=_Dated)
-
-
-class Instrument(NamedTuple):
-    """What is known of a symbol; None for what the data does not tell."""
-
-    symbol: str
-    segment: Segment
-    lot: int | None
-    tick_e4: int | None
-    """None also where it depends on a price that is not known."""
-    expiry: date | None
-    """The last date on which a contract is traded; None for what never expires."""
 
 
 class _Contract(NamedTuple):
