@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
-from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
@@ -44,17 +44,19 @@ _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
 
 _UP, _DOWN = ASCENDING, DESCENDING
-_INDEXES: tuple[tuple[str, list[tuple[str, int]], bool], ...] = (
-    ("events", [("sessionId", _UP), ("seq", _UP)], True),
-    ("events", [("sessionId", _UP), ("opId", _UP)], True),
-    ("sessions", [("opId", _UP)], True),
-    ("sessions", [("stopped", _UP)], False),
-    ("trades", [("tradeId", _UP)], False),
-    ("trades", [("status", _UP), ("tradeId", _UP)], False),
-    ("trades", [("sessionId", _UP), ("tradeId", _DOWN)], False),
-    ("trades", [("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
-)
-"""Each with whether it is unique."""
+_INDEXES = {
+    "events": [
+        IndexModel([("sessionId", _UP), ("seq", _UP)], unique=True),
+        IndexModel([("sessionId", _UP), ("opId", _UP)], unique=True),
+    ],
+    "sessions": [IndexModel([("opId", _UP)], unique=True), IndexModel([("stopped", _UP)])],
+    "trades": [
+        IndexModel([("tradeId", _UP)]),
+        IndexModel([("status", _UP), ("tradeId", _UP)]),
+        IndexModel([("sessionId", _UP), ("tradeId", _DOWN)]),
+        IndexModel([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)]),
+    ],
+}
 
 
 class Database:
@@ -155,8 +157,8 @@ class Database:
     async def prepare(self) -> None:
         """Create the indexes; changes nothing where they are."""
         try:
-            for collection, keys, unique in _INDEXES:
-                await self.database[collection].create_index(keys, unique=unique)
+            for collection, indexes in _INDEXES.items():
+                await self.database[collection].create_indexes(indexes)
             await self._meta.update_one(
                 where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
             )

@@ -216,12 +216,17 @@ class Desk(Writer):
                 await asyncio.sleep(_LOAD_PAUSE_S)
         for state in states:
             self.sessions.take_up(state)
-        await self._journal.raise_counter("sessions", self.sessions.highest_id)
-        await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
-        self.sessions.highest_id = await self._journal.counter("sessions")
+        await asyncio.gather(self._count_sessions(), self._count_trades())
         await self.late_writes.expect_sessions(self.sessions.highest_id)
         replica = self._replica
         log.info("%d sessions with %d open trades", len(replica), replica.open_count)
+
+    async def _count_sessions(self) -> None:
+        await self._journal.raise_counter("sessions", self.sessions.highest_id)
+        self.sessions.highest_id = await self._journal.counter("sessions")
+
+    async def _count_trades(self) -> None:
+        await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
 
     async def stop(self) -> None:
         """Let the writes in hand finish."""
