@@ -62,6 +62,7 @@ class Soak:
         """Soak until the time is up, somebody stops it, or an invariant is violated."""
         await self._processes.start()
         await self._make_sessions()
+        self._began_s = time.monotonic()  # to start takes a busy machine longer
         writers = [
             asyncio.create_task(
                 guarded(self.truth, Writer(n, self._site, self._session(n), self._feed).run())
