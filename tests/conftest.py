@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.kit.machine import FOR_WANT_OF
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here, server_processes
-from tests.kit.store import new_database
+from tests.kit.store import folder_in_memory, new_database
 from vyomo_rt.config import Settings
 from vyomo_rt.store.embedded import EmbeddedServer
 
@@ -54,11 +54,12 @@ def _calendar_without_an_end() -> Iterator[None]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def embedded_uri() -> AsyncIterator[str]:
     """An embedded store for all tests that leave it running."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
-    yield await server.start()
-    await server.stop()
+    with folder_in_memory() as folder:
+        server = EmbeddedServer(folder)
+        yield await server.start()
+        await server.stop()
 
 
 @pytest.fixture
