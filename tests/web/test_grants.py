@@ -28,6 +28,8 @@ NEEDS = {
     ("GET", f"{API}/trades/{{tradeId}}"): Need.SEE,
     ("POST", f"{API}/trades/{{tradeId}}/close"): Need.TRADE,
     ("GET", f"{API}/prices"): Need.SEE,
+    ("GET", f"{API}/market"): Need.SEE,
+    ("GET", f"{API}/instruments"): Need.SEE,
     ("POST", f"{API}/ticks"): Need.PUSH,
     ("GET", f"{API}/connections/{{connectionId}}"): Need.SEE,
     ("GET", "/ws/auto-trader"): Need.SEE,

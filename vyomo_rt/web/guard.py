@@ -7,6 +7,7 @@ from aiohttp import web
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.trading.records import Records
+from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.query import path_id, query_fields, read_query
 
 GRANT = web.RequestKey("grant", Grant)
@@ -54,5 +55,5 @@ def _session_named(request: web.Request) -> int | None:
     """Read like the handlers do: what is no number here names none there either."""
     if "sessionId" in request.match_info:
         return path_id(request.match_info, "sessionId")
-    named = query_fields(read_query(request.query)).get("sessionId")
+    named = query_fields(read_query(request.query), SubscribeSession).get("sessionId")
     return named if isinstance(named, int) else None
