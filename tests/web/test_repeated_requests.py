@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from tests.kit.rest import Rest
+from tests.kit.waiting import until
 from tests.web.calls import ORDER, raw
+from vyomo_rt.domain.errors import OutcomeUnknown
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.wire.decoding import exact_form
 
 
@@ -146,3 +150,54 @@ async def test_a_key_that_is_no_text_is_refused(server: Rest) -> None:
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert b"Idempotency-Key" in answer
+
+
+@pytest.mark.parametrize("key", ["a key of its own", None])
+async def test_a_lost_answer_names_the_key_under_which_a_repetition_finds_out(
+    server: Rest, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    session_id = await server.new_session()
+    losing = {"append", "create_session"}
+    for name in set(losing):
+        monkeypatch.setattr(MongoStore, name, losing_answers(name, losing))
+    trades, given = f"/sessions/{session_id}/trades", {"Idempotency-Key": key} if key else {}
+    capital = {"startingCapital": 7}
+    for path, body, id_ in ((trades, ORDER, "tradeId"), ("/sessions", capital, "sessionId")):
+        status, problem = await server.call("POST", path, body, **given)
+        made = problem["idempotencyKey"]
+        assert (status, problem["field"]) == (503, None)
+        assert made == key or key is None
+        again = {"Idempotency-Key": made}
+        losing.clear()
+        status, done = await until(lambda: answered(server, path, body, again))  # noqa: B023
+        assert status == 201
+        assert done[id_]
+        losing.update(("append", "create_session"))
+    losing.clear()
+    _, listed = await server.call("GET", trades)
+    assert len(listed["trades"]) == 1
+    _, found = await server.call("GET", "/sessions")
+    assert [one["startingCapital"] for one in found["sessions"]] == [50_000, 7]
+
+
+async def answered(
+    server: Rest, path: str, body: Any, headers: dict[str, str]
+) -> tuple[int, dict[str, Any]] | None:
+    """The answer, unless it is that the outcome is still open under this key."""
+    status, document = await server.call("POST", path, body, **headers)
+    if status == 503:
+        assert document["idempotencyKey"] == headers["Idempotency-Key"]
+        return None
+    return status, document
+
+
+def losing_answers(name: str, losing: set[str]) -> Any:
+    method = getattr(MongoStore, name)
+
+    async def call(*arguments: Any) -> Any:
+        result = await method(*arguments)
+        if name in losing:
+            raise OutcomeUnknown("the answer was lost")
+        return result
+
+    return call

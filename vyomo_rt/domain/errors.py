@@ -141,7 +141,13 @@ class Unavailable(VyomoError):
 
 
 class OutcomeUnknown(Unavailable):
-    """The store did not answer a write: it may or may not have happened."""
+    """The store did not answer a write: it may or may not have happened.
+
+    ``idempotency_key`` is the key under which a repetition of the request finds out, if it has
+    one; the client's, or one that was made for it.
+    """
+
+    idempotency_key: str | None = None
 
 
 class Failed(VyomoError):

@@ -71,15 +71,20 @@ class Operation:
         A key is one of its subject's: what others have made under the same is none of its
         business. A key has no line end, so that no two of them come out the same.
         """
-        if key is None:
-            return cls(str(uuid4()), request_hash, former_hash, is_fresh=True, by=by)
+        is_fresh = key is None
+        key = key or str(uuid4())
         operation_id = key if by is None else f"{by}\n{key}"
-        return cls(operation_id, request_hash, former_hash, by=by)
+        return cls(operation_id, request_hash, former_hash, is_fresh=is_fresh, by=by)
 
     @classmethod
     def internal(cls, mark: str = "") -> Operation:
         """What the server decides by itself; its id begins with ``mark``."""
         return cls(f"{mark}{uuid4()}", "", is_fresh=True)
+
+    @property
+    def key(self) -> str:
+        """The key of a request, given or made."""
+        return self.operation_id.rpartition("\n")[2]
 
     def matches(self, request_hash: str) -> bool:
         """Whether a stored hash is that of this request."""

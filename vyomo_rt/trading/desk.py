@@ -106,7 +106,7 @@ class Desk(Writer):
         status: SessionStatus | None = None,
         name: str | None = None,
     ) -> SessionState:
-        async with self._commanding(session_id) as ledger:
+        async with self._commanding(session_id, operation) as ledger:
             if status is SessionStatus.STOPPED:
                 # A trade that another server opened must not be left behind.
                 await ledger.read_on()
@@ -123,7 +123,7 @@ class Desk(Writer):
     async def open_trade(
         self, session_id: int, operation: Operation, read_order: Read[TradeOrder]
     ) -> tuple[Trade, bool]:
-        async with self._commanding(session_id) as ledger:
+        async with self._commanding(session_id, operation) as ledger:
             if made := await self._made_before(session_id, operation):
                 return await self.records.trade(made.trade.trade_id), True
             await ledger.prepare()
@@ -177,7 +177,7 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_price_e4: Read[int | None]
     ) -> tuple[Trade, bool]:
         known = await self.records.trade(trade_id)
-        async with self._commanding(known.session_id) as ledger:
+        async with self._commanding(known.session_id, operation) as ledger:
             if made := await self._made_before(known.session_id, operation):
                 return await self.records.trade(made.trade.trade_id), True
             if trade_id not in ledger.state.open_trades and known.exit is None:
@@ -234,12 +234,12 @@ class Desk(Writer):
         await self._ledgers.stop()
 
     @asynccontextmanager
-    async def _commanding(self, session_id: int) -> AsyncIterator[Ledger]:
+    async def _commanding(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger]:
         """A session's turn; `Ledger.prepare` is left to the command: it comes last."""
         ledger = await self.sessions.ledger(session_id)
-        ledger.require_settled()
+        ledger.require_settled(operation)
         async with ledger.turns.turn():
-            ledger.require_settled()
+            ledger.require_settled(operation)
             yield ledger
 
     async def _made_before(self, session_id: int, operation: Operation) -> TradeEvent | None:

@@ -83,9 +83,17 @@ class Ledger:
         self.require_settled()
         await self._close_latched()
 
-    def require_settled(self) -> None:
-        """Raise Unavailable while the outcome of an earlier write is open."""
+    def require_settled(self, operation: Operation | None = None) -> None:
+        """Raise Unavailable while the outcome of an earlier write is open.
+
+        OutcomeUnknown if it is that of this operation, which is asked for again.
+        """
         if self._unsettled is not None:
+            is_its_own = operation and self._unsettled.operation_id == operation.operation_id
+            if is_its_own:
+                raise OutcomeUnknown(
+                    "the store has not yet answered an earlier attempt of this request; try again"
+                )
             raise Unavailable(
                 "the store has not yet answered an earlier write of this session; try again"
             )

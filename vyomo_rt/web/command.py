@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
@@ -61,15 +61,22 @@ class Command:
         try:
             async with asyncio.timeout_at(self._answer_by_s):
                 yield
+        except OutcomeUnknown as error:
+            raise self._with_key(error) from None
         except TimeoutError:
             if self._takes_effect:
-                raise OutcomeUnknown(
-                    f"it was not done within {LIMIT_S:g} s; it may or may not happen yet"
-                ) from None
+                words = f"it was not done within {LIMIT_S:g} s; it may or may not happen yet"
+                raise self._with_key(OutcomeUnknown(words)) from None
             raise Unavailable(
                 f"too much else was to be done before it for {LIMIT_S:g} s; nothing was changed, "
                 "try again"
             ) from None
+
+    def _with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
+        """The error, with the key under which a repetition finds out; PATCH needs none."""
+        if self._request.method == hdrs.METH_POST:
+            error.idempotency_key = self.operation.key
+        return error
 
     def read(self, type_: type[T]) -> T:
         """The body, right before it takes effect.

@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from vyomo_rt.domain.errors import BadJson, ErrorCode, KeyReused, Unavailable, VyomoError
+from vyomo_rt.domain.errors import (
+    BadJson,
+    ErrorCode,
+    KeyReused,
+    OutcomeUnknown,
+    Unavailable,
+    VyomoError,
+)
 from vyomo_rt.domain.trade import AlreadyClosed
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
@@ -44,6 +51,13 @@ class Problem(Data):
             " headers or body for that part of the request; null where the request is not at fault"
         ),
     ]
+    idempotency_key: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Whether it was done is not known yet: the request again with this"
+            " Idempotency-Key, given or made, finds out, and does nothing twice"
+        ),
+    ] = UNSET
     trade: Annotated[
         TradeDocument | UnsetType,
         Meta(description="The trade that is closed already, or that the Idempotency-Key made"),
@@ -90,6 +104,8 @@ def problem_document(
     )
     if isinstance(error, AlreadyClosed | KeyReused) and error.trade is not None:
         found.trade = trade_document(error.trade)
+    if isinstance(error, OutcomeUnknown):
+        found.idempotency_key = unless_none(error.idempotency_key)
     if isinstance(error, NoTickAccepted):
         found.accepted, found.rejected = error.answer.accepted, error.answer.rejected
         found.held = error.answer.held
