@@ -57,8 +57,8 @@ def interruption() -> asyncio.Event:
         stop.set()
         loop.remove_signal_handler(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, interrupt)
     return stop
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Sequence
-from pathlib import Path
+
+from lab.cli import Parser, check_json
 
 _MOST_MINUTES = 100_000
 _MOST_STORM = 5000
@@ -13,8 +14,8 @@ _MOST_STORM = 5000
 
 def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
     """The flags; argparse itself exits for --help and misuse."""
-    parser = argparse.ArgumentParser(
-        prog="soak",
+    parser = Parser(
+        prog="soak.py",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -32,6 +33,5 @@ def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
         parser.error(f"--minutes: must be more than 0 and at most {_MOST_MINUTES}")
     if not 2 <= options.storm <= _MOST_STORM:
         parser.error(f"--storm: must be from 2 to {_MOST_STORM}")
-    if options.json not in (None, "-") and not Path(options.json).parent.is_dir():
-        parser.error(f"--json: there is no folder {Path(options.json).parent}")
+    check_json(parser, options.json)
     return options
