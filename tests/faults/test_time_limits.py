@@ -24,9 +24,9 @@ from vyomo_rt.store.verification import verify
 from vyomo_rt.web import command
 
 AWAY = 503
-STOPS = 30
+STOPS = 40
 FAR_S = 0.01
-"""One way to a store, so that an exit takes 40 ms."""
+"""One way to a store, so that an exit takes 20 ms."""
 
 
 @dataclass
@@ -109,7 +109,7 @@ async def test_a_write_that_is_under_way_when_time_runs_out_is_settled_and_happe
     assert "may or may not" in problem["detail"]
     status, problem = await far.open()
     assert (status, problem["code"]) == (AWAY, "unavailable"), "until that is settled"
-    assert "earlier write" in problem["detail"]
+    assert "earlier attempt" in problem["detail"]
     far.proxy.mend()
     monkeypatch.undo()
 

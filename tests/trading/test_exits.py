@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kit.waiting import until
 from tests.trading.bench import BEGIN_MS, Bench
 from vyomo_rt.domain.errors import Conflict
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, TradeStatus
+from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
+from vyomo_rt.trading import ledger
 
 LEVELS = {Side.BUY: (95_0000, 110_0000), Side.SELL: (105_0000, 90_0000)}
 
@@ -222,3 +224,50 @@ async def test_an_opening_is_filled_at_the_price_of_the_step_in_which_it_enters_
     closed = await bench.desk.records.trade(trade.trade_id)
     assert closed.exit is not None
     assert (closed.exit.price_e4, closed.exit.reason) == (88_0000, ExitReason.SL)
+
+
+async def test_of_a_mass_of_exits_all_are_stored_and_told_before_the_first_copy_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the copies are written a few at a time, so that commands come in between."""
+    session_id, stops = await bench.new_session(), 50
+    for _ in range(stops):
+        await bench.open(session_id, stop_e4=95_0000)
+    save_trade, done = bench.store.save_trade, bench.store.journal
+    done.clear()
+
+    async def save(trade: Trade, seq: int) -> None:
+        done.append(f"copied {trade.trade_id}")
+        await save_trade(trade, seq)
+
+    monkeypatch.setattr(bench.store, "save_trade", save)
+    bench.tick(94_0000)
+    await bench.reached(session_id, 2 * stops)
+    trade = await bench.open(session_id)
+    done.append("answered")
+    assert not any(line.startswith("copied") for line in done[: 2 * stops])
+    assert done.index("answered") < 2 * stops + 2 + stops, "it waits for some of the copies at most"
+    await until(lambda: f"copied {trade.trade_id}" in done)
+    await bench.assert_sound(session_id)
+
+
+async def test_a_checkpoint_in_the_midst_of_a_mass_of_exits_waits_for_their_copies(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start takes what is open at a checkpoint from the copies."""
+    monkeypatch.setattr(ledger, "CHECKPOINT_EVERY", 7)
+    session_id = await bench.new_session()
+    for _ in range(10):
+        await bench.open(session_id, stop_e4=95_0000)
+    bench.store.refuses_copies = True
+    bench.tick(94_0000)
+    await bench.reached(session_id, 20)
+    await bench.desk.stop()
+    ((_, figures),) = await bench.store.load_sessions()
+    assert figures is not None
+    assert figures.seq == 7
+    before = bench.replica.state(session_id)
+    bench.store.refuses_copies = False
+    await bench.restart()
+    assert bench.replica.state(session_id) == before
+    await bench.assert_sound(session_id)

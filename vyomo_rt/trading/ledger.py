@@ -21,6 +21,7 @@ from vyomo_rt.wire.event import event_message
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 1000
+_COPIES_A_TURN = 20
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
 
@@ -57,6 +58,7 @@ class Ledger:
         self._met_another_writer = met_another_writer
         self._unsettled: Event | None = None
         self._unprojected: dict[int, TradeEvent] = {}
+        self._checkpoint_due = False
         self._worker: asyncio.Task[None] | None = None
 
     @property
@@ -68,7 +70,7 @@ class Ledger:
     def is_idle(self) -> bool:
         """Whether nothing is being done with it, and nothing is left to do."""
         at_rest = self._worker is None or self._worker.done()
-        return at_rest and not (self.turns.users or self._unsettled or self.latched or self.behind)
+        return at_rest and not (self.turns.users or self._has_work)
 
     @property
     def is_settled(self) -> bool:
@@ -102,17 +104,19 @@ class Ledger:
         """Make the session's next event of a trade that was opened or closed."""
         if kind is EventKind.OPENED:
             self.opening = trade
-        await self._record(
-            TradeEvent(
-                session_id=trade.session_id,
-                seq=self.state.seq + 1,
-                kind=kind,
-                message="",
-                operation_id=operation.operation_id,
-                request_hash=operation.request_hash,
-                term=self._journal.term,
-                trade=trade,
-            )
+        await self._record(self._trade_event(kind, trade, operation))
+        await self._project()
+
+    def _trade_event(self, kind: EventKind, trade: Trade, operation: Operation) -> TradeEvent:
+        return TradeEvent(
+            session_id=trade.session_id,
+            seq=self.state.seq + 1,
+            kind=kind,
+            message="",
+            operation_id=operation.operation_id,
+            request_hash=operation.request_hash,
+            term=self._journal.term,
+            trade=trade,
         )
 
     async def record_change(
@@ -133,6 +137,7 @@ class Ledger:
                 changed_at_ms=at_ms,
             )
         )
+        await self._project()
 
     async def _record(self, event: Event) -> None:
         """Store an event that has no text yet; then apply and tell it. Raises Unavailable.
@@ -155,11 +160,10 @@ class Ledger:
             raise
         self._apply(event)
         self._forget_opening()
-        await self._project()
 
-    async def flush(self) -> None:
-        """Bring the readable copies up to date. Raises Unavailable if that fails."""
-        for event in list(self._unprojected.values()):
+    async def flush(self, at_most: int | None = None) -> None:
+        """Bring the readable copies up to date, or some of them. Raises Unavailable."""
+        for event in list(self._unprojected.values())[:at_most]:
             await self._journal.save_trade(event.trade, event.seq)
             del self._unprojected[event.seq]
 
@@ -239,19 +243,28 @@ class Ledger:
             self._unprojected[event.seq] = event
             if event.kind is EventKind.CLOSED:
                 self.latched.pop(event.trade.trade_id, None)
+        self._checkpoint_due |= event.seq % CHECKPOINT_EVERY == 0
 
     async def _project(self) -> None:
         """The event is stored and told: a failure here is mended later, not reported."""
+        if len(self._unprojected) > 1:
+            self.wake()  # a mass of exits went before: nobody has to wait for their copies
+            return
         try:
             await self.flush()
-            if self.state.seq % CHECKPOINT_EVERY == 0:
-                await self._journal.save_checkpoint(self.state.session, self.state.figures)
+            await self._save_checkpoint()
         except asyncio.CancelledError:
             self.wake()
             raise
         except Unavailable:
             self.turns.give_up()
             self.wake()
+
+    async def _save_checkpoint(self) -> None:
+        """If it is time for one. A start takes what is open at a checkpoint from the copies."""
+        if self._checkpoint_due and not self._unprojected:
+            await self._journal.save_checkpoint(self.state.session, self.state.figures)
+            self._checkpoint_due = False
 
     async def _close_latched(self) -> None:
         # Others may be latched while one is written, and come before a command as well.
@@ -261,17 +274,26 @@ class Ledger:
             if trade is None:
                 self.latched.pop(trade_id, None)
             else:
-                closed = trade.closed(exit_)
-                await self.record_trade(EventKind.CLOSED, closed, Operation.internal())
+                operation = Operation.internal()
+                # Copies later: the exits come first, and then the commands that wait for them.
+                await self._record(
+                    self._trade_event(EventKind.CLOSED, trade.closed(exit_), operation)
+                )
+
+    @property
+    def _has_work(self) -> bool:
+        is_behind = self.behind or self._checkpoint_due
+        return self._unsettled is not None or bool(self.latched) or is_behind
 
     async def _work_off(self) -> None:
         retry_s = _FIRST_RETRY_S
-        while self._unsettled is not None or self.latched or self._unprojected:
+        while self._has_work:
             try:
                 async with self.turns.turn():
                     await self._settle()
                     await self._close_latched()
-                    await self.flush()
+                    await self.flush(_COPIES_A_TURN)
+                    await self._save_checkpoint()
             except Exception as error:
                 # Also what nobody expected: this work must be done in the end.
                 if retry_s == _FIRST_RETRY_S:
