@@ -43,6 +43,20 @@ export async function call(method, path, body, { key, givenUp } = {}) {
   }
 }
 
+/** All pages of a list as one answer, or the first that failed.
+ * @param {string} path with a query @param {string} name the member that is the list
+ * @returns {Promise<Answer>} */
+export async function callAll(path, name) {
+  const found = [];
+  for (let after = ""; ; ) {
+    const page = await call("GET", `${path}${after}`);
+    if (!page.ok) return page;
+    found.push(...page.document[name]);
+    if (!page.document.next) return { ...page, document: { [name]: found } };
+    after = `&after=${page.document.next}`;
+  }
+}
+
 /** @param {Answer} answer what went wrong, for people */
 export const reason = ({ document, status }) =>
   inIst(document.detail ?? document.title ?? `HTTP ${status}`);

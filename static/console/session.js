@@ -1,6 +1,6 @@
 // @ts-check
 /** The session on screen: which one, its figures, its status. */
-import { call, reason } from "./api.js";
+import { callAll, reason } from "./api.js";
 import { demoNote } from "./demo.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import {
@@ -48,7 +48,7 @@ let isSending = false;
 
 /** @returns {Promise<any[]>} all sessions of the server */
 export async function loadSessions() {
-  const answer = await call("GET", "sessions");
+  const answer = await callAll("sessions?limit=1000", "sessions");
   if (answer.ok) sessions = answer.document.sessions;
   touch("sessions");
   return sessions;

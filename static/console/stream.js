@@ -1,7 +1,7 @@
 // @ts-check
 /** The connection: what the page asks of the server, and what its messages make of the model. */
 import { VyomoClient } from "../vyomo-rt.js";
-import { call } from "./api.js";
+import { call, callAll } from "./api.js";
 import { touch } from "./frame.js";
 import * as book from "./model.js";
 
@@ -140,7 +140,9 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const session = await call("GET", path);
   const since = Math.max(0, session.document.seq - PAST_EVENTS);
   const events = session.ok ? await call("GET", `${path}/events?since=${since}`) : session;
-  const trades = events.ok ? await openTrades(path) : events;
+  const trades = events.ok
+    ? await callAll(`${path}/trades?status=OPEN&limit=500`, "trades")
+    : events;
   if (mark !== begun) return;
   if (trades.ok) book.notePast(session.document, events.document.events, trades.document.trades);
   else if (trades.status !== 404) {
@@ -149,18 +151,5 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
     setTimeout(() => {
       if (mark === begun) loadPast(sessionId, mark, nextMs);
     }, retryInMs);
-  }
-}
-
-/** @param {string} path of the session @returns {Promise<import("./api.js").Answer>} all pages as
- *   one, or the first that failed */
-async function openTrades(path) {
-  const trades = [];
-  for (let after = ""; ; ) {
-    const page = await call("GET", `${path}/trades?status=OPEN&limit=500${after}`);
-    if (!page.ok) return page;
-    trades.push(...page.document.trades);
-    if (!page.document.next) return { ...page, document: { trades } };
-    after = `&after=${page.document.next}`;
   }
 }

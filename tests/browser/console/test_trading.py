@@ -8,7 +8,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
@@ -177,6 +177,21 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await expect(figure(page, "currentCapital")).to_have_text("₹50,000.00")
     await expect(page.locator("#positions tbody tr")).to_have_count(0)
     assert f"session={desk.session_id}" in urlsplit(page.url).query
+
+
+async def test_all_pages_of_the_sessions_can_be_chosen_from(
+    page: Page, server: str, desk: Desk
+) -> None:
+    async def in_small_pages(route: Route) -> None:
+        await route.continue_(url=route.request.url.replace("limit=1000", "limit=1"))
+
+    await page.route("**/sessions?*", in_small_pages)
+    async with Desk.at(server, name="Behind the first page") as last:
+        await show(page, server, desk.session_id)
+        chooser = page.get_by_label("Session on screen")
+        await expect(chooser).to_contain_text("Behind the first page")
+        await chooser.select_option(str(last.session_id))
+        await expect(page).to_have_url(re.compile(f"session={last.session_id}"))
 
 
 async def test_symbols_come_and_go_and_the_address_follows(
