@@ -44,7 +44,7 @@ _FLAGS_OF: dict[str, Sequence[str]] = {
     "restore": _STORE_FLAGS,
 }
 _EPILOG = (
-    "Every flag can be a variable as well (--port is VYOMO_RT_PORT); a flag beats its variable. "
+    "Every flag is also a variable (--port is VYOMO_RT_PORT); a flag wins over its variable. "
     "`vyomo-rt default-env` lists all settings."
 )
 
@@ -179,13 +179,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, run, about in (
         ("serve", _serve, "run the server until it is told to stop"),
-        ("verify", _verify, "compare all that a stopped server stored with its trade events"),
+        ("verify", _verify, "compare everything a stopped server stored with its trade events"),
         ("store", _store, "run the embedded store alone and print its URI, for VYOMO_RT_MONGO_URI"),
-        ("backup", _backup, "write all that is true in a store into a file, while it is used"),
+        ("backup", _backup, "copy a store into a file, even while a server uses it"),
         ("restore", _restore, "fill an empty store with a backup"),
-        ("check-config", _check_config, "print the settings for serve and where each is from"),
+        ("check-config", _check_config, "print the settings for serve and where each comes from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
-        ("doctor", _doctor, "look at a running server and say what is wrong and what to set"),
+        ("doctor", _doctor, "examine a running server and say what is wrong and what to set"),
         ("version", _version, "print the version"),
     ):
         description = f"{about.capitalize()}."
@@ -217,14 +217,19 @@ def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
     url = "http://localhost:4025"
     parser.add_argument("url", metavar="URL", nargs="?", default=url, help=f"Default: {url}.")
     for flag, metavar, type_, about in (
-        ("--origin", "ORIGIN", str, "origin of your pages, if it is another: https://my.app"),
+        (
+            "--origin",
+            "ORIGIN",
+            str,
+            "origin of your pages, if not the server's own: https://my.app",
+        ),
         ("--session", "ID", int, "session to watch; default: an active one with many events"),
         ("--symbol", "NAME", str, "symbol to watch; default: one with a fresh price"),
         (
             "--idle",
             "SECONDS",
             float,
-            "hold quiet connections that long; 70 shows usual limits",
+            "hold quiet connections that long; 70 shows the usual limits",
         ),
     ):
         parser.add_argument(flag, metavar=metavar, type=type_, help=about)

@@ -37,7 +37,7 @@ def encode(value: object, name: str = "the body") -> str:
         return json.dumps(value)
     if isinstance(value, Decimal):
         if not value.is_finite():
-            raise ValueError(f"{name}: {value} is no number")
+            raise ValueError(f"{name}: {value} is not a number")
         return format(value, "f")
     if isinstance(value, Mapping):
         members = (f"{json.dumps(key)}:{encode(item, key)}" for key, item in value.items())

@@ -174,7 +174,7 @@ def test_a_tick_without_a_moment_counts_as_of_now_but_not_before_the_last(market
             START_MS + 19_800_000 - 900,
             (
                 "more than 5 s ahead of the server's clock (2026-02-02T02:40:00.000Z); "
-                "is it Indian time, said to be UTC?"
+                "is it Indian time sent as UTC?"
             ),
         ),
         (102, -1, "before 1970-01-01"),

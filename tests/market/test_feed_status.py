@@ -140,7 +140,7 @@ def test_whoever_trades_on_delayed_prices_is_told_so_and_live() -> None:
     told = ingest.poll_after(0)
     assert told is not None
     assert told.state is FeedState.LIVE
-    assert "delayed ones trigger too (--trade-on-delayed)" in told.message
+    assert "delayed prices trigger too (--trade-on-delayed)" in told.message
 
 
 def message_of(status: FeedStatus | None) -> str:

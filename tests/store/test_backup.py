@@ -127,7 +127,7 @@ async def test_what_is_acknowledged_before_a_backup_is_served_by_a_store_made_of
     assert await restored.stop() == 0
     code, said, complaint = await run("restore", file, *where)
     assert (code, said) == (1, [])
-    assert complaint.endswith(" is not empty: restore into one that holds nothing\n")
+    assert complaint.endswith(" is not empty: restore into an empty one\n")
 
 
 async def resumes(rest: Rest, session_id: int, epoch: str) -> None:
@@ -202,7 +202,7 @@ async def test_a_file_that_is_not_a_whole_backup_is_refused_in_one_line_and_noth
     file.write_bytes(tear(file.read_bytes()))
     code, said, complaint = await run("restore", file, "--data-dir", tmp_path / "new")
     assert (code, said) == (1, [])
-    assert complaint.startswith(f"vyomo-rt: {file} is not a whole backup: ")
+    assert complaint.startswith(f"vyomo-rt: {file} is not a complete backup: ")
     assert complaint.count("\n") == 1
     assert not (tmp_path / "new").exists()
 
@@ -310,7 +310,7 @@ async def test_a_backup_of_simulated_prices_is_not_restored_among_real_ones(
     code, _, complaint = await run("restore", file, "--data-dir", tmp_path / "new")
     assert code == 1
     assert complaint == (
-        f"vyomo-rt: {file} is of demo prices: choose the same by --feed or --demo\n"
+        f"vyomo-rt: {file} is of demo prices: choose the same with --feed or --demo\n"
     )
 
 

@@ -95,7 +95,7 @@ async def test_on_a_full_disk_each_write_counts_as_failed_until_one_is_carried_o
     free_disk(server.pid)
     await write(store, opening)
     assert is_available(store)
-    assert caplog.messages[1:] == ["the database takes writes again"]
+    assert caplog.messages[1:] == ["the database accepts writes again"]
     await store.close()
 
 

@@ -132,7 +132,7 @@ CORRUPTIONS: dict[str, tuple[Corrupt, list[str]]] = {
     "a number is there twice": (
         without_indexes("events", add("events", "6-13", _id="6-x", opId="x")),
         [
-            "event 6-x: seq: stored 13, computed 14: an event of this number was there before",
+            "event 6-x: seq: stored 13, computed 14: an event with this number exists",
             "event 6-x: _id: stored 6-x, computed 6-13",
             (
                 "event 6-13: trade.tradeId: stored 8, computed above 8: "

@@ -97,7 +97,7 @@ async def test_a_client_that_does_not_read_sees_since_when_and_what_it_missed() 
         assert document.buffered_bytes > 0
         assert document.events_behind == 1
         assert document.conflated >= 20, "ten beats of prices and of figures"
-        assert says(document, "takes no more since", "does not read")
+        assert says(document, "has taken no more since", "does not read")
         client.wire.take(None)
         document = asked(world, client)
         assert (document.paused_since, document.events_behind) == (None, 0)

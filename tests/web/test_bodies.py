@@ -197,7 +197,7 @@ async def test_ticks_may_be_packed(
     [
         (b"hello", "not"),
         (b"", "JSON"),
-        (gzip.compress(TICK)[:-9], "breaks off"),
+        (gzip.compress(TICK)[:-9], "ends too early"),
         (gzip.compress(TICK) + b"more", "follows its end"),
         (gzip.compress(TICK)[:-8] + bytes(8), "not"),
     ],

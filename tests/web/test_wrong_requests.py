@@ -63,13 +63,13 @@ async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server:
     ("path", "field", "hint"),
     [
         ("/sessions?page=1", "page", "known are status, limit, after"),
-        ("/sessions/1?x=", "x", "there is none here"),
+        ("/sessions/1?x=", "x", "none is allowed here"),
         ("/sessions/1/trades?symbol=NIFTY", "symbol", "known are status, limit, after"),
         ("/sessions/1/trades?Limit=5", "Limit", "did you mean limit?"),
         ("/sessions/1/events?limit=1", "limit", "known are since"),
-        ("/trades/1?full=1", "full", "there is none here"),
+        ("/trades/1?full=1", "full", "none is allowed here"),
         ("/prices?symbol=NIFTY", "symbol", "did you mean symbols?"),
-        ("/connections/x?a=1", "a", "there is none here"),
+        ("/connections/x?a=1", "a", "none is allowed here"),
     ],
 )
 async def test_an_unknown_parameter_is_refused(

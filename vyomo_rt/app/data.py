@@ -72,7 +72,7 @@ async def restore(settings: Settings, path: Path, say: Say) -> bool:
 def _require_same_prices(settings: Settings, path: Path) -> None:
     made_of = read_head(path).get("prices")
     if made_of != _prices(settings):
-        raise CannotStart(f"{path} is of {made_of} prices: choose the same by --feed or --demo")
+        raise CannotStart(f"{path} is of {made_of} prices: choose the same with --feed or --demo")
 
 
 def _prices(settings: Settings) -> str:

@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[
         str | None,
         Meta(
-            description="Address to listen on; not set: 127.0.0.1 and ::1, whichever exist.",
+            description="Address to listen on; if not set, 127.0.0.1 and ::1, whichever exist.",
             extra={"expected": "a host name or an IP address", "flag": "serve"},
         ),
     ] = None
@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         Path,
         Meta(
-            description="Folder of the embedded store; made when it is missing.",
+            description="Folder of the embedded store; created if it is missing.",
             extra={"expected": "a folder", "flag": "store"},
         ),
     ] = Path("vyomo-data")
@@ -47,9 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description=(
-                "MongoDB to keep everything in; not set: a store embedded in this server. "
+                "MongoDB to keep everything in; if not set, a store embedded in this server. "
                 "Other users of the machine can read a command line: "
-                "a password belongs in the environment."
+                "put a password into the environment."
             ),
             extra={
                 "expected": "mongodb://host[:port] or mongodb+srv://host",
@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[
         str,
         Meta(
-            description="Simulated prices are the same for the same seed.",
+            description="The same seed gives the same simulated prices.",
             extra={"expected": "any text"},
         ),
     ] = "vyomo"
@@ -126,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description=(
                 "Count a pushed price as fresh from its arrival, however old it says it is, so "
-                "that delayed ones trigger stops and targets: for paper trading."
+                "that delayed prices trigger stops and targets: for paper trading."
             ),
             extra={"flag": "serve"},
         ),
@@ -143,7 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     max_connections: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="Streams open at one time, over all clients."),
+        Meta(ge=1, le=1_000_000, description="Streams open at a time, across all clients."),
     ] = 10_000
     request_timeout_s: Annotated[
         float,
@@ -151,7 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     idle_timeout_s: Annotated[
         float,
-        Meta(ge=0.01, le=3600, description="Time that a connection may wait for a next request."),
+        Meta(ge=0.01, le=3600, description="Time a connection may wait for its next request."),
     ] = 75.0
     max_symbols: Annotated[
         int, Meta(ge=1, le=100_000, description="Symbols that one connection may watch.")

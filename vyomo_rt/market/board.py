@@ -226,7 +226,7 @@ class Board:
             entry.told_of_jump_ms = now_ms
             one = entry.symbol_class
             log.warning(
-                "%s jumped beyond %d to %d %% of its last price: held until it is confirmed",
+                "%s jumped beyond %d to %d %% of its last price: it is held until confirmed",
                 symbol,
                 one.falls_to_percent,
                 one.rises_to_percent,
@@ -326,9 +326,7 @@ def _price_reason(price_e4: int) -> str:
 def _moment_reason(symbol: str, as_of_ms: int, earliest_ms: int, now_ms: int) -> str:
     if as_of_ms >= earliest_ms:
         ahead_ms = as_of_ms - now_ms
-        hint = (
-            "; is it Indian time, said to be UTC?" if abs(ahead_ms - IST_AHEAD_MS) < 60_000 else ""
-        )
+        hint = "; is it Indian time sent as UTC?" if abs(ahead_ms - IST_AHEAD_MS) < 60_000 else ""
         limit_s = MAX_AHEAD_MS // 1000
         return f"more than {limit_s} s ahead of the server's clock ({iso(now_ms)}){hint}"
     if as_of_ms < 0:

@@ -77,7 +77,7 @@ class FeedMonitor:
         if self.failure is not None:
             return _Judgement(FeedState.DOWN, self.failure, self.failure)
         if self._is_recent(board.last_fresh_ms, now_ms):
-            delayed = "; delayed ones trigger too (--trade-on-delayed)"
+            delayed = "; delayed prices trigger too (--trade-on-delayed)"
             how = delayed if board.trade_on_delayed else ""
             return _Judgement(FeedState.LIVE, "live", f"prices are coming in{how}")
         return _Judgement(FeedState.DEGRADED, *self._what_is_wrong(now_ms))

@@ -64,7 +64,7 @@ class Supervisor:
                         self._board.accept(tick)
                         self._monitor.failure = None
             except Exception as error:
-                log.exception("the price feed failed; it is started again")
+                log.exception("the price feed failed; restarting it")
                 self._monitor.failure = f"the feed {self._feed.source} stopped: {error!r}"
                 await asyncio.sleep(_RESTART_AFTER_S)
             else:

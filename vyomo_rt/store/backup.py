@@ -110,7 +110,7 @@ async def restore(store: Database, path: Path, survey: Survey) -> None:
     """
     with _patiently():
         if await store.is_half_restored():
-            log.warning("an earlier restore did not come to its end: what it left is removed")
+            log.warning("an earlier restore did not finish: removing what it left")
             await _empty(store)
         await _require_empty(store)
         await store.prepare()
@@ -189,7 +189,7 @@ async def _require_empty(store: Database) -> None:
         found = await store.database[name].find_one({})
         if found is not None:
             raise CannotStart(
-                f"database {store.database.name} is not empty: restore into one that holds nothing"
+                f"database {store.database.name} is not empty: restore into an empty one"
             )
 
 
@@ -248,7 +248,7 @@ def _patiently() -> Iterator[None]:
         with pymongo.timeout(_PATIENCE_S):
             yield
     except PyMongoError as error:
-        raise Unavailable(f"it does not take the data: {error}") from error
+        raise Unavailable(f"it does not accept the data: {error}") from error
 
 
 class _Progress:

@@ -93,11 +93,11 @@ def read(path: Path) -> Iterator[tuple[str, Document]]:
         for line in lines:
             if "documents" in line:
                 if line["documents"] != documents or next(lines, None) is not None:
-                    raise ValueError("its last line counts other documents")
+                    raise ValueError("its last line gives another number of documents")
                 return
             documents += 1
             yield line["collection"], line["document"]
-    raise CannotStart(f"{path} is not a whole backup: its end is missing")
+    raise CannotStart(f"{path} is not a complete backup: its end is missing")
 
 
 def _head(lines: Iterator[Document]) -> Document:
@@ -118,7 +118,7 @@ def _reading(path: Path) -> Iterator[Iterator[Document]]:
             yield _lines(file)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError) as error:
         reason = "a line is not JSON" if isinstance(error, json.JSONDecodeError) else error
-        raise CannotStart(f"{path} is not a whole backup: {reason}") from error
+        raise CannotStart(f"{path} is not a complete backup: {reason}") from error
     except OSError as error:
         raise CannotStart(f"cannot read {path}: {error.strerror or error}") from error
 

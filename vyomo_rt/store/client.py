@@ -59,7 +59,7 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
             )
     except (ConfigurationError, ValueError, OSError, UserWarning) as error:
         raise CannotStart(
-            f"VYOMO_RT_MONGO_URI (--mongo-uri) is not a URI that can be used: {error}"
+            f"VYOMO_RT_MONGO_URI (--mongo-uri) is not a usable URI: {error}"
         ) from error
 
 

@@ -137,8 +137,8 @@ class Database:
             )
         if await self.is_half_restored():
             raise HalfRestored(
-                "a restore into it did not come to its end: run vyomo-rt restore again, which "
-                "removes what is left of the first one"
+                "a restore into it did not finish: run vyomo-rt restore again, which "
+                "removes what the first one left"
             )
 
     async def is_half_restored(self) -> bool:
@@ -197,7 +197,7 @@ class Database:
                 raise OutcomeUnknown(_NO_ANSWER) from error
             raise
         if self._write_failed_at is not None:
-            log.info("the database takes writes again")
+            log.info("the database accepts writes again")
             self._write_failed_at = None
 
     def _note_failure(self, error: Exception) -> None:
@@ -245,6 +245,6 @@ async def insert(collection: Collection, document: Document) -> bool:
 
 def _in_short(error: PyMongoError) -> str:
     if type(error).__name__.startswith("_"):
-        return "the driver gave it up when the database stopped answering"
+        return "the driver gave up when the database stopped answering"
     # The driver's text goes on about its timeouts and every host it knows.
     return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"

@@ -100,7 +100,7 @@ class EmbeddedServer:
                 why = f"the embedded database ended ({_reason(await self._child.wait())})"
                 if now() - began > STEADY_S:
                     pause_s = BACK_OFF_S[0]
-            log.warning("%s; it is started again in %s s", why, pause_s)
+            log.warning("%s; it restarts in %s s", why, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, BACK_OFF_S[1])
             try:

@@ -57,6 +57,6 @@ class Fence:
         if not self.is_open:
             self.met_closed.set()
             raise Unavailable(
-                "this server stood still too long to write before it has asked whether the "
-                "database is still its own; nothing was changed, try again"
+                "this server stood still too long, and has to check that the database is still "
+                "its own before it writes; nothing was changed, try again"
             )

@@ -58,7 +58,7 @@ class Fold:
         if seq > expected:
             self._differ(name, "seq", seq, f"{expected}: {_numbers(expected, seq - 1)} missing")
         elif seq < expected:
-            self._differ(name, "seq", seq, f"{expected}: an event of this number was there before")
+            self._differ(name, "seq", seq, f"{expected}: an event with this number exists")
         try:
             event = self._as_it_should_be(documents.to_event(document))
             computed = documents.from_event(event)

@@ -151,7 +151,7 @@ class Lease:
         previous = f"{holder['previous']} {holder['owner']}".strip()
         if not await self._take(where(_id=_ID, owner=holder["owner"]), previous=previous):
             raise CannotStart(
-                f"{self._at}: another server has taken the database over at the same moment"
+                f"{self._at}: another server has taken the database over at the same time"
             )
         log.warning("taking the database over from %s, which has to stop", who)
         # By then the fence of one that hangs has closed.

@@ -134,4 +134,4 @@ class SavedPrices:
                 there = await self._documents.find_one(where(_id=id_))
                 if there is None or there["term"] <= term:
                     raise OutcomeUnknown("the database has not confirmed the change") from error
-                raise Unavailable("the prices are kept by another server now") from error
+                raise Unavailable("another server saves the prices now") from error

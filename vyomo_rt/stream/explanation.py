@@ -60,9 +60,9 @@ def _reasons(hub: Hub, peer: Peer) -> Iterator[str]:
 def _of_its_socket(hub: Hub, peer: Peer) -> Iterator[str]:
     if peer.paused:
         yield (
-            f"its socket takes no more since {_iso(hub, peer.paused_at_s)}: the client, or the "
-            "network or a proxy before it, does not read; what it misses it gets, newest first "
-            "in state and complete in trade events, when it reads again"
+            f"its socket has taken no more since {_iso(hub, peer.paused_at_s)}: the client, or the "
+            "network or a proxy before it, does not read; when it reads again it gets every "
+            "trade event it missed, and only the newest prices and figures"
         )
     elif peer.topic is not None and not peer.ready:
         yield "it is being sent the trade events that it missed"

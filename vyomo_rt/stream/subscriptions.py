@@ -102,7 +102,7 @@ class Subscriptions:
         present = peer.symbols if peer is not None else ()
         if max(len(named), len({*present, *known})) > self._max_symbols:
             raise LimitExceeded(
-                f"symbols: at most {self._max_symbols} symbols a connection,"
+                f"symbols: at most {self._max_symbols} symbols per connection,"
                 f" and it has {len(present)}",
                 "symbols",
             )

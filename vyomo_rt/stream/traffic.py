@@ -74,7 +74,7 @@ class Traffic:
         yield from self._connections()
         yield GaugeMetricFamily(
             "vyomo_rt_connections_paused",
-            "Streams whose socket takes no more at present",
+            "Streams whose socket takes no more at the moment",
             value=len(self._paused),
         )
         resumptions = CounterMetricFamily(

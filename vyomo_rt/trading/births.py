@@ -86,7 +86,7 @@ class Births:
             raise
         except Conflict:
             # The lost insert of an earlier attempt has landed; the next attempt will find it.
-            raise OutcomeUnknown("an earlier attempt of this request is being settled") from None
+            raise OutcomeUnknown("an earlier attempt at this request is being settled") from None
 
     async def _settle(self, session: Session, insert: Callable[[], Awaitable[None]]) -> None:
         """Follow an insert whose answer was lost until the session is known to be there."""

@@ -148,8 +148,8 @@ class Desk(Writer):
             )
         if len(state.open_trades) >= self._max_open_trades:
             raise SessionFull(
-                f"session {session.session_id} has {self._max_open_trades} open trades, which is"
-                " all that it may have: close one first",
+                f"session {session.session_id} has {self._max_open_trades} open trades, the most"
+                " that it may have: close one first",
                 "sessionId",
             )
         entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
@@ -157,8 +157,8 @@ class Desk(Writer):
         if (order.stop_loss_e4 or order.target_e4) and not self._reserve(order.symbol):
             # A stop that no price could ever reach would be worse than none.
             raise Conflict(
-                f"symbol: no price of {order.symbol} can be held beside those that are in use, so "
-                "no stopLoss or target could fire: open without them, or in another symbol",
+                f"symbol: all places for prices are in use, so no stopLoss or target in "
+                f"{order.symbol} could fire: open without them, or in another symbol",
                 "symbol",
             )
         return Trade(
@@ -212,7 +212,7 @@ class Desk(Writer):
             except Unavailable as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-                log.warning("the sessions could not be read, and are read again: %s", error)
+                log.warning("the sessions could not be read; trying again: %s", error)
                 await asyncio.sleep(_LOAD_PAUSE_S)
         for state in states:
             self.sessions.take_up(state)

@@ -99,7 +99,7 @@ class Replica:
                 follower.publish_event(event, state)
             except Exception:
                 # It is stored, so it has happened, whatever became of telling it.
-                log.exception("event %d-%d could not be told", event.session_id, event.seq)
+                log.exception("event %d-%d could not be announced", event.session_id, event.seq)
 
     def begin_day(self, session_id: int, day: date) -> None:
         """Show a session's figures of another date, and tell them, unless it has left."""

@@ -56,8 +56,8 @@ def _inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
     if len(inflated) > limit_bytes:
         raise _too_large(limit_bytes)
     if not inflater.eof or inflater.unused_data:
-        what = "something follows its end" if inflater.eof else "it breaks off"
-        raise BadRequest(f"the body is not one whole {encoding}: {what}", _HEADER)
+        what = "something follows its end" if inflater.eof else "it ends too early"
+        raise BadRequest(f"the body is not one complete {encoding}: {what}", _HEADER)
     return inflated
 
 

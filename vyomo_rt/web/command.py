@@ -65,11 +65,11 @@ class Command:
             raise self._with_key(error) from None
         except TimeoutError:
             if self._takes_effect:
-                words = f"it was not done within {LIMIT_S:g} s; it may or may not happen yet"
+                words = f"it was not finished within {LIMIT_S:g} s; it may or may not still happen"
                 raise self._with_key(OutcomeUnknown(words)) from None
             raise Unavailable(
-                f"too much else was to be done before it for {LIMIT_S:g} s; nothing was changed, "
-                "try again"
+                f"it could not begin within {LIMIT_S:g} s, because too much was ahead of it; "
+                "nothing was changed, try again"
             ) from None
 
     def _with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:

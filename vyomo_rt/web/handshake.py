@@ -24,19 +24,19 @@ def accepting(request: web.Request) -> dict[str, str]:
     """The headers that accept a handshake. Raises BadRequest, with nothing that may be secret."""
     if request.version < HttpVersion11:
         raise BadRequest(
-            "a WebSocket needs HTTP/1.1, and this is HTTP/1.0: does a proxy on the way speak it?",
+            "a WebSocket needs HTTP/1.1, but this is HTTP/1.0: does a proxy use it?",
             "Upgrade",
         )
     wants_it = "websocket" in _tokens(request, hdrs.UPGRADE)
     if not wants_it or "upgrade" not in _tokens(request, hdrs.CONNECTION):
         raise BadRequest(
-            "this is a WebSocket, and the request asks for none: Upgrade: websocket and "
+            "this is a WebSocket, but the request does not ask for one: Upgrade: websocket and "
             "Connection: Upgrade are needed, and a proxy on the way has to pass them on",
             "Connection" if wants_it else "Upgrade",
         )
     if _values(request, hdrs.SEC_WEBSOCKET_VERSION) != [VERSION]:
         name = "Sec-WebSocket-Version"
-        raise WrongVersion(f"{name}: only {VERSION} is spoken here", name)
+        raise WrongVersion(f"{name}: only {VERSION} is supported", name)
     headers = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",

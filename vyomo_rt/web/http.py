@@ -88,7 +88,7 @@ class HttpConnection(web.RequestHandler):
         if isinstance(exc, HttpProcessingError):
             error, phrase = _refusal(exc)
             # Without the client's own bytes: they may be a cookie or a token.
-            log.info("refused what is no HTTP request: %s", error)
+            log.info("refused an invalid HTTP request: %s", error)
         else:
             log.error("%s %s failed", request.method, request.path, exc_info=exc)
             error, phrase = Failed("the server failed: its log says why"), HTTPStatus(status)

@@ -16,7 +16,7 @@ _ABOUT = (
     "Sessions, trades, prices and live P&L. The streams are described in `/api/asyncapi.json`."
     " Bodies are JSON whatever their Content-Type; null members count as absent."
     " Unknown members and query parameters are refused by name."
-    " Any other method at a path is answered 405. Clients ignore members that they do not know."
+    " Any other method at a path gets 405. Clients ignore members that they do not know."
 )
 _TAGS = {
     "sessions": "Trading sessions and their figures",
@@ -30,15 +30,15 @@ _TAGS = {
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is malformed, or a field is wrong; `detail` names it",
     HTTPStatus.FORBIDDEN: "A page of this Origin may not use the server",
-    HTTPStatus.NOT_FOUND: "There is no such thing",
+    HTTPStatus.NOT_FOUND: "There is nothing of this name or number",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
-    HTTPStatus.CONFLICT: "The present state forbids it",
+    HTTPStatus.CONFLICT: "The current state forbids it",
     HTTPStatus.PRECONDITION_FAILED: "The document is not the one that If-Match names",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body, inflated, has more than 64 KiB (ticks: 1 MiB)",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Encoding is none of gzip and deflate",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Encoding is neither gzip nor deflate",
     HTTPStatus.MISDIRECTED_REQUEST: "This Host is not served",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key came before with another request;"
-    " none of the ticks was accepted",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key was used for another request,"
+    " or none of the ticks was accepted",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server has a fault; its log says which",
     HTTPStatus.SERVICE_UNAVAILABLE: "The store is away; try again",
 }
@@ -47,7 +47,7 @@ _RETRY_AFTER = {
     "schema": {"type": "integer", "minimum": 0, "examples": [RETRY_AFTER_S]},
 }
 _REPLAYED = {
-    "description": "The request came before with this Idempotency-Key, and this is what it made",
+    "description": "The Idempotency-Key was used for this request before; this is what it made",
     "schema": {"type": "string", "enum": ["true"]},
 }
 

@@ -92,7 +92,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return answer_http(request, error)
     except web.RequestPayloadError:
-        words = "the body cannot be read: it breaks off, or a chunk is malformed"
+        words = "the body cannot be read: it ends too early, or a chunk is malformed"
         return answer(BadRequest(words, "body"))
     except ConnectionError:
         # The client has left: there is nobody to tell, and aiohttp would log a fault.
@@ -108,7 +108,7 @@ def answer_http(request: web.BaseRequest, error: web.HTTPException) -> web.Respo
         return answer(NotFound(f"there is nothing at {request.path}", "path"))
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        words = f"{request.method} is not possible at {request.path}: use {allowed}"
+        words = f"{request.method} is not allowed at {request.path}: use {allowed}"
         response = answer(BadRequest(words, "method"), HTTPStatus.METHOD_NOT_ALLOWED)
         response.headers["Allow"] = error.headers["Allow"]
         return response

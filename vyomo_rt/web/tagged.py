@@ -21,7 +21,7 @@ def tagged(request: web.Request, body: bytes, content_type: str) -> web.Response
     if wanted is not None and not any(
         etag.value in (tag, "*") and not etag.is_weak for etag in wanted
     ):
-        raise PreconditionFailed(f"If-Match: {request.path} is another by now", "If-Match")
+        raise PreconditionFailed(f"If-Match: {request.path} has changed since", "If-Match")
     if any(etag.value in (tag, "*") for etag in request.if_none_match or ()):
         response = web.Response(status=HTTPStatus.NOT_MODIFIED)
     else:

@@ -50,7 +50,8 @@ class ConnectionDocument(Data):
     bytes: Count
     last_write_at: Timestamp | None
     paused_since: Annotated[
-        Timestamp | None, Meta(description="Since when its socket takes no more, if it doesn't")
+        Timestamp | None,
+        Meta(description="Since when its socket takes no more; null if it does"),
     ]
     buffered_bytes: Count
     events_behind: Count

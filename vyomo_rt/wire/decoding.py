@@ -66,7 +66,7 @@ def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
 
 def trailing(rest: str) -> BadJson:
     """The refusal of a text that goes on after its JSON value."""
-    return BadJson(f"not valid JSON: more follows its end: {rest[:_SHOWN_CHARACTERS]!r}")
+    return BadJson(f"not valid JSON: more text follows its end: {rest[:_SHOWN_CHARACTERS]!r}")
 
 
 def parse_first(text: str | bytes, *, unique: bool = False) -> tuple[Any, str]:
@@ -266,7 +266,7 @@ def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
     if close:
         hint = f"did you mean {spelled[close[0]]}?"
     else:
-        hint = f"known are {', '.join(spelled.values())}" if spelled else "there is none here"
+        hint = f"known are {', '.join(spelled.values())}" if spelled else "none is allowed here"
     return BadRequest(f"{above}{_shown(name)}: unknown; {hint}", above + name)
 
 

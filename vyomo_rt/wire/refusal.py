@@ -60,13 +60,13 @@ class Problem(Data):
     ] = UNSET
     trade: Annotated[
         TradeDocument | UnsetType,
-        Meta(description="The trade that is closed already, or that the Idempotency-Key made"),
+        Meta(description="The trade that is already closed, or that the Idempotency-Key made"),
     ] = UNSET
     session: Annotated[
         SessionDocument | UnsetType, Meta(description="The session that the Idempotency-Key made")
     ] = UNSET
     accepted: Annotated[
-        Count | UnsetType, Meta(description="As in the answer to ticks of which one was accepted")
+        Count | UnsetType, Meta(description="As in the answer when a tick was accepted")
     ] = UNSET
     rejected: list[RejectedTick] | UnsetType = UNSET
     held: list[Symbol] | UnsetType = UNSET

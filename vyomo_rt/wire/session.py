@@ -38,7 +38,7 @@ class SessionChange(Body):
 class SessionsQuery(Body):
     status: SessionStatus | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
-    after: Annotated[int, Meta(ge=0, le=MAX_INT, description="``next`` of the page before")] = 0
+    after: Annotated[int, Meta(ge=0, le=MAX_INT, description="``next`` of the previous page")] = 0
 
 
 class SessionChangedData(Data, kw_only=True):
@@ -72,7 +72,7 @@ class SessionData(Data):
     win_rate: Percent
     status: SessionStatus
     status_reason: Annotated[
-        ChangeReason | None, Meta(description="Why the status was last set; null since the birth")
+        ChangeReason | None, Meta(description="Why the status was last set; null if it never was")
     ]
     timestamp: Timestamp
     winning_trades: Count

@@ -52,7 +52,7 @@ class TicksAnswer(Data):
     rejected: list[RejectedTick]
     held: Annotated[
         list[Symbol] | UnsetType,
-        Meta(description="Symbols whose price jumped too far and waits to be confirmed"),
+        Meta(description="Symbols whose price jumped too far and is not yet confirmed"),
     ] = UNSET
 
 

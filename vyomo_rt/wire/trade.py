@@ -63,7 +63,7 @@ class TradesQuery(Body):
     status: Annotated[str, Meta(extra_json_schema={"enum": [*TradeStatus]})] | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
     after: (
-        Annotated[int, Meta(ge=1, le=MAX_INT, description="``next`` of the page before")] | None
+        Annotated[int, Meta(ge=1, le=MAX_INT, description="``next`` of the previous page")] | None
     ) = None
 
     def __post_init__(self) -> None:

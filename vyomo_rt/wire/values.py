@@ -30,11 +30,11 @@ Seq = Annotated[
 ]
 Epoch = Annotated[str, Meta(description="Random name of the session's history")]
 IntervalMs = Annotated[
-    int, Meta(description="Milliseconds; cut to 100…60000, rounded down to a multiple of 100")
+    int, Meta(description="Milliseconds; clamped to 100…60000, rounded down to a multiple of 100")
 ]
 KeepAlive = Annotated[
     Literal["event"],
-    Meta(description="Keep alive by `event: keep_alive`, which EventSource shows to a page"),
+    Meta(description="Keep-alives as `event: keep_alive`, which EventSource passes on to a page"),
 ]
 MessageId = Annotated[str, Meta(max_length=64)] | int
 """What a client calls its message; the answer echoes it."""
