@@ -137,7 +137,7 @@ async def test_a_trade_and_a_watcher_keep_their_symbols_and_a_stop_that_could_no
         path = f"/sessions/{session_id}/trades"
         status, problem = await server.call("POST", path, new | {"stopLoss": 90})
         assert (status, problem["code"]) == (409, "conflict")
-        assert "no price of NEW can be held" in problem["detail"]
+        assert "no stopLoss or target in NEW could fire" in problem["detail"]
         status, _ = await server.call("POST", path, new)
         assert status == 201, "without a level it needs no price"
         await watcher.next("price_update")
