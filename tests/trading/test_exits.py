@@ -50,7 +50,7 @@ async def test_a_level_is_refused_where_no_price_could_reach_it_and_a_trade_with
 ) -> None:
     session_id = await bench.new_session()
     for stop_e4, target_e4 in ((90_0000, None), (None, 110_0000)):
-        with pytest.raises(Conflict, match="no price of CROWDED OUT can be held"):
+        with pytest.raises(Conflict, match="no stopLoss or target in CROWDED OUT could fire"):
             await bench.open(session_id, symbol="CROWDED OUT", stop_e4=stop_e4, target_e4=target_e4)
     await bench.open(session_id, symbol="CROWDED OUT")
 

@@ -94,7 +94,7 @@ class Ledger:
             is_its_own = operation and self._unsettled.operation_id == operation.operation_id
             if is_its_own:
                 raise OutcomeUnknown(
-                    "the store has not yet answered an earlier attempt of this request; try again"
+                    "the store has not yet answered an earlier attempt at this request; try again"
                 )
             raise Unavailable(
                 "the store has not yet answered an earlier write of this session; try again"
