@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Documents in one read: ten thousand would hold the embedded server for half a second."""
+
+_PREPARE_S = 60.0
+"""For the indexes of one start: a new one over many documents takes its time."""
 
 DOUBT_S = 5.0
 """How long a failed write speaks against the store if no other one follows."""
@@ -157,8 +161,9 @@ class Database:
     async def prepare(self) -> None:
         """Create the indexes; changes nothing where they are."""
         try:
-            for collection, indexes in _INDEXES.items():
-                await self.database[collection].create_indexes(indexes)
+            with pymongo.timeout(_PREPARE_S):
+                for collection, indexes in _INDEXES.items():
+                    await self.database[collection].create_indexes(indexes)
             await self._meta.update_one(
                 where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
             )
