@@ -2,9 +2,9 @@
 .PHONY: run test slow test-tools lint check format types clean
 .DEFAULT_GOAL := run
 
-# The newest Python >= 3.11 that starts and can make virtual environments.
-PYTHON := $(firstword $(foreach python,python3.14 python3.13 python3.12 python3.11 python3,\
-	$(shell $(python) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
+# The newest Python >= 3.11 that starts and can make virtual environments; looked for once it is needed.
+PYTHON = $(eval PYTHON := $(firstword $(foreach python,python3.14 python3.13 python3.12 python3.11 python3,\
+	$(shell $(python) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null))))$(PYTHON)
 BIN := .venv/bin
 # Node.js may be there, put by `.ci/node`.
 test slow test-tools lint format types tests/js/node_modules: export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -12,11 +12,11 @@ test slow test-tools lint format types tests/js/node_modules: export PATH := $(C
 run: .venv/run
 	@$(BIN)/vyomo-rt serve --demo
 
-# Four workers on two cores: many tests wait for a moment. What judges time comes last and alone.
+# Four workers on two cores: many tests wait for a moment. What judges time comes last, with two.
 # Servers that tests start need compiled files.
 test: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup -m "not slow and not quiet"
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "quiet and not slow"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m "quiet and not slow"
 
 slow: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m slow

@@ -26,7 +26,11 @@ from tests.kit.streams import Stream
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.quiet]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.quiet,
+    pytest.mark.xdist_group("proxies"),
+]
 
 BEATS = 12
 
