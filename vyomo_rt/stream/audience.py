@@ -10,11 +10,11 @@ from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.wheel import Beat, Wheel
 
 SLICE = 64
-"""Writes before the loop may run: trade events do not wait behind a beat."""
+"""Writes before the loop may run, so that trade events do not wait behind a beat."""
 
 
 class Key(Protocol):
-    """What the peers of an audience have in common: among it, when their bytes are due."""
+    """What the peers of an audience have in common, such as when their bytes are due."""
 
     @property
     def beat(self) -> Beat: ...
@@ -26,25 +26,25 @@ K = TypeVar("K", bound=Key)
 
 
 class Roll(NamedTuple):
-    """Who is ready, and in the same order how to write to them."""
+    """The ready peers and, in the same order, their write functions."""
 
     peers: Sequence[Peer]
     writes: Sequence[Callable[[bytes], None]]
 
 
 def slices(count: int) -> Iterator[slice]:
-    """So many peers in parts, after each of which the loop may run."""
+    """Slices over so many peers; the loop may run after each."""
     return (slice(start, start + SLICE) for start in range(0, count, SLICE))
 
 
 class Slices:
-    """How much was done since the loop could run, over however many audiences."""
+    """How much was done since the loop last ran, over all audiences."""
 
     def __init__(self) -> None:
         self._done = 0
 
     def fill(self, work: int) -> bool:
-        """Count writes, or what takes as long; True if the loop has to run now."""
+        """Count writes, or work that takes as long; True if the loop has to run now."""
         self._done += work
         if self._done < SLICE:
             return False
@@ -84,7 +84,7 @@ class Audience(Generic[K]):
         peer.bytes -= self.bytes
 
     def hold(self, peer: Peer) -> None:
-        """The peer is not ready: it is told what it misses."""
+        """The peer is not ready: it waits, and is owed what it misses."""
         del self.writes[peer]
         self._roll = None
         self.waiting.add(peer)
@@ -98,21 +98,21 @@ class Audience(Generic[K]):
         self.waiting.discard(peer)
 
     def roll(self) -> Roll:
-        """Who is ready: the same object as before if nothing has changed since.
+        """The ready peers: the same object as before if nothing has changed since.
 
-        A peer is not looked at then: among thousands each look is a cache miss, and
-        those cost more than all the rest that is done for one write.
+        Then no peer needs to be looked at: among thousands each look is a cache miss,
+        which costs more than everything else that one write needs.
         """
         if self._roll is None:
             self._roll = Roll(list(self.writes), list(self.writes.values()))
         return self._roll
 
     def forget_roll(self) -> None:
-        """A peer was written to apart from the others: have each of them looked at once."""
+        """A peer was written to separately: a beat under way must look at each peer."""
         self._roll = None
 
     def count(self, data: bytes, messages: int) -> None:
-        """Add a broadcast to the totals of everybody who is ready."""
+        """Add a broadcast to the totals of all ready peers."""
         self.messages += messages
         self.bytes += len(data)
         self.wrote_at_s = monotonic()
@@ -127,7 +127,7 @@ class Audience(Generic[K]):
 
 
 class Audiences(Generic[K]):
-    """Audiences by what their peers have in common; each has its turns on a wheel."""
+    """Audiences by what their peers have in common; each has its place on a wheel."""
 
     __slots__ = ("_by_key", "_wheel")
 

@@ -1,4 +1,4 @@
-"""Carries out what a client asks: subscribe, resume, unsubscribe, ping."""
+"""Carries out what a client asks for: subscribe, resume, unsubscribe, ping."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Commands:
     """Turns a client's texts into changes of its subscription, and answers them.
 
     A command is first checked, then carried out in one step together with its
-    ack, so that a refused one changes nothing and nothing comes in between.
+    ack, so a refused command changes nothing and nothing comes in between.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -44,8 +44,8 @@ class Commands:
     def receive(self, peer: Peer, text: str) -> Awaitable[bool] | bool:
         """Carry out one text; True unless it was refused.
 
-        Only what needs the store has to be awaited, and then before the peer's next text: a
-        session that rests there, or a resumption from old events.
+        Only what needs the store is awaited, before the peer's next text: a session that
+        rests there, or a resumption from old events.
         """
         id_: MessageId | None = None
         try:

@@ -1,4 +1,4 @@
-"""Paying peers what they are due: held while the socket takes nothing, drained when it does."""
+"""Pays peers what they are owed: holds them while the socket takes nothing, then drains them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def pause(self, peer: Peer) -> None:
-        """The socket takes no more: the peer is owed from here on."""
+        """The socket takes no more: from here on messages are owed to the peer."""
         peer.paused = True
         peer.paused_at_s = monotonic()
         peer.awaiting_pong = False
@@ -44,7 +44,7 @@ class Delivery:
         self.drain(peer)
 
     def hold(self, peer: Peer) -> None:
-        """Owe a peer what comes, until it is drained."""
+        """Owe a peer whatever comes, until it is drained."""
         if not peer.ready:
             return
         peer.ready = False
@@ -57,8 +57,8 @@ class Delivery:
     def drain(self, peer: Peer) -> None:
         """Write what is due while the socket takes it: first events, then state.
 
-        In pieces, so that neither the loop nor the write buffer is taken up by
-        one long replay.
+        It writes in pieces, so that one long replay fills neither the loop's time nor
+        the write buffer.
         """
         if peer.paused or peer.closed:
             return
@@ -76,7 +76,7 @@ class Delivery:
             self._admit(peer)
 
     def _drain_events(self, peer: Peer, topic: SessionTopic) -> bool:
-        """Write events from the peer's place on; False if more must wait for another turn."""
+        """Write events from the peer's place on; False if some have to wait."""
         if topic.log.is_lost(peer.written_seq):
             peer.close(CloseCode.SLOW, "too many events behind")
             return False
@@ -92,7 +92,7 @@ class Delivery:
         return not peer.paused
 
     def _fetch(self, peer: Peer, topic: SessionTopic) -> None:
-        """Go on with a peer once the store has given what the log no longer holds."""
+        """Drain the peer once the store has returned what the log no longer holds."""
         if peer not in self._fetching:
             self._fetching.add(peer)
             task = asyncio.create_task(self._fetch_then_drain(peer, topic))

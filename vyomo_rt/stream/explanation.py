@@ -1,4 +1,4 @@
-"""Why a connection is, or is not, getting messages, for the person who asks that."""
+"""Why a connection gets messages, or does not, in words for a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = 10
 
 
 def explain(hub: Hub, peer: Peer) -> ConnectionDocument:
-    """What the hub knows of a connection, and in words what follows from it."""
+    """What the hub knows about a connection, and in words what follows from it."""
     both = (peer.session_audience, peer.price_audience)
     # While it is ready its audiences write to it and count for it.
     audiences = [audience for audience in both if audience is not None and peer.ready]

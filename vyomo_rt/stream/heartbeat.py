@@ -1,4 +1,4 @@
-"""One sweep for all connections: pings, keep-alives, and those who stopped reading."""
+"""One sweep for all connections: pings, keep-alives, and clients that stopped reading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SWEEP_MS = 1000
 
 
 class Heartbeat:
-    """Keeps connections alive and finds the dead and the stuck, without a timer for each."""
+    """Keeps connections alive and finds dead and stuck ones, without a timer for each."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Heartbeat:
                 peer.close(CloseCode.NO_PONG, "no pong")
 
     def _close_slow(self, now_s: float) -> None:
-        """Close whose socket has taken nothing for too long, or who is too far behind."""
+        """Close peers whose socket has taken nothing for too long, or that are too far behind."""
         stalls = {}
         for peer in list(self._hub.paused):
             progress = (peer.buffered_bytes(), peer.bytes)

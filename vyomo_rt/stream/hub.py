@@ -1,4 +1,4 @@
-"""All peers: who is there, what everybody is told, and the goodbye."""
+"""All peers: who is connected, what everybody is told, and the goodbye."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hub:
         self.paused: set[Peer] = set()
         self.traffic = Traffic(self.paused)
         for framing in Framing:
-            # There from the start on: an alert on a rate needs a zero to begin with.
+            # Present from the start: an alert on a rate needs an initial zero.
             self.traffic.closed[str(CloseCode.SLOW), framing] = 0
         self.prices = Prices(
             now=now, quote=sources.quote, demand=sources.demand, traffic=self.traffic
@@ -112,7 +112,7 @@ class Hub:
     # -- the end ---------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """Tell everybody, each with a reconnect time of its own, and close."""
+        """Tell everybody, each with a different reconnect time, and close."""
         self.closing = True
         upto_ms = max(_RECONNECT_UPTO_MS, _RECONNECT_FROM_MS + 2 * len(self.peers))
         self._reconnect_ms = random.sample(range(_RECONNECT_FROM_MS, upto_ms), len(self.peers) + 1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from vyomo_rt.wire.frame import Frame, Framing
 
 MAX_BYTES = 64 * 1024 * 1024
-"""What all logs may hold together; the store has the rest."""
+"""In bytes: what all logs together may hold; the store has the rest."""
 
 _TRIM_AT_ONCE = 1000
 _ENTRY_BYTES = 200
@@ -16,7 +16,7 @@ _ENTRY_BYTES = 200
 
 
 class Passage(NamedTuple):
-    """Some of the log, and the number of the last event read."""
+    """A part of the log, and the number of the last event read."""
 
     frames: list[Frame]
     seq: int
@@ -38,7 +38,7 @@ class Shelf:
         self.bytes -= log.bytes
 
     def make_room(self, for_bytes: int) -> None:
-        """Forget old entries until so many bytes fit in, or nothing is left."""
+        """Forget old entries until so many bytes fit, or nothing is left."""
         if self.bytes + for_bytes > self._max_bytes:
             # A little more than needed, so that it isn't done for each event.
             goal_bytes = self._max_bytes * 15 // 16 - for_bytes
@@ -52,8 +52,8 @@ class Shelf:
 class SessionLog:
     """Events ``base + 1`` … ``end`` of a session; older ones are in the store.
 
-    ``limit`` is how far behind a reader may be. Trimming happens in steps, so a
-    few more than that may be held; or less, where the shelf has no room.
+    ``limit`` is how far behind a reader may be. The log is trimmed in steps, so it may
+    hold a few more entries than that; or fewer, if the shelf has no room.
     """
 
     __slots__ = ("_entries", "_limit", "_shelf", "base", "bytes")
@@ -82,7 +82,7 @@ class SessionLog:
         self._grow(size_of(entry))
 
     def prepend(self, entries: Sequence[Frame]) -> None:
-        """Put older events, which end where the log begins, before it."""
+        """Put older events in front of the log; they end where it begins."""
         self._entries[:0] = entries
         self.base -= len(entries)
         self._grow(sum(map(size_of, entries)))
@@ -98,7 +98,7 @@ class SessionLog:
         return seq <= self.end <= seq + self._limit
 
     def is_lost(self, seq: int) -> bool:
-        """Whether a reader has fallen too far behind, events counted that came as it read."""
+        """Whether a reader is too far behind, including the events that came while it read."""
         return self.end > seq + self._limit + _TRIM_AT_ONCE
 
     def read(self, seq: int, types: Container[str], framing: Framing, max_bytes: int) -> Passage:

@@ -38,13 +38,13 @@ class Peer:
     From each state a peer may be closed; ``ready`` and ``paused`` are flags, *draining* is
     neither: what is due is being written, in pieces, or read from the store before that.
 
-    A ready peer has been written all that was due and is written to directly.
+    A ready peer has been sent everything that was due, and is written to directly.
     Any other waits: its place in the log (``written_seq``) says which events it still
     has to get, and the ``due_*`` fields which state. What that state *is* is
     looked up when the socket takes it, so a slow peer costs no queue.
 
-    The base of whoever has the socket, not a part of it: each object of a
-    connection is one more that every garbage collection has to look at.
+    It is the base class of the connection, not a part of it, because every object of
+    a connection is one more for each garbage collection to look at.
     """
 
     __slots__ = (
@@ -101,7 +101,7 @@ class Peer:
         self.paused = False
         self.ready = True
         self.awaiting_pong = False
-        # Totals; while it belongs to an audience, less that audience's totals when it joined.
+        # Totals; while it belongs to an audience, minus that audience's totals when it joined.
         self.messages = 0
         self.bytes = 0
         # State messages that it missed while it was paused: only the newest is sent afterwards.
@@ -139,11 +139,11 @@ class Peer:
         raise NotImplementedError
 
     def buffered_bytes(self) -> int:
-        """What the process still holds of what was written, because the socket takes no more."""
+        """Written bytes that the process still holds because the socket takes no more."""
         raise NotImplementedError
 
     def owe_pnl(self, after: int) -> None:
-        """P&L of the trades after an id is due; what is due already comes first."""
+        """The P&L of trades after an id is due; what is already due comes first."""
         if "pnl_update" in self.types:
             if self.due_pnl is None:
                 self.due_pnl = after
@@ -151,7 +151,7 @@ class Peer:
                 self.due_pnl_again = True
 
     def had_pnl(self, upto: int, *, is_last: bool) -> None:
-        """P&L up to a trade's id was written."""
+        """The P&L up to a trade's id was written."""
         self.due_pnl = upto
         if is_last:
             self.due_pnl = 0 if self.due_pnl_again else None
@@ -179,7 +179,7 @@ class Peer:
         return self.topic.log.end if self.ready else self.written_seq
 
     def send(self, frames: Sequence[Frame]) -> None:
-        """Write what is for this peer alone; audiences write and count by themselves."""
+        """Write something for this peer alone; audiences write and count by themselves."""
         if frames:
             self.traffic.count(frames, self.framing)
             self.send_joined(b"".join([frame.data[self.framing] for frame in frames]), len(frames))

@@ -1,4 +1,4 @@
-"""The P&L of a session's open trades as ready frames, each made anew only when it changes."""
+"""The P&L of a session's open trades as ready frames, each remade only when it changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NO_PAGE = Page(BEGIN, BEGIN, [], {}, is_last=True)
 
 
 class PnlFrames:
-    """Frames by trade id, with a gap where the moment of sending is put in."""
+    """Frames by trade id, with a gap for the timestamp."""
 
     def __init__(
         self, open_trades: Mapping[int, Trade], quote: Callable[[str], Quote | None]
@@ -51,7 +51,7 @@ class PnlFrames:
         self._kept: dict[int, _KeptFrame] = {}
 
     def follow(self, trade_id: int, open_trades: Mapping[int, Trade]) -> None:
-        """Take a trade in or out, as an event has left it."""
+        """Add or remove a trade after an event."""
         index = bisect_left(self._ids, trade_id)
         is_here = index < len(self._ids) and self._ids[index] == trade_id
         if trade_id in open_trades:
@@ -62,7 +62,7 @@ class PnlFrames:
             self._kept.pop(trade_id, None)
 
     def page(self, open_trades: Mapping[int, Trade], after: int, upto: int | None = None) -> Page:
-        """The next trades after an id, ``PAGE`` of them at most; or those up to another."""
+        """The next trades after an id: at most ``PAGE`` of them, or those up to another id."""
         start = bisect_right(self._ids, after)
         end = start + PAGE if upto is None else bisect_right(self._ids, upto)
         ids = self._ids[start:end]

@@ -1,4 +1,4 @@
-"""Prices at each peer's interval: one join of frames for all who watch the same symbols."""
+"""Prices at each peer's interval: one join of frames for all peers with the same symbols."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FRAME_MS = 10
 """A frame's timestamp may be this much older than its sending."""
 
 _MAX_FRAMES = 10_000
-"""Frames kept; those of symbols that are no longer priced must not pile up."""
+"""Frames kept; frames of symbols without a price must not pile up."""
 
 
 class _AudienceKey(NamedTuple):
@@ -34,7 +34,7 @@ class _AudienceKey(NamedTuple):
 
 
 class _KeptFrame(NamedTuple):
-    """A frame for all who get this price within a few milliseconds."""
+    """A frame for all peers that get this price within a few milliseconds."""
 
     quote: Quote
     built_ms: int
@@ -42,7 +42,7 @@ class _KeptFrame(NamedTuple):
 
 
 class _News(NamedTuple):
-    """What is new to peers that have seen the same."""
+    """What is new to peers that have seen the same prices."""
 
     seen: dict[str, tuple[int, bool]]
     data: bytes
@@ -52,8 +52,8 @@ class _News(NamedTuple):
 class _NewestBytes(dict[str, bytes]):
     """Symbols' newest frames in one framing; empty where there is no price yet.
 
-    They hold for one turn of the loop, since a tick may come in the next. Subscriptions that
-    differ share them: each joins what others have looked up.
+    They hold for one turn of the loop, since a tick may come in the next. Different
+    subscriptions share them: each joins what others have looked up.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Prices:
         key = _AudienceKey(beat, peer.symbols, peer.framing, peer.only_changes)
         peer.price_audience, is_new = self._audiences.join(key, peer)
         if is_new:
-            # From here on their prices, where there are any, do not vanish.
+            # From here on the board does not forget these symbols.
             self._demand.wanted(key.symbols)
         for symbol in peer.symbols:
             if self._quote(symbol) is None:
@@ -151,19 +151,20 @@ class Prices:
             peer.price_audience.forget_roll()
 
     # A beat writes a slice of peers, lets the loop run, and goes on. In between a peer may leave,
-    # pause, change its symbols, or be sent a newer price apart from the others. Three things hold
-    # nevertheless: no peer gets an older price behind a newer one, none gets the beat of an
-    # audience that it has left, and none misses what it still wants.
+    # pause, change its symbols, or be sent a newer price separately. Three things still hold: no
+    # peer gets an older price after a newer one, none gets the beat of an audience that it has
+    # left, and none misses what it still wants.
     #
-    # - An audience keeps its roll, the same object, until one of its peers is no longer as it
-    #   was. So while `audience.roll() is roll` all the rest are written to without a look at
-    #   them. Once it is another, each of them is looked at.
-    # - Stamps order what was written. A beat takes one when it joins its bytes, and a peer one
-    #   whenever it is sent prices apart: if the peer's is the higher, it has newer prices
-    #   already and is left out.
-    # - Who is left out gets by itself what it still wants of the beat: at once, or as a debt.
-    # - All of the roll are counted at the beginning, since each write may pause its peer, which
-    #   then banks the totals; who is left out is taken off again.
+    # - An audience keeps its roll, the same object, until one of its peers changes. So while
+    #   `audience.roll() is roll` the remaining peers are written to without looking at them.
+    #   Once it is another object, each of them is looked at.
+    # - Stamps order what was written. A beat takes one when it joins its bytes, and a peer takes
+    #   one whenever it is sent prices separately. If the peer's is higher, it already has newer
+    #   prices and is left out.
+    # - A peer that is left out gets separately what it still wants of the beat: at once, or as a
+    #   debt.
+    # - The whole roll is counted at the beginning, since each write may pause its peer, which
+    #   then banks the totals; a peer that is left out is subtracted again.
     # - With onlyChanges, peers that were served together share the dict of what they have seen.
     #   The same dict means the same difference, so that is joined once for all of them.
 
@@ -182,7 +183,7 @@ class Prices:
                     await self._beat_all(audience)
 
     def _owe(self, audience: Audience[_AudienceKey]) -> None:
-        """Who is not ready is owed these prices, as they will be then."""
+        """Owe these symbols to the peers that are not ready, at whatever price they have then."""
         key = audience.key
         for peer in audience.waiting:
             due_symbols = self._changed(peer) if key.only_changes else key.symbols
@@ -206,7 +207,7 @@ class Prices:
                 for write in writes:
                     write(data)
             else:
-                # While the loop ran some may have got newer prices than these, or moved.
+                # While the loop ran, some may have got newer prices than these, or left.
                 for peer in roll.peers[part]:
                     if peer.price_audience is audience and peer.price_stamp < stamp and peer.ready:
                         peer.write(data)
@@ -219,7 +220,7 @@ class Prices:
                 await asyncio.sleep(0)
 
     def _send_to_changed(self, peer: Peer, key: _AudienceKey) -> None:
-        """Give a peer that is not as it was when its beat began what it still wants of it."""
+        """Give a peer that changed since its beat began what it still wants of it."""
         if peer.price_beat != key.beat or peer.only_changes:
             return
         wanted = set(key.symbols).intersection(peer.symbols)
@@ -289,7 +290,7 @@ class Prices:
         ]
 
     def _current(self, symbol: str) -> tuple[Quote, Frame] | None:
-        """A symbol's quote and its frame, which is encoded anew only after a few milliseconds."""
+        """A symbol's quote and its frame, which is kept for a few milliseconds."""
         quote = self._quote(symbol)
         if quote is None:
             return None

@@ -57,7 +57,7 @@ _NOTHING = _Text(b"", 0, ())
 
 
 class _Piece:
-    """A part of what is sent: figures, if any, and a page of P&L; joined once for alike peers."""
+    """A part of what is sent: figures, if any, and a page of P&L; joined once for like peers."""
 
     def __init__(
         self, figures: _Figures | None, page: Page, state: SessionState, now_ms: int
@@ -92,8 +92,8 @@ class SessionTopic:
     """Sends a session's events and figures; lives while somebody watches.
 
     An event and the figures that contain it go to everybody in one step. A beat runs in pieces,
-    between which events may come: whatever is written is the newest in the moment of its
-    writing, so that no old figure follows a new one and no P&L its trade's close.
+    and events may come in between. What is written is the newest at the moment of writing, so
+    no old figure follows a new one, and no P&L follows its trade's close.
     All watchers with the same interval get their beat in the same slot.
     """
 
@@ -121,7 +121,7 @@ class SessionTopic:
         self._begun_in_slot = wheel.slot
         self._pnl = PnlFrames(state.open_trades, sources.confirmed)
         self._shelf = shelf
-        # Older events, for those who are further behind than the log reaches.
+        # Older events, for peers that are further behind than the log reaches.
         self._page = SessionLog(state.seq, log_limit, shelf)
         self._loading = asyncio.Lock()
         self._has_ended = False
@@ -159,7 +159,7 @@ class SessionTopic:
         self._traffic.event_delay.observe(max(0, delay_ms) / 1000)
 
     def publish_state(self, state: SessionState) -> None:
-        """Send the figures after a change that is no event."""
+        """Send the figures after a change that is not an event."""
         self.state = state
         with self._traffic.session_fan_out.time():
             self._send([], self._figures().frame)
@@ -179,7 +179,7 @@ class SessionTopic:
                 piece = self._piece(None, piece.page.upto)
 
     def send_state(self, peer: Peer) -> bool:
-        """Send one peer what is due of the present figures, and a page of the P&L that is due.
+        """Send one peer the current figures and a page of P&L, as far as they are due.
 
         False if more is due. The first figures after ``since`` say what became of it.
         """
@@ -211,7 +211,7 @@ class SessionTopic:
     async def fetch(self, seq: int) -> None:
         """Get the events after ``seq``, a page of them, from the store. Raises Unavailable.
 
-        They stay for those who read on from there, until others need the place.
+        They stay for other readers at that place, until the room is needed.
         """
         async with self._loading:
             if self.has_at_hand(seq):
@@ -223,7 +223,7 @@ class SessionTopic:
             if self._has_ended:
                 return
             frames = [numbered_event(event, self.epoch) for event in events]
-            # Before they are put in: what was just fetched must not be forgotten before it is read.
+            # Before they are added: what was just fetched must not be forgotten before it is read.
             self._shelf.make_room(sum(map(size_of, frames)))
             if seq + len(frames) == base == self.log.base:
                 self.log.prepend(frames)
@@ -239,13 +239,13 @@ class SessionTopic:
             self._shelf.remove(log)
 
     def _part(self, seq: int) -> SessionLog | None:
-        """The part of the log that a reader at this place reads on in."""
+        """The part of the log in which a reader at this place continues."""
         if self.log.base <= seq:
             return self.log
         return self._page if self._page.base <= seq < self._page.end else None
 
     def _send(self, events: Sequence[Frame], update: Frame) -> None:
-        """Send to all who are ready; the others find events in the log and are owed figures."""
+        """Send to all ready peers; the others find events in the log and are owed figures."""
         for audience in self._audiences.all():
             types, framing = audience.key.types, audience.key.framing
             frames = [frame for frame in (*events, update) if frame.event in types]
@@ -259,7 +259,10 @@ class SessionTopic:
                 audience.broadcast(b"".join([frame.data[framing] for frame in frames]), len(frames))
 
     async def _write(self, piece: _Piece, audience: SessionAudience, roll: Roll) -> _Piece:
-        """Write a piece to who was ready when the beat began; returns what it is by then."""
+        """Write a piece to the peers that were ready when the beat began.
+
+        Returns the piece as it is by then.
+        """
         key = audience.key
         text = piece.text(key.types, key.framing)
         owed = set(audience.waiting)
@@ -301,7 +304,7 @@ class SessionTopic:
             self._traffic.add(event, framing, messages_, bytes_, receivers)
 
     def _owe(self, peer: Peer, piece: _Piece, text: _Text) -> None:
-        """Who is not ready gets the newest when it is."""
+        """A peer that is not ready gets the newest state once it is."""
         peer.due_session |= piece.figures is not None
         peer.owe_pnl(piece.page.after)
         peer.conflated += text.messages
@@ -312,7 +315,7 @@ class SessionTopic:
         return _Piece(figures, page, self.state, self._now())
 
     def _renewed(self, piece: _Piece) -> _Piece:
-        """The piece as it is now: while the loop ran, events and prices may have come."""
+        """The piece, remade if events or prices came while the loop ran."""
         figures = piece.figures
         if (
             piece.state is self.state

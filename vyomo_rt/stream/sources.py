@@ -1,4 +1,4 @@
-"""What the streams show: a port that the rooms which know it fulfil."""
+"""The port through which the streams ask the other rooms for what they show."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from vyomo_rt.domain.state import SessionState
 
 @dataclass(frozen=True)
 class Sources:
-    """What the streams ask, as functions of the rooms that know it.
+    """What the streams ask for, as functions of the rooms that know it.
 
-    They answer from memory and in the same step, apart from ``history`` and ``fetch_session``.
+    All answer from memory in the same step, except ``history`` and ``fetch_session``.
     """
 
     state: Callable[[int], SessionState | None]
-    """A session that is in memory: one that was stopped may not be."""
+    """A session, if it is in memory; a stopped one may not be."""
     fetch_session: Callable[[int], Awaitable[object] | None]
-    """Have a session in memory that rests in the store; None for any other.
+    """Load a session that rests in the store; returns None for any other.
 
-    What it returns raises NotFound or Unavailable. When it is through, ``state`` knows the
-    session, in that step.
+    Awaiting the result raises NotFound or Unavailable. Right after that, in the same step,
+    ``state`` knows the session.
     """
     history: Callable[[int, int, int], Awaitable[Sequence[Event]]]
     """Some of a session's stored events with ``after < seq <= upto``, from the first on."""

@@ -27,7 +27,7 @@ from vyomo_rt.wire.connection import Subscription
 class Subscriptions:
     """Puts peers into topics and price audiences, and takes them out.
 
-    What a change causes is only owed: the caller answers first, then drains the peer.
+    A change only makes messages due: the caller answers first, then drains the peer.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Subscriptions:
         return _is_recoverable(command, topic) and not topic.has_at_hand(command.since or 0)
 
     async def load(self, command: SubscribeSession, topic: SessionTopic) -> None:
-        """Have the first events that a resumption replays at hand. Raises Unavailable."""
+        """Fetch the first events that a resumption replays. Raises Unavailable."""
         if self.must_load(command, topic):
             assert command.since is not None
             await topic.fetch(command.since)
 
     def watch_session(self, peer: Peer, command: SubscribeSession, topic: SessionTopic) -> None:
-        """Watch a session instead of the one before, from ``since`` on if that can be."""
+        """Watch a session instead of the previous one, from ``since`` on if possible."""
         self.leave_session(peer)
         peer.types = ALL_TYPES if command.types is None else frozenset(command.types)
         if command.update_interval is not None:
@@ -80,7 +80,7 @@ class Subscriptions:
         self._owe_status(peer)
 
     def leave_session(self, peer: Peer) -> None:
-        """Leave the topic; what still waited for the peer is discarded."""
+        """Leave the topic; discard what was still due to the peer."""
         if topic := peer.topic:
             topic.leave(peer)
             self._topics.release(topic)
@@ -140,7 +140,7 @@ class Subscriptions:
         self._drop_prices(peer)
         self._delivery.hold(peer)
         peer.symbols = symbols
-        # What is named is sent in any case, also what was seen before.
+        # Named symbols are sent in any case, even if they were seen before.
         seen = {name: view for name, view in (peer.seen or {}).items() if name not in named}
         peer.seen = seen if peer.only_changes else None
         peer.due_prices = due
@@ -185,7 +185,7 @@ def subscription(peer: Peer, unknown: Sequence[str] = ()) -> Subscription:
 
 
 def _is_recoverable(command: SubscribeSession, topic: SessionTopic) -> bool:
-    """Whether ``since`` names a place in this very history that is not too far back."""
+    """Whether ``since`` is in this very history and not too far back."""
     return (
         command.since is not None
         and command.epoch in (None, topic.epoch)

@@ -37,14 +37,14 @@ class Topics:
         return self._topics.get(session_id)
 
     def fetch(self, session_id: int) -> Awaitable[object] | None:
-        """To be awaited, if it is not None, right before ``using``: the session is at rest."""
+        """Load a session that rests: unless this is None, await it right before ``using``."""
         return self._sources.fetch_session(session_id)
 
     @contextmanager
     def using(self, session_id: int) -> Iterator[SessionTopic]:
-        """The topic of a session at hand, there as long as the block lasts. Raises NotFound.
+        """The topic of a session in memory, kept while the block lasts. Raises NotFound.
 
-        A peer that joins meanwhile keeps it for itself.
+        A peer that joins meanwhile keeps it alive.
         """
         topic = self._topics.get(session_id) or self._make(session_id)
         self.keep(topic)
@@ -54,11 +54,11 @@ class Topics:
             self.release(topic)
 
     def keep(self, topic: SessionTopic) -> None:
-        """One more needs it, until ``release``."""
+        """One more user needs the topic, until ``release``."""
         topic.users += 1
 
     def release(self, topic: SessionTopic) -> None:
-        """One less needs it; nobody does any more: it ends."""
+        """One user fewer needs the topic; it ends with the last one."""
         topic.users -= 1
         if not topic.users:
             del self._topics[topic.session_id]

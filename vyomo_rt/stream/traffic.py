@@ -20,9 +20,9 @@ _SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 
 
 class Traffic:
-    """Counts once a broadcast, in plain ints; Prometheus' own types only where time is measured.
+    """Counts once per broadcast, in plain ints; uses Prometheus' own types only to measure time.
 
-    It is a collector: a registry asks it when somebody asks the registry.
+    It is a collector: the registry asks it when somebody asks the registry.
     """
 
     def __init__(self, paused: Sized) -> None:

@@ -21,7 +21,7 @@ class Beat(NamedTuple):
 def beat_from(slot: int, interval_ms: int) -> Beat:
     """The beat of an interval whose next turn is a whole interval after ``slot``.
 
-    So connections spread over the phases as they came, and each gets its first
+    So connections spread over the phases as they come, and each gets its first
     message after the snapshot when it expects it.
     """
     slots = interval_ms // SLOT_MS
@@ -31,14 +31,14 @@ def beat_from(slot: int, interval_ms: int) -> Beat:
 def is_due(beat: Beat, after_slot: int, upto_slot: int) -> bool:
     """Whether the beat falls into ``after_slot < slot <= upto_slot``.
 
-    Once is enough, however many turns fell into it: after a pause of the whole
-    machine nothing bursts.
+    Once is enough, however many turns were missed: nothing bursts after a pause of the
+    whole machine.
     """
     return (upto_slot - beat.phase) // beat.slots > (after_slot - beat.phase) // beat.slots
 
 
 def present_slot() -> int:
-    """The running number of the present slot."""
+    """The running number of the current slot."""
     return int(asyncio.get_running_loop().time() * 1000 / SLOT_MS)
 
 
@@ -53,8 +53,8 @@ class Wheel(Generic[T]):
     def slot(self) -> int:
         """The newest slot whose beats have begun.
 
-        One that is late is still to come, and who subscribed meanwhile must not get it
-        right behind the snapshot.
+        A late slot is still to come, and a peer that subscribed meanwhile must not get it
+        right after its snapshot.
         """
         return present_slot() if self._begun is None else self._begun
 
@@ -68,7 +68,7 @@ class Wheel(Generic[T]):
             del self._items[beat]
 
     def turn(self) -> list[T]:
-        """Begin all beats up to the present slot."""
+        """Begin all beats up to the current slot."""
         upto = present_slot()
         after = upto - 1 if self._begun is None else self._begun
         self._begun = upto
