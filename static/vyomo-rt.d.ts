@@ -206,6 +206,7 @@ export type Messages = {
             state: "LIVE" | "DEGRADED" | "DOWN";
             message: string;
             timestamp: string;
+            marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION";
         };
     };
     server_shutdown: {

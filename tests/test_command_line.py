@@ -129,6 +129,7 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--feed",
         "--demo",
         "--trade-on-delayed",
+        "--market-hours",
         "--calendar",
         "--allow-open",
         "--log-level",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import Quote, Tick
-from vyomo_rt.market.board import Board
+from vyomo_rt.market.board import Board, InSession
 
 START_MS = 1_770_000_000_000
 FRESH_FOR_MS = 15_000
@@ -14,7 +14,13 @@ FRESH_FOR_MS = 15_000
 class Market:
     """``arrived_ms`` is as of when ticks without a moment count, if that is not now."""
 
-    def __init__(self, fresh_for_ms: int = FRESH_FOR_MS, *, trade_on_delayed: bool = False) -> None:
+    def __init__(
+        self,
+        fresh_for_ms: int = FRESH_FOR_MS,
+        *,
+        trade_on_delayed: bool = False,
+        in_session: InSession = lambda *_: True,
+    ) -> None:
         self.now_ms = START_MS
         self.arrived_ms: int | None = None
         self.heard: list[Quote] = []
@@ -26,6 +32,7 @@ class Market:
             demand=self.demand,
             arrived=lambda: MarketMs(self.now_ms if self.arrived_ms is None else self.arrived_ms),
             trade_on_delayed=trade_on_delayed,
+            in_session=in_session,
         )
 
     def tick(self, price_e4: int, symbol: str = "NIFTY", *, as_of_ms: int | None = None) -> None:

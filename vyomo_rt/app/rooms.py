@@ -12,6 +12,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clocks, MarketClock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.market_hours import MarketHours
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
@@ -58,9 +59,10 @@ class Rooms:
             loopback=config.is_loopback(settings.host),
         )
         self._demand = Demand()
-        self.feed = _feed(settings, clocks.market)
+        self.hours = MarketHours(calendar) if settings.market_hours else None
+        self.feed = _feed(settings, clocks.market, self.hours)
         self.board = self._board()
-        self.monitor = FeedMonitor(self.feed, self.board, clocks.market)
+        self.monitor = FeedMonitor(self.feed, self.board, clocks.market, self.hours)
         self.supervisor = Supervisor(self.feed, self.board, self.monitor, SavedPrices(store))
         self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
@@ -81,6 +83,7 @@ class Rooms:
         self.admission = self._admission()
 
     def _board(self) -> Board:
+        more = {} if self.hours is None else {"in_session": self.hours.in_session}
         return Board(
             self.clocks.market,
             self.feed.fresh_for_ms,
@@ -88,6 +91,7 @@ class Rooms:
             demand=self._demand,
             arrived=lambda: self.clock.last_on_time_ms,
             trade_on_delayed=self.settings.trade_on_delayed,
+            **more,
         )
 
     def _on_price(self, quote: Quote) -> None:
@@ -153,7 +157,7 @@ class Rooms:
         )
 
 
-def _feed(settings: Settings, now: MarketClock) -> Feed:
+def _feed(settings: Settings, now: MarketClock, hours: MarketHours | None) -> Feed:
     if settings.feed == "ingest":
         return IngestFeed(settings.stale_after_ms)
-    return SimFeed(now, settings.seed, load_symbols())
+    return SimFeed(now, settings.seed, load_symbols(), hours=hours)

@@ -131,6 +131,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"flag": "serve"},
         ),
     ] = False
+    market_hours: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Let indices, stocks and contracts that are known follow the exchange's hours: "
+                "outside them the last price is the close and stale, and the feed need not tick."
+            ),
+            extra={"flag": "serve"},
+        ),
+    ] = False
     calendar: Annotated[
         Path | None,
         Meta(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.domain.market import MarketState
 
 SYMBOL = r"[A-Z0-9^][A-Z0-9 &._:^=-]{0,63}"
 """What a symbol looks like, as a regular expression."""
@@ -63,6 +64,9 @@ class FeedState(StrEnum):
     DOWN = "DOWN"
 
 
+_AS_USUAL = (None, MarketState.OPEN)
+
+
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
     """How the price source is doing, since when, in words for a person."""
@@ -71,3 +75,10 @@ class FeedStatus:
     state: FeedState
     message: str
     since_ms: int
+    market_state: MarketState | None = None
+    """Of a feed that follows market hours."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether somebody who just comes should hear of it."""
+        return self.state is not FeedState.LIVE or self.market_state not in _AS_USUAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
@@ -30,8 +30,15 @@ JUMP_HELD_MS = 2_000
 DELAYED_MS = 60_000
 """A price that comes in later than this tells of a market that has moved on since."""
 
+InSession = Callable[[str, int, int], bool]
+"""Whether two moments, in epoch milliseconds, lie in one session of a symbol."""
+
 _TELL_AGAIN_MS = 60_000
 _NEVER_MS = -(2**62)
+
+
+def _day_and_night(_symbol: str, _first_ms: int, _last_ms: int) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,9 @@ class Board:
 
     ``arrived`` is the moment as of which a tick counts that names none. With
     ``trade_on_delayed`` a price is as fresh as its arrival, whatever moment it names.
+
+    ``in_session`` tells the hours of a symbol: only a price of the session that goes on
+    is fresh, the last one before it is the close, and stale.
     """
 
     def __init__(
@@ -91,6 +101,7 @@ class Board:
         demand: Demand,
         arrived: MarketClock,
         trade_on_delayed: bool = False,
+        in_session: InSession = _day_and_night,
     ) -> None:
         self._now = now
         self._fresh_for_ms = fresh_for_ms
@@ -98,6 +109,7 @@ class Board:
         self._demand = demand
         self._arrived = arrived
         self.trade_on_delayed = trade_on_delayed
+        self._in_session = in_session
         self._entries: dict[str, _Entry] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
         """The symbols that nobody wants; first the one that is forgotten next."""
@@ -162,7 +174,7 @@ class Board:
             self._idle.move_to_end(symbol)
         entry.newest_ms = as_of_ms
         if self._must_wait(entry, tick, as_of_ms, now_ms):
-            fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
+            fresh_since_ms = self._fresh_since_ms(symbol, as_of_ms, now_ms)
             quote = Quote(symbol, price_e4, as_of_ms, tick.source, stale=False)
             self._note_age(self._judged(quote, fresh_since_ms, now_ms), now_ms)
         else:
@@ -194,12 +206,14 @@ class Board:
         """Make a tick the price that counts; an identical one only renews its freshness."""
         last, price_e4 = entry.confirmed, tick.price_e4
         if last is not None and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
-            # What came too late is not made true by saying it again.
-            if entry.fresh_since_ms != _NEVER_MS or self._is_in_time(as_of_ms, now_ms):
+            # What came too late, or is a close, is not made true by saying it again.
+            was_fresh = entry.fresh_since_ms != _NEVER_MS or self._is_in_time(as_of_ms, now_ms)
+            if was_fresh and self._in_session(tick.symbol, as_of_ms, now_ms):
                 renewed_ms = min(entry.fresh_since_ms, now_ms)
                 entry.fresh_since_ms = max(self._arrived(), renewed_ms)
             return self._judged(last, entry.fresh_since_ms, now_ms)
-        fresh_since_ms = entry.fresh_since_ms = self._fresh_since_ms(as_of_ms, now_ms)
+        fresh_since_ms = self._fresh_since_ms(tick.symbol, as_of_ms, now_ms)
+        entry.fresh_since_ms = fresh_since_ms
         stale = now_ms - fresh_since_ms > self._fresh_for_ms
         quote = entry.confirmed = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale)
         self.changed.add(tick.symbol)
@@ -208,8 +222,10 @@ class Board:
     def _is_in_time(self, as_of_ms: int, now_ms: int) -> bool:
         return self.trade_on_delayed or now_ms - as_of_ms <= DELAYED_MS
 
-    def _fresh_since_ms(self, as_of_ms: int, now_ms: int) -> int:
+    def _fresh_since_ms(self, symbol: str, as_of_ms: int, now_ms: int) -> int:
         """From when on a new price counts as fresh."""
+        if not self._in_session(symbol, as_of_ms, now_ms):
+            return _NEVER_MS
         if self.trade_on_delayed:
             return self._arrived()
         return min(as_of_ms, now_ms) if now_ms - as_of_ms <= DELAYED_MS else _NEVER_MS
@@ -262,10 +278,17 @@ class Board:
     def _judged(self, quote: Quote, fresh_since_ms: int, now_ms: int) -> Quote:
         # A moment far ahead is from before the server's clock was set back: obeying it would
         # make the price fresh until the clock is there again.
-        stale = not -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
+        stale = not (
+            -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
+            and self._in_session(quote.symbol, now_ms, now_ms)
+        )
         return quote if quote.stale == stale else replace(quote, stale=stale)
 
     # -- what is held ----------------------------------------------------------
+
+    def __iter__(self) -> Iterator[str]:
+        """The symbols that have a place."""
+        return iter(self._entries)
 
     def __len__(self) -> int:
         """How many symbols have a place."""

@@ -6,8 +6,10 @@ import logging
 import math
 from typing import NamedTuple
 
+from vyomo_rt.domain.market import MarketState
 from vyomo_rt.domain.moment import MarketClock, iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.exchange.market_hours import MarketHours
 from vyomo_rt.market.board import MAX_AHEAD_MS, Board
 from vyomo_rt.market.feed import Feed
 
@@ -15,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class _Judgement(NamedTuple):
-    """How a feed is doing; it is news when ``kind`` is another.
+    """How a feed is doing; it is news when ``kind`` or the market's state is another.
 
     The message alone is not: the latest of many late ticks is another each time.
     """
@@ -23,19 +25,28 @@ class _Judgement(NamedTuple):
     state: FeedState
     kind: str
     message: str
+    market_state: MarketState | None = None
+
+    def is_other_than(self, told: _Judgement) -> bool:
+        return (self.kind, self.market_state) != (told.kind, told.market_state)
 
 
 class FeedMonitor:
     """Says how a feed is doing, judged by the age of the prices that it sends.
 
     A feed that sends only ticks that are late, or that are refused, is not LIVE,
-    whatever it sends.
+    whatever it sends. With ``hours`` one need not send anything while none of its
+    symbols is traded.
     """
 
-    def __init__(self, feed: Feed, board: Board, now: MarketClock) -> None:
+    def __init__(
+        self, feed: Feed, board: Board, now: MarketClock, hours: MarketHours | None = None
+    ) -> None:
         self._feed = feed
         self._board = board
         self._now = now
+        self._hours = hours
+        self._is_due = (-1, True)
         self.failure: str | None = None
         """Why the source stopped, for a person; None while it has not."""
         self._told = self._judge(now())
@@ -49,7 +60,7 @@ class FeedMonitor:
         now_ms = self._now()
         self._board.refusals.tell(now_ms)
         judgement = self._judge(now_ms)
-        if judgement.kind == self._told.kind:
+        if not judgement.is_other_than(self._told):
             return None
         self._told, self._since_ms = judgement, now_ms
         status = self._status(judgement, now_ms)
@@ -66,13 +77,20 @@ class FeedMonitor:
         """How the feed is doing at this moment, which may be newer than the last poll."""
         now_ms = self._now()
         judgement = self._judge(now_ms)
-        is_told = judgement.kind == self._told.kind
-        return self._status(judgement, self._since_ms if is_told else now_ms)
+        is_news = judgement.is_other_than(self._told)
+        return self._status(judgement, now_ms if is_news else self._since_ms)
 
     def _status(self, judgement: _Judgement, since_ms: int) -> FeedStatus:
-        return FeedStatus(self._feed.source, judgement.state, judgement.message, since_ms)
+        source, (state, _, message, market_state) = self._feed.source, judgement
+        return FeedStatus(source, state, message, since_ms, market_state)
 
     def _judge(self, now_ms: int) -> _Judgement:
+        judgement = self._judge_feed(now_ms)
+        if self._hours is None:
+            return judgement
+        return judgement._replace(market_state=self._hours.state(now_ms))
+
+    def _judge_feed(self, now_ms: int) -> _Judgement:
         board = self._board
         if self.failure is not None:
             return _Judgement(FeedState.DOWN, self.failure, self.failure)
@@ -80,7 +98,25 @@ class FeedMonitor:
             delayed = "; delayed prices trigger too (--trade-on-delayed)"
             how = delayed if board.trade_on_delayed else ""
             return _Judgement(FeedState.LIVE, "live", f"prices are coming in{how}")
+        if self._hours is not None and not self._is_tick_due(self._hours, now_ms):
+            words = "outside market hours: the last prices stand"
+            return _Judgement(FeedState.LIVE, "closed", words)
         return _Judgement(FeedState.DEGRADED, *self._what_is_wrong(now_ms))
+
+    def _is_tick_due(self, hours: MarketHours, now_ms: int) -> bool:
+        """Whether a symbol has been in its session for so long that a tick should have come.
+
+        It may take a look at all symbols, so it is found out once a second.
+        """
+        second = now_ms // 1000
+        if self._is_due[0] != second:
+            first_ms = now_ms - self._feed.fresh_for_ms
+            if len(self._board):
+                due = any(hours.in_session(symbol, first_ms, now_ms) for symbol in self._board)
+            else:
+                due = hours.state(first_ms) is hours.state(now_ms) is MarketState.OPEN
+            self._is_due = (second, due)
+        return self._is_due[1]
 
     def _what_is_wrong(self, now_ms: int) -> tuple[str, str]:
         board, refusal = self._board, self._board.refusals.last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded
-from vyomo_rt.domain.quote import FeedState, parse_symbol
+from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.stream.delivery import Delivery
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.pnl import BEGIN
@@ -161,7 +161,7 @@ class Subscriptions:
 
     def _owe_status(self, peer: Peer) -> None:
         """A snapshot says so while the feed is not LIVE."""
-        if peer.subscribed and self._sources.feed_status().state is not FeedState.LIVE:
+        if peer.subscribed and self._sources.feed_status().is_news:
             peer.due_status = True
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from msgspec import UNSET, Meta, UnsetType
+
+from vyomo_rt.domain.market import MarketState
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
-from vyomo_rt.wire.encoding import Data, Message, encode
+from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.values import Timestamp
 
@@ -16,6 +19,10 @@ class FeedStatusData(Data):
     state: FeedState
     message: str
     timestamp: Timestamp
+    market_state: Annotated[
+        MarketState | UnsetType,
+        Meta(description="Of the index segment; only with `--market-hours`"),
+    ] = UNSET
 
 
 class FeedStatusMessage(Message, tag="feed_status"):
@@ -46,5 +53,6 @@ def feed_status(status: FeedStatus) -> Frame:
         state=status.state,
         message=status.message,
         timestamp=iso(status.since_ms),
+        market_state=unless_none(status.market_state),
     )
     return make_frame("feed_status", encode(FeedStatusMessage(data=data)))

@@ -1,0 +1,79 @@
+"""Which symbols follow the hours of the exchange, and when a session of theirs goes on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vyomo_rt.domain.market import MarketState
+from vyomo_rt.domain.moment import to_ms
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.instruments import is_open
+from vyomo_rt.exchange.market_hours import MarketHours
+
+CALENDAR = Calendar.shipped()
+HOURS = MarketHours(CALENDAR)
+KOLKATA = timezone(timedelta(hours=5, minutes=30))
+
+named = st.sampled_from(["NIFTY", "RELIANCE", "NIFTY26DEC24000CE", "NIFTY26N1724000CE", "TCS"])
+moments = st.datetimes(
+    datetime(2026, 7, 1),  # noqa: DTZ001 (the zone is given beside it)
+    datetime(2027, 1, 15),  # noqa: DTZ001
+    timezones=st.just(KOLKATA),
+).map(to_ms)
+
+
+def ist(text: str) -> int:
+    return to_ms(datetime.fromisoformat(f"{text}+05:30"))
+
+
+@given(named, moments)
+def test_a_named_symbol_is_in_session_while_its_segment_is_open(symbol: str, at_ms: int) -> None:
+    assert HOURS.in_session(symbol, at_ms, at_ms) == is_open(symbol, at_ms, CALENDAR)
+
+
+@given(named, moments, st.integers(0, 4 * 86_400_000))
+def test_two_moments_are_in_one_session_only_within_a_day(
+    symbol: str, first_ms: int, later_ms: int
+) -> None:
+    last_ms = first_ms + later_ms
+    both = all(is_open(symbol, at_ms, CALENDAR) for at_ms in (first_ms, last_ms))
+    same = HOURS.in_session(symbol, first_ms, last_ms)
+    assert same == (both and later_ms < 8 * 3_600_000)
+    assert HOURS.in_session(symbol, last_ms, first_ms) == same
+
+
+@given(st.sampled_from(["USDINR", "SMALLCAP", "CRUDEOIL26DECFUT"]), moments, moments)
+def test_a_symbol_that_is_not_known_is_open_day_and_night(
+    symbol: str, first_ms: int, last_ms: int
+) -> None:
+    assert HOURS.in_session(symbol, first_ms, last_ms)
+
+
+@given(named, moments)
+def test_the_last_close_is_the_end_of_a_session_before(symbol: str, at_ms: int) -> None:
+    close_ms = HOURS.last_close_ms(symbol, at_ms)
+    assert close_ms <= at_ms
+    assert HOURS.in_session(symbol, close_ms - 1, close_ms - 1)
+    assert not HOURS.in_session(symbol, close_ms, close_ms)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "at", "close"),
+    [
+        ("RELIANCE", "2026-11-26 12:00", "2026-11-25 15:15"),
+        ("RELIANCE", "2026-11-26 15:15", "2026-11-26 15:15"),
+        ("NIFTY26DEC24000CE", "2026-11-25 09:00", "2026-11-23 15:40"),  # a holiday between
+        ("NIFTY26N1724000CE", "2026-11-26 12:00", "2026-11-17 15:40"),  # expired
+        ("RELIANCE", "2026-11-09 09:00", "2026-11-08 19:00"),
+    ],
+)
+def test_the_last_close_of_each(symbol: str, at: str, close: str) -> None:
+    assert HOURS.last_close_ms(symbol, ist(at)) == ist(close)
+
+
+def test_the_market_stands_for_its_index_segment() -> None:
+    assert HOURS.state(ist("2026-11-26 15:20")) is MarketState.AUCTION

@@ -1,0 +1,78 @@
+"""The hours that symbols follow: those of their segment, if the data names them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from vyomo_rt.domain.market import MarketSession, MarketState, Segment
+from vyomo_rt.domain.moment import day_start_ms, trading_day
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.instruments import expiry_of, has_expired, is_named, segment_of
+
+_SYMBOLS_KEPT = 20_000
+_DAY = timedelta(days=1)
+_EVER_MS = 2**62
+
+
+class _Hours(NamedTuple):
+    """When a symbol is open, as it is known from one moment to another."""
+
+    known_from_ms: int
+    known_to_ms: int
+    open_ms: int
+    close_ms: int
+
+
+_ALWAYS = _Hours(-_EVER_MS, _EVER_MS, -_EVER_MS, _EVER_MS)
+
+
+class MarketHours:
+    """Named symbols are open while their segment trades continuously, all others day and night."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._hours: dict[str, _Hours] = {}
+
+    def in_session(self, symbol: str, first_ms: int, last_ms: int) -> bool:
+        """Whether two moments lie in one session of a symbol; asked with each tick and quote."""
+        hours = self._hours.get(symbol)
+        if hours is None or not hours.known_from_ms <= last_ms < hours.known_to_ms:
+            hours = self._look_up(symbol, last_ms)
+        return hours.open_ms <= first_ms < hours.close_ms and (
+            hours.open_ms <= last_ms < hours.close_ms
+        )
+
+    def state(self, moment_ms: int) -> MarketState:
+        """What goes on in the index segment, which stands for the market."""
+        return self._calendar.state(Segment.INDEX, moment_ms)
+
+    def last_close_ms(self, symbol: str, moment_ms: int) -> int:
+        """When the last session of a named symbol ended that was over at a moment."""
+        segment, day = segment_of(symbol), trading_day(moment_ms)
+        if (expiry := expiry_of(symbol, self._calendar)) is not None:
+            day = min(day, expiry)
+        day = self._calendar.last_trading_day(segment, day)
+        session = self._calendar.session(segment, day)
+        if session is not None and session.close_ms > moment_ms:
+            day = self._calendar.last_trading_day(segment, day - _DAY)
+            session = self._calendar.session(segment, day)
+        assert session is not None
+        return session.close_ms
+
+    def _look_up(self, symbol: str, moment_ms: int) -> _Hours:
+        if len(self._hours) >= _SYMBOLS_KEPT:
+            self._hours.clear()
+        hours = _ALWAYS
+        if is_named(symbol):
+            day = trading_day(moment_ms)
+            session = self._calendar.session(segment_of(symbol), day)
+            times = (0, 0) if session is None else self._times(symbol, session)
+            hours = _Hours(day_start_ms(day), day_start_ms(day + _DAY), *times)
+        self._hours[symbol] = hours
+        return hours
+
+    def _times(self, symbol: str, session: MarketSession) -> tuple[int, int]:
+        """From when to when a symbol is traded in a session; never, once it has expired."""
+        expired = has_expired(symbol, session.open_ms, self._calendar)
+        return (0, 0) if expired else (session.open_ms, session.close_ms)
