@@ -1,5 +1,5 @@
 """The desk: opens and closes trades, keeps every session's figures in memory.
 
-Invariant: an event is in the journal before anybody hears of it, and nothing
+Invariant: an event is in the journal before anyone hears of it, and nothing
 here waits for a client.
 """

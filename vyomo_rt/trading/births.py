@@ -1,4 +1,4 @@
-"""How sessions come into being: once for each operation, also if an answer is lost."""
+"""How sessions are made: once for each operation, even if an answer is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Births:
     async def create(
         self, operation: Operation, read_order: Read[SessionOrder]
     ) -> tuple[SessionState, bool]:
-        """Make a session; the second value says that the operation had made it before."""
+        """Make a session; the second value says whether the operation had already made it."""
         async with self._turns.turn():
             if not operation.is_fresh:
                 found = await self._journal.find_session(operation.operation_id)
@@ -57,7 +57,7 @@ class Births:
         self._sessions.bear(session)
 
     def stop(self) -> None:
-        """Leave what is not settled to the next start."""
+        """Leave unsettled writes to the next start."""
         for task in self.settling:
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""The date for which figures are shown, as the market's clock has it."""
+"""The date for which figures are shown, by the market's clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _ROLLED_AT_ONCE = 100
 _CLOCK_WAS_AHEAD_MS = 3_600_000
-"""A clock that goes back over midnight by less is a correction; by more, it was wrong before."""
+"""A clock that goes back over midnight by less was corrected; by more, it was wrong before."""
 
 
 class Days:
@@ -27,9 +27,9 @@ class Days:
         self._guard = Guard()
 
     async def roll_over(self) -> None:
-        """Show the figures of the present date, once that has changed.
+        """Show the figures of the current date, once it has changed.
 
-        A session that fails to is tried again at the next call.
+        A session that fails is tried again at the next call.
         """
         replica = self._replica
         day = trading_day(self._now())

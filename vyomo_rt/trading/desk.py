@@ -1,4 +1,4 @@
-"""Opens and closes trades: by request, and by prices that reach a stop or a target."""
+"""Opens and closes trades: on request, and when a price reaches a stop or a target."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LOAD_PATIENCE_S, _LOAD_PAUSE_S = 30.0, 1.0
 
 
 class Desk(Writer):
-    """Decides by its own replica of all sessions; the only writer of their events."""
+    """Decides from its own replica of all sessions; the only writer of their events."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Desk(Writer):
 
     @property
     def waiting_exits(self) -> int:
-        """Exits that a price has triggered and the journal does not hold yet."""
+        """Exits that a price has triggered and that are not yet in the journal."""
         return sum(len(ledger.latched) for ledger in self._ledgers)
 
     # -- commands --------------------------------------------------------------
@@ -92,7 +92,7 @@ class Desk(Writer):
         return await self._births.create(operation, read_order)
 
     async def ensure_session(self, session_id: int, order: SessionOrder) -> None:
-        """Make the session of a given id unless it is there: the demo has a fixed one."""
+        """Make a session with a given id unless it exists: the demo's id is fixed."""
         try:
             await self.sessions.ledger(session_id)
         except NotFound:
@@ -130,8 +130,8 @@ class Desk(Writer):
             while not self._trade_ids:
                 await self._trade_ids.draw()
                 await ledger.prepare()
-            # No await from here on to the entry into the books: the price is one of this moment,
-            # and every later one counts for the trade.
+            # No await from here to the entry in the positions: the price is the current one, and
+            # every later price counts for the trade.
             trade = self._decide_opening(ledger.state, read_order())
             self._positions.add_opening(ledger)
             await ledger.record_trade(EventKind.OPENED, trade, operation)
@@ -183,7 +183,7 @@ class Desk(Writer):
             if trade_id not in ledger.state.open_trades and known.exit is None:
                 await ledger.read_on()  # another server has opened it
             await ledger.prepare()
-            # No await from here on: an exit that is latched comes first, and no price in between.
+            # No await from here on: a latched exit comes first, and no price comes in between.
             price_e4 = read_price_e4()
             trade = ledger.state.open_trades.get(trade_id)
             if trade is None:
@@ -203,7 +203,7 @@ class Desk(Writer):
     # -- life ------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Take up all sessions but those that rest. Raises Unavailable, or NewerData."""
+        """Load all sessions except those that rest. Raises Unavailable or NewerData."""
         deadline = asyncio.get_running_loop().time() + _LOAD_PATIENCE_S
         while True:
             try:
@@ -229,13 +229,13 @@ class Desk(Writer):
         await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
 
     async def stop(self) -> None:
-        """Let the writes in hand finish."""
+        """Let writes in progress finish."""
         self._births.stop()
         await self._ledgers.stop()
 
     @asynccontextmanager
     async def _commanding(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger]:
-        """A session's turn; `Ledger.prepare` is left to the command: it comes last."""
+        """A session's turn. The command calls `Ledger.prepare` itself, right before it decides."""
         ledger = await self.sessions.ledger(session_id)
         ledger.require_settled(operation)
         async with ledger.turns.turn():

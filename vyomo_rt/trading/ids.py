@@ -1,4 +1,4 @@
-"""Numbers for new trades, drawn in blocks so that an opening need not wait for one."""
+"""Ids for new trades, drawn in blocks so that an opening need not wait for one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BLOCK = 100
 
 
 class Ids:
-    """The numbers of a counter. What a stop leaves of a block is never used."""
+    """The numbers of a counter. The rest of a block is never used after a stop."""
 
     def __init__(self, journal: Journal, counter: str) -> None:
         self._journal = journal
@@ -23,7 +23,7 @@ class Ids:
         return bool(self._left)
 
     async def draw(self) -> None:
-        """Have numbers again. Raises Unavailable."""
+        """Draw a new block. Raises Unavailable."""
         async with self._drawing:
             if not self._left:
                 first = await self._journal.reserve_ids(self._counter, _BLOCK)

@@ -1,7 +1,7 @@
 """What the desk needs of a store; ``vyomo_rt.store`` has the implementation.
 
-Every method raises Unavailable when the store is away and nothing was written, also while this
-server may not be its owner any more. A write whose answer was lost raises OutcomeUnknown;
+Every method raises Unavailable when the store is away and nothing was written, and while this
+server may no longer own it. A write whose answer was lost raises OutcomeUnknown;
 calling it again with the same arguments is safe, and once it returns the write has happened
 exactly once.
 """
@@ -27,13 +27,13 @@ class Journal(Protocol):
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
         """All sessions by id, as of their newest checkpoint, if there is one.
 
-        Left out are those that are STOPPED there.
+        Sessions that are STOPPED there are left out.
         """
 
     async def sessions_among(
         self, session_ids: Sequence[int]
     ) -> Sequence[tuple[Session, Figures | None]]:
-        """Those of these sessions that there are, stopped or not, as of their checkpoints."""
+        """Those of these sessions that exist, stopped or not, as of their checkpoints."""
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         """Insert a session; raises Conflict if its id or operation is taken by another."""
@@ -42,7 +42,7 @@ class Journal(Protocol):
         """The session made by an operation, and the hash of the request that made it."""
 
     async def save_checkpoint(self, session: Session, figures: Figures) -> None:
-        """Keep both so that a start need not read the events before ``figures.seq``."""
+        """Keep both, so that a start need not read the events up to ``figures.seq``."""
 
     async def append(self, event: Event) -> None:
         """Insert an event under its number; raises NumberTaken if another one is there."""
@@ -51,7 +51,7 @@ class Journal(Protocol):
         """At most 500 events with ``after < seq`` (``<= upto``), in order of their numbers."""
 
     async def events_among(self, places: Sequence[tuple[int, int]]) -> Sequence[Event]:
-        """Those events that there are at these places, each a session and a number; unordered."""
+        """The events that exist at these places (session and number), in no order."""
 
     async def find_event(self, session_id: int, operation_id: str) -> Event | None:
         """The event that an operation made in a session."""
@@ -74,7 +74,7 @@ class Journal(Protocol):
         """The first of ``count`` numbers of ``"sessions"`` or ``"trades"``, never given twice."""
 
     async def counter(self, counter: str) -> int:
-        """The last number of a counter that was given."""
+        """The last number of a counter that was given out."""
 
     async def raise_counter(self, counter: str, at_least: int) -> None:
         """Make sure that the next number given is above ``at_least``."""
@@ -83,4 +83,4 @@ class Journal(Protocol):
         """The highest trade id among the readable copies; 0 if there is none."""
 
     async def projected_seqs(self, trade_ids: Sequence[int]) -> Mapping[int, int]:
-        """For each of the trades that has a readable copy: the event number it is as of."""
+        """For each trade with a readable copy, the number of the event the copy reflects."""

@@ -1,4 +1,4 @@
-"""What a server that had the database before still writes."""
+"""What a former owner of the database writes late."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 _SOON_S, _LATER_S = 1.0, 15.0
 _SOON_FOR_S = 60.0
-"""How often, and how long after the start, it is looked for."""
+"""How often to look for it, and for how long after the start."""
 _LATE_SESSIONS = 100
 """Ids below the newest one whose sessions another server may still be making."""
 
 
 class LateWrites:
-    """Finds them: an event under the next number of its session, or a new session.
+    """Finds late writes: an event under the next number of its session, or a new session.
 
-    The right of that server to write has ended, but a write that was on its way may land at
-    any time after.
+    The former owner may no longer write, but a write that was on its way may land at any
+    time afterwards.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class LateWrites:
         self._ledgers = ledgers
         self._sessions = sessions
         self._session_ids: set[int] = set()
-        """Sessions that were given an id and are not there."""
+        """Sessions whose id was given out and that do not exist."""
 
     async def expect_sessions(self, last_id: int) -> None:
-        """The newest ids that were given, up to ``last_id``, may still become sessions."""
+        """The newest ids given out, up to ``last_id``, may still become sessions."""
         newest = range(max(1, last_id - _LATE_SESSIONS), last_id + 1)
         there = await self._journal.sessions_among(newest)
         self._session_ids = set(newest) - {session.session_id for session, _ in there}
@@ -60,7 +60,7 @@ class LateWrites:
                 await self.read()
 
     async def read(self) -> None:
-        """Take over what has been written since it was last looked for."""
+        """Take over what has been written since the last look."""
         for session, _ in await self._journal.sessions_among(sorted(self._session_ids)):
             log.warning("session %d was not made by this server", session.session_id)
             await self._sessions.ledger(session.session_id)

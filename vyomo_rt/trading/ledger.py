@@ -1,4 +1,4 @@
-"""One session in memory: its state, and the single line in which its writes stand."""
+"""One session's writes, one after the other."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LAST_RETRY_S = 1.0
 class Ledger:
     """Writes a session's events one at a time: save, then apply, then announce.
 
-    Every command takes its turn in ``turns``. A write whose answer was lost, or not waited
-    for, keeps its event number: it is repeated as it was until the store says that it is there,
-    and until then no other write of the session may begin. Exits that prices
+    Every command takes its turn in ``turns``. A write whose answer was lost, or whose command
+    was cancelled, keeps its event number: it is repeated unchanged until the store confirms
+    it, and until then no other write of the session may begin. Exits that prices
     have triggered are latched here with their price, reason and time, and come
     before any command.
     """
@@ -49,9 +49,9 @@ class Ledger:
         self.turns = Turns()
         self.latched: dict[int, Exit] = {}
         self.kept_seq: int | None = None
-        """The event as of which the store is known to have a checkpoint."""
+        """The event up to which the store is known to have a checkpoint."""
         self.opening: Trade | None = None
-        """A trade that is being stored: prices count for it from its opening on."""
+        """A trade whose opening is being stored: prices already count for it."""
         self._replica = replica
         self._journal = journal
         self._applied = applied
@@ -78,9 +78,9 @@ class Ledger:
         return self._unsettled is None
 
     async def prepare(self) -> None:
-        """What comes before a command: finish what is due. Raises Unavailable if it can't.
+        """Finish what must come before a command. Raises Unavailable if that is impossible.
 
-        Where nothing is awaited behind it, no exit is latched when the command is decided.
+        If nothing is awaited after it, no exit is latched when the command is decided.
         """
         self.require_settled()
         await self._close_latched()
@@ -140,9 +140,9 @@ class Ledger:
         await self._project()
 
     async def _record(self, event: Event) -> None:
-        """Store an event that has no text yet; then apply and tell it. Raises Unavailable.
+        """Store an event that has no text yet, then apply and announce it. Raises Unavailable.
 
-        May be cancelled at any time: the event is then settled like one whose answer was lost.
+        It may be cancelled at any time; the event is then settled as if its answer was lost.
         """
         event = replace(event, message=event_message(event))
         try:
@@ -186,12 +186,12 @@ class Ledger:
         return next((event.trade for event in events if event.trade.trade_id == trade_id), None)
 
     def wake(self) -> None:
-        """Work off, in the background, what a price or a store that was away left to do."""
+        """Do in the background what a price triggered, or what the store could not take."""
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work_off())
 
     async def stop(self) -> None:
-        """Give the work in hand a moment, then leave the rest to the next start."""
+        """Give work in progress a moment, then leave the rest to the next start."""
         if self._worker is not None and not self._worker.done():
             await asyncio.wait([self._worker], timeout=0.5)
             self._worker.cancel()
@@ -204,7 +204,7 @@ class Ledger:
         try:
             await self._journal.append(event)
         except NumberTaken:
-            # Another event has its number, so this one can never be. An exit comes again.
+            # Another event has its number, so this one can never be stored. An exit comes again.
             self._unsettled = None
             self._forget_opening()
             await self.read_on()
@@ -214,17 +214,17 @@ class Ledger:
             self._forget_opening()
 
     def _forget_opening(self) -> None:
-        """The opening is decided; an exit that waited for a trade that never came goes too."""
+        """The opening is decided; drop an exit that waited for a trade that never came."""
         if self.opening is not None:
             if self.opening.trade_id not in self.state.open_trades:
                 self.latched.pop(self.opening.trade_id, None)
             self.opening = None
 
     async def read_on(self) -> None:
-        """Take over events that are in the journal but not from here: the journal is the truth.
+        """Take over events in the journal that are not from here: the journal is the truth.
 
-        Such a one is a late write of a server that had the database before. To be called in
-        the session's turn, in which no write of its own is on its way.
+        They are late writes of a former owner of the database. Call this in the session's
+        turn, in which no write of its own is on its way.
         """
         while events := await self._journal.events(self.session_id, self.state.seq):
             self._met_another_writer()
@@ -246,7 +246,7 @@ class Ledger:
         self._checkpoint_due |= event.seq % CHECKPOINT_EVERY == 0
 
     async def _project(self) -> None:
-        """The event is stored and told: a failure here is mended later, not reported."""
+        """The event is stored and announced: a failure here is repaired later, not reported."""
         if len(self._unprojected) > 1:
             self.wake()  # a mass of exits went before: nobody has to wait for their copies
             return
@@ -267,7 +267,7 @@ class Ledger:
             self._checkpoint_due = False
 
     async def _close_latched(self) -> None:
-        # Others may be latched while one is written, and come before a command as well.
+        # Others may be latched while one is written; they too come before a command.
         while self.latched:
             trade_id, exit_ = next(iter(self.latched.items()))
             trade = self.state.open_trades.get(trade_id)
@@ -295,7 +295,7 @@ class Ledger:
                     await self.flush(_COPIES_A_TURN)
                     await self._save_checkpoint()
             except Exception as error:
-                # Also what nobody expected: this work must be done in the end.
+                # Even for unexpected errors: this work must be done in the end.
                 if retry_s == _FIRST_RETRY_S:
                     known = isinstance(error, VyomoError)
                     what = "waits for the store" if known else "failed and is repeated"

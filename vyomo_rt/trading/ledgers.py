@@ -37,7 +37,7 @@ class Ledgers:
         return ledger
 
     def add(self, state: SessionState) -> None:
-        """Write a session that the replica has taken up."""
+        """Begin to write a session that is in the replica."""
         session_id = state.session.session_id
         ledger = self._ledgers[session_id] = Ledger(
             session_id,
@@ -68,5 +68,5 @@ class Ledgers:
         self._positions.follow(event, ledger)
 
     async def stop(self) -> None:
-        """Let the writes in hand finish."""
+        """Let writes in progress finish."""
         await asyncio.gather(*(ledger.stop() for ledger in self))

@@ -1,4 +1,4 @@
-"""What the journal holds, as states: at a start, and of what rests there or came from others."""
+"""Sessions' states from the journal: at a start, and later for sessions that rest there."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _PLACES_A_READ = 500
 _READS_AT_ONCE = 4
 _FIRST_DEPTH, _LAST_DEPTH = 2, 256
 _MANY_EVENTS = 100
-"""Read at a start, so many are worth a checkpoint: they take longer to read than it to write."""
+"""So many events read at a start are worth a checkpoint: reading them takes longer."""
 _TELL_EVERY_S = 2.0
 
 
 async def load_states(journal: Journal, today: date) -> list[SessionState]:
-    """All sessions but those that rest, and the readable copies of their trades brought up to date.
+    """All sessions except those that rest; also brings the readable copies up to date.
 
-    Open trades as of a checkpoint are taken from the readable copies. Those may be newer, which
-    does no harm: the events after the checkpoint say the same once more.
+    Open trades as of a checkpoint are taken from the readable copies. These may be newer, which
+    does no harm: the events after the checkpoint say the same again.
     """
     sessions = await journal.load_sessions()
     at_checkpoint = {session.session_id for session, figures in sessions if figures is not None}
@@ -56,7 +56,7 @@ async def load_states(journal: Journal, today: date) -> list[SessionState]:
 async def load_resting(
     journal: Journal, session_ids: Sequence[int], today: date
 ) -> list[SessionState]:
-    """Those of these sessions that there are. They have no open trades at their checkpoints."""
+    """Those of these sessions that exist. They have no open trades at their checkpoints."""
     sessions = await journal.sessions_among(session_ids) if session_ids else []
     return await _brought_up_to_date(
         journal,
@@ -70,7 +70,7 @@ async def load_resting(
 async def _brought_up_to_date(
     journal: Journal, states: dict[int, SessionState]
 ) -> list[SessionState]:
-    """The same sessions after the events that follow their checkpoints."""
+    """The same sessions after the events that followed their checkpoints."""
     read = {session_id: state.seq for session_id, state in states.items()}
     newest: dict[int, TradeEvent] = {}
     told_at = time.monotonic()
@@ -88,10 +88,10 @@ async def _brought_up_to_date(
 
 
 async def read_on(journal: Journal, heads: Mapping[int, int]) -> AsyncGenerator[list[Event], None]:
-    """The events after the numbers that are known, by session, in batches and each in order.
+    """The events after the known numbers, by session, in batches, each in order.
 
-    They are asked for by their places, which costs the same however many sessions have
-    nothing new: of those that have, ever more at once.
+    They are asked for by their places, so sessions without new events cost little; of the
+    others, ever more events are read at once.
     """
     pending = dict(heads)
     depth = _FIRST_DEPTH
@@ -123,7 +123,7 @@ def _places(heads: Iterable[tuple[int, int]], depth: int) -> list[tuple[int, int
 async def _in_flight(
     reads: Iterable[Coroutine[Any, Any, T]], count: int
 ) -> AsyncGenerator[T, None]:
-    """What the reads return, in their order, while the next ``count`` are on their way."""
+    """The results of the reads, in order, while the next ``count`` are on their way."""
     window: deque[asyncio.Task[T]] = deque()
     try:
         for read in reads:
@@ -147,9 +147,9 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 async def _repair_copies(
     journal: Journal, newest: Mapping[int, TradeEvent], read: Mapping[int, int]
 ) -> None:
-    """A crash may fall between an event and the readable copy of its trade.
+    """Write the readable copies that a crash prevented.
 
-    Copies are written in the order of their events, so the newest one tells of those before.
+    Copies are written in the order of their events, so the newest one vouches for the earlier.
     """
     ids = chunks((event.trade.trade_id for event in newest.values()), _PLACES_A_READ)
     seqs: dict[int, int] = {}
@@ -171,7 +171,7 @@ async def _write_copies(journal: Journal, session_id: int, after: int) -> None:
 async def _keep_checkpoints(
     journal: Journal, states: Iterable[SessionState], read: Mapping[int, int]
 ) -> None:
-    """Or every start would read the same events again, of each session there ever was."""
+    """Otherwise every start would read the same events again."""
     for state in states:
         if state.seq - read[state.session.session_id] >= _MANY_EVENTS:
             await journal.save_checkpoint(state.session, state.figures)

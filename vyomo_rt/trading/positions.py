@@ -27,7 +27,7 @@ class Positions:
         of_symbol[trade.trade_id] = trade, ledger
 
     def add_opening(self, ledger: Ledger) -> None:
-        """The ledger begins to store an opening: prices count for it at once."""
+        """The ledger begins to store an opening; prices count for it at once."""
         self._opening.add(ledger)
 
     def follow(self, event: Event, ledger: Ledger) -> None:

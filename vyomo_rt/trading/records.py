@@ -1,4 +1,4 @@
-"""Sessions and trades as they are now, out of memory and the store."""
+"""Sessions and trades as they are now, from memory and the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vyomo_rt.trading.sessions import Sessions
 class Records:
     """Reads sessions and trades.
 
-    Memory knows what goes on, the journal the rest: sessions that rest, readable copies of trades.
+    Memory knows the sessions in use, the journal the rest: resting sessions, copies of trades.
     """
 
     def __init__(

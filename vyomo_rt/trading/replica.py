@@ -1,4 +1,4 @@
-"""Every session as its events have made it."""
+"""Every session as its events made it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ log = logging.getLogger(__name__)
 
 
 class Follower(Protocol):
-    """Who is told what has become of the sessions: a port, which the streams fulfil."""
+    """The port that hears how sessions change; the streams implement it."""
 
     def publish_event(self, event: Event, state: SessionState) -> None:
-        """A session's next event was stored; the state is that after it."""
+        """A session's next event was stored; the state is the one after it."""
 
     def publish_state(self, state: SessionState) -> None:
         """Another date is shown."""
 
 
 class Replica:
-    """Folds events into sessions, and tells what has become of them.
+    """Folds events into sessions, and tells its followers.
 
-    It decides nothing and writes nothing: any process that gets the events of a session in their
-    order may keep one. The one that decides does so from its own replica, and applies an event
+    It decides nothing and writes nothing, so any process that gets a session's events in order
+    may keep one. The process that decides does so from its own replica, and applies an event
     once it is stored.
     """
 
@@ -71,7 +71,7 @@ class Replica:
         return None if session_id is None else self._states[session_id].open_trades[trade_id]
 
     def add(self, state: SessionState) -> None:
-        """Begin with a session as it is by some event; those after it are applied."""
+        """Begin with a session as of some event; later events are applied to it."""
         session_id = state.session.session_id
         self._states[session_id] = state
         self._open.update(dict.fromkeys(state.open_trades, session_id))
@@ -81,13 +81,13 @@ class Replica:
         del self._states[session_id]
 
     def bear(self, session: Session) -> SessionState:
-        """Begin with a session that has no event yet."""
+        """Begin with a new session, which has no event yet."""
         state = state_of(session, Figures(), self.today)
         self.add(state)
         return state
 
     def apply(self, event: Event) -> None:
-        """Take up a session's next event, and tell it."""
+        """Fold a session's next event, and tell the followers."""
         state = self._states[event.session_id] = self._states[event.session_id].after(event)
         if isinstance(event, TradeEvent):
             if event.kind is EventKind.OPENED:
@@ -98,11 +98,11 @@ class Replica:
             try:
                 follower.publish_event(event, state)
             except Exception:
-                # It is stored, so it has happened, whatever became of telling it.
+                # It is stored, so it has happened, even if announcing it failed.
                 log.exception("event %d-%d could not be announced", event.session_id, event.seq)
 
     def begin_day(self, session_id: int, day: date) -> None:
-        """Show a session's figures of another date, and tell them, unless it has left."""
+        """Show a session's figures for another date, and announce them, if it is in memory."""
         before = self._states.get(session_id)
         if before is None:
             return

@@ -22,9 +22,9 @@ _LISTED_AT_ONCE = 100
 
 
 class Sessions:
-    """All sessions: in memory are those that are not STOPPED, and stopped ones in use.
+    """All sessions. Those that are not STOPPED are in memory, and stopped ones in use.
 
-    A session has one ledger at most, since that is its only writer.
+    A session has at most one ledger, which is its only writer.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Sessions:
         return len(self._replica) - len(self._stopped)
 
     def take_up(self, state: SessionState) -> None:
-        """Have a session in memory."""
+        """Keep a session in memory."""
         self._replica.add(state)
         self._ledgers.add(state)
         self.highest_id = max(self.highest_id, state.session.session_id)
         self.publish_state(state)
 
     def bear(self, session: Session) -> SessionState:
-        """Have a session in memory that has just been made; returns it as it is now."""
+        """Keep a session in memory that has just been made; returns it as it is now."""
         if session.session_id not in self._replica:
             self.take_up(state_of(session, Figures(), self._replica.today))
         return self._replica.state(session.session_id)
@@ -70,7 +70,7 @@ class Sessions:
             self._stopped[state.session.session_id] = None
 
     async def ledger(self, session_id: int) -> Ledger:
-        """The ledger of a session, which is in memory until the caller waits for something else.
+        """The ledger of a session, which stays in memory until the caller awaits something else.
 
         Raises NotFound or Unavailable.
         """
@@ -81,9 +81,9 @@ class Sessions:
         return self._ledgers.get(session_id)
 
     def fetch(self, session_id: int) -> Awaitable[object] | None:
-        """Have a session in memory that rests in the store; None for any other.
+        """Load a session that rests in the store; returns None for any other.
 
-        What it returns raises NotFound or Unavailable.
+        Awaiting the result raises NotFound or Unavailable.
         """
         return self.ledger(session_id) if self._may_rest(session_id) else None
 
@@ -110,9 +110,9 @@ class Sessions:
         return found[:limit]
 
     async def put_away(self) -> None:
-        """Let go of the stopped sessions that nobody uses or watches.
+        """Remove from memory the stopped sessions that nobody uses or watches.
 
-        Those that the store can't take now are tried again at the next call.
+        If the store cannot take one now, the next call tries again.
         """
         for session_id in list(self._stopped):
             ledger = self._ledgers.get(session_id)
@@ -122,7 +122,7 @@ class Sessions:
                 await ledger.keep()
             except Unavailable:
                 return
-            # While it was kept somebody may have come.
+            # Somebody may have come while its checkpoint was written.
             if not self._is_in_use(ledger):
                 self._ledgers.remove(ledger)
                 self._replica.remove(session_id)

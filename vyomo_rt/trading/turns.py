@@ -10,9 +10,9 @@ from vyomo_rt.domain.errors import Unavailable
 
 
 class Turns:
-    """A queue for writes; who waits behind one that found the store away gives up with it.
+    """A queue for writes; callers queued behind one that found the store away fail with it.
 
-    Otherwise each would wait for the store as long again, one behind the other.
+    Otherwise each of them, one after the other, would wait for the store as long again.
     """
 
     def __init__(self) -> None:
@@ -41,5 +41,5 @@ class Turns:
             self.users -= 1
 
     def give_up(self) -> None:
-        """The store is away, though this turn itself succeeds: who waits behind it gives up."""
+        """The store is away, though this turn itself succeeds: callers queued behind it give up."""
         self._failures += 1

@@ -1,4 +1,4 @@
-"""The commands: a port, behind which sessions are written."""
+"""The port for commands, behind which sessions are written."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vyomo_rt.domain.trade import Trade
 
 
 class Writer(Protocol):
-    """Decides what is asked of a session, and returns once it is stored and told.
+    """Decides what a session is asked to do, and returns once it is stored and announced.
 
-    Of each session there is one at a time. Where an operation is given, the second value says
-    that it had been done before. All raise Unavailable if nothing was changed, and
-    OutcomeUnknown if that is not known yet. A command may be cancelled at any time: one that
-    waits changes nothing, and a write under way is settled like one whose answer was lost.
+    Each session has one writer at a time. The second value of a result says whether the
+    operation had already been done. All methods raise Unavailable if nothing was changed, and
+    OutcomeUnknown if that is not known yet. A command may be cancelled at any time: a waiting
+    one changes nothing, and a write under way is settled as if its answer was lost.
     """
 
     async def create_session(
@@ -32,9 +32,9 @@ class Writer(Protocol):
         status: SessionStatus | None = None,
         name: str | None = None,
     ) -> SessionState:
-        """Set a session's status or name; what it has already makes no event.
+        """Set a session's status or name; there is no event if nothing changes.
 
-        Raises NotFound, and Conflict where the status may not change.
+        Raises NotFound, and Conflict if the status may not change.
         """
 
     async def open_trade(
@@ -50,5 +50,5 @@ class Writer(Protocol):
     ) -> tuple[Trade, bool]:
         """Close a trade at a price or, without one, at the last known price, fresh or not.
 
-        Raises NotFound, AlreadyClosed, and Conflict where no price is known.
+        Raises NotFound, AlreadyClosed, and Conflict if no price is known.
         """
