@@ -1,4 +1,4 @@
-"""Sessions, trades, quotes, P&L and exit rules: pure functions and frozen records, and a count.
+"""Sessions, trades, quotes, P&L and exit rules: pure functions, frozen records, and one count.
 
 Invariant: nothing here performs I/O, reads a clock or holds money in a float.
 Money is an int of paise (``*_paise``), a price an int of ₹0.0001 (``*_e4``), a

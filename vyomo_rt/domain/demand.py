@@ -1,4 +1,4 @@
-"""Which symbols anybody needs a price of: watchers, and open trades."""
+"""Which symbols need a price, because somebody watches them or trades in them are open."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 
 class Demand:
-    """Counts for each symbol how many need its price.
+    """Counts how many users need each symbol's price.
 
-    ``listeners`` are told of a symbol when the first one wants it (True) and when
-    the last one has released it (False).
+    ``listeners`` are told when a symbol gets its first user (True) and when it loses its last
+    one (False).
     """
 
     def __init__(self) -> None:
@@ -17,14 +17,14 @@ class Demand:
         self.listeners: list[Callable[[str, bool], None]] = []
 
     def wanted(self, symbols: Iterable[str]) -> None:
-        """Count one more for each of the symbols."""
+        """Count one more user for each of the symbols."""
         for symbol in symbols:
             count = self._counts[symbol] = self._counts.get(symbol, 0) + 1
             if count == 1:
                 self._tell(symbol, wanted=True)
 
     def released(self, symbols: Iterable[str]) -> None:
-        """Count one less; each call takes back one of ``wanted``."""
+        """Count one user fewer; each call undoes one of ``wanted``."""
         for symbol in symbols:
             count = self._counts[symbol] = self._counts[symbol] - 1
             if not count:

@@ -1,4 +1,4 @@
-"""Everything the server refuses or cannot do, as one tree; and why it does not run.
+"""Everything the server refuses or cannot do, as one tree; and why it cannot start.
 
 The code of an error is its name on the wire (``error.code`` on the streams,
 ``code`` of a problem document); ``wire`` and ``web`` translate it there, once.
@@ -34,9 +34,9 @@ class CannotStart(Exception):
 class VyomoError(Exception):
     """A refusal with a message for the person who sent the request.
 
-    ``field`` is the JSON name of the member, parameter or header that is at fault, or the
-    part of the request that is: ``method``, ``path``, ``query``, ``headers``, ``body``. Where
-    it is not the request, it is None.
+    ``field`` is the JSON name of the member, parameter or header at fault, or the part of the
+    request at fault: ``method``, ``path``, ``query``, ``headers``, ``body``. It is None if the
+    request is not at fault.
     """
 
     code: ClassVar[ErrorCode] = "bad_request"
@@ -86,13 +86,13 @@ class NotFound(VyomoError):
 
 
 class Conflict(VyomoError):
-    """The request is well-formed but the present state forbids it."""
+    """The request is well-formed but the current state forbids it."""
 
     code = "conflict"
 
 
 class PreconditionFailed(Conflict):
-    """A document is wanted only as it was before, and it has changed."""
+    """The request asks for a document only as it was, and it has changed."""
 
 
 class KeyReused(Conflict):
@@ -113,7 +113,7 @@ class KeyReused(Conflict):
 
 
 class LimitExceeded(VyomoError):
-    """A limit of the server or of the connection would be passed."""
+    """A limit of the server or of the connection would be exceeded."""
 
     code = "limit_exceeded"
 
@@ -123,13 +123,13 @@ class SessionFull(LimitExceeded):
 
 
 class BodyTooLarge(LimitExceeded):
-    """The body of a request is longer than such a request may need."""
+    """The body of a request is longer than allowed."""
 
     part = "body"
 
 
 class Forbidden(VyomoError):
-    """The caller may not do this from where it is."""
+    """The caller may not do this, or not from where it is."""
 
     code = "forbidden"
 
@@ -163,7 +163,7 @@ class NewerData(VyomoError):
 
 
 class HalfRestored(VyomoError):
-    """What is stored is a part of a backup: it must not be added to."""
+    """The store holds only part of a backup: nothing may be added to it."""
 
     code = "internal"
 

@@ -1,4 +1,4 @@
-"""The numbered events of a session: whatever is decided about it is one of them."""
+"""The numbered events of a session: every decision about it is one of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What was decided as number ``seq`` of a session, and the text that clients are told.
+    """Decision number ``seq`` of a session, and the text that clients get.
 
-    ``operation_id`` is the client's ``Idempotency-Key`` or a fresh one, ``request_hash`` tells
-    a repetition of its request from another one. ``term`` counts the servers that have owned
-    the database, up to the one that wrote this (0: before there were terms).
+    ``operation_id`` is the client's ``Idempotency-Key`` or a fresh one; ``request_hash``
+    distinguishes a repetition of its request from another request. ``term`` counts the servers
+    that have owned the database, up to the one that wrote this (0: before there were terms).
     """
 
     session_id: int
@@ -61,7 +61,7 @@ class TradeEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEvent(Event):
-    """The session itself was changed; ``standing`` is how it is after it."""
+    """The session itself was changed; ``standing`` is its state after that."""
 
     standing: Standing
     reason: ChangeReason

@@ -11,7 +11,7 @@ from vyomo_rt.domain.moment import WallMs
 
 
 class Role(StrEnum):
-    """What somebody is here for."""
+    """What a caller is here for."""
 
     VIEWER = "viewer"
     TRADER = "trader"
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
 
 class Need(Enum):
-    """What a call or a command takes, in words that go on after "may not"."""
+    """What a call or a command requires, in words that fit after "may not"."""
 
     SEE = "see sessions and prices"
     TRADE = "make, change or trade sessions"
@@ -39,8 +39,8 @@ _MAY: dict[Role, frozenset[Need]] = {
 class Grant:
     """What a subject may do, and until when.
 
-    It reaches ``sessions`` and the ones that the subject has made; all of them if that is None
-    or the role is admin.
+    It reaches ``sessions`` and those that the subject has made; all sessions if ``sessions`` is
+    None or the role is admin.
     """
 
     subject: str | None
@@ -59,8 +59,8 @@ class Grant:
     def ask(self, need: Need, session_id: int | None = None, owner: str | None = None) -> None:
         """The one question about rights: first the role, then the session, if one is named.
 
-        ``owner`` is who made that, as far as it is known. Raises Forbidden, and for a session
-        out of its reach what is raised where there is none.
+        ``owner`` made that session, as far as is known. Raises Forbidden. For a session out of
+        reach it raises the same error as for one that does not exist.
         """
         if need not in _MAY[self.role]:
             raise Forbidden(f"the role {self.role} may not {need.value}", "Authorization")
@@ -68,13 +68,13 @@ class Grant:
             raise NotFound.session(session_id)
 
     def reaches(self, session_id: int, owner: str | None) -> bool:
-        """Whether a session that somebody has made is in reach, whatever may be done there."""
+        """Whether a session made by this owner is in reach, whatever may be done there."""
         if self.sessions is None or self.role is Role.ADMIN or session_id in self.sessions:
             return True
         return owner is not None and owner == self.subject
 
     def depends_on_owner(self, session_id: int) -> bool:
-        """Whether it decides who made the session."""
+        """Whether the answer depends on who made the session."""
         return self.subject is not None and not self.reaches(session_id, None)
 
 

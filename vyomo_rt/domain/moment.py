@@ -8,17 +8,16 @@ from functools import lru_cache
 from typing import NamedTuple, NewType, cast
 
 MarketMs = NewType("MarketMs", int)
-"""A moment of the market: of prices, trades, trading days and whatever follows from a price."""
+"""A moment of the market: for prices, trades, trading days and what follows from a price."""
 
 WallMs = NewType("WallMs", int)
-"""A moment of the world: of sending, of creating, of leases and of what expires."""
+"""A moment of the world: for sending, creating, leases and expiry."""
 
 MarketClock = Callable[[], MarketMs]
-"""Returns the market's time. A replay sets it and speeds it up; live it is the wall clock's."""
+"""Returns the market's time: live, that of the wall clock. A replay sets it and speeds it up."""
 
 WallClock = Callable[[], WallMs]
-"""Returns the time of the world. How long something takes is measured by neither of the two but
-by a monotonic clock."""
+"""Returns the world's time. Measure durations with neither clock, but with a monotonic one."""
 
 
 class Clocks(NamedTuple):

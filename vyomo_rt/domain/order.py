@@ -1,4 +1,4 @@
-"""What somebody asks to be made, in the units of the domain, and what makes it happen once."""
+"""Orders in the units of the domain, and the operation that makes each happen once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from vyomo_rt.domain.money import Side
 T = TypeVar("T")
 
 Read = Callable[[], T]
-"""Reads an order out of its request, right before it is decided.
+"""Reads an order from its request, right before it is decided.
 
-A function and not the order itself, because a request that repeats an operation is answered
-with what that has made before anything in the request is looked at, so that a mistake in its
-body is no reason to refuse it.
+It is a function, not the order itself: a repeated operation is answered with what it made
+before anything else in the request is looked at, so a mistake in the body does not matter.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOrder:
-    """A session to be made; without a name it is called after its number."""
+    """A session to be made; without a name it is named after its number."""
 
     starting_capital_paise: int
     name: str | None = None
@@ -30,7 +29,7 @@ class SessionOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeOrder:
-    """A trade to be opened; without an entry price at the symbol's fresh one."""
+    """A trade to be opened; without an entry price, at the symbol's fresh price."""
 
     symbol: str
     side: Side
@@ -45,10 +44,10 @@ class Operation:
     """One thing to be done once, however often it is asked for.
 
     ``operation_id`` follows from the client's ``Idempotency-Key``, or was made here and
-    ``is_fresh``: then nothing can have been done under it yet. ``request_hash`` tells a
-    repetition of the request from another request under the same key. Until 0.1.0 it was
-    ``former_hash``, to which 195.25 and 195.250 are different. ``by`` is the subject that asks
-    for it; None without access control, and for what the server decides by itself.
+    ``is_fresh``: then nothing can have been done under it yet. ``request_hash``
+    distinguishes a repetition of the request from another request under the same key. Until
+    0.1.0 it was ``former_hash``, for which 195.25 and 195.250 differ. ``by`` is the subject
+    that asks for it; None without access control, and for what the server decides by itself.
     """
 
     operation_id: str

@@ -44,8 +44,8 @@ class Tick(NamedTuple):
 class Quote:
     """A price of a symbol.
 
-    ``stale`` says that the price is older than its source promises, came more than a
-    minute late, or jumped and is not confirmed; a stale price is shown but triggers no
+    ``stale`` means that the price is older than its source promises, came more than a
+    minute late, or jumped and is not confirmed. A stale price is shown but triggers no
     stop and no target.
     """
 

@@ -1,4 +1,4 @@
-"""What its events make of a session: figures, open trades, exposure. A pure fold."""
+"""A session's state as a pure fold of its events: figures, open trades, exposure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.trade import Trade
 
 KEPT_DAYS = 10
-"""Dates of which the realised P&L is kept: a clock that was wrong by days finds the right one."""
+"""Dates whose realised P&L is kept, so that a clock that was days off finds the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Exposure(NamedTuple):
     trades: int = 0
 
     def with_trade(self, trade: Trade, count: int = 1) -> Exposure:
-        """The exposure with a trade more, or, for ``count`` -1, without it."""
+        """The exposure with one more trade, or without it if ``count`` is -1."""
         quantity = count * trade.side.sign * trade.quantity
         return Exposure(
             self.quantity + quantity,
@@ -92,7 +92,7 @@ class Exposure(NamedTuple):
 class SessionState:
     """A session as its events up to ``figures.seq`` make it, on the date ``today``.
 
-    Make it by `state_of`, and go on with `after`: ``exposures`` follows from the open trades.
+    Make it with `state_of`, and continue with `after`: ``exposures`` follows from the open trades.
     """
 
     session: Session
@@ -155,7 +155,7 @@ class SessionState:
 def state_of(
     session: Session, figures: Figures, today: date, open_trades: Iterable[Trade] = ()
 ) -> SessionState:
-    """A session's state out of its figures and its open trades."""
+    """A session's state from its figures and its open trades."""
     exposures: dict[str, Exposure] = {}
     trades: dict[int, Trade] = {}
     for trade in open_trades:

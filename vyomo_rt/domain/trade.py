@@ -81,7 +81,7 @@ class Trade:
 
 
 class AlreadyClosed(Conflict):
-    """The trade was closed before, by whoever came first."""
+    """The trade was closed before."""
 
     def __init__(self, trade: Trade) -> None:
         super().__init__(f"trade {trade.trade_id} is already closed", "tradeId")

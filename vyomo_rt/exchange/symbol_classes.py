@@ -1,4 +1,4 @@
-"""Classes of symbols, told by their names, and how far a price of each may jump at once."""
+"""Classes of symbols, decided by name, and how far a price of each may jump at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board of prices: which ticks are believed, and how fresh the believed ones are."""
+"""The board of prices: which ticks are believed, and how fresh those are."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_AHEAD_MS = 5_000
 """How far a source's clock may run ahead of the server's."""
 
 MAX_SYMBOLS = 10_000
-"""A source that names symbols without end must not fill the memory."""
+"""A source that names ever more symbols must not fill the memory."""
 
 JUMP_HELD_MS = 2_000
-"""How long a price that jumped too far is not shown, unless it is confirmed."""
+"""How long a price that jumped too far is hidden, unless it is confirmed."""
 
 DELAYED_MS = 60_000
-"""A price that comes in later than this tells of a market that has moved on since."""
+"""A price that comes in later than this is from a market that has moved on."""
 
 InSession = Callable[[str, int, int], bool]
 """Whether two moments, in epoch milliseconds, lie in one session of a symbol."""
@@ -49,13 +49,13 @@ class _Jump:
     held_at_ms: int
 
     def is_shown(self, now_ms: int) -> bool:
-        # A clock that was set back must not hide it for ever.
+        # A clock that is set back must not hide it for ever.
         return not 0 <= now_ms - self.held_at_ms < JUMP_HELD_MS
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of a symbol; without ``confirmed`` a place kept for its first price."""
+    """What is known of a symbol; without ``confirmed``, a place kept for its first price."""
 
     symbol_class: SymbolClass
     confirmed: Quote | None = None
@@ -63,30 +63,30 @@ class _Entry:
     """From when on the confirmed price counts as fresh; never if it came too late."""
     jump: _Jump | None = None
     newest_ms: int = 0
-    """The moment of the newest tick, also of one that is held."""
+    """The moment of the newest tick, including a held one."""
     told_of_jump_ms: int = _NEVER_MS
 
 
 class Board:
-    """The last prices of each symbol; `accept` is the one door by which they come in.
+    """The last prices of each symbol; `accept` is the only entrance for ticks.
 
     ``confirmed`` is the price that counts: trades are valued, filled and closed at
     it. ``quote`` is the price to show, which differs while a jump is in doubt.
 
     A price further from the confirmed one than its class of symbols allows is held:
     one misprint must not close everybody's trades. The next tick on its side confirms
-    it (and is then the one that counts), one near the confirmed price drops it. After
-    ``JUMP_HELD_MS`` without either it is shown, as stale, until one of them comes.
+    it (and is then the one that counts); a tick near the confirmed price drops it. After
+    ``JUMP_HELD_MS`` without either, the held price is shown, as stale, until one comes.
 
-    ``on_price`` is called with each tick's confirmed price, also if the tick only
+    ``on_price`` is called with each tick's confirmed price, even if the tick only
     renews freshness: a stop that a stale price was not allowed to trigger must trigger
-    once the same price is confirmed.
+    once a tick says that the price still holds.
 
-    When ``MAX_SYMBOLS`` are held, a new one takes the place of the one that longest
-    had neither a tick nor anybody to want it; what ``demand`` wants stays.
+    When there are ``MAX_SYMBOLS``, a new one takes the place of the symbol that has gone
+    longest without a tick and without anybody to want it; what ``demand`` wants stays.
 
-    ``arrived`` is the moment as of which a tick counts that names none. With
-    ``trade_on_delayed`` a price is as fresh as its arrival, whatever moment it names.
+    A tick that names no moment counts as of ``arrived``. With ``trade_on_delayed`` a
+    price is as fresh as its arrival, whatever moment it names.
 
     ``in_session`` tells the hours of a symbol: only a price of the session that goes on
     is fresh, the last one before it is the close, and stale.
@@ -112,16 +112,16 @@ class Board:
         self._in_session = in_session
         self._entries: dict[str, _Entry] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
-        """The symbols that nobody wants; first the one that is forgotten next."""
+        """The symbols that nobody wants; the first is forgotten next."""
         demand.listeners.append(self._on_demand)
         self.changed: set[str] = set()
-        """Symbols whose confirmed price is another, or gone, since somebody cleared this."""
+        """Symbols whose confirmed price changed, or went, since somebody cleared this."""
         self.last_accepted_ms: int | None = None
         """When the newest accepted tick came in, by the server's clock."""
         self.last_fresh_ms: int | None = None
-        """When the newest tick came in that was fresh."""
+        """When the newest fresh tick came in."""
         self.last_late: Quote | None = None
-        """The newest tick that was accepted and came too late to be fresh."""
+        """The newest accepted tick that came too late to be fresh."""
         self.ticks = Counter(
             "vyomo_rt_ticks", "Ticks that came in, by outcome", ["outcome"], registry=None
         )
@@ -134,8 +134,8 @@ class Board:
     def accept(self, tick: Tick) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
 
-        One without a moment counts as of its arrival, but never before the symbol's last
-        one. A jump that is held counts as taken.
+        A tick without a moment counts as of its arrival, but never before the symbol's
+        last one. A held jump counts as taken.
         """
         reason = self._take(tick)
         if reason is not None:
@@ -162,7 +162,7 @@ class Board:
         latest_ms = now_ms + MAX_AHEAD_MS
         entry = self._entries.get(symbol)
         # A last moment beyond the limit was accepted before the server's clock was
-        # set back; obeying it would refuse everything until the clock is there again.
+        # set back; obeying it would refuse everything until the clock catches up.
         earliest_ms = entry.newest_ms if entry and entry.newest_ms <= latest_ms else 0
         if as_of_ms is None:
             as_of_ms = max(self._arrived(), earliest_ms)
@@ -191,11 +191,11 @@ class Board:
             return False
         if held is not None:
             if (held.quote.price_e4, held.quote.as_of_ms) == (price_e4, as_of_ms):
-                return True  # the same word once more is no second opinion
+                return True  # a repetition is no second opinion
             if (held.quote.price_e4 > last.price_e4) == (price_e4 > last.price_e4):
                 entry.jump = None
                 return False
-        # Once a doubt is shown, the newest one is: what is shown does not go back in time.
+        # Once a doubtful price is shown, the newest one is: the display never goes back in time.
         since_ms = held.held_at_ms if held is not None and held.is_shown(now_ms) else now_ms
         quote = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale=True)
         entry.jump = _Jump(quote, since_ms)
@@ -277,7 +277,7 @@ class Board:
 
     def _judged(self, quote: Quote, fresh_since_ms: int, now_ms: int) -> Quote:
         # A moment far ahead is from before the server's clock was set back: obeying it would
-        # make the price fresh until the clock is there again.
+        # make the price fresh until the clock catches up.
         stale = not (
             -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
             and self._in_session(quote.symbol, now_ms, now_ms)
@@ -295,15 +295,15 @@ class Board:
         return len(self._entries)
 
     def reserve(self, symbol: str) -> bool:
-        """Keep a place for a symbol whose price a trade will need; False if there is none."""
+        """Keep a place for a symbol whose price a trade will need; False if none is free."""
         return symbol in self._entries or self._place(symbol) is not None
 
     def restore(self, quotes: Iterable[Quote]) -> None:
         """Put back prices kept over a restart, stale until a tick renews them.
 
-        Call it before the first tick, when what open trades need is wanted: those have
-        their places first, then the newest prices. A symbol that has a price keeps that
-        one.
+        Call it before the first tick, once ``demand`` knows what open trades need: these
+        symbols get their places first, then the newest prices. A symbol that already has a
+        price keeps it.
         """
         for symbol in self._demand:
             self.reserve(symbol)
@@ -321,7 +321,7 @@ class Board:
                 entry.newest_ms = quote.as_of_ms
 
     def _place(self, symbol: str) -> _Entry | None:
-        """A new symbol's entry, at the cost of one that nobody wants; None if there is none."""
+        """A new symbol's entry, in place of an unwanted one if need be; None if all are in use."""
         if len(self._entries) >= MAX_SYMBOLS:
             if not self._idle:
                 return None

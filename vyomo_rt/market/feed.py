@@ -13,7 +13,7 @@ class Feed(Protocol):
 
     @property
     def source(self) -> str:
-        """The name that stands on each of its ticks."""
+        """The name on each of its ticks."""
 
     @property
     def fresh_for_ms(self) -> int:
@@ -29,5 +29,5 @@ class Feed(Protocol):
     def ticks(self) -> AsyncGenerator[Tick, None]:
         """Its ticks, as they come; ends at once if all of them are posted.
 
-        Any exception means that the source failed: it is begun anew by another call.
+        Any exception means that the source failed; another call starts it again.
         """

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class _Judgement(NamedTuple):
-    """How a feed is doing; it is news when ``kind`` or the market's state is another.
+    """How a feed is doing; a change of ``kind`` or of the market's state is news.
 
-    The message alone is not: the latest of many late ticks is another each time.
+    A change of the message alone is not: it names the latest of many late ticks.
     """
 
     state: FeedState
@@ -32,11 +32,10 @@ class _Judgement(NamedTuple):
 
 
 class FeedMonitor:
-    """Says how a feed is doing, judged by the age of the prices that it sends.
+    """Judges how a feed is doing, by the age of the prices it sends.
 
-    A feed that sends only ticks that are late, or that are refused, is not LIVE,
-    whatever it sends. With ``hours`` one need not send anything while none of its
-    symbols is traded.
+    A feed whose ticks are all late or refused is not LIVE, however many it sends. With
+    ``hours``, a feed need not send anything while none of its symbols is traded.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class FeedMonitor:
         return math.nan if last_ms is None else (self._now() - last_ms) / 1000
 
     def status(self) -> FeedStatus:
-        """How the feed is doing at this moment, which may be newer than the last poll."""
+        """How the feed is doing right now, which may be newer than the last poll."""
         now_ms = self._now()
         judgement = self._judge(now_ms)
         is_news = judgement.is_other_than(self._told)
@@ -132,5 +131,5 @@ class FeedMonitor:
         return silent, silent
 
     def _is_recent(self, at_ms: int | None, now_ms: int) -> bool:
-        # Far ahead is a moment from before the server's clock was set back: it tells nothing.
+        # A moment far ahead is from before the server's clock was set back: it says nothing.
         return at_ms is not None and -MAX_AHEAD_MS <= now_ms - at_ms <= self._feed.fresh_for_ms

@@ -1,4 +1,4 @@
-"""Ticks that were refused: how many, why, and a line in the log now and then."""
+"""Refused ticks: how many, why, and a line in the log now and then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEVER_MS = -(2**62)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a tick was refused, for a person, and when; without a symbol it named none."""
+    """Why a tick was refused, for a person, and when; ``symbol`` is None if it named none."""
 
     symbol: str | None
     reason: str
@@ -27,7 +27,7 @@ class Refusal:
 class Refusals:
     """Remembers the last refusal, and the last one of each symbol that somebody wants.
 
-    Whoever pushes prices often does not read the answers.
+    Programs that push prices often do not read the answers.
     """
 
     def __init__(self, counter: Counter, demand: Demand) -> None:
@@ -57,7 +57,7 @@ class Refusals:
 
     def tell(self, now_ms: int) -> None:
         """Log what was refused, at most once a minute."""
-        # A clock that was set back must not silence it.
+        # A clock that is set back must not silence it.
         if not self._untold or 0 <= now_ms - self._told_ms < _TELL_AGAIN_MS:
             return
         assert self.last is not None

@@ -1,4 +1,4 @@
-"""Keeps a feed running, and over a restart the prices that it would not send again."""
+"""Keeps a feed running, and keeps over a restart the prices that it would not send again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KeptPrices(Protocol):
 
 
 class Supervisor:
-    """Carries a feed's ticks to the board, and starts it again when it fails.
+    """Carries a feed's ticks to the board, and restarts it when it fails.
 
     Only posted prices are kept over a restart: nobody posts them again, while other
     feeds tick by themselves.
@@ -71,12 +71,12 @@ class Supervisor:
                 return
 
     async def restore(self) -> None:
-        """Take up the prices that were kept. Raises Unavailable."""
+        """Load the prices that were kept. Raises Unavailable."""
         if self._feed.takes_posts:
             self._board.restore(await self._kept.load())
 
     async def keep_prices(self, pause_s: float = _PAUSE_S) -> None:
-        """Keep the prices that have changed for the next start, if the store lets it.
+        """Keep the changed prices for the next start, if the store is there.
 
         Slowly, since trades come first.
         """

@@ -1,4 +1,4 @@
-"""Why the server closes a stream: the close codes, and what a client is to do then."""
+"""Why the server closes a stream: the close codes, and what a client should do then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum, IntEnum
 
 
 class Reconnect(Enum):
-    """Whether to come back, as the contract says it."""
+    """Whether to come back, in the words of the contract."""
 
     WITH_BACK_OFF = "Come back, with back-off."
     WITH_SINCE = "Come back, with `since`."
@@ -18,7 +18,7 @@ class CloseCode(IntEnum):
     """The number in a WebSocket's close frame; below 4000 as RFC 6455 defines it."""
 
     words: str
-    """When the server closes so."""
+    """When the server closes with this code."""
     reconnect: Reconnect
 
     def __new__(cls, number: int, words: str, reconnect: Reconnect) -> CloseCode:

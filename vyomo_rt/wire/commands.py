@@ -38,7 +38,7 @@ class _Command(Struct, rename="camel", kw_only=True, tag_field="type"):
 
 
 class SubscribeSession(_Command, tag="subscribe_session"):
-    """Watch a session instead of the one before; with ``since``, go on where that ended."""
+    """Watch a session instead of the previous one; with ``since``, go on after that event."""
 
     needs = Need.SEE
 
@@ -122,13 +122,13 @@ def to_command(fields: dict[str, Any]) -> Command:
         raise BadRequest(f"type: expected a string, got {json_kind(kind)}", "type")
     if kind not in _BY_TYPE:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
-    # Not as the union, which msgspec would take apart anew for each message.
+    # Not as the union, which msgspec would resolve anew for each message.
     command: Command = decoding.convert(with_integers(fields, _BY_TYPE[kind]), _BY_TYPE[kind])
     return command
 
 
 def with_integers(fields: dict[str, Any], *types: type[Struct]) -> dict[str, Any]:
-    """The same fields with the integers of these types that came as digit strings."""
+    """The same fields, with digit strings as integers where these types expect one."""
     digits = {
         name: int(text)
         for type_ in types

@@ -41,7 +41,7 @@ class Subscription(Data):
 
 
 class ConnectionDocument(Data):
-    """What the server knows of a connection, and in words why it gets what it gets."""
+    """What the server knows about a connection, and in words why it gets what it gets."""
 
     connection_id: ConnectionId
     transport: Transport
@@ -82,7 +82,7 @@ class ShutdownData(Data):
 
 
 class ServerShutdown(Message, tag="server_shutdown"):
-    """The server stops; come back after so many milliseconds."""
+    """The server is stopping; come back after so many milliseconds."""
 
     data: ShutdownData
 

@@ -38,9 +38,9 @@ _SHOWN_CHARACTERS = 40
 _LONGEST_ERROR = 1000
 _SPACE = " \t\r\n"
 MAX_VALUES = 1000
-"""Commas in a body: what is wider would take long to read, and no call needs it."""
+"""Commas in a body: a wider one would take long to read, and no call needs it."""
 _MAX_DIGITS = 300
-"""A longer number is beyond all measure; to read an integer takes the square of its length."""
+"""A longer number is out of any range; reading an integer takes the square of its length."""
 
 _EXACT = decimal.Context(
     prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]
@@ -48,15 +48,14 @@ _EXACT = decimal.Context(
 
 
 class Body(Struct, rename="camel", forbid_unknown_fields=True):
-    """What a client sends; null members are absent ones, unknown ones are refused."""
+    """What a client sends; null members count as absent, unknown ones are refused."""
 
 
 def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
     """Any JSON value; decimals stay exact. Raises BadJson, and BadRequest as `parse_first`.
 
-    NaN and Infinity, which are not JSON but which some clients write, and numbers
-    beyond all measure become Decimals that no field accepts, so that the refusal
-    can name the field.
+    NaN and Infinity, which are not JSON but which some clients write, and numbers out of
+    any range become Decimals that no field accepts, so that the refusal can name the field.
     """
     value, rest = parse_first(text, unique=unique)
     if rest:
@@ -65,12 +64,12 @@ def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
 
 
 def trailing(rest: str) -> BadJson:
-    """The refusal of a text that goes on after its JSON value."""
+    """The refusal of a text that continues after its JSON value."""
     return BadJson(f"not valid JSON: more text follows its end: {rest[:_SHOWN_CHARACTERS]!r}")
 
 
 def parse_first(text: str | bytes, *, unique: bool = False) -> tuple[Any, str]:
-    """The JSON value that a text begins with, and what follows it. Raises BadJson.
+    """The JSON value at the beginning of a text, and what follows it. Raises BadJson.
 
     ``unique`` refuses a member that comes twice, by BadRequest: one of the two is a mistake.
     Otherwise the last one counts, as in JavaScript.
@@ -81,7 +80,7 @@ def parse_first(text: str | bytes, *, unique: bool = False) -> tuple[Any, str]:
         text = text.strip(_SPACE)
         value, end = (_decode_unique if unique else _decode)(text)
         if "\\ud" in text or "\\uD" in text:
-            # A lone surrogate is valid JSON but no Unicode text: nothing could store or send it.
+            # A lone surrogate is valid JSON but not Unicode text: nothing could store or send it.
             exact_form(value)
     except RecursionError:
         raise BadJson("the JSON is nested too deeply") from None
@@ -123,12 +122,12 @@ _decode_unique = _decoder(object_pairs_hook=_unique).raw_decode
 
 
 def _by_value(number: Decimal) -> int | str:
-    """What stands for every spelling of a number: 195.250 is 195.25, and 1e2 is 100."""
+    """One spelling for all those of a number: 195.250 is 195.25, and 1e2 is 100."""
     shortest = _EXACT.normalize(number)
     if not shortest:
         return 0
     is_whole = shortest.is_finite() and shortest == shortest.to_integral_value(context=_EXACT)
-    # Integers that are longer are Decimals, too.
+    # Longer integers are Decimals, too.
     return int(shortest) if is_whole and shortest.adjusted() < _MAX_DIGITS else repr(shortest)
 
 
@@ -148,7 +147,7 @@ def canonical(value: Any) -> bytes:
 
 
 def exact_form(value: Any) -> bytes:
-    """As ``canonical``, but a decimal that is spelled otherwise is another."""
+    """As ``canonical``, but a decimal with another spelling is another value."""
     return _encode_exactly(value).encode()
 
 
@@ -178,7 +177,7 @@ def convert(value: Any, type_: type[T]) -> T:
 def _in_words(what: str, type_: Any) -> BadRequest:
     """A validation error in words that begin with the field."""
     if len(what) > _LONGEST_ERROR:
-        # It repeats a client's name, which may fill the body: patterns would take long over it.
+        # It contains a client's name, which may fill the body: patterns would take long.
         what = what[: _LONGEST_ERROR // 2] + what[-_LONGEST_ERROR // 2 :]
     field = ""
     if match := _PATH.fullmatch(what):
@@ -256,9 +255,9 @@ def members_of(type_: type[Struct], kind: type[inspect.Type]) -> frozenset[str]:
 
 
 def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
-    """The refusal of a member or parameter that there is not, with what was probably meant.
+    """The refusal of an unknown member or parameter, with what was probably meant.
 
-    ``above`` is the path to it, where it is not at the top.
+    ``above`` is the path to it, if it is not at the top level.
     """
     name = name[:_SHOWN_CHARACTERS]
     spelled = {_plain(each): each for each in known}
@@ -271,10 +270,10 @@ def unknown(name: str, known: Iterable[str], above: str = "") -> BadRequest:
 
 
 def _shown(name: str) -> str:
-    """A name in a text, also where there is nothing to see of it."""
+    """A name in a text, quoted if nothing of it would be visible."""
     return name[:_SHOWN_CHARACTERS] if name.strip() else repr(name[:_SHOWN_CHARACTERS])
 
 
 def _plain(name: str) -> str:
-    """A name without what spellings differ in: stop_loss and stopLoss are one."""
+    """A name without what spellings differ in: stop_loss and stopLoss are the same."""
     return name.replace("_", "").replace("-", "").casefold()

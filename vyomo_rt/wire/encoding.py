@@ -1,4 +1,4 @@
-"""What the documents and messages of the server are made of, and their JSON text."""
+"""The building blocks of the server's documents and messages, and their JSON text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 T = TypeVar("T")
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
-"""JSON of what is made of this package's structs; decimals are exact numbers."""
+"""Encodes this package's structs as JSON; decimals are exact numbers."""
 
 
 def _json_name(name: str) -> str:
@@ -20,13 +20,13 @@ def _json_name(name: str) -> str:
 
 
 class Data(Struct, rename=_json_name):
-    """What has its members in the spelling of the protocol."""
+    """A struct whose members have the protocol's spelling."""
 
 
 class Message(Struct, rename=_json_name, tag_field="type", omit_defaults=True):
-    """What the server sends on a stream."""
+    """A message that the server sends on a stream."""
 
 
 def unless_none(value: T | None) -> T | UnsetType:
-    """A member that is left out if there is nothing to say."""
+    """A member that is left out if it is None."""
     return UNSET if value is None else value

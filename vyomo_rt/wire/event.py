@@ -37,7 +37,7 @@ class EventList(Data):
 def event_message(event: Event) -> str:
     """The JSON text of a numbered event, as it is stored and as clients get it.
 
-    What older shapes of events said has not changed since, so all are written alike.
+    The content of older event shapes has not changed since, so all are written alike.
     """
     message: Message
     if isinstance(event, SessionEvent):

@@ -51,7 +51,7 @@ def make_frame(
 def chunk(data: bytes) -> bytes:
     """A chunk of an HTTP/1.1 body (RFC 9112, section 7.1).
 
-    Many clients hand on whole chunks only, so each write to a stream has to be whole chunks.
+    Many clients pass on only whole chunks, so each write to a stream has to be whole chunks.
     """
     return b"%x\r\n%b\r\n" % (len(data), data)
 
@@ -61,7 +61,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def without_chunks(chunks: bytes) -> bytes:
-    """What whole chunks hold, for clients of HTTP/1.0, which knows no chunks."""
+    """The content of whole chunks, for clients of HTTP/1.0, which has no chunks."""
     parts = []
     at = 0
     while at < len(chunks):
@@ -105,4 +105,4 @@ KEEP_ALIVE = (b"\x89\x00", chunk(b":\n"))
 """By framing: a WebSocket ping, and an SSE comment (no blank line: that would end a block)."""
 
 KEEP_ALIVE_EVENT = make_frame("keep_alive", b"{}").sse
-"""For SSE clients that ask for it, because EventSource shows no comments to a page."""
+"""For SSE clients that ask for it, because EventSource hides comments from a page."""

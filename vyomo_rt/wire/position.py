@@ -1,4 +1,4 @@
-"""A place in a session's history: what a stream was at, and where it goes on."""
+"""A place in a session's history: where a stream was, and where it goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PositionText = Annotated[
 
 
 class Position(NamedTuple):
-    """Behind event ``seq`` of a session, in the history of that name."""
+    """The place after event ``seq`` of a session, in the history named ``epoch``."""
 
     session_id: int
     seq: int

@@ -25,16 +25,16 @@ _NEVER_RECOVERED = "unknown"
 
 
 class StreamQuery(NamedTuple):
-    """What a stream of Server-Sent Events is asked for."""
+    """What a query asks an SSE stream for."""
 
     session: SubscribeSession | None
     prices: SubscribePrices | None
     keep_alive: bytes
-    """What is written to keep it alive."""
+    """What to write to keep it alive."""
 
 
 def path_id(named: Mapping[str, str], name: str) -> int:
-    """An id that stands in the path. Raises NotFound for a text that can be none."""
+    """An id in the path. Raises NotFound for a text that cannot be an id."""
     text = named[name]
     if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
@@ -42,7 +42,7 @@ def path_id(named: Mapping[str, str], name: str) -> int:
 
 
 def read_query(query: MultiMapping[str]) -> dict[str, str]:
-    """The query; a list may be written with commas or by repeating its name."""
+    """The query; a list is separated by commas, or its name is repeated."""
     return {name: ",".join(query.getall(name)) for name in query}
 
 
@@ -65,7 +65,7 @@ def query_fields(query: Mapping[str, str], *types: type[Struct]) -> dict[str, An
 
 
 def convert_query(fields: Mapping[str, Any], type_: type[T]) -> T:
-    """Fields as a type. Raises BadRequest with what was written: in a query all is text."""
+    """Fields as a type. Raises BadRequest with what was written: a query is all text."""
     try:
         return decoding.convert(fields, type_)
     except BadRequest as error:
@@ -90,7 +90,7 @@ def of_prices(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQuery:
-    """What a query asks of a stream; the id may stand in a header instead. Raises BadRequest."""
+    """What a query asks a stream for; the id may be in a header instead. Raises BadRequest."""
     fields = query_fields(query, SubscribeSession, SubscribePrices)
     for name in ("id", "type"):
         fields.pop(name, None)
@@ -99,7 +99,7 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
         session = convert_query(fields, SubscribeSession)
         if last_event_id := last_event_id or query.get("lastEventId"):
             _resume(session, last_event_id)
-    # Checked also where there is no symbol to use it for.
+    # Checked even if there is no symbol to use it for.
     settings = convert_query({"symbols": []} | fields, SubscribePrices)
     if "symbols" in fields:
         prices = settings
@@ -109,7 +109,7 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
 
 
 def _resume(command: SubscribeSession, last_event_id: str) -> None:
-    """Take the position of an SSE id; one of no use is a position that can't be recovered."""
+    """Take the position of an SSE id; a useless one is a position that cannot be recovered."""
     position = read_position(last_event_id)
     if position is not None and position.session_id == command.session_id:
         command.since, command.epoch = position.seq, position.epoch

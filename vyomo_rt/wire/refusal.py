@@ -23,7 +23,7 @@ from vyomo_rt.wire.trade import TradeDocument, trade_document
 from vyomo_rt.wire.values import Count, MessageId, Symbol
 
 RETRY_AFTER_S = 1
-"""When to try again what the store, while away, could not do."""
+"""When to retry what the store could not do while it was away."""
 
 
 class ErrorMessage(Message, tag="error"):
@@ -92,7 +92,7 @@ def error_frame(error: VyomoError, id_: MessageId | None) -> Frame:
 def problem_document(
     status: int, title: str, error: VyomoError, session: SessionDocument | UnsetType = UNSET
 ) -> Problem:
-    """An error as a document; ``session`` is what a ``KeyReused`` speaks of."""
+    """An error as a document; ``session`` is the one of a ``KeyReused``."""
     found = Problem(
         type="about:blank",
         title=title,

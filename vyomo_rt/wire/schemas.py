@@ -10,17 +10,17 @@ import msgspec
 from vyomo_rt.wire.numbers import ScaledNumber, unscaled
 
 Document = dict[str, Any]
-"""A JSON object: a schema, or what is made of schemas."""
+"""A JSON object: a schema, or something made of schemas."""
 
 
 class Schemas:
-    """The schemas of types, and under ``components`` the named ones that they refer to."""
+    """The schemas of types, and under ``components`` the named ones they refer to."""
 
     def __init__(self) -> None:
         self.components: dict[str, Document] = {}
 
     def of(self, type_: Any, *, from_client: bool = False) -> Document:
-        """The schema of a type; from a client an optional member may be null, too."""
+        """The schema of a type; a client may also send null for an optional member."""
         (schema,), found = msgspec.json.schema_components(
             [type_], schema_hook=_scaled_number, ref_template="#/components/schemas/{name}"
         )
@@ -34,7 +34,7 @@ class Schemas:
 
 
 def without_null(schema: Document) -> Document:
-    """The schema of a query's field: there, what is absent is left out."""
+    """The schema of a query's field, which is never null: it is left out instead."""
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
     return options[0] if len(options) == 1 else schema
 

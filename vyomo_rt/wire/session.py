@@ -29,7 +29,7 @@ class NewSession(Body):
 
 
 class SessionChange(Body):
-    """What is left out stays as it is."""
+    """A change of a session; members that are left out stay as they are."""
 
     status: SessionStatus | None = None
     name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
@@ -57,7 +57,7 @@ class SessionChangedData(Data, kw_only=True):
 
 
 class SessionChanged(Message, tag="session_changed"):
-    """The session itself was changed, and it is stored; this is how it is now."""
+    """The session itself was changed, and the change is stored; this is its state now."""
 
     data: SessionChangedData
     seq: Seq

@@ -57,7 +57,7 @@ class TicksAnswer(Data):
 
 
 class NoTickAccepted(BadRequest):
-    """Ticks came, and each was refused."""
+    """Ticks came, and all of them were refused."""
 
     def __init__(self, answer: TicksAnswer) -> None:
         first = answer.rejected[0]
@@ -88,7 +88,7 @@ def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    """The lines that are not blank, of which there may be as many more."""
+    """The lines that are not blank; as many blank ones may be among them."""
     lines = text.strip().split(b"\n", 2 * MAX_TICKS)
     filled = [line for line in lines if line.strip()]
     if len(lines) > 2 * MAX_TICKS or len(filled) > MAX_TICKS:
@@ -101,7 +101,7 @@ def _too_many_ticks() -> BadRequest:
 
 
 def read_row(row: Any) -> Any:
-    """A row as JSON; a line that is none becomes a rejected row, not the end of the batch."""
+    """A row as JSON; an invalid line is a rejected row, not the end of the batch."""
     if not isinstance(row, bytes):
         return row
     try:

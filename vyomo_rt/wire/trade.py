@@ -143,7 +143,7 @@ class PnlUpdate(Message, tag="pnl_update"):
 
 
 class TradeDocument(TradeTerms):
-    """The union of a trade's two events; what only a close knows is null before it."""
+    """The union of a trade's two events; members that only a close has are null before it."""
 
     stop_loss: Price | None
     target: Price | None
@@ -180,8 +180,8 @@ def trade_closed(trade: Trade, seq: int) -> TradeClosed:
 
 
 def pnl_update(trade: Trade, quote: Quote) -> Frame:
-    """To be kept while neither changes: it has a gap where ``with_stamps`` puts the moment."""
-    # Member by member: this is made anew whenever a price moves.
+    """A frame to keep while neither changes; ``with_stamps`` fills its gap with the time."""
+    # Member by member, for speed: this is remade whenever a price moves.
     data = PnlData(
         session_id=trade.session_id,
         trade_id=trade.trade_id,
@@ -216,7 +216,7 @@ def trade_document(trade: Trade) -> TradeDocument:
 
 
 def _terms(trade: Trade) -> dict[str, Any]:
-    """What all say of a trade."""
+    """The members that all of them have."""
     return {
         "trade_id": trade.trade_id,
         "session_id": trade.session_id,
@@ -228,7 +228,7 @@ def _terms(trade: Trade) -> dict[str, Any]:
 
 
 def _levels(trade: Trade) -> dict[str, Any]:
-    """Where it is to be closed by itself."""
+    """The levels at which it closes by itself."""
     return {
         "stop_loss": _optional_e4(trade.stop_loss_e4),
         "target": _optional_e4(trade.target_e4),
@@ -236,7 +236,7 @@ def _levels(trade: Trade) -> dict[str, Any]:
 
 
 def _result(trade: Trade) -> dict[str, Any]:
-    """How it ended; nothing of it is known while it is open."""
+    """How it ended; all null while it is open."""
     if trade.exit is None:
         return dict.fromkeys(("exit_price", "pnl", "pnl_percent", "exit_reason"))
     return {

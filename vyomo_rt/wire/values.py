@@ -1,7 +1,7 @@
-"""The JSON values that messages are made of, with what the contracts say of each.
+"""The JSON values that messages are made of, with what the contracts say about each.
 
-Bounds and lengths are checked where a client sends them; what stands in
-``extra_json_schema`` only describes.
+Bounds and lengths are checked on what a client sends; ``extra_json_schema`` only
+describes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_INT = 2**63 - 1
 """The highest integer that a query may name."""
 
 _TRIMMED = r"[\t-\r\x1c-\x20]*"
-"""What ``str.strip`` takes away of ASCII."""
+"""The ASCII characters that ``str.strip`` removes."""
 
 Id = Annotated[int, Meta(ge=1)]
 ConnectionId = Annotated[str, Meta(description="Name of an open stream, from its `ack` or the log")]

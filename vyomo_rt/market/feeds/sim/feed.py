@@ -50,8 +50,8 @@ class SimFeed:
     async def ticks(self) -> AsyncGenerator[Tick, None]:
         """Every symbol's price or close at once, then on each quarter second of the clock.
 
-        Quarter seconds that went by unseen are left out, so a machine that wakes
-        from sleep goes on with the present price.
+        Quarter seconds that were missed are left out, so a machine that wakes from sleep
+        goes on with the current price.
         """
         last_ms: int | None = None
         while True:

@@ -1,9 +1,9 @@
 """The simulated price path: a pure function of seed, symbol and time.
 
-The logarithm of the price is fixed in three levels. Each midnight in India it
-lies at a random distance from the base price; between two midnights 1440 minutes
-lead from one level to the next; between two minutes 240 quarter seconds do. The
-lower two are the same bridge: random steps, corrected so that they end where they
+The logarithm of the price is fixed on three levels. At each midnight in India it
+lies at a random distance from the base price. Between two midnights 1440 minute steps
+lead from one value to the next; between two minutes 240 quarter seconds do. The
+lower two levels are the same bridge: random steps, corrected so that they end where they
 must. Every random number comes from a generator seeded with the name of what it
 decides, so no price depends on which others were asked for before.
 """
@@ -48,7 +48,7 @@ class PricePath:
         self._prices_e4: list[int] = []
 
     def is_drawn(self, moment_ms: int) -> bool:
-        """Whether that minute's prices are there already, so that asking costs nothing."""
+        """Whether that minute's prices are already drawn, so that asking costs nothing."""
         return (moment_ms + IST_AHEAD_MS) // 60_000 == self._minute
 
     def price_e4(self, moment_ms: int) -> int:

@@ -13,9 +13,9 @@ class SimSymbol(Struct, frozen=True, forbid_unknown_fields=True):
 
     Prices are round figures near those of 2026. Tick sizes are the exchange's:
     for a stock the NSE's band for its price, for an index the two decimals in
-    which it is published. Volatility is per cent a year: NIFTY's realised one,
-    for the others assumed in proportion. An option's premium moves by itself, as
-    far as premiums near the money do: it does not follow its index, or expire.
+    which it is published. Volatility is per cent a year: NIFTY's is the realised one,
+    the others are assumed in proportion. An option's premium moves by itself, as
+    far as premiums near the money do: it does not follow its index or expire.
     """
 
     symbol: str
