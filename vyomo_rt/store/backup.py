@@ -1,7 +1,7 @@
-"""Copies what is true out of a store into a file, and back into an empty store.
+"""Copies the truth from a store into a file, and back into an empty store.
 
-That is all but the readable copies of trades, the checkpoints and the lease: those are
-made anew. Other servers may write meanwhile.
+That is everything except the readable copies of trades, the checkpoints and the lease, which
+are made anew. A server may write meanwhile.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _WITH_EVENTS = {"sessions", "events"}
 _STAY = {"leases", "meta"}
 _PAGE = 200
 _PATIENCE_S = 60.0
-"""For one operation: nobody waits for an answer here."""
+"""For one operation: here nobody waits for an answer."""
 _TELL_EVERY_S = 2.0
 
 
 async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say) -> Verdict:
     """Write a backup in place of ``path``, and check it as ``verify`` checks a store.
 
-    Of each session it holds the events up to one that was the newest at the beginning. Raises
-    Unavailable and CannotStart; then ``path`` is as it was.
+    It holds each session's events up to the one that was the newest at the beginning. Raises
+    Unavailable and CannotStart; then ``path`` is unchanged.
     """
     with replacing(path) as part:
         with writing(part, head) as backup:
@@ -55,7 +55,7 @@ async def back_up(store: Database, path: Path, head: Mapping[str, Any], say: Say
 
 
 async def check_backup(path: Path, say: Say) -> Verdict:
-    """Fold the events of a backup, and say what contradicts them. Raises CannotStart."""
+    """Fold the events of a backup, and report what contradicts them. Raises CannotStart."""
     verdict = Verdict()
 
     def differ(name: str, field: str, stored: object, computed: object) -> None:
@@ -83,7 +83,7 @@ async def check_backup(path: Path, say: Say) -> Verdict:
 
 
 class Survey(NamedTuple):
-    """What is known of a whole backup before anything is made of it."""
+    """What is known of a complete backup before it is restored."""
 
     documents: int
     term: int
@@ -105,8 +105,8 @@ def survey(path: Path) -> Survey:
 async def restore(store: Database, path: Path, survey: Survey) -> None:
     """Fill an empty store with a backup. Raises Unavailable and CannotStart.
 
-    If it does not come to its end, the store is emptied again. If not even that is possible, no
-    server takes the store, and the next call begins by emptying it.
+    If it does not finish, the store is emptied again. If even that is impossible, no server
+    takes the store, and the next call begins by emptying it.
     """
     with _patiently():
         if await store.is_half_restored():
@@ -127,7 +127,7 @@ async def restore(store: Database, path: Path, survey: Survey) -> None:
 
 
 async def _empty(store: Database) -> None:
-    """Remove what a restore may have brought."""
+    """Remove what a restore may have written."""
     for name in await store.database.list_collection_names():
         if name not in _STAY:
             await store.database[name].delete_many({})
@@ -139,7 +139,7 @@ async def _write(store: Database, backup: BackupWriter) -> None:
     with reading(), pymongo.timeout(_PATIENCE_S):
         sessions = await db["sessions"].find({}).to_list(None)
         others = set(await db.list_collection_names()) - _MADE_ANEW - _WITH_EVENTS
-    # The sessions are older than their last event here, so none is stopped that has open trades.
+    # Sessions are read before their events, so no stopped session has open trades.
     sessions.sort(key=lambda session: str(session["_id"]).zfill(20))
     heads = [await _head_of(store, session["_id"]) for session in sessions]
     progress = _Progress("read", sum(heads))
@@ -252,7 +252,7 @@ def _patiently() -> Iterator[None]:
 
 
 class _Progress:
-    """Says every two seconds how far it is."""
+    """Reports its progress every two seconds."""
 
     def __init__(self, done: str, total: int) -> None:
         self._done = done

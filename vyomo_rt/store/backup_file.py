@@ -1,6 +1,6 @@
-"""A backup as a file: gzipped lines of JSON, one a document, that is whole or refused.
+"""A backup as a file: gzipped lines of JSON, one per document, complete or refused.
 
-The first line says what it is, the last one how many documents are between them.
+The first line says what it is, the last one how many documents are in between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _JSON = json_util.RELAXED_JSON_OPTIONS.with_options(tz_aware=True)
 
 
 class BackupWriter:
-    """Writes documents, each with the name of its collection, behind a first line."""
+    """Writes documents, each with the name of its collection, after a first line."""
 
     def __init__(self, file: GzipFile, head: Mapping[str, Any]) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class BackupWriter:
         self._documents += 1
 
     def end(self) -> None:
-        """Without this the file is not whole."""
+        """Write the last line; without it the file is not complete."""
         self._write({"documents": self._documents})
 
     def _write(self, line: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class BackupWriter:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file, for this user alone, that takes the place of ``path`` if the block ends well.
+    """A new file, readable by this user alone, that replaces ``path`` if the block succeeds.
 
     Otherwise nothing of it is left. Raises CannotStart.
     """
@@ -85,7 +85,7 @@ def read_head(path: Path) -> Document:
 def read(path: Path) -> Iterator[tuple[str, Document]]:
     """The documents with the names of their collections, as they were added.
 
-    Raises CannotStart, at the latest at the end, if the file is not whole.
+    Raises CannotStart, at the latest at the end, if the file is not complete.
     """
     documents = 0
     with _reading(path) as lines:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TIMEOUT_MS = 1400
 """How long the driver tries an operation; a limit around it would leave it writing.
 
-Waiting for a server that is away, it looks at the clock every half second only: a command
+While it waits for an absent server it looks at the clock only every half second. A command
 is answered within 2 s, so this is less than 1.5.
 """
 
@@ -38,12 +38,12 @@ INT64_MAX = 2**63 - 1
 def connect(uri: str) -> AsyncIOMotorClient[Document]:
     """A client with the server's limits on time; it connects at its first operation.
 
-    Raises CannotStart for a text that is not a MongoDB URI. ``uri`` cannot loosen
-    the limits: the arguments win over it.
+    Raises CannotStart for a text that is not a MongoDB URI. ``uri`` cannot loosen the
+    limits, because the arguments win over it.
     """
     try:
         with warnings.catch_warnings():
-            # The driver would go on without an option that it cannot read, `tls=1` for one.
+            # The driver would go on without an option it cannot read, such as `tls=1`.
             warnings.simplefilter("error", UserWarning)
             return AsyncIOMotorClient(
                 uri,
@@ -74,8 +74,8 @@ def database_of(client: Client) -> str | None:
 def where(**fields: Any) -> Document:
     """A filter by values or, given as a mapping, by operators.
 
-    Values become ``$eq``: the embedded server uses no index for the plain form, which
-    there also looks into arrays. MongoDB treats both forms alike.
+    Values become ``$eq``: for the plain form the embedded server uses no index, and also
+    looks into arrays. MongoDB treats both forms alike.
     """
     return {
         name: _within_int64(value if isinstance(value, Mapping) else {"$eq": value})

@@ -1,4 +1,4 @@
-"""Counters, of which numbers are drawn that are never given twice."""
+"""Counters, from which numbers are drawn that are never given out twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Counters(Database):
         return int(document["value"]) - count + 1
 
     async def counter(self, counter: str) -> int:
-        """The last number of a counter that was given."""
+        """The last number of a counter that was given out."""
         with reading():
             document = await self.database["counters"].find_one(where(_id=counter))
         return 0 if document is None else int(document["value"])

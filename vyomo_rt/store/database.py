@@ -1,6 +1,6 @@
 """A database: which writes may begin, how they ended, and what the driver's errors mean.
 
-Only what every implementation of the protocol does alike is used: insert, unique
+It uses only what every implementation of the protocol does alike: insert, unique
 index, find by equality or range and order, replace or upsert by ``_id``, ``$set``,
 ``$inc``, ``$max``, ``find_one_and_update``.
 """
@@ -41,7 +41,7 @@ _PREPARE_S = 60.0
 """For the indexes of one start: a new one over many documents takes its time."""
 
 DOUBT_S = 5.0
-"""How long a failed write speaks against the store if no other one follows."""
+"""How long a failed write counts against the store if no other write follows."""
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SHAPE_ID = "events"
@@ -64,11 +64,11 @@ _INDEXES = {
 
 
 class Database:
-    """A database that is open, and the right to write to it.
+    """An open database, and the right to write to it.
 
-    What it promises does not depend on how ``client`` was made, apart from the
-    limits on time, which are the client's. ``pace`` says how histories are read: whoever reads
-    much does not hold up a write.
+    Its promises do not depend on how ``client`` was made, apart from the time limits, which
+    are the client's. ``pace`` says how histories are read, so that long reads do not hold up
+    a write.
     """
 
     def __init__(self, client: Client, database: str, *, pace: Pace = MONGODB) -> None:
@@ -78,7 +78,7 @@ class Database:
             database,
             codec_options=CodecOptions(tz_aware=True),
             read_preference=ReadPreference.PRIMARY,
-            # What a majority does not have yet can still vanish: it settles no lost answer.
+            # Data that a majority does not have can still vanish, so it settles no lost answer.
             read_concern=ReadConcern("majority"),
             write_concern=WriteConcern("majority", j=True),
         )
@@ -104,33 +104,33 @@ class Database:
     def available(self) -> bool:
         """Whether a write would probably succeed now.
 
-        It asks nobody, so it answers at once also while the database hangs. A failed
-        write stops counting after a while: in a quiet server no other one follows to
-        clear it, but the driver goes on watching.
+        It asks nobody, so it answers at once even while the database hangs. A failed write
+        stops counting after a while: on a quiet server no other write follows to clear it,
+        but the driver goes on watching.
         """
         if not self.fence.is_open:
             return False
         failed_at = self._write_failed_at
         if failed_at is not None and time.monotonic() - failed_at < DOUBT_S:
             return False
-        topology: Any = self._client.topology_description  # a method, say the stubs of motor
+        topology: Any = self._client.topology_description  # motor's stubs call it a method
         return bool(topology.has_writable_server())
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         closing: object = self._client.close()
         if inspect.isawaitable(closing):
             await closing
 
     @property
     def term(self) -> int:
-        """What an event that is written now says of its writer."""
+        """The term of events that are written now."""
         return self.fence.term
 
     async def require_readable(self) -> None:
         """Raise NewerData if a later version of this program has written here.
 
-        HalfRestored if a restore has not come to its end.
+        Raises HalfRestored if a restore did not finish.
         """
         with reading():
             found = await self._meta.find_one(where(_id=_SHAPE_ID))
@@ -146,20 +146,20 @@ class Database:
             )
 
     async def is_half_restored(self) -> bool:
-        """Whether a restore has begun and not come to its end. Raises Unavailable."""
+        """Whether a restore began and did not finish. Raises Unavailable."""
         with reading():
             return await self._meta.find_one(where(_id=_RESTORE_ID)) is not None
 
     async def mark_half_restored(self) -> None:
-        """A restore begins: until ``mark_restored`` this is not what it will be."""
+        """A restore begins: until ``mark_restored`` the store is incomplete."""
         await self._meta.replace_one(where(_id=_RESTORE_ID), {"_id": _RESTORE_ID}, upsert=True)
 
     async def mark_restored(self) -> None:
-        """All is there, or nothing."""
+        """The restore has finished, or left nothing."""
         await self._meta.delete_one(where(_id=_RESTORE_ID))
 
     async def prepare(self) -> None:
-        """Create the indexes; changes nothing where they are."""
+        """Create the indexes that do not exist yet."""
         try:
             with pymongo.timeout(_PREPARE_S):
                 for collection, indexes in _INDEXES.items():
@@ -173,7 +173,7 @@ class Database:
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
     ) -> list[Document]:
-        """The documents of these ids that there are."""
+        """Those documents with these ids that exist."""
         found: list[Document] = []
         for start in range(0, len(ids), BATCH):
             some = where(_id={"$in": list(ids[start : start + BATCH])})
@@ -183,10 +183,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """For a write and all that decides how it ended. Raises Unavailable.
+        """For a write and everything that decides how it ended. Raises Unavailable.
 
-        OutcomeUnknown raised inside counts as a failed write, too: on a full disk the embedded
-        server answers that nothing was found, or that a key is taken which nothing has.
+        OutcomeUnknown raised inside also counts as a failed write: on a full disk the embedded
+        server answers that nothing was found, or that a key is taken that nothing has.
         """
         self.fence.require()
         try:
@@ -194,8 +194,8 @@ class Database:
                 yield
         except (PyMongoError, OutcomeUnknown) as error:
             self._note_failure(error)
-            # After a repeated attempt the driver reports the first one's error, not this. A
-            # wait for a free connection it does not tell apart so: that stays unknown.
+            # After a repeated attempt the driver reports the first attempt's error, not this.
+            # For a wait for a free connection it does not: that outcome stays unknown.
             if isinstance(error, ServerSelectionTimeoutError):
                 raise Unavailable(_AWAY) from error
             if isinstance(error, PyMongoError):
@@ -251,5 +251,5 @@ async def insert(collection: Collection, document: Document) -> bool:
 def _in_short(error: PyMongoError) -> str:
     if type(error).__name__.startswith("_"):
         return "the driver gave up when the database stopped answering"
-    # The driver's text goes on about its timeouts and every host it knows.
+    # The driver's text continues with its timeouts and every host it knows.
     return f"{type(error).__name__}: {str(error).partition(' (configured')[0][:200]}"

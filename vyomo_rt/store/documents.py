@@ -1,4 +1,4 @@
-"""Domain records as documents, readable for whoever opens the database by hand.
+"""Domain records as documents, readable for a person who opens the database.
 
 Money is an int of paise, a price an int of ₹0.0001 (``*E4``), as in the domain;
 moments are BSON dates, which keep milliseconds.
@@ -152,7 +152,7 @@ def from_copy(trade: Trade, seq: int) -> Document:
 
 
 def from_session(session: Session, operation_id: str, request_hash: str) -> Document:
-    """A session's birth; what becomes of it afterwards is in its events."""
+    """A session as it was made; all later changes are in its events."""
     document: Document = {
         "_id": session.session_id,
         "name": session.name,
@@ -168,7 +168,7 @@ def from_session(session: Session, operation_id: str, request_hash: str) -> Docu
 def to_session(document: Mapping[str, Any]) -> Session:
     """A session as it was before its first event.
 
-    Before changes of a status were events, it was kept here; then it is the session's
+    Before status changes were events, the status was kept here; it is then the session's
     status up to the first such event.
     """
     return Session(
@@ -197,7 +197,7 @@ def from_checkpoint(standing: Standing, figures: Figures) -> Document:
 
 
 def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures]:
-    """The standing is None in one of version 0.1, which kept it in the session itself."""
+    """The standing is None in a checkpoint of version 0.1, which kept it in the session itself."""
     days = document.get("days")
     if days is None:  # of version 0.1, which knew a single day
         days = {document["today"]: document["todayPaise"]}
@@ -224,7 +224,7 @@ def from_quote(quote: Quote) -> Document:
 
 
 def to_stale_quote(document: Mapping[str, Any]) -> Quote:
-    """A price out of the store; it is old, whatever it was when it was saved."""
+    """A price from the store; it is stale, whatever it was when it was saved."""
     return Quote(
         symbol=document["symbol"],
         price_e4=document["priceE4"],

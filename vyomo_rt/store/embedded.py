@@ -1,8 +1,8 @@
 """The embedded database server, kept running as one child process.
 
 It stands in for MongoDB when none is configured: the same protocol over SQLite
-files, to begin with on one machine. It listens on a Unix socket that only
-the user of this process can open: the protocol asks for no password here.
+files, for getting started on one machine. It listens on a Unix socket that only
+the user of this process can open, because the protocol asks for no password here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOCK_WAIT_S = 3.0
 READY_WAIT_S = 15.0
 STOP_WAIT_S = 1.0
 BACK_OFF_S = (0.1, 10.0)
-"""The pause before a new start: doubled from the first to the second with every death."""
+"""The pause before a restart: it doubles with every death, from the first to the second."""
 STEADY_S = 30.0
 """A child that lived this long has earned the shortest pause again."""
 
@@ -40,10 +40,10 @@ _CHILD = Path(__file__).with_name("embedded_child.py")
 
 
 class EmbeddedServer:
-    """A MongoDB in a folder, there from ``start`` to ``stop``.
+    """A MongoDB in a folder, running from ``start`` to ``stop``.
 
-    If its process dies, it is started again on the same socket, so that the URI stays
-    good and the driver reconnects by itself.
+    If its process dies, it is restarted on the same socket, so the URI stays valid and
+    the driver reconnects by itself.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -137,7 +137,7 @@ class EmbeddedServer:
 
 
 def uri_of_running(data_dir: Path) -> str | None:
-    """The URI of the embedded server that runs on a folder, in whatever process, if one does."""
+    """The URI of the embedded server that runs on a folder, in any process; None without one."""
     path = (data_dir.absolute() / _SOCKET).resolve()
     with socket(AF_UNIX) as probe:
         try:
@@ -161,7 +161,7 @@ def _open_lock_file(folder: Path) -> int:
 
 async def _lock(lock: int, folder: Path) -> None:
     now = asyncio.get_running_loop().time
-    # Right after a kill -9 the child of the killed server still needs a moment to end.
+    # Right after a kill -9 the killed server's child still needs a moment to end.
     deadline = now() + LOCK_WAIT_S
     while True:
         if _try_lock(lock):
@@ -180,10 +180,10 @@ def _try_lock(lock: int) -> bool:
 
 
 def _place_for_socket(folder: Path) -> Path:
-    """Where the child is to make its socket, in place of one that a crash left behind.
+    """Where the child should make its socket, in place of one that a crash left behind.
 
-    ``store.sock`` of the data folder or, if the driver cannot use that path, a link to
-    one in a new private folder.
+    It is ``store.sock`` in the data folder or, if the driver cannot use that path, a link
+    to a socket in a new private folder.
     """
     path = folder / _SOCKET
     try:
@@ -198,7 +198,7 @@ def _place_for_socket(folder: Path) -> Path:
 
 
 def _is_usable(path: Path) -> bool:
-    # The driver splits a list of hosts at commas, also at those of a path.
+    # The driver splits a list of hosts at commas, even at those in a path.
     is_text = str(path).isprintable() and "," not in str(path)
     return is_text and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH
 

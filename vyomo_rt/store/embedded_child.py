@@ -1,9 +1,9 @@
 """The process of the embedded database server: ``python embedded_child.py FOLDER SOCKET``.
 
 It serves the MongoDB protocol on a Unix socket from SQLite files in ``FOLDER/db``, one
-a database, all of them for its own user alone. Once it listens, it prints ``ready``, or
-else why it cannot. It ends when its standard input closes: the parent holds the other
-end, so a parent that was killed leaves no orphan.
+per database, all of them for its own user alone. Once it listens it prints ``ready``;
+if it cannot, it prints why. It ends when its standard input closes: the parent holds the
+other end, so a killed parent leaves no orphan.
 
 It imports nothing of ``vyomo_rt``: it is started by its path, from anywhere.
 """
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 1_000_000
 BACKLOG = 4096
-"""While this process is stopped, each attempt of the driver stays in the queue: it blocks at one
-that is full."""
+"""While this process is stopped, each attempt of the driver stays in the queue; at a full queue
+the driver blocks."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,13 +49,13 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """The end of standard input is enough, but a process that is stopped does not see it."""
+    """The end of standard input is enough, but a stopped process does not see it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _OneLine(logging.Formatter):
-    """A failed write is an error with a traceback to nx-27017, and a full disk is many of them."""
+    """nx-27017 logs a failed write with a traceback, and a full disk causes many of them."""
 
     def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802 (its name in logging)
         return repr(ei[1])
@@ -67,9 +67,9 @@ class _OneLine(logging.Formatter):
 def _log_to(path: Path) -> None:
     handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    # nx-27017 writes a line at INFO for every command that it hands through.
+    # nx-27017 writes a line at INFO for every command.
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    # On a full disk no line can be written either, and logging would say so, at length.
+    # On a full disk no line can be written either, and logging would report that at length.
     logging.raiseExceptions = False
 
 
@@ -80,8 +80,8 @@ async def _serve(folder: Path, path: str) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(partial(_EndWithParent, end), sys.stdin)
 
-    # The package's own main() is passed by: it insists on a pid file, which a crash
-    # leaves behind to stop the next start, and on a log file that grows for ever.
+    # The package's own main() is not used: it insists on a pid file, which a crash leaves
+    # behind to stop the next start, and on a log file that grows for ever.
     handler = NeoSQLiteHandler(data_dir=str(folder))
     # Replaces the socket of a child that was killed.
     await asyncio.start_unix_server(

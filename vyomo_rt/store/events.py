@@ -50,7 +50,7 @@ class Events(Database):
         return [documents.to_event(document) for document in found]
 
     async def events_among(self, places: Sequence[tuple[int, int]]) -> list[Event]:
-        """Those events that there are, by session and number, in no order."""
+        """Those of these events that exist, by session and number, in no order."""
         found = await self.among(
             self.database["events"], [documents.event_id(*place) for place in places]
         )

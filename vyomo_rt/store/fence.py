@@ -1,4 +1,4 @@
-"""The right to write, for as long as this process can be sure of it by itself."""
+"""The right to write, as long as this process can be sure of it by its own clocks."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ Moment = tuple[float, float]
 
 
 def _clocks() -> Moment:
-    """One clock that also counts the time in which the machine was suspended, and the wall's.
+    """A clock that also counts suspension of the machine, and the wall clock.
 
-    After a virtual machine was paused only the second may tell.
+    After a pause of a virtual machine only the wall clock may show it.
     """
     return time.clock_gettime(_BOOT_CLOCK), time.time()
 
 
 class Fence:
-    """Asked before each write, synchronously and without the store.
+    """Checked before each write, synchronously and without the store.
 
-    A server that stood still may have lost the database to another one meanwhile and would not
-    know. So its right ends by its own clocks, and only a renewal opens the fence again. Until
-    a lease is taken there is none to lose, and the fence is open.
+    A server that stood still may have lost the database to another one without knowing. So its
+    right to write ends by its own clocks, and only a renewal opens the fence again. Until a
+    lease is taken there is none to lose, and the fence is open.
     """
 
     def __init__(self, clocks: Callable[[], Moment] = _clocks) -> None:
         self.now = clocks
         self.term = 0
-        """Counts the owners of the database, up to this one; it stands in each event."""
+        """Counts the owners of the database, up to this one; each event carries it."""
         self.met_closed = asyncio.Event()
         """Set when a write was refused: it is time to renew."""
         self._until: Moment | None = None
 
     def extend(self, asked_at: Moment, lasts_s: float) -> None:
-        """The right was given or renewed by a request that was sent at ``asked_at``."""
+        """The right was granted or renewed by a request sent at ``asked_at``."""
         self._until = asked_at[0] + lasts_s, asked_at[1] + lasts_s
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class Fence:
         return all(now < until for now, until in zip(self.now(), self._until, strict=True))
 
     def require(self) -> None:
-        """Raise Unavailable where the right has run out: then nothing was sent."""
+        """Raise Unavailable if the right has run out; then nothing was sent."""
         if not self.is_open:
             self.met_closed.set()
             raise Unavailable(

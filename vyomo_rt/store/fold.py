@@ -1,4 +1,4 @@
-"""One session as its events make it, from the first one on, and where that is contradicted."""
+"""One session folded from its first event on, and what contradicts it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vyomo_rt.store.documents import Document
 from vyomo_rt.wire.event import event_message
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What a document raises that is not what it should be."""
+"""What a malformed document may raise."""
 NOTHING = "(nothing)"
 
 Differ = Callable[[str, str, object, object], None]
-"""Told of a difference: which document, which field, what is stored, what is computed."""
+"""Called with a difference: which document, which field, what is stored, what is computed."""
 
 
 class Open(NamedTuple):
@@ -45,12 +45,12 @@ class Fold:
 
     @property
     def checkpoint_seq(self) -> int:
-        """What came up to this number, a start does not look at again."""
+        """A start does not look at events up to this number again."""
         seq = self._checkpoint.get("atSeq") if self._checkpoint else 0
         return seq if isinstance(seq, int) else 0
 
     def read(self, document: Document) -> Event | None:
-        """The event, if it can be read; whatever contradicts itself in it is told."""
+        """The event, if it can be read; reports whatever contradicts itself in it."""
         name = f"event {document['_id']}"
         self.events += 1
         expected = self.figures.seq + 1
@@ -72,7 +72,7 @@ class Fold:
         return event
 
     def _as_it_should_be(self, event: Event) -> Event:
-        """The event of what it holds: in this session, of the kind and with the text of that."""
+        """The event as its content says it should be: its session, its kind, its text."""
         if isinstance(event, TradeEvent):
             trade = replace(event.trade, session_id=self.session.session_id)
             kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
@@ -80,7 +80,7 @@ class Fold:
         return replace(event, message=event_message(event))
 
     def take(self, document: Document) -> None:
-        """Fold an event of which there is no readable copy."""
+        """Fold an event that has no readable copy."""
         event = self.read(document)
         if isinstance(event, SessionEvent):
             self.take_change(event)
@@ -107,7 +107,7 @@ class Fold:
         self._compare_checkpoint()
 
     def take_closing(self, event: TradeEvent) -> Open | None:
-        """Fold a closing; returns what it closes, if that was open."""
+        """Fold a closing; returns the trade it closes, if that was open."""
         opening = self.open.pop(event.trade.trade_id, None)
         if opening is None:
             why = f"trade {event.trade.trade_id} is not open: never opened, or closed before"
@@ -121,7 +121,7 @@ class Fold:
         return opening
 
     def end(self) -> None:
-        """After the last event: a checkpoint ahead of it cannot be."""
+        """After the last event: no checkpoint may be ahead of it."""
         if self.checkpoint_seq > self.figures.seq:
             self._differ(
                 self._name, "checkpoint.atSeq", self.checkpoint_seq, f"at most {self.figures.seq}"
@@ -162,7 +162,7 @@ def _name(event: TradeEvent) -> str:
 def unequal(
     stored: Mapping[str, Any], computed: Mapping[str, Any], prefix: str = ""
 ) -> list[tuple[str, object, object]]:
-    """Fields, dotted, that are not the same: name, stored and computed value."""
+    """The dotted fields that differ: name, stored and computed value."""
     found: list[tuple[str, object, object]] = []
     for field in [*computed, *(field for field in stored if field not in computed)]:
         value, right = stored.get(field, NOTHING), computed.get(field, NOTHING)

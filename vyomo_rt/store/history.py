@@ -1,4 +1,4 @@
-"""Old events for many readers at once: each page is read once for all who want it."""
+"""Old events for many readers at once: each page is read once for everybody who wants it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KEPT_EVENTS = 3200
 class History:
     """The stored events of all sessions, a page at a time.
 
-    After a restart all dashboards read the same events. They share what is being read and
-    the last few whole pages, which never change.
+    After a restart all dashboards read the same events. They share the reads in progress and
+    the last few full pages, which never change.
     """
 
     def __init__(self, read: Read, *, page: int) -> None:
@@ -35,7 +35,7 @@ class History:
     async def events(self, session_id: int, after: int, upto: int) -> Sequence[Event]:
         """Some of the events with ``after < seq <= upto``, from the first on. Raises Unavailable.
 
-        None only if the first is not stored.
+        It returns none only if the first one is not stored.
         """
         page = (session_id, after // self._size)
         while True:

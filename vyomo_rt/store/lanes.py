@@ -1,4 +1,4 @@
-"""Reads stand back behind writes."""
+"""Lets reads wait for writes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import NamedTuple
 
 _QUIET_S = 0.005
-"""A trade makes several writes with little between them: so long nothing else begins."""
+"""A trade makes several writes in quick succession: for so long nothing else begins."""
 _STANDS_BACK = 10
-"""So often; in the end a history is read, also beside writers that never rest."""
+"""How often a read waits; then it begins even beside writers that never rest."""
 
 
 _READS = 4
-"""Other reads at one time: the driver has more threads, and some must be free for writes."""
+"""Other reads at a time: the driver has more threads, and some must be free for writes."""
 
 
 class Pace(NamedTuple):
-    """How histories are read: so many pages at one time, and of so many documents.
+    """How histories are read: how many pages at a time, and how many documents per page.
 
-    A write may have to wait for as much.
+    A write may have to wait for that much.
     """
 
     reads: int
@@ -34,7 +34,7 @@ EMBEDDED = Pace(reads=1, page=50)
 
 
 class Lanes:
-    """Lets few reads begin at one time, and none of a history while somebody writes."""
+    """Lets only a few reads run at a time, and no read of a history begin during a write."""
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _ID = "writer"
 LEASE_MS = 15_000
-"""A lease whose document has not changed for so long is dead."""
+"""A lease whose document has not changed for this long is dead."""
 RENEW_S = 3.0
 _RETRY_S = 0.25
 _SURE_PART = 0.85
-"""Of a lease, what its owner relies on: the rest is for a write that is on its way."""
+"""How long its owner relies on a lease: the rest is for a write on its way."""
 _LOOK_S = 0.2
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 class Lease:
     """This server's right to write to a database, renewed while it runs.
 
-    No two clocks are compared. Its owner relies on a lease by the moment at which it asked for
-    it, on its own clock (`Fence`); another server takes it once its document did not change
-    for ``LEASE_MS`` of *that* server's clock. ``epoch`` in the document counts the owners
-    there have been: the owner's is its term.
+    No two clocks are compared. The owner counts from the moment at which it asked for the lease,
+    on its own clock (`Fence`). Another server takes the lease once the document has not changed
+    for ``LEASE_MS`` of *that* server's clock. ``epoch`` in the document counts the owners; its
+    value for an owner is that owner's term.
     """
 
     def __init__(self, store: Database, at: str) -> None:
-        """``at`` names the place of the database to the person who started this server."""
+        """``at`` says in messages where the database is."""
         self._at = at
         self._leases: Collection = store.leases
         self._fence = store.fence
@@ -51,13 +51,13 @@ class Lease:
         self._owner = token_hex(8)
 
     async def acquire(self, *, take_over: bool = False) -> None:
-        """Take the lease as soon as it is free. Raises CannotStart, or Unavailable.
+        """Take the lease as soon as it is free. Raises CannotStart or Unavailable.
 
         With ``take_over`` a living owner loses it and stops.
 
         It is free if nobody has it, or if its owner was a process of this machine that no
-        longer runs: after a crash nobody waits. Of any other owner nothing is known but that
-        a living one renews its lease: so this waits until the lease is renewed, or dead.
+        longer runs: after a crash nobody waits. All that is known of any other owner is that
+        a living one renews its lease, so this waits until the lease is renewed, or dead.
         """
         try:
             holder = await self._take_free()
@@ -80,7 +80,7 @@ class Lease:
                 pause_s = _RETRY_S
 
     async def release(self) -> None:
-        """Let the next server have it at once; without an answer it simply dies."""
+        """Free the lease for the next server; if the store does not answer, it simply dies."""
         self._fence.close()
         try:
             await self._leases.update_one(
@@ -93,7 +93,7 @@ class Lease:
             return
 
     async def _wait(self, pause_s: float) -> None:
-        """Until it is time to renew: also when the lease is in doubt."""
+        """Wait until it is time to renew, or until the lease is in doubt."""
         doubts = [self._met_another_writer, self._fence.met_closed]
         waiting = [asyncio.ensure_future(doubt.wait()) for doubt in doubts]
         try:
@@ -121,7 +121,7 @@ class Lease:
         return holder
 
     async def _take_free(self) -> Document | None:
-        """Take the lease if nobody alive can have it; else return who has it."""
+        """Take the lease if no living server can have it; otherwise return who has it."""
         if await self._take(where(_id=_ID, untilMs=0), upsert=True):
             return None
         holder = await self._holder()
@@ -145,16 +145,16 @@ class Lease:
             await asyncio.sleep(_LOOK_S)
 
     async def _take_over(self, holder: Document) -> None:
-        """Take the lease from a living owner, and wait until that has written its last."""
+        """Take the lease from a living owner, and wait for its last write."""
         who = _describe(holder)
-        # Of two that have lost it one after the other the first can't say that it has stopped.
+        # If two lost it one after the other, the first cannot report that it has stopped.
         previous = f"{holder['previous']} {holder['owner']}".strip()
         if not await self._take(where(_id=_ID, owner=holder["owner"]), previous=previous):
             raise CannotStart(
                 f"{self._at}: another server has taken the database over at the same time"
             )
         log.warning("taking the database over from %s, which has to stop", who)
-        # By then the fence of one that hangs has closed.
+        # By then the fence of a server that hangs has closed.
         deadline = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
         while time.monotonic() < deadline:
             if not (await self._renew())["previous"]:
@@ -193,7 +193,7 @@ class Lease:
 
 
 def _as_seen(holder: Document) -> Document:
-    """A filter for a lease that nobody has renewed, released or taken since it was read.
+    """A filter for a lease that has not been renewed, released or taken since it was read.
 
     Older versions count no renewals, but their ``untilMs`` changes with each.
     """
@@ -207,7 +207,7 @@ async def raise_term(store: Database, at_least: int) -> None:
 
 
 def _is_dead(holder: Document) -> bool:
-    """Whether the owner was a process that could be seen from here, and cannot be."""
+    """Whether the owner was a process visible from here that no longer runs."""
     if holder["machine"] != _MACHINE:
         return False
     if holder["pid"] == os.getpid():
@@ -226,7 +226,7 @@ def _describe(holder: Document) -> str:
 
 
 def _machine() -> str:
-    """Names this boot of this machine and, as containers have their own, its process numbers."""
+    """Names this boot of this machine, and its process numbers, as containers have their own."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -243,7 +243,7 @@ def _sure_s() -> float:
 
 
 def _later_ms() -> int:
-    """When the lease would end by this server's clock: version 0.1 goes by it, nothing else.
+    """When the lease would end by this server's clock: only version 0.1 uses it.
 
     An int, because the embedded server turns a date that is $set into a string.
     """

@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 _DATABASE = "vyomo"
 LAST_WRITE_S = 0.3
-"""For what is only a convenience: a store that hangs must not hold up the end."""
+"""For a write that is only a convenience: a store that hangs must not delay the end."""
 
 
 @asynccontextmanager
 async def owned_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asyncio.Task[None]]]:
     """The store, for this server alone. Raises CannotStart.
 
-    The task keeps it so; when it ends, by a CannotStart, another server has it.
+    The task keeps the ownership; it ends with a CannotStart once another server has the store.
     """
     async with _opened(settings, settings.mongo_uri) as (store, place):
         lease = Lease(store, place)
@@ -46,7 +46,7 @@ async def owned_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asy
 
 
 async def while_owned(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
-    """Do what only the owner of the store may. Raises CannotStart once it is no longer ours."""
+    """Do something that only the store's owner may. Raises CannotStart once another owns it."""
     doing = asyncio.create_task(work)
     try:
         await asyncio.wait({doing, keeping}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,7 +59,7 @@ async def while_owned(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T])
 
 @asynccontextmanager
 async def store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
-    """The store, of which another server may be the owner. Raises CannotStart."""
+    """The store, which another server may own. Raises CannotStart."""
     require_data(settings)
     uri = settings.mongo_uri or uri_of_running(settings.data_dir)
     async with _opened(settings, uri) as (store, _):
@@ -67,14 +67,14 @@ async def store_to_read(settings: Settings) -> AsyncIterator[MongoStore]:
 
 
 def require_data(settings: Settings) -> None:
-    """Raise CannotStart if the embedded store is meant, and its folder holds none."""
+    """Raise CannotStart if the settings mean the embedded store and its folder holds none."""
     if settings.mongo_uri is None and not (settings.data_dir / "db").is_dir():
         raise CannotStart(f"there is no store in the data folder {settings.data_dir.absolute()}")
 
 
 @asynccontextmanager
 async def _opened(settings: Settings, uri: str | None) -> AsyncIterator[tuple[MongoStore, str]]:
-    """A store and where it is; without a URI it is an embedded one of our own."""
+    """A store and where it is; without a URI, an embedded one of our own."""
     embedded = EmbeddedServer(settings.data_dir) if uri is None else None
     try:
         if embedded is not None:
@@ -97,7 +97,7 @@ async def _opened(settings: Settings, uri: str | None) -> AsyncIterator[tuple[Mo
 
 
 def _database_name(settings: Settings, in_uri: str | None) -> str:
-    """Simulated prices never value or close a trade that was opened on real ones."""
+    """Separate databases: simulated prices never value or close a trade opened on real ones."""
     base = in_uri or _DATABASE
     if settings.demo:
         return f"{base}_demo"

@@ -1,4 +1,4 @@
-"""The last prices in MongoDB: pages of fifty symbols, of which only changed are written."""
+"""The last prices in MongoDB: pages of fifty symbols, of which only changed ones are written."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from vyomo_rt.store.database import Database
 
 PAGE = 50
-"""Symbols of a document: few enough for neither the loop nor a trade's write to wait for one."""
+"""Symbols in a document: few enough that neither the loop nor a trade's write waits for one."""
 
 _SLICE = 1000
 
 _FORMER_ID = "latest"
-"""One document with all prices, as former versions wrote it."""
+"""The one document with all prices that former versions wrote."""
 
 
 class SavedPrices:
     """Keeps the last prices for the next start.
 
-    A page bears the term of its writer: who has lost the database overwrites no page of the
-    next owner.
+    A page carries the term of its writer, so a server that has lost the database overwrites no
+    page of the next owner.
     """
 
     def __init__(self, store: Database) -> None:
@@ -75,9 +75,9 @@ class SavedPrices:
         *,
         pause_s: float = 0.0,
     ) -> None:
-        """Write the pages of these symbols; one without a price any more is forgotten.
+        """Write the pages of these symbols; a symbol that lost its price is removed.
 
-        After each page the writes of trades have ``pause_s`` for themselves.
+        After each page, trades' writes have ``pause_s`` for themselves.
 
         Raises Unavailable or OutcomeUnknown; the next call then does what is left.
         """

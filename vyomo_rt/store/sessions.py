@@ -1,4 +1,4 @@
-"""Sessions as they were born, with the checkpoint of each."""
+"""Sessions as they were made, with the checkpoint of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readable copies of the trades: what the events say, one document a trade."""
+"""Readable copies of the trades: what the events say, one document per trade."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Holds what is stored against what the events say: ``vyomo-rt verify``.
+"""Compares what is stored with what the events say: ``vyomo-rt verify``.
 
-The events are the truth, so all else is computed anew from the first one on, and
-compared field by field. Nothing is changed. In memory are one page of each kind of
-document and the open trades.
+The events are the truth, so everything else is recomputed from the first one on, and
+compared field by field. Nothing is changed. Memory holds one page of each kind of
+document, and the open trades.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Verdict:
     trades: int = 0
     differences: int = 0
     late_copies: int = 0
-    """Readable copies that a crash left behind their events; the next start writes them."""
+    """Readable copies that a crash left older than their events; the next start writes them."""
 
     def __str__(self) -> str:
         return (
@@ -52,9 +52,9 @@ class Verdict:
 
 
 async def verify(store: Database, say: Say) -> Verdict:
-    """Check a whole database and say what it finds, a line for each thing.
+    """Check a whole database and report what it finds, line by line.
 
-    A line of a difference names the document, its field, what is stored there and what
+    The line of a difference names the document, its field, what is stored there and what
     follows from the events. Raises Unavailable.
     """
     with reading():
@@ -73,7 +73,7 @@ class _Copies:
         self._ended = False
 
     async def take(self, trade_id: float) -> Document | None:
-        """The copy of a trade, or None; lower ids that nobody took belong to no trade."""
+        """The copy of a trade, or None; copies with lower ids that were not taken are strays."""
         while (copy := await self._peek()) is not None and copy["tradeId"] <= trade_id:
             self._next = None
             if copy["tradeId"] == trade_id:
@@ -150,10 +150,10 @@ class _Verification:
         )
 
     async def _check_events(self, fold: Fold) -> None:
-        """Fold a session's events, and hold each trade's copy against the newest of them.
+        """Fold a session's events, and compare each trade's copy with the newest of its events.
 
-        The copies come along in the order of openings: trade ids rise within a session,
-        because an opening draws its id in the session's turn.
+        The copies come in the order of openings: trade ids rise within a session, because an
+        opening takes its id in the session's turn.
         """
         equal = {"sessionId": fold.session.session_id}
         copies = _Copies(self._pages("trades", equal, "tradeId", _LOWEST), self._differ_extra)
@@ -195,7 +195,7 @@ class _Verification:
             self._highest_trade_id = max(self._highest_trade_id, trade_id)
 
     async def _check_operations(self, session_id: int) -> None:
-        """No two events of a session are of one operation."""
+        """Check that no two events of a session have the same operation."""
         last: Document = {}
         by_operation = self._pages("events", {"sessionId": session_id}, "opId", "", {"opId": 1})
         async for event in by_operation:
@@ -206,7 +206,7 @@ class _Verification:
             self._tell_progress(session_id)
 
     async def _find_strays(self, collection: str, key: str, sessions: set[Any]) -> None:
-        """Name the documents of sessions that are not there."""
+        """Report the documents of sessions that do not exist."""
         session_id = _LOWEST
         while first := await self._db[collection].find_one(
             where(sessionId={"$gt": session_id}), sort=[("sessionId", 1)]
@@ -233,7 +233,7 @@ class _Verification:
         least: Any,
         fields: Mapping[str, int] | None = None,
     ) -> AsyncIterator[Document]:
-        """All documents in the order of a key, a page at a time; the key may repeat."""
+        """All documents ordered by a key, a page at a time; the key may repeat."""
         operator, kind = "$gte", type(least)
         seen: set[Any] = set()
         while True:
@@ -249,7 +249,7 @@ class _Verification:
                     continue
                 if isinstance(document[key], kind):
                     yield document
-                else:  # SQLite's order goes on from numbers to texts
+                else:  # in SQLite's order, texts follow numbers
                     name = f"{collection[:-1]} {document['_id']}"
                     self._differ(name, key, document[key], f"of type {kind.__name__}")
             if len(page) < BATCH:
