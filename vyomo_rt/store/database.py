@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
+from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
@@ -48,19 +48,20 @@ _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
 
 _UP, _DOWN = ASCENDING, DESCENDING
-_INDEXES = {
+_INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
     "events": [
-        IndexModel([("sessionId", _UP), ("seq", _UP)], unique=True),
-        IndexModel([("sessionId", _UP), ("opId", _UP)], unique=True),
+        ([("sessionId", _UP), ("seq", _UP)], True),
+        ([("sessionId", _UP), ("opId", _UP)], True),
     ],
-    "sessions": [IndexModel([("opId", _UP)], unique=True), IndexModel([("stopped", _UP)])],
+    "sessions": [([("opId", _UP)], True), ([("stopped", _UP)], False)],
     "trades": [
-        IndexModel([("tradeId", _UP)]),
-        IndexModel([("status", _UP), ("tradeId", _UP)]),
-        IndexModel([("sessionId", _UP), ("tradeId", _DOWN)]),
-        IndexModel([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)]),
+        ([("tradeId", _UP)], False),
+        ([("status", _UP), ("tradeId", _UP)], False),
+        ([("sessionId", _UP), ("tradeId", _DOWN)], False),
+        ([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
     ],
 }
+"""Of each collection the keys, and whether they are unique."""
 
 
 class Database:
@@ -162,13 +163,16 @@ class Database:
         """Create the indexes that do not exist yet."""
         try:
             with pymongo.timeout(_PREPARE_S):
-                for collection, indexes in _INDEXES.items():
-                    await self.database[collection].create_indexes(indexes)
+                await asyncio.gather(*map(self._index, _INDEXES))
             await self._meta.update_one(
                 where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
             )
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
+
+    async def _index(self, collection: str) -> None:
+        for keys, unique in _INDEXES[collection]:
+            await self.database[collection].create_index(keys, unique=unique)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
