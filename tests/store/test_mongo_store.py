@@ -332,7 +332,7 @@ async def test_a_store_that_is_away_says_so_in_time() -> None:
 
 
 def test_a_text_that_is_no_uri_is_refused_in_words() -> None:
-    with pytest.raises(CannotStart, match="not a URI that can be used"):
+    with pytest.raises(CannotStart, match="not a usable URI"):
         connect("http://localhost:27017")
 
 
