@@ -21,7 +21,7 @@ import aiohttp
 import pytest
 
 from tests.kit.documents import blocks
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.server import START_S, MakeSettings, serve_here
 
 SOURCE = Path(__file__).parent.parent
 SHIPPED = ("setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md")
@@ -78,7 +78,7 @@ async def served(folder: Path, *command: str | Path) -> AsyncIterator[str]:
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(START_S):
             line = (await process.stdout.readline()).decode()
         assert " listening on " in line, line
         yield line.split(" listening on ")[1].split()[0]

@@ -19,7 +19,7 @@ import pytest
 
 from tests.kit.machine import children_of
 from tests.kit.rest import Rest
-from tests.kit.server import MakeServer, ServerProcess
+from tests.kit.server import START_S, MakeServer, ServerProcess
 from tests.kit.waiting import until
 from vyomo_rt.store.embedded import EmbeddedServer
 
@@ -39,7 +39,7 @@ async def refusal(*flags: str, exit_code: int = 1) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(12):
+        async with asyncio.timeout(START_S):
             out, err = await process.communicate()
     finally:
         with suppress(ProcessLookupError):

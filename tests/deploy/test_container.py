@@ -22,6 +22,7 @@ from tests.deploy.proxies import free_port
 from tests.kit.documents import ROOT
 from tests.kit.machine import program
 from tests.kit.rest import Rest
+from tests.kit.server import START_S
 from vyomo_rt import config
 
 pytestmark = pytest.mark.xdist_group("container")
@@ -48,7 +49,7 @@ class Container:
             *self._image.command(), cwd="/", env=self._environ, stdout=asyncio.subprocess.PIPE
         )
         assert self.process.stdout is not None
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(START_S):
             line = (await self.process.stdout.readline()).decode()
         assert "listening on" in line
         return f"http://127.0.0.1:{self._environ['VYOMO_RT_PORT']}"

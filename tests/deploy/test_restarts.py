@@ -150,7 +150,7 @@ async def test_pages_come_back_by_themselves_after_a_crash_and_miss_nothing(
         await until(lambda: page.evaluate("seen['latecomer through nginx'].away"))
         await server_process(port=server_port).start()
         await rest.close_trade(trade["tradeId"], 196.3)
-        await until(partial(everybody_has, page, [1, 2]), within_s=20)
+        await until(partial(everybody_has, page, [1, 2]), within_s=60)
         for name, own in (await page.evaluate("seen")).items():
             assert own["lost"] or "latecomer" in name, name
             assert not own["gaveUp"], name

@@ -112,8 +112,8 @@ def _logged_at(server: ServerProcess, words: str) -> float:
 async def _start_slowly(server: ServerProcess) -> None:
     from tests.kit import server as kit  # noqa: PLC0415
 
-    kit._START_S, before = 30.0, kit._START_S
+    kit.START_S, before = 30.0, kit.START_S
     try:
         await server.start()
     finally:
-        kit._START_S = before
+        kit.START_S = before

@@ -24,7 +24,8 @@ MakeSettings = Callable[..., Settings]
 MakeServer = Callable[..., "ServerProcess"]
 """Makes a server process, given its flags and perhaps its port."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
-_START_S = 60.0
+START_S = 60.0
+"""For a process to start, or to say why it does not: on a busy machine that takes long."""
 
 
 @asynccontextmanager
@@ -66,7 +67,7 @@ class ServerProcess:
             *self.command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         assert self.process.stdout is not None
-        async with asyncio.timeout(_START_S):
+        async with asyncio.timeout(START_S):
             async for line in self.process.stdout:
                 self.output.append(line.decode())
                 if match := _LISTENING.search(self.output[-1]):
