@@ -177,7 +177,7 @@ async def _events(store: Database, session_id: Any, head: int) -> AsyncIterator[
                 .limit(_PAGE)
                 .to_list(_PAGE)
             )
-        # The server that writes gets half of the store's time.
+        # A server that writes gets half of the store's time.
         await asyncio.sleep(time.monotonic() - began)
         for event in page:
             yield event

@@ -227,7 +227,7 @@ NOT_CONFIRMED = "the database has not confirmed the change yet; it may or may no
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """For a read that decides nothing: the driver's errors become Unavailable."""
+    """For a read that settles nothing: the driver's errors become Unavailable."""
     try:
         yield
     except PyMongoError as error:
@@ -236,7 +236,7 @@ def reading() -> Iterator[None]:
 
 @contextmanager
 def settling() -> Iterator[None]:
-    """For the reads that decide how a write ended: without them that is not known."""
+    """For reads that decide how a write ended: if they fail, that is unknown."""
     try:
         yield
     except PyMongoError as error:

@@ -87,8 +87,8 @@ async def _serve(folder: Path, path: str) -> None:
     await asyncio.start_unix_server(
         lambda reader, writer: handle_client(reader, writer, handler), path, backlog=BACKLOG
     )
-    # Standard error is the parent's: only a start that fails may speak there, since whoever
-    # does not read it would hold up the database.
+    # Standard error is the parent's: only a failed start may write there, since a reader that
+    # does not read would hold up the database.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _tell_parent("ready")
     await end.wait()

@@ -29,7 +29,7 @@ class Events(Database):
                 )
             if made is None and holder is None:
                 raise OutcomeUnknown(NOT_CONFIRMED)
-        # Another server may have carried out the same request: only this very event is ours.
+        # Another server may have carried out the same request: ours is only this very event.
         if made is None or documents.to_event(made) != event:
             self.met_another_writer.set()
             raise NumberTaken(

@@ -182,7 +182,7 @@ class Lease:
             await self._leases.update_one(
                 filter_, {"$set": mine, "$inc": {"epoch": 1, "renewals": 1}}, upsert=upsert
             )
-        except DuplicateKeyError:  # it is there, and the filter does not fit
+        except DuplicateKeyError:  # it exists, but the filter does not match
             return False
         holder = await self._holder()
         if holder is None or holder["owner"] != self._owner:
@@ -202,7 +202,7 @@ def _as_seen(holder: Document) -> Document:
 
 
 async def raise_term(store: Database, at_least: int) -> None:
-    """Let the terms of all later owners be above one that events of the database have."""
+    """Make the terms of all later owners higher than that of existing events."""
     await store.leases.update_one(where(_id=_ID), {"$max": {"epoch": at_least}})
 
 

@@ -1,4 +1,4 @@
 """Moves bytes: WebSocket, SSE, REST, the console, health.
 
-Invariant: no rule of trading or of the streams is decided here.
+Invariant: no trading rule or stream rule is decided here.
 """

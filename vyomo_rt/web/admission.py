@@ -1,4 +1,4 @@
-"""How many sockets may be open, and how long one may say nothing: one sweep for all of them."""
+"""How many sockets may be open, and how long one may be silent: one sweep for all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vyomo_rt.web.listening import ACCEPTED_AT_ONCE, FileLimits
 log = logging.getLogger(__name__)
 
 _OVERLAP = ACCEPTED_AT_ONCE
-"""A socket that is told to close has its file until the loop's next turn."""
+"""A closing socket keeps its file until the loop's next turn."""
 
 _WARN_AGAIN_S = 60.0
 _NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
@@ -42,7 +42,7 @@ class _TurnedAway(asyncio.Protocol):
 class Admission:
     """Every accepted socket, and what it waits for.
 
-    Times are of `Clockwork.time_s`: no client is to blame while this process stands still.
+    Times are those of `Clockwork.time_s`: a client is not blamed while this process stands still.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Admission:
     def admit(self, connect: Callable[[], web.RequestHandler]) -> asyncio.Protocol:
         """The protocol of a socket that was just accepted.
 
-        At the limit the client that has waited longest makes room; if all are being served, the
-        newcomer is dropped. To leave it in the kernel's queue would keep it waiting for nothing.
+        At the limit the client that has been silent longest makes room; if all are being served,
+        the newcomer is dropped. In the kernel's queue it would only wait in vain.
         """
         excess = len(self) - self._limits.sockets
         if excess >= 0 and (excess >= _OVERLAP or not self._make_room()):
@@ -104,7 +104,7 @@ class Admission:
 
     @web.middleware
     async def track(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Know which connections have a request that is being answered."""
+        """Track which connections have a request that is being answered."""
         connection = request.protocol
         if not connection.connected:
             raise ConnectionResetError("ended before its request was looked at")
@@ -122,7 +122,7 @@ class Admission:
     # -- all of them -------------------------------------------------------------
 
     def sweep(self) -> None:
-        """End what has waited too long for its client."""
+        """End connections that have waited too long for their client."""
         self._coming.clear()
         now_s = self._clock.time_s()
         for waiting, timeout_s in (
@@ -140,7 +140,7 @@ class Admission:
             self._make_room()
 
     def on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A loop's exception handler: asyncio's own tells of each socket that gets no file."""
+        """A loop's exception handler: asyncio's own reports each socket that gets no file."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _NO_FILE_LEFT and "socket" in context:
             self._warn()
@@ -153,7 +153,7 @@ class Admission:
                 yield request
 
     def _make_room(self) -> bool:
-        """End a connection that waits for its client: the longest idle one goes first."""
+        """End a connection that waits for its client, the longest idle one first."""
         first = [*islice(self._new.items(), 1), *islice(self._idle.items(), 1)]
         first.sort(key=lambda waiting: waiting[1])
         unfinished = (c for c, (request, _) in self._busy.items() if not request.content.is_eof())
@@ -179,7 +179,7 @@ class Admission:
 
 
 def _a_file_is_left() -> bool:
-    """Whether one can be opened: libuv does not tell of sockets for which there was none."""
+    """Whether a file can be opened: libuv does not report sockets for which there was none."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

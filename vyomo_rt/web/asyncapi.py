@@ -66,7 +66,7 @@ class _Document:
         self.messages: Document = {}
 
     def add(self, route: Route, stream: Stream) -> None:
-        """A channel, and who sends what on it."""
+        """Add a channel, and who sends what on it."""
         websocket = stream.takes is not None
         commands = get_args(stream.takes)
         taken = [self._message(type_, _tag(type_), from_client=True) for type_ in commands]

@@ -1,4 +1,4 @@
-"""The body of a request: read, and inflated, within its limit, before anything looks at it."""
+"""The body of a request, read and inflated within its limit before anything looks at it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """The body, of at most so many bytes, inflated ones too.
+    """The body, of at most so many bytes, before and after inflating. Raises BadRequest.
 
-    aiohttp inflates nothing here: it would inflate whatever comes, at every path, and
-    half a megabyte may hold half a gigabyte. Raises BadRequest.
+    aiohttp does not inflate here: it would inflate anything at any path, and half a
+    megabyte may hold half a gigabyte.
     """
     encoding = ", ".join(request.headers.getall(_HEADER, ())).strip().lower()
     if encoding not in (*ENCODINGS, *_AS_IT_IS):
@@ -38,7 +38,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     if encoding in _AS_IT_IS or not body:
         return bytes(body)
     inflated = _inflate(bytes(body), encoding, limit_bytes)
-    # To parse it takes as long again: let the loop turn before.
+    # Parsing takes as long again: let the loop turn first.
     await asyncio.sleep(0)
     return inflated
 

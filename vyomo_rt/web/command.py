@@ -1,4 +1,4 @@
-"""A request that makes or changes something: who asks for what, and for how long."""
+"""A request that makes or changes something: its key, its body, its time limit."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LIMIT_S = 2.0
-"""From the arrival of a command to its answer, whatever it has to wait for."""
+"""The time from a command's arrival to its answer, whatever it has to wait for."""
 
 _MAX_BODY_BYTES = 64 * 1024
 
 
 class Command:
-    """Its identity, its body, parsed once, and its limit on time.
+    """A command's identity, its body, parsed once, and its time limit.
 
-    What is wrong with the body is said when it is read: a key is looked up before.
+    A fault in the body is raised only when the body is read, because the key comes first.
     """
 
     def __init__(self, request: web.Request, body: bytes) -> None:
@@ -53,10 +53,10 @@ class Command:
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
-        """Carry it out inside. Raises Unavailable when its time has run out.
+        """Carry the command out inside. Raises Unavailable when its time has run out.
 
-        It is given up wherever it waits: before it has taken effect it leaves the queue and
-        changes nothing; a write that is under way becomes one whose answer was lost.
+        It is given up wherever it waits. Before it takes effect, it leaves the queue and changes
+        nothing; a write under way becomes one whose answer was lost.
         """
         try:
             async with asyncio.timeout_at(self._answer_by_s):
@@ -81,8 +81,8 @@ class Command:
     def read(self, type_: type[T]) -> T:
         """The body, right before it takes effect.
 
-        Raises BadJson or BadRequest, and ConnectionResetError if nobody would hear of the effect:
-        a client that gave up may have acted otherwise since.
+        Raises BadJson or BadRequest, and ConnectionResetError if the client has left: it may
+        have acted differently since.
         """
         transport = self._request.transport
         if transport is None or transport.is_closing():

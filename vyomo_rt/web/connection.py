@@ -34,8 +34,8 @@ _SLICE_S, _REST_S = 0.001, 0.002
 class ReadingTurns:
     """Connections that sent more than is read at once: served in turn, a third of the time.
 
-    However many clients send however much, the others wait for a slice of it at most, and
-    the threads of the driver, which need the interpreter as well, get on with the trades.
+    However much clients send, the others wait for one slice of it at most, and the driver's
+    threads, which need the interpreter too, get on with the trades.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class ReadingTurns:
 
 @dataclass(frozen=True)
 class StreamServer:
-    """What connections need of the server, and which of them are open."""
+    """What connections need from the server, and which connections are open."""
 
     hub: Hub
     commands: Commands
@@ -102,7 +102,7 @@ class Connection(Peer, asyncio.Protocol):
         self._code: int | None = None
 
     def start(self) -> None:
-        """Begin to stream; the socket must be this protocol's by now."""
+        """Begin to stream; by now the socket must belong to this protocol."""
         self._streaming.connections.add(self)
         self._streaming.hub.enter(self)
         self._streaming.heartbeat.add(self)
@@ -182,7 +182,7 @@ class RawEventStreamConnection(EventStreamConnection):
 
     def _write_raw(self, chunks: bytes) -> None:
         data = without_chunks(chunks)
-        self.bytes -= len(chunks) - len(data)  # whoever writes counts the chunks
+        self.bytes -= len(chunks) - len(data)  # the caller counts the chunks
         self._transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -196,9 +196,8 @@ class RawEventStreamConnection(EventStreamConnection):
 class WebSocketConnection(Connection):
     """A WebSocket: texts are commands, carried out strictly in order.
 
-    While a command waits for the store, or the client does not read what it
-    gets, its further texts stay in the socket. What came in is read in pieces,
-    so that a flood holds up nobody else.
+    While a command waits for the store, or the client does not read, its further texts stay
+    in the socket. Input is read in pieces, so that a flood holds up nobody else.
     """
 
     __slots__ = (
@@ -244,12 +243,12 @@ class WebSocketConnection(Connection):
 
     @property
     def _must_wait(self) -> bool:
-        """Whether what else the client sent has to wait, for the store or for the client itself."""
+        """Whether further input has to wait, for the store or for the client itself."""
         waits = self._inbox or self._pending is not None or self.paused
         return bool(waits) and not self._ended
 
     def _go_on(self) -> None:
-        """Read what follows, from memory or from the socket, when its time has come."""
+        """Read on, from memory or from the socket, when this connection's turn has come."""
         transport = self._transport
         if transport.is_closing():
             return
@@ -263,7 +262,7 @@ class WebSocketConnection(Connection):
             transport.resume_reading()
 
     def read_on(self) -> None:
-        """Parse a piece of what came, unless the client has to wait; the rest comes later."""
+        """Parse a piece of the input, unless the client has to wait; the rest comes later."""
         self._has_turn = False
         if not (self._must_wait or self._transport.is_closing()):
             piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
@@ -338,10 +337,10 @@ class WebSocketConnection(Connection):
         self._transport.close()
 
     def _broke_a_rule(self, violation: Violation) -> None:
-        """Close, and take no notice of what else comes (RFC 6455, section 7.1.7).
+        """Close, and ignore whatever else comes (RFC 6455, section 7.1.7).
 
-        This side ends TCP at once behind the close frame, and reads on until the client ends
-        its own: to close with bytes unread would take the frame away from the client.
+        This side ends TCP right after the close frame, and reads on until the client ends its
+        side: closing with bytes unread would take the frame away from the client.
         """
         self.close(violation.code, violation.reason)
         self._is_deaf = True

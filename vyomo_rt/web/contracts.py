@@ -1,4 +1,4 @@
-"""The machine-readable contracts, made of the routes and the types behind them."""
+"""The machine-readable contracts, made from the routes and their types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vyomo_rt.wire.encoding import encode
 
 
 class ContractRoutes:
-    """Handlers of the two documents, each of which is made when it is first asked for."""
+    """Handlers of the two documents; each is made at its first request."""
 
     def __init__(self, routes: Sequence[Route], version: str) -> None:
         self._described = [*routes, *self.routes()]

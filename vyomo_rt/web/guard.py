@@ -1,4 +1,4 @@
-"""Asks of each call, before anything is looked up for it, whether its caller may make it."""
+"""Asks whether the caller may make a call, before anything is looked up for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.query import path_id, query_fields, read_query
 
 GRANT = web.RequestKey("grant", Grant)
-"""Where a request carries what its caller may do."""
+"""Where a request carries its caller's grant."""
 
 
 def grant_of(_request: web.Request) -> Grant:
@@ -20,9 +20,9 @@ def grant_of(_request: web.Request) -> Grant:
 
 
 class Guard:
-    """Asks for the role, then for the session that the request names, by itself or by a trade.
+    """Checks the role, then the session that the request names, directly or by a trade.
 
-    What the caller may not reach is answered like what there is not.
+    A session out of the caller's reach is answered like one that does not exist.
     """
 
     def __init__(self, records: Records) -> None:
@@ -52,7 +52,7 @@ class Guard:
 
 
 def _session_named(request: web.Request) -> int | None:
-    """Read like the handlers do: what is no number here names none there either."""
+    """Reads ids as the handlers do: what is not a number here names none there either."""
     if "sessionId" in request.match_info:
         return path_id(request.match_info, "sessionId")
     named = query_fields(read_query(request.query), SubscribeSession).get("sessionId")

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class EventStreamHead(EventSourceResponse):
-    """The headers of an SSE response, after which the socket is written to without aiohttp.
+    """The headers of an SSE response; after them the socket is written to without aiohttp.
 
-    The body is chunked, which HTTP/1.0 does not know: there it ends with the connection.
+    The body is chunked. HTTP/1.0 has no chunks: there the body ends with the connection.
     """
 
-    # Or aiohttp would cut what follows into chunks of its own.
+    # Otherwise aiohttp would cut what follows into its own chunks.
     _length_check = False
 
     def __init__(self, version: HttpVersion) -> None:
@@ -39,14 +39,14 @@ class EventStreamHead(EventSourceResponse):
 
 
 class _HandedOver(web.Response):
-    """Tells aiohttp to end its part of a connection, like one that is lost before the answer."""
+    """Tells aiohttp to end its part of a connection, as if it was lost before the answer."""
 
     async def prepare(self, _request: web.BaseRequest) -> NoReturn:
         raise ConnectionResetError("the connection is no longer aiohttp's")
 
 
 async def accept_websocket(request: web.Request, headers: dict[str, str]) -> bytes:
-    """Answer the handshake with these headers; returns what the client sent right behind it.
+    """Answer the handshake with these headers; returns what the client sent right after it.
 
     Raises ConnectionResetError if the client has left.
     """
@@ -64,7 +64,7 @@ async def accept_event_stream(request: web.Request) -> None:
     response = EventStreamHead(request.version)
     await response.prepare(request)
     response.stop_streaming()
-    # The cancelled task refers to the response, and so to all that aiohttp had of the connection.
+    # The cancelled task refers to the response, and so to everything aiohttp had of the connection.
     response._ping_task = None  # noqa: SLF001
 
 

@@ -1,4 +1,4 @@
-"""The WebSocket handshake: what RFC 6455 and RFC 9110 ask of a request, and the answer to it."""
+"""The WebSocket handshake: what RFC 6455 and RFC 9110 require of a request, and the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WrongVersion(BadRequest):
 
 
 def accepting(request: web.Request) -> dict[str, str]:
-    """The headers that accept a handshake. Raises BadRequest, with nothing that may be secret."""
+    """The headers that accept a handshake. Raises BadRequest, whose text holds no secret."""
     if request.version < HttpVersion11:
         raise BadRequest(
             "a WebSocket needs HTTP/1.1, but this is HTTP/1.0: does a proxy use it?",
@@ -59,7 +59,7 @@ def _key(request: web.Request) -> bytes:
 
 
 def _protocol(request: web.Request) -> str | None:
-    """The subprotocol to answer with: a browser that offered some and gets none closes."""
+    """The subprotocol to answer with: a browser that offers some and gets none closes."""
     offered = _values(request, hdrs.SEC_WEBSOCKET_PROTOCOL)
     names = [name for name in offered if not name.lower().startswith(_TOKEN_PREFIX)]
     if offered and not names:
@@ -75,6 +75,6 @@ def _tokens(request: web.Request, header: str) -> list[str]:
 
 
 def _values(request: web.Request, header: str) -> list[str]:
-    """The members of a header that is a list, of all its lines."""
+    """The members of a list header, from all its lines."""
     lines = request.headers.getall(header, [])
     return [value for line in lines for part in line.split(",") if (value := part.strip())]

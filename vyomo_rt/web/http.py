@@ -29,9 +29,9 @@ _MAX_HEADER_BYTES = 64 * 1024
 """Browsers send the cookies of every program on localhost to each."""
 
 _MAX_LINE_BYTES = _MAX_HEADER_BYTES - 1
-"""As many symbols as a connection may have fit into an SSE address.
+"""An SSE address fits as many symbols as a connection may have.
 
-Another limit than that of a header, because aiohttp's error says no more than the limit.
+It differs from a header's limit, because aiohttp's error says nothing but the limit.
 """
 
 _ORIGIN = re.compile(rb"\nOrigin:[ \t]*([!-~]+)", re.IGNORECASE)
@@ -43,9 +43,9 @@ _SERVER = "vyomo-rt"
 
 
 class HttpConnection(web.RequestHandler):
-    """A connection as long as it speaks HTTP.
+    """A connection while it speaks HTTP.
 
-    What aiohttp refuses without asking a handler gets a problem document, too.
+    A request that aiohttp refuses by itself gets a problem document, too.
     """
 
     __slots__ = ("_admission", "_heard", "_origins")
@@ -84,7 +84,7 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
     ) -> web.StreamResponse:
-        """Answer what is no request, or a fault of the server; the connection ends then."""
+        """Answer invalid HTTP, or a fault of the server; then the connection ends."""
         if isinstance(exc, HttpProcessingError):
             error, phrase = _refusal(exc)
             # Without the client's own bytes: they may be a cookie or a token.
@@ -106,7 +106,7 @@ class HttpConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; a refusal that came by no middleware is translated here."""
+        """Send an answer; a refusal that passed no middleware is translated here."""
         self._heard = _NOTHING
         if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
             resp = problems.answer_http(request, resp)
@@ -115,7 +115,7 @@ class HttpConnection(web.RequestHandler):
 
 
 def _refusal(fault: HttpProcessingError) -> tuple[VyomoError, HTTPStatus]:
-    """What the parser holds against a request, in words that repeat none of it."""
+    """Why the parser refuses a request, in words that repeat none of it."""
     if isinstance(fault, LineTooLong) and fault.args[1] == _MAX_LINE_BYTES:
         words = f"the address is longer than {_MAX_LINE_BYTES} bytes"
         return LimitExceeded(words, "path"), HTTPStatus.REQUEST_URI_TOO_LONG
@@ -146,7 +146,7 @@ def _refusal(fault: HttpProcessingError) -> tuple[VyomoError, HTTPStatus]:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What answers carry whoever made them: no versions, and nothing old from a cache."""
+    """The headers of every answer: no versions, and nothing old from a cache."""
     response.headers[hdrs.SERVER] = _SERVER
     if request.path.startswith(f"{API}/") or request.path in OPEN_PATHS:
         response.headers.update(problems.NO_STORE)

@@ -11,7 +11,7 @@ from vyomo_rt.wire.closing import CloseCode
 
 
 class Violation(Exception):
-    """The client broke a rule for which the connection is closed with ``code``."""
+    """The client broke a rule; the connection is closed with ``code``."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -20,14 +20,14 @@ class Violation(Exception):
 
 
 class Inbound:
-    """Turns bytes into whole text messages and control events."""
+    """Turns bytes into complete text messages and control events."""
 
     __slots__ = ("_begun", "_max_bytes", "_parser", "_unfinished")
 
     def __init__(self, max_bytes: int) -> None:
         self._parser = Connection(ConnectionType.SERVER)
         self._max_bytes = max_bytes
-        # As bytes: many small texts would cost many times what they hold.
+        # As bytes: many small texts would take many times their own memory.
         self._begun = bytearray()
         self._unfinished = False
 
@@ -38,7 +38,7 @@ class Inbound:
         return not self._unfinished and frames.header is None and not frames.buffer.buffer
 
     def receive(self, data: bytes) -> Iterator[str | Ping | Pong | CloseConnection]:
-        """What the bytes complete. Raises Violation."""
+        """The messages and events that the bytes complete. Raises Violation."""
         self._parser.receive_data(data)
         for event in self._parser.events():
             if isinstance(event, TextMessage):

@@ -58,8 +58,8 @@ def _bound(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _tune(sock)
         sock.bind(address)
-        # At once, because two servers that start together may both bind, and the loop
-        # would not tell that only one can listen. Clients wait until the server is up.
+        # Listen at once: two servers that start together may both bind, and the loop would not
+        # report that only one can listen. Clients wait until the server is up.
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
@@ -73,7 +73,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _tune(sock: socket.socket) -> None:
-    """What every connection inherits: few bytes unsent in the kernel, the lost ended in 30 s."""
+    """What every connection inherits: few unsent bytes in the kernel, an end after 30 s lost."""
     for name, value in (
         ("TCP_NOTSENT_LOWAT", _NOTSENT_LOWAT_BYTES),
         ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
@@ -83,16 +83,16 @@ def _tune(sock: socket.socket) -> None:
 
 
 async def accept_on(sock: socket.socket, connect: Callable[[], asyncio.Protocol]) -> asyncio.Server:
-    """Accept what connects to a bound socket."""
+    """Accept connections on a bound socket."""
     loop = asyncio.get_running_loop()
-    # asyncio accepts as many as this in one step, and tries as often when there is no file left.
+    # asyncio accepts this many in one step, and tries this often when no file is left.
     server = await loop.create_server(connect, sock=sock, backlog=ACCEPTED_AT_ONCE)
     sock.listen(_BACKLOG)
     return server
 
 
 class FileLimits(NamedTuple):
-    """How many files the process may have open, and how many of them may be what."""
+    """How many files the process may open, and for what."""
 
     files: int
     sockets: int
@@ -102,7 +102,7 @@ class FileLimits(NamedTuple):
 
 
 def file_limits(wanted: int) -> FileLimits:
-    """What the process's file limit, raised as far as it may be, allows of the streams wanted.
+    """How many of the wanted streams the process's file limit allows, raised as far as possible.
 
     Raises CannotStart if it allows next to nothing.
     """

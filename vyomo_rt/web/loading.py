@@ -1,4 +1,4 @@
-"""What requests get while the server takes up its sessions."""
+"""What requests get while the server loads its sessions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.web.origins import OPEN_PATHS
 
 _WAIT_S = 1.5
-"""Most starts are over before anybody minds."""
+"""Most starts are over before anybody notices."""
 
 
 class Loading:
-    """Holds requests that need sessions until these are there, or refuses them for now."""
+    """Holds requests that need sessions until these are loaded, or refuses them for now."""
 
     def __init__(self) -> None:
         self._over = asyncio.Event()
 
     def is_over(self) -> bool:
-        """Whether all sessions are there."""
+        """Whether all sessions are loaded."""
         return self._over.is_set()
 
     def end(self) -> None:
-        """All sessions are there."""
+        """All sessions are loaded."""
         self._over.set()
 
     @web.middleware
@@ -35,7 +35,7 @@ class Loading:
         if request.path in OPEN_PATHS or await self._is_soon_over():
             return await handler(request)
         if request.path.startswith("/sse/") and request.transport is not None:
-            # To a status an EventSource would not come back.
+            # After a status, EventSource would not come back.
             request.transport.abort()
             raise ConnectionResetError
         raise Unavailable("the server has just started and is still reading its sessions")

@@ -1,4 +1,4 @@
-"""Answers that are too long to be made at once: beside them everything else goes on."""
+"""Answers too long to be made at once; everything else goes on beside them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SLICE = 500
 
 
 class LongAnswers:
-    """Makes them in small parts, of all together one in each round of the event loop."""
+    """Makes long answers in small parts; each round of the event loop makes one, of one answer."""
 
     def __init__(
         self, read_events: ReadEvents, quotes: Callable[[], Sequence[Quote]], now: WallClock
@@ -46,7 +46,7 @@ class LongAnswers:
 
         ``seq`` is that of the session's newest one.
 
-        Raises Unavailable if the first page cannot be read; after it the connection breaks off.
+        Raises Unavailable if the first page cannot be read; after that the connection is cut off.
         """
         upto = min(seq, since + MAX_EVENTS)
         head, tail = around_events(seq, epoch)
@@ -61,7 +61,7 @@ class LongAnswers:
             while page := await self._page(session_id, page[-1].seq, upto):
                 await response.write(b"," + events_text(page))
         except VyomoError as error:
-            # The status is sent: only a body that is cut off still says that something is missing.
+            # The status is sent: only cutting the body off can still say that something is missing.
             log.warning("an answer of %s is cut off: %s", request.path, error)
             if request.transport is not None:
                 request.transport.abort()
@@ -70,7 +70,7 @@ class LongAnswers:
         return response
 
     async def send_all_prices(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the PriceList of all symbols, one for all who ask before it is begun."""
+        """Answer with the PriceList of all symbols; requests from before it begins share it."""
         if self._all_prices is None:
             self._all_prices = asyncio.create_task(self._encode_all_prices())
         return await self.send(request, await asyncio.shield(self._all_prices))

@@ -30,12 +30,12 @@ class Reading(NamedTuple):
 
 
 class MetricsRoutes:
-    """The figures of one server, in a registry of its own: a process may run several in tests."""
+    """The figures of one server, in its own registry, because tests run several in a process."""
 
     def __init__(
         self, version: str, collectors: Iterable[Collector], readings: Iterable[Reading]
     ) -> None:
-        # Else each counter has a second series, of when it began, that nobody reads.
+        # Otherwise each counter has a second series, its creation time, that nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)

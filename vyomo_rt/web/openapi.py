@@ -120,7 +120,7 @@ def _request_body(body: tuple[Any, ...], schemas: Schemas) -> Document:
 
 
 def _may_be_empty(body: Any) -> bool:
-    """Whether no member is required: then nothing at all is an empty object."""
+    """Whether no member is required; then an empty body counts as an empty object."""
     return isinstance(body, type) and not any(f.required for f in msgspec.structs.fields(body))
 
 

@@ -27,8 +27,8 @@ _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 class Origins:
     """The rules for Host and Origin.
 
-    ``loopback`` says that the server is bound to loopback only; then pages from
-    any port of this machine may use it, as a dashboard in development does.
+    ``loopback`` means that the server listens on loopback only; then pages from any port of
+    this machine may use it, as a dashboard in development does.
     """
 
     allowed_origins: frozenset[str]
@@ -36,9 +36,9 @@ class Origins:
     loopback: bool
 
     def host_refusal(self, host: str | None) -> str | None:
-        """Why a ``Host`` is not served: names that anybody can point here are refused.
+        """Why a ``Host`` is not served: anybody could point a name at this server.
 
-        Only browsers can be led here by such a name, and they always send it.
+        Only browsers can be misled by such a name, and they always send it.
         """
         if host is None:
             return None
@@ -66,13 +66,13 @@ class Origins:
             return False
         headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
         headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Idempotency-Replayed, Retry-After"
-        # Cookies and logins of a proxy only for pages that are named: any page may be "null".
+        # Cookies and logins of a proxy are only for named pages: any page may be "null".
         if origin != "null" and self._is_named(origin):
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
         return True
 
     def _is_named(self, origin: str) -> bool:
-        """Whether the settings name it; they leave out the root's dot, browsers do not."""
+        """Whether the settings name it; unlike browsers, they leave out the root's dot."""
         return re.sub(r"\.(?=(:[0-9]+)?$)", "", origin.lower()) in self.allowed_origins
 
     def _is_own(self, origin: str, host: str | None) -> bool:
@@ -83,7 +83,7 @@ class Origins:
 
 
 def install(app: web.Application, origins: Origins) -> None:
-    """Hold every request of the application to the rules."""
+    """Apply the rules to every request of the application."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -113,7 +113,7 @@ def _host(request: web.Request) -> str | None:
 
 
 def _authority(origin: str) -> tuple[str, int | None] | None:
-    """Host and port (by default the scheme's) of an origin; None if it is none."""
+    """Host and port (by default the scheme's) of an origin; None if it is not an origin."""
     match = _ORIGIN.fullmatch(origin)
     if match is None:
         return None

@@ -37,7 +37,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".ts": "text/plain",
 }
-"""Of all files there are: what a system says of these differs, and browsers take it as said."""
+"""For all files: what systems say about their types differs, and browsers believe it."""
 
 
 class PageRoutes:
@@ -89,9 +89,9 @@ class PageRoutes:
         return response
 
     async def show_file(self, request: web.Request) -> web.Response:
-        """A file of the console; none but those that were there at the start.
+        """A file of the console, if it was there at the start.
 
-        It is asked for again each time, so that after an upgrade no old script meets a new page.
+        Browsers ask for it again each time, so no old script meets a new page after an upgrade.
         """
         path = self._files.get(request.match_info["name"])
         missing = NotFound(f"there is nothing at {request.path}", "path")
@@ -112,7 +112,7 @@ class PageRoutes:
     async def readyz(self, _request: web.Request) -> web.Response:
         """Whether commands can be stored and the price source works.
 
-        `loading` while a server that has just started still reads its sessions.
+        `loading` while a server that has just started is still reading its sessions.
         """
         store, feed = self._store_available(), self._feed_status()
         ready = store and self._loaded() and feed.state is not FeedState.DOWN

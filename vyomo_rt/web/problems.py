@@ -1,4 +1,4 @@
-"""Errors to HTTP answers, in one place: RFC 9457 problem documents with the protocol's codes."""
+"""Turns errors into HTTP answers: RFC 9457 problem documents with the protocol's codes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
 
 
 def status_of(error: VyomoError) -> HTTPStatus:
-    """The HTTP status of the nearest class in the tree; 400 for all the rest."""
+    """The HTTP status of the nearest class in the tree; 400 for all others."""
     return next((_STATUS[c] for c in type(error).__mro__ if c in _STATUS), HTTPStatus.BAD_REQUEST)
 
 
@@ -95,7 +95,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         words = "the body cannot be read: it ends too early, or a chunk is malformed"
         return answer(BadRequest(words, "body"))
     except ConnectionError:
-        # The client has left: there is nobody to tell, and aiohttp would log a fault.
+        # The client has left: there is nobody to answer, and aiohttp would log a fault.
         return web.Response()
     except Exception:
         log.exception("%s %s failed", request.method, request.path)

@@ -64,12 +64,12 @@ _SESSION = _SESSIONS + "/{sessionId}"
 _TRADE = API + "/trades/{tradeId}"
 _MAX_TICKS_BYTES = 1024 * 1024
 _TURN_S = 0.004
-"""After so long with the rows of a body the loop may turn."""
+"""After this long with the rows of a body, the loop may turn."""
 _LISTS_AT_ONCE = 4
-"""Lists of trades that are read at one time: each takes up to a MB before it is encoded."""
+"""Lists of trades read at a time: each takes up to a MB before it is encoded."""
 _CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
-"""What calls that need the store answer while it is away."""
+"""The answer of calls that need the store while it is away."""
 
 
 class RestRoutes:
@@ -85,7 +85,7 @@ class RestRoutes:
         posted_source: str | None,
         now: WallClock,
     ) -> None:
-        """``posted_source`` is whose ticks those are that are posted; None: there are none."""
+        """``posted_source`` is the source of posted ticks; None if none may be posted."""
         self._writer = writer
         self._records = records
         self._board = board
@@ -161,7 +161,7 @@ class RestRoutes:
         """Change a session's status or name.
 
         Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
-        final, and 409 while trades are open.
+        final, and refused with 409 while trades are open.
         """
         session_id = path_id(request.match_info, "sessionId")
         command = await read_command(request, empty=b"{}")
@@ -178,7 +178,7 @@ class RestRoutes:
     async def open_trade(self, request: web.Request) -> web.Response:
         """Open a trade.
 
-        Without ``entryPrice`` at the last price; 409 if that is stale or not known, or if the
+        Without ``entryPrice``, at the last price; 409 if that is stale or not known, or if the
         session has as many open trades as it may.
         """
         session_id = path_id(request.match_info, "sessionId")
@@ -214,8 +214,8 @@ class RestRoutes:
     async def close_trade(self, request: web.Request) -> web.Response:
         """Close a trade by hand.
 
-        Without ``price`` at the last known one, stale or not. 409 with the trade if it
-        is closed already, 409 if no price is known.
+        Without ``price``, at the last known one, stale or not. 409 with the trade if it
+        is already closed, 409 if no price is known.
         """
         trade_id = path_id(request.match_info, "tradeId")
         command = await read_command(request, empty=b"{}")
@@ -240,7 +240,7 @@ class RestRoutes:
     # -- prices ------------------------------------------------------------------
 
     async def list_prices(self, request: web.Request) -> web.StreamResponse:
-        """List the last prices, of those named that have one or of all."""
+        """List the last prices of the named symbols that have one, or of all."""
         names = _query(request, PricesQuery).symbols
         if names is None:
             return await self._long_answers.send_all_prices(request)
@@ -249,9 +249,9 @@ class RestRoutes:
         return await self._long_answers.send_prices(request, quotes)
 
     async def take_ticks(self, request: web.Request) -> web.Response:
-        """Push prices from outside: one, a list, or one a line.
+        """Push prices from outside: one, a list, or one per line.
 
-        A row that is refused does not refuse the others; 422 if every one is. 409 if prices
+        A refused row does not affect the others; 422 if every row is refused. 409 if prices
         are simulated.
         """
         if (source := self._posted_source) is None:
@@ -291,7 +291,7 @@ class RestRoutes:
             tick = to_tick(row, source)
         except VyomoError as error:
             symbol, reason = _symbol_of(row), str(error)
-            # What is told in the log repeats no text that was not understood: it may be anything.
+            # The log repeats no text that was not understood: it may be anything.
             told = "a line is not valid JSON" if isinstance(error, BadJson) else reason
             self._board.refuse(symbol, told)
             return symbol, reason

@@ -1,4 +1,4 @@
-"""What the server answers at which path: one row a call, for aiohttp and for the contracts."""
+"""What the server answers at which path: one row per call, for aiohttp and the contracts."""
 
 from __future__ import annotations
 
@@ -57,14 +57,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Route:
-    """One call: from this row aiohttp's route, OpenAPI and AsyncAPI are made.
+    """One call; aiohttp's route, OpenAPI and AsyncAPI are made from this row.
 
-    ``needs`` is what the caller's grant is asked for; with None anybody may. The handler's
-    docstring is what people read of it, its name names the operation. ``answer`` is the type
-    that it answers with ``status``, ``also`` those of other statuses (``None``: no body);
-    ``body`` are the types that a request may have. Each is a type of ``wire`` for JSON, or a
-    ``Text``. ``refuses`` are statuses of problem documents that its kind of call does not have
-    anyway.
+    ``needs`` is what the caller's grant must allow; with None anybody may call. The handler's
+    docstring describes the call, its name names the operation. ``answer`` is the type of the
+    answer with ``status``, ``also`` those of other statuses (``None``: no body); ``body`` are
+    the types of a request's body. Each is a type of ``wire`` for JSON, or a ``Text``.
+    ``refuses`` are the statuses of problem documents beyond those of every such call.
     """
 
     method: str
@@ -89,13 +88,13 @@ class Route:
 
     @property
     def words(self) -> tuple[str, str]:
-        """A summary, and what more there is to say."""
+        """A summary, and the rest of the description."""
         summary, _, description = (getdoc(self.handler) or self.name).partition("\n\n")
         return " ".join(summary.split()).removesuffix("."), " ".join(description.split())
 
     @property
     def answers(self) -> dict[HTTPStatus, Any]:
-        """The type for each status that is no refusal."""
+        """The type for each status that is not a refusal."""
         return {self.status: self.answer, **self.also}
 
     @property
@@ -104,7 +103,7 @@ class Route:
 
     @property
     def inputs(self) -> list[Parameter]:
-        """All its parameters; what stands in the path is an ``Id`` unless it is described."""
+        """All its parameters; one in the path is an ``Id`` unless it is described."""
         described = {parameter.name for parameter in self.parameters if parameter.where == "path"}
         names = self.path_names
         found = [Parameter(n, "path", Id, required=True) for n in names if n not in described]
@@ -138,9 +137,9 @@ class Route:
 
     @property
     def is_strict(self) -> bool:
-        """Whether parameters that it does not know are refused.
+        """Whether unknown parameters are refused.
 
-        Probes and scrapers add some of their own, and commands of a WebSocket come later.
+        Probes and scrapers add their own, and a WebSocket's commands come later.
         """
         return self.path.startswith((f"{API}/", "/sse/"))
 
@@ -182,14 +181,14 @@ class Route:
 
 
 def _parameters_in(request: web.Request) -> int:
-    """How many the address has at most: counted before they are taken apart."""
+    """At most how many parameters the address has: counted before they are parsed."""
     return request.rel_url.raw_query_string.count("&") + 1
 
 
 def query_of(*types: type[Any], required: bool = True) -> tuple[Parameter, ...]:
     """The fields of structs as query parameters.
 
-    With ``required=False`` no single one is required, because one of several would do.
+    With ``required=False`` no single one is required, because one of several is enough.
     """
     return tuple(
         Parameter(

@@ -94,7 +94,7 @@ class StreamRoutes:
         """Open a WebSocket, over which a client subscribes and unsubscribes.
 
         Nothing is sent before the first command. Commands are carried out in order;
-        one that carries an ``id`` is answered with it, before anything that it causes.
+        a command with an ``id`` is answered with it, before anything that it causes.
         """
         try:
             headers = accepting(request)
@@ -136,13 +136,13 @@ class StreamRoutes:
         return await self._stream(request, of_prices(read_query(request.query)))
 
     async def explain_connection(self, request: web.Request) -> web.Response:
-        """Tell why an open stream is, or is not, getting messages."""
+        """Explain why an open stream gets messages, or does not."""
         hub = self._streaming.hub
         document = explain(hub, hub.find(request.match_info["connectionId"]))
         return web.Response(body=encode(document), content_type="application/json")
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
-        """Check all of the query first: a status is the last word that EventSource accepts."""
+        """Check the whole query first: after a status EventSource does not come back."""
         hub = self._streaming.hub
         asked = stream_query(query, request.headers.get("Last-Event-ID"))
         if asked.prices is not None:

@@ -1,4 +1,4 @@
-"""Documents that change only with the server: asked for again by their tag (``ETag``)."""
+"""Documents that change only with the server, served with an ``ETag``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vyomo_rt.domain.errors import PreconditionFailed
 
 
 def tagged(request: web.Request, body: bytes, content_type: str) -> web.Response:
-    """The document, unless the client has it already. Raises PreconditionFailed.
+    """The document, unless the client already has it. Raises PreconditionFailed.
 
-    A ``Range`` is not looked at, as RFC 9110 allows: each document is short. Nor is a date,
-    because none is told.
+    A ``Range`` is ignored, as RFC 9110 allows: each document is short. So is a date, because
+    the server sends none.
     """
     tag = sha256(body).hexdigest()[:16]
     wanted = request.if_match
