@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Who reads the output has seen enough (`| head`); at its end Python would flush again.
+        # The reader closed the pipe (`| head`); Python would flush once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -116,7 +116,7 @@ def _with_file(work: WithFile, flags: Mapping[str, object]) -> int:
         {name: flag for name, flag in flags.items() if name != "file"}, os.environ
     )
     logs.configure(settings.log_level)
-    # To be told to stop is Ctrl-C, whoever says it: what is half done is then taken back.
+    # Any signal to stop acts like Ctrl-C, so that half-done work is undone.
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     path = Path(str(flags["file"]))

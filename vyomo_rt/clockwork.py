@@ -1,4 +1,4 @@
-"""One clock for all that comes round by itself, and what it knows of its own lateness."""
+"""One clock for all periodic work, and what it knows about its own lateness."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _TOLERANCE_S = 0.5
-"""A busy loop is late by less; by more only a process that stood still."""
+"""A busy loop is late by less; only a process that stood still is late by more."""
 
 _ON_TIME_AGAIN = 2
-"""So many ticks in a row, and what has waited in the sockets is read."""
+"""After so many ticks on time, everything that waited in the sockets has been read."""
 
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -39,9 +39,9 @@ class _Row(NamedTuple):
 
 
 class Guard:
-    """Keeps what fails from stopping the rest.
+    """Keeps a failure from stopping the rest.
 
-    A failure is logged once, until the same thing succeeds or fails at another place.
+    A failure is logged once, until the same thing succeeds or fails in another place.
     """
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class Guard:
 
 
 class Clockwork:
-    """Carries out each row at every multiple of its interval of the loop's time.
+    """Runs each row at every multiple of its interval, by the loop's time.
 
-    A row that fails or takes long holds up no other. Turns that it missed meanwhile become one.
+    A row that fails or takes long holds up no other. Turns it missed become one.
     """
 
     def __init__(self, now: MarketClock) -> None:
@@ -88,19 +88,19 @@ class Clockwork:
         self._rows.append(_Row(name, every_ms, act))
 
     def time_s(self) -> float:
-        """The loop's time without that in which this process stood still: no client is to blame.
+        """The loop's time without the time in which this process stood still.
 
-        It never goes back, and does not wait for the clock to notice.
+        It never goes back, and does not wait for the clock to notice a standstill.
         """
         loop_s = asyncio.get_running_loop().time()
         return min(loop_s, self._tick_due_s + _TOLERANCE_S) - self._lost_s
 
     @property
     def last_on_time_ms(self) -> MarketMs:
-        """When what is read from a socket now came in at the earliest, as epoch milliseconds.
+        """The earliest time, in epoch milliseconds, at which data read now may have arrived.
 
-        That is the present; but once the process stood still, the moment before, until what
-        has waited in the sockets is read.
+        That is the current time; after a standstill it is the moment before, until everything
+        that waited in the sockets has been read.
         """
         now_ms = self._now()
         if self._late_ticks or self._late_s() > _TOLERANCE_S:
@@ -123,7 +123,7 @@ class Clockwork:
             if not self._late_ticks:
                 self._on_time_ms = self._now()
             self._lost_s += max(0.0, loop.time() - self._tick_due_s - _TOLERANCE_S)
-            # At the moments of the rows: each wake-up of a machine is dear.
+            # At the rows' own times: each wake-up is expensive.
             ahead_s = _TICK_S - loop.time() % _TICK_S
             if ahead_s < _TICK_S / 2:
                 ahead_s += _TICK_S  # it woke a little before the moment
@@ -133,9 +133,9 @@ class Clockwork:
             self.lag.observe(max(0.0, loop.time() - self._tick_due_s))
 
     def _late_s(self) -> float:
-        """How late the tick that is due is, or would be.
+        """How late the due tick is, or would be.
 
-        uvloop reads the time once a turn, and the loop's time does not count a suspended machine.
+        uvloop reads the time once per turn, and the loop's time does not count suspension.
         """
         loop_s = asyncio.get_running_loop().time()
         return max(loop_s - self._tick_due_s, _uptime_s() - self._tick_due_uptime_s)
@@ -160,7 +160,7 @@ def _uptime_s() -> float:
 
 
 def _place(error: Exception) -> object:
-    """What kind of failure it is, whatever figures its text names."""
+    """The kind of failure, regardless of the figures in its text."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

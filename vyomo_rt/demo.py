@@ -29,7 +29,7 @@ History = Callable[[int, int], Awaitable[Sequence[Event]]]
 SESSION_ID = 6
 _SESSION = SessionOrder(starting_capital_paise=50_000 * 100, name="Demo")
 _KEY = "demo-"
-"""The strategy's operations begin with this: so it knows its own trades after a restart."""
+"""The strategy's operations begin with this, so it knows its own trades after a restart."""
 
 _STEP_S = 4.0
 _MAX_OPEN = 5
@@ -41,7 +41,7 @@ _TICK_E4 = 500
 class _Idea(NamedTuple):
     """What to trade next.
 
-    ``away_e4`` is how far stop and target stand from the price, in parts of 10 000.
+    ``away_e4`` is how far stop and target are from the price, in parts of 10 000.
     """
 
     symbol: str
@@ -50,7 +50,7 @@ class _Idea(NamedTuple):
     away_e4: int | None
 
 
-# An index needs hours for half a per cent, an option's premium a minute.
+# An index takes hours to move half a per cent, an option's premium a minute.
 _IDEAS = (
     _Idea("NIFTY26DEC24000CE", Side.BUY, 65, 30),
     _Idea("BANKNIFTY26DEC52000PE", Side.SELL, 30, 40),
@@ -62,7 +62,7 @@ _IDEAS = (
 
 
 class DemoTrader:
-    """Opens a trade every few seconds; stops, targets or, after a while, its hand close it."""
+    """Opens a trade every few seconds; its stop, its target or, later, the strategy closes it."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class DemoTrader:
         await self._open_next()
 
     async def _leave_stopped_session(self) -> None:
-        """Go over to the session after one that a visitor has stopped: that is final."""
+        """Move on to the next session if a visitor has stopped this one, which is final."""
         while await self._is_stopped():
             stopped = self.session_id
             operation = Operation(f"{_KEY}after-{stopped}", "")

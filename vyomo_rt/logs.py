@@ -1,7 +1,7 @@
-"""Logging to standard error: one line a fact, with the time in UTC to the millisecond.
+"""Logging to standard error: one fact per line, with the time in UTC to the millisecond.
 
-Nothing ever waits for the reader of a line, and no line repeats a client's header, query, token or
-anything of it that was not understood.
+Nothing ever waits for the reader, and no line repeats a client's header, query or token, or
+anything from it that was not understood.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from logging import _SysExcInfoType
 
 MAX_WAITING = 1000
-"""Lines that wait for somebody to read standard error; those that come then are dropped."""
+"""Lines that may wait for the reader of standard error; further ones are dropped."""
 
 _AT_ONCE = 100
 _LAST_LINES_S = 0.3
@@ -29,9 +29,9 @@ _LAST_LINES_S = 0.3
 class OneLine(logging.Formatter):
     """``2026-11-22T10:00:00.123Z INFO  vyomo_rt.web.connection  message``.
 
-    What cannot be printed is escaped, so that no client can write a line of its own or
-    talk to a terminal. Only the traceback of an unexpected error takes more lines, which
-    are indented.
+    Unprintable characters are escaped, so that no client can forge a line or control a
+    terminal. Only the traceback of an unexpected error takes more lines, which are
+    indented.
     """
 
     converter = staticmethod(time.gmtime)
@@ -60,10 +60,10 @@ def _printable(text: str) -> str:
 
 
 class PatientHandler(logging.Handler):
-    """Writes to a file descriptor in a thread of its own, however long that takes.
+    """Writes to a file descriptor in its own thread, however long that takes.
 
-    A pipe that nobody reads would hold up the whole server otherwise. Past `MAX_WAITING`
-    lines it drops what comes, and says how much that was once lines are read again.
+    Otherwise a pipe that nobody reads would hold up the whole server. Beyond `MAX_WAITING`
+    lines it drops new ones, and reports how many once lines are read again.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -86,7 +86,7 @@ class PatientHandler(logging.Handler):
         self._waiting.put(line)
 
     def flush(self) -> None:
-        """Wait until all is written, but not for long."""
+        """Wait until everything is written, but not for long."""
         written = Event()
         self._waiting.put(written)
         written.wait(_LAST_LINES_S)
@@ -118,7 +118,7 @@ class PatientHandler(logging.Handler):
 def say(text: str, stream: TextIO | None, wait_s: float = 0) -> None:
     """Print a line for the person who started the program, without waiting for its reader.
 
-    ``wait_s`` is for a last line: how long the program may wait until it is read.
+    ``wait_s`` is for a last line: how long the program may wait for it to be read.
     """
     if stream is not None:
         arguments = (stream.fileno(), f"{text}\n")
@@ -135,7 +135,7 @@ def configure(level: str) -> None:
     own_level = logging.getLevelNamesMapping()[level.upper()]
     handler = PatientHandler(sys.stderr.fileno())
     handler.setFormatter(OneLine())
-    # No line shows them, and to look them up is a third of a line's cost.
+    # No line shows them, and looking them up is a third of a line's cost.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 (as its manual says)
     logging.basicConfig(
@@ -155,7 +155,7 @@ def _record(text: str, *values: object) -> logging.LogRecord:
 
 
 def _write(descriptor: int, text: str) -> None:
-    """Write all of a text; what cannot be written, because its reader is gone, is lost."""
+    """Write a whole text; if the reader is gone, the rest is lost."""
     data = text.encode(errors="backslashreplace")
     with suppress(OSError):
         while data:

@@ -1,4 +1,4 @@
-"""Client of a vyomo-rt server: prices, trades and P&L over WebSocket or Server-Sent Events.
+"""A client of vyomo-rt servers: prices, trades and P&L over WebSocket or Server-Sent Events.
 
     from vyomo_rt_client import connect
 
@@ -6,15 +6,14 @@
         if message.type == "trade_closed":
             print(message.data["symbol"], message.data["pnl"])
 
-After a lost connection it comes back by itself, takes up the same subscription and resumes the
+After a lost connection it reconnects by itself, subscribes to the same things and resumes the
 session where it stopped: every event is delivered once and in order.
 
-Nothing is read ahead: the connection is read while the program waits for a message. A program that
-is slow gets the newest prices and figures instead of all of them, but every event. The
-server takes one for gone that does not ask for a message for half a minute; when it asks again,
-it is connected and resumed.
+Nothing is read ahead: the connection is read while the program waits for a message. A slow program
+gets only the newest prices and figures, but every event. If it does not ask for a message for half
+a minute, the server considers it gone; when it asks again, it is reconnected and resumed.
 
-What is to be done, rather than watched, are the methods of `Api`.
+The methods of `Api` make the REST calls.
 """
 
 from vyomo_rt_client.api import Api, ApiError

@@ -24,18 +24,18 @@ Document = dict[str, Any]
 _ATTEMPT_S = 10.0
 _BACK_OFF_S, _BACK_OFF_MAX_S = 0.2, 3.0
 _PASSING = {429, 502, 503, 504}
-"""What a server or a proxy answers for now."""
+"""Answers of a server or a proxy that may be different on a retry."""
 _REPEATABLE = {"GET", "PATCH"}
 
 
 class ApiError(Exception):
     """A call was refused, or was not answered in time; the text says why.
 
-    `status` and `code` (``not_found``, …) are those of docs/protocol.md, None where no server
-    answered; `field` is the member or parameter that is wrong, if the server names one.
-    `retry_after_s`: when the server wants to be asked again, if it says so. `problem`: the whole
-    problem document, in which the trade may be that is closed already. `idempotency_key`: with it
-    the call can be repeated, and is not done twice.
+    `status` and `code` (``not_found``, …) are those of docs/protocol.md, or None if no server
+    answered. `field` is the member or parameter at fault, if the server names one.
+    `retry_after_s` is when to ask again, if the server says so. `problem` is the whole problem
+    document, which may hold the trade that is already closed. With `idempotency_key` the call can
+    be repeated without being carried out twice.
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class ApiError(Exception):
 
 
 class Api:
-    """The calls of a server; ``async with`` closes the connections that they use.
+    """A server's REST calls; ``async with`` closes the connections they use.
 
         async with Api("http://localhost:4025") as api:
             session = await api.create_session(Decimal("50000"))
             trade = await api.open_trade(session["sessionId"], "NIFTY", 75, stop_loss=Decimal("23000"))
 
-    Numbers are Decimal or int; a float raises TypeError. What is refused for now, or whose answer
-    was lost, is repeated for `timeout_s` where nothing can be done twice by that: questions,
-    changes, and what makes or closes something, which always goes with an idempotency key. Give
-    one yourself to repeat a call after the program has ended. Pushed ticks are not repeated: they
-    are out of date by then. All methods raise ApiError.
+    Numbers are Decimal or int; a float raises TypeError. A call that is refused for now, or whose
+    answer was lost, is repeated for `timeout_s` if it cannot be carried out twice: reads, changes,
+    and calls that make or close something, which always have an idempotency key. Give a key
+    yourself to repeat a call after the program has ended. Pushed ticks are not repeated, because
+    they would be out of date. All methods raise ApiError.
 
-    `session`: an aiohttp session to use, for a proxy or TLS; it stays open.
+    `session` is an aiohttp session to use, for a proxy or TLS; it stays open.
     """  # noqa: E501 (the line of code reads best whole)
 
     def __init__(
@@ -121,7 +121,7 @@ class Api:
         return await self.call("GET", f"sessions/{session_id}")
 
     async def change_session(self, session_id: int, *, status: str) -> Document:
-        """`status`: ACTIVE, PAUSED, HALTED, or for good STOPPED."""
+        """Set `name` or `status`: ACTIVE, PAUSED, HALTED, or STOPPED, which is final."""
         return await self.call("PATCH", f"sessions/{session_id}", {"status": status})
 
     async def list_events(self, session_id: int, *, since: int = 0) -> Document:
@@ -142,7 +142,7 @@ class Api:
         target: Number | None = None,
         idempotency_key: str | None = None,
     ) -> Document:
-        """Without `entry_price` at the last price."""
+        """Open a trade; without `entry_price`, at the last price."""
         body = {
             "symbol": symbol, "quantity": quantity, "side": side, "entryPrice": entry_price,
             "stopLoss": stop_loss, "target": target,
@@ -167,7 +167,7 @@ class Api:
     async def close_trade(
         self, trade_id: int, *, price: Number | None = None, idempotency_key: str | None = None
     ) -> Document:
-        """Without `price` at the last known one. 409 if it is closed: `problem["trade"]`."""
+        """Close a trade; without `price`, at the last one. If closed, 409: `problem["trade"]`."""
         return await self._make(f"trades/{trade_id}/close", {"price": price}, idempotency_key)
 
     # -- prices ------------------------------------------------------------------
@@ -180,14 +180,14 @@ class Api:
     async def push_ticks(self, ticks: Iterable[Mapping[str, object]]) -> Document:
         """Push prices, at most 1000: each a mapping with `symbol`, `price` and maybe `ts`.
 
-        The answer counts those that were `accepted` and says of each of the `rejected` why.
+        The answer counts the `accepted` ones and gives a reason for each of the `rejected`.
         """
         return await self.call("POST", "ticks", list(ticks))
 
     # -- market ------------------------------------------------------------------
 
     async def show_market(self) -> Document:
-        """`marketState`, the `sessions` of the present `date`, all known `holidays`."""
+        """`marketState`, the `sessions` of the current `date`, all known `holidays`."""
         return await self.call("GET", "market")
 
     async def list_instruments(
@@ -208,7 +208,7 @@ class Api:
         query: Mapping[str, object] | None = None,
         idempotency_key: str | None = None,
     ) -> Document:
-        """Any call, by its path after ``/api/auto-trader/``; members that are None are left out."""
+        """Any call, by its path after ``/api/auto-trader/``; None members are left out."""
         if isinstance(body, Mapping):
             body = {name: value for name, value in body.items() if value is not None}
         text = None if body is None else numbers.encode(body)

@@ -1,4 +1,4 @@
-"""Reads Server-Sent Events out of bytes."""
+"""Parses Server-Sent Events from bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _LINE_END = re.compile("\r\n|\r|\n")
 class EventParser:
     """The data of the events in a byte stream, which may be cut anywhere.
 
-    As in the HTML standard, "Interpreting an event stream"; types and ids are left out because
-    every event of this server is a message that says them too.
+    It follows the HTML standard, "Interpreting an event stream". It ignores types and ids,
+    because every message of this server contains them.
     """
 
     def __init__(self) -> None:
         self.retry_ms: int | None = None
-        # It takes off a byte order mark, and waits for the rest of a character.
+        # It removes a byte order mark, and waits for the rest of a character.
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._line = ""
         self._after_cr = False

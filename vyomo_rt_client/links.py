@@ -1,4 +1,4 @@
-"""One connection over either transport: texts until it is lost, or was refused."""
+"""One connection over either transport: texts until it is lost or refused."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vyomo_rt_client.subscription import PRICES_ID, SESSION_ID, Fields
 _FINAL_CLOSE_CODES = {1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
 _FINAL_STATUSES = {400, 401, 403, 404, 421}
 _PATIENCE_S = 40.0
-"""Without a byte until a connection counts as dead: the server pings, and writes keep-alives."""
+"""After so long without a byte a connection is dead: the server pings, or writes keep-alives."""
 _CLOSE_S = 2.0
 
 
 class Lost(Exception):
     """There is no connection, for now.
 
-    `delay_s`: how long the server wants a client to stay away at least. `spread`: that is another
-    time for each client. `blocked`: something on the way may not let this transport through.
+    `delay_s` is how long the server wants a client to stay away at least. `spread` says that this
+    time differs between clients. `blocked` says that something on the way may block this transport.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Full(Lost):
 
 
 class WebSocket:
-    """A WebSocket on which all subscriptions were asked for.
+    """A WebSocket on which all subscriptions were sent.
 
-    aiohttp answers pings while the program waits for a message, and asks the server after a
-    silence whether or not it does.
+    aiohttp answers pings while the program waits for a message, and pings the server after a
+    silence in any case.
     """
 
     retry_s = 0.0
@@ -58,7 +58,7 @@ class WebSocket:
     async def open(
         cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
     ) -> Self:
-        """Connect and send the two commands, as far as there are. Raises Lost or Refused."""
+        """Connect and send the two commands, if there are any. Raises Lost or Refused."""
         if (reason := why_full(http, base)) is not None:
             raise Full(reason)
         with reasons():
@@ -82,7 +82,7 @@ class WebSocket:
             return link
 
     async def subscribe(self, name: str, fields: Fields) -> None:
-        """Send one of the two commands; its name is its id too. Raises Lost."""
+        """Send one of the two commands; its name is also its id. Raises Lost."""
         with reasons():
             await self._ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
 
@@ -116,7 +116,7 @@ class EventStream:
 
     @property
     def retry_s(self) -> float:
-        """How long the server wants a client to stay away at least, after the stream has ended."""
+        """How long the server wants a client to stay away at least after the stream ends."""
         return (self._parser.retry_ms or 0) / 1000
 
     @classmethod
@@ -154,7 +154,7 @@ class EventStream:
 
 
 def base_url(url: str | URL) -> URL:
-    """A server's address without the path of an endpoint; a path before that is a proxy's.
+    """A server's address without an endpoint's path; a path before that belongs to a proxy.
 
     Raises ValueError.
     """
@@ -166,8 +166,8 @@ def base_url(url: str | URL) -> URL:
 
 
 def why_full(http: aiohttp.ClientSession, url: URL) -> str | None:
-    """Why aiohttp would now wait for a connection, silently and maybe for ever; None if it would
-    not. Nothing public says how many are in use.
+    """Why aiohttp would now wait for a connection, silently and perhaps for ever; None if it would
+    not. No public name says how many are in use.
     """
     connector = http.connector
     if connector is None:
@@ -189,7 +189,7 @@ def why_full(http: aiohttp.ClientSession, url: URL) -> str | None:
 
 @contextmanager
 def reasons(timed_out: str = "no answer in time") -> Iterator[None]:
-    """What can go wrong with a connection, as Lost with a reason for people."""
+    """Turns what can go wrong with a connection into Lost, with a reason for people."""
     try:
         yield
     except aiohttp.ClientSSLError as error:
@@ -206,7 +206,7 @@ def reasons(timed_out: str = "no answer in time") -> Iterator[None]:
 
 
 async def _no_stream(response: aiohttp.ClientResponse) -> Lost | Refused:
-    """Why there is no stream: in the server's words if it has some."""
+    """Why there is no stream, in the server's words if it sent some."""
     if response.ok:
         message = f"{response.content_type} instead of an event stream: is this a vyomo-rt server?"
         return Refused(message, status=response.status)

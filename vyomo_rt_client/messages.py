@@ -11,9 +11,9 @@ State = Literal["connecting", "open", "waiting", "closed"]
 
 
 class Position(NamedTuple):
-    """The last event of a session that was delivered; `epoch` names the history it is of.
+    """The last delivered event of a session; `epoch` names the history it belongs to.
 
-    Its `str` looks like ``6-41-3513a5a2b72773e6``: to be kept, and given as `since` later.
+    Its `str` looks like ``6-41-3513a5a2b72773e6``. Keep it, and give it as `since` later.
     """
 
     session_id: int
@@ -36,8 +36,8 @@ class Gap(NamedTuple):
     """Events that did not come and will not: those after `before`, up to `now`. The server
     could not replay them, or left numbers out.
 
-    With another epoch in `now` the history is another one, and nothing of the old one holds.
-    ``GET /api/auto-trader/sessions/{id}/trades`` tells what is true.
+    If the epoch in `now` is another one, the history is new and nothing of the old one is valid.
+    ``GET /api/auto-trader/sessions/{id}/trades`` says what is true.
     """
 
     before: Position
@@ -51,8 +51,8 @@ class Message:
     Prices, money and percentages in `data` are Decimal, exactly the numbers that the server wrote;
     ids and counts are int. `seq` is the number of an event, in a ``session_update`` that of
     the newest one. `recovered` is in the ``session_update`` that follows a resumption. `gap` says
-    what is missing before this message; after a resumption that failed it is in the first message
-    of the session, whatever its type. `text`: the JSON as the server wrote it.
+    what is missing before this message; after a failed resumption it is in the first message of
+    the session, whatever its type. `text` is the JSON as the server wrote it.
     """
 
     type: str
@@ -65,7 +65,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the connection is. ``waiting``: it tries again in `delay_s`; ``closed``: for good."""
+    """The state of the connection. ``waiting``: it retries in `delay_s`; ``closed``: for good."""
 
     state: State
     transport: Transport
@@ -78,11 +78,11 @@ class Status:
 
 
 class Refused(Exception):
-    """The server said no and would say so again, or the program's own aiohttp session has no
-    connection to spare: the stream has ended.
+    """The stream has ended: the server refused it and would do so again, or the program's own
+    aiohttp session has no free connection.
 
     The text is the server's. `code` is its error code (``not_found``, …), `status` that of an HTTP
-    answer, `close_code` that of a WebSocket, as in docs/protocol.md; None where there is none.
+    answer, `close_code` that of a WebSocket, as in docs/protocol.md; None if there is none.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ EXACT = frozenset({
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
     "tick",
 })  # fmt: skip
-"""What is a Decimal also where the server writes a whole number, as in ``"price":100``."""
+"""Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 
 
 def decode(text: str | bytes) -> Any:
@@ -30,8 +30,8 @@ def _exact(members: dict[str, Any]) -> dict[str, Any]:
 def encode(value: object, name: str = "the body") -> str:
     """The JSON text of a value, Decimals digit by digit; `name` is what errors call it.
 
-    Raises TypeError for a float, which is hardly ever the number that was meant, and for what is
-    no JSON; ValueError for a Decimal that is no number.
+    Raises TypeError for a float, which is hardly ever the intended number, and for what JSON cannot
+    hold; ValueError for a Decimal that is not a number.
     """
     if value is None or isinstance(value, str | int):
         return json.dumps(value)

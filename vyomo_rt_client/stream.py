@@ -1,4 +1,4 @@
-"""Connects, comes back, resumes: the messages of a server as one endless iteration."""
+"""Connects, reconnects, resumes: a server's messages as one endless iteration."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OnStatus = Callable[[Status], object]
 _PASSING = {"unavailable", "rate_limited", "internal"}
 """Codes of errors that pass by themselves."""
 _STANDING = {401, 403}
-"""No proxy answers these just because the server restarts."""
+"""Statuses that no proxy sends just because the server restarts."""
 _NAMES: dict[Transport, str] = {"ws": "WebSocket", "sse": "SSE"}
 _BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 10.0
 _STEADY_S = 5.0
-"""What goes well for so long ends the back-off: to be answered, and lost again, does not."""
+"""Success for so long ends the back-off; being answered and lost again does not."""
 _OPEN_S = 20.0
 """From the first packet to the server's first answer."""
 
@@ -47,19 +47,19 @@ def connect(
     session: aiohttp.ClientSession | None = None,
     on_status: OnStatus | None = None,
 ) -> Stream:
-    """The messages of a session, of prices, or of both. It connects when the first is asked for.
+    """The messages of a session, of prices, or of both. It connects when the first is requested.
 
-    `url`: the server's address, http(s) or ws(s). `types`: only these messages of the session.
-    `since`: go on after this event, given by its number or as a `Position` or its text; left out,
-    start with the present state. `transport`: ``auto`` is WebSocket, and Server-Sent Events where
-    that can't be opened. `session`: an aiohttp session to use, for a proxy or TLS; it stays open.
-    Each stream takes one of its connections for as long as it lasts, and aiohttp allows 100: for
-    more, make it with ``TCPConnector(limit=0)``. `on_status` is called with each `Status`; what it
-    raises ends the iteration. The rest is as in docs/protocol.md. A message's `text` is the JSON
-    as the server wrote it.
+    `url` is the server's address, http(s) or ws(s). `types` selects messages of the session.
+    `since` is the event after which to continue: its number, a `Position`, or the text of one; if
+    left out, the stream starts with the current state. `transport` ``auto`` is WebSocket, and
+    Server-Sent Events if that cannot be opened. `session` is an aiohttp session to use, for a proxy
+    or TLS; it stays open. Each stream takes one of its connections while it lasts, and aiohttp
+    allows 100: for more, make it with ``TCPConnector(limit=0)``. `on_status` is called with each
+    `Status`; an exception from it ends the iteration. The rest is as in docs/protocol.md. A
+    message's `text` is the JSON as the server wrote it.
 
-    Raises ValueError for arguments that make no sense. What the server refuses is raised as
-    `Refused` by the iteration.
+    Raises ValueError for arguments that make no sense. If the server refuses, the iteration raises
+    `Refused`.
     """
     _check_names(symbols, types)
     if session_id is None and not symbols:
@@ -108,8 +108,8 @@ def _position(session_id: int | None, since: int | str | Position | None) -> Pos
 class Stream:
     """The messages, one by one, by ``async for`` or `anext`; made by `connect`.
 
-    Leaving ``async with`` closes it, at once. Without one, the end of the ``async for`` does; after
-    a ``break`` a moment later, when the event loop has its turn.
+    Leaving ``async with`` closes it at once. Without one, the end of the ``async for`` closes it;
+    after a ``break`` that is a moment later, when the event loop has its turn.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Stream:
 
     @property
     def position(self) -> Position | None:
-        """Where the session stands with the message returned last; save it when that is done."""
+        """Where the session stands after the last message; save it once that is dealt with."""
         return self._subscription.position
 
     @property
@@ -169,7 +169,7 @@ class Stream:
                 await _to_the_end(self.aclose)
 
     async def __anext__(self) -> Message:
-        """The next message; a call that is cancelled loses none. Raises Refused."""
+        """The next message; a cancelled call loses none. Raises Refused."""
         while not self._closed.is_set():
             try:
                 text = await (self._receive(self._link) if self._link else self._open())
@@ -186,7 +186,7 @@ class Stream:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Close the connection; the iteration ends, also where another task waits in it."""
+        """Close the connection; the iteration ends, even if another task waits in it."""
         await self._end("closed by this program")
 
     async def _end(self, reason: str) -> None:
@@ -231,7 +231,7 @@ class Stream:
                 raise
             raise Refused(str(full)) from full
         except Refused as refused:
-            # It may be a proxy that does not let a WebSocket through, or not just now.
+            # Perhaps a proxy does not let a WebSocket through, or not at the moment.
             not_now = self._opened and refused.status not in _STANDING
             from_between = self._transport == "ws" and (self._may_change or not_now)
             if refused.status is None or not from_between:
@@ -242,7 +242,7 @@ class Stream:
         return text
 
     async def _receive(self, link: WebSocket | EventStream) -> str:
-        """The next text; meanwhile a command that was refused for now is sent again."""
+        """The next text; meanwhile a command that was refused for now is resent."""
         if self._repeat_at_s is not None and isinstance(link, WebSocket):
             loop = asyncio.get_running_loop()
             if loop.time() < self._repeat_at_s:
@@ -255,7 +255,7 @@ class Stream:
         return await link.receive()
 
     def _take(self, text: str) -> Message | None:
-        """What the program gets of a text. Raises Lost or Refused where the text means that."""
+        """What the program gets from a text. Raises Lost or Refused if the text means that."""
         try:
             message = parse(text)
         except ValueError:
@@ -277,7 +277,7 @@ class Stream:
                 return self._subscription.deliver(message, text)
 
     def _take_error(self, error: Fields) -> None:
-        """Repeat later what is refused for now. Raises Lost or Refused where it is not that."""
+        """Repeat later what is refused for now. Otherwise raises Lost or Refused."""
         # An SSE stream that has begun was accepted: what it says before its end will pass.
         if self._transport == "ws" and error.get("code") not in _PASSING:
             raise Refused(error["message"], code=error.get("code"))
@@ -293,7 +293,7 @@ class Stream:
             self._report("waiting", str(lost), delay_s)
 
     async def _wait(self, lost: Lost) -> None:
-        """Drop the connection, and decide when and how there will be another."""
+        """Drop the connection, and decide when and how to open another."""
         retry_s = self._link.retry_s if self._link else 0.0
         reason = str(lost)
         if lost.blocked and self._may_change:
@@ -308,8 +308,8 @@ class Stream:
         await self._drop()
 
     def _delay_s(self, lost: Lost, retry_s: float = 0.0) -> float:
-        """Full jitter: clients that were cut together don't come back together, and those that
-        the server told the same delay neither.
+        """Full jitter: clients cut at the same time do not come back at the same time, even if the
+        server gave them the same delay.
         """
         if lost.spread:
             return lost.delay_s
@@ -328,10 +328,10 @@ class Stream:
 
 
 async def _to_the_end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Close though the iteration is left by ``break``, and the program right after.
+    """Close even if a ``break`` leaves the iteration and the program ends right after.
 
-    Before Python 3.13 GeneratorExit then comes into the middle of the closing. uvloop's end of a
-    program cancels it, maybe before it has begun.
+    Before Python 3.13, GeneratorExit then arrives in the middle of closing. With uvloop the end of
+    the program cancels it, perhaps before it has begun.
     """
     task = asyncio.ensure_future(close())
     try:

@@ -19,8 +19,8 @@ Fields = dict[str, Any]
 class Subscription:
     """A session, prices or both, over all connections.
 
-    `session` and `prices` are the fields of the two subscribe commands; the one that is not
-    wanted is empty, and a field that is None is left out.
+    `session` and `prices` are the fields of the two subscribe commands. An unwanted one is empty,
+    and a field that is None is left out.
     """
 
     def __init__(self, session: Fields, prices: Fields, position: Position | None) -> None:
@@ -30,14 +30,14 @@ class Subscription:
         self._gap: Gap | None = None
 
     def commands(self) -> tuple[Fields, Fields]:
-        """The fields of the two commands, from the present position on."""
+        """The fields of the two commands, from the current position on."""
         session = self._session
         if self.position is not None:
             session = session | {"since": self.position.seq, "epoch": self.position.epoch}
         return _given(session), _given(self._prices)
 
     def acknowledge(self, id_: str | None, result: Fields) -> None:
-        """Take up what the server says to a command, or on SSE to both."""
+        """Process the server's answer to a command, or on SSE to both."""
         if result["unknown"]:
             log.warning("the server does not know these symbols: %s", ", ".join(result["unknown"]))
         if result["sessionId"] is None or id_ == PRICES_ID:
@@ -52,7 +52,7 @@ class Subscription:
             self._missed(before, now)
 
     def deliver(self, message: Fields, text: str) -> Message | None:
-        """Move the position on; None for an event that was delivered before."""
+        """Advance the position; returns None for an event that was already delivered."""
         type_, data, seq = message["type"], message.get("data", {}), message.get("seq")
         gap, before = None, self.position
         if seq is not None and before is not None and not self._advance(type_, seq, before):
@@ -62,14 +62,14 @@ class Subscription:
         return Message(type_, data, seq, message.get("recovered"), gap, text)
 
     def _advance(self, type_: str, seq: int, before: Position) -> bool:
-        """Whether this is new. What carries a `seq` is an event, also of a type that is not known
-        here; only ``session_update`` is state, which says how many events there are.
+        """Whether this is new. A message with a `seq` is an event, even of an unknown type; only
+        ``session_update`` is state, whose `seq` is that of the newest event.
         """
         is_state = type_ == "session_update"
         if seq <= before.seq:
             return is_state
         unseen = seq if is_state else seq - 1
-        # Of some types only, the numbers that are left out are no loss.
+        # With only some types, missing numbers are no loss.
         if self._session.get("types") is None and unseen > before.seq:
             self._missed(before, before._replace(seq=unseen))
         self.position = before._replace(seq=seq)

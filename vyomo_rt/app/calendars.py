@@ -1,4 +1,4 @@
-"""Which calendar a server goes by, and the warning before its data ends."""
+"""Which calendar a server uses, and the warning before its data ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _file(settings: Settings) -> Path | None:
 
 
 class CalendarWarning:
-    """Tells the log once a date what is wrong with a calendar."""
+    """Logs once per date what is wrong with a calendar."""
 
     def __init__(self, calendar: Calendar, now: MarketClock) -> None:
         self._calendar = calendar
@@ -47,7 +47,7 @@ class CalendarWarning:
         self._told: date | None = None
 
     def tell(self) -> None:
-        """Warn, unless all is well or today's warning was given."""
+        """Warn, unless nothing is wrong or today's warning was given."""
         day = trading_day(self._now())
         if day == self._told:
             return

@@ -22,12 +22,12 @@ Say = Callable[[str], None]
 
 
 async def verify(settings: Settings, say: Say) -> bool:
-    """Whether the store holds what its events say; says line by line what it does not.
+    """Whether the store holds what its events say; reports each difference in a line.
 
-    Raises CannotStart, also while a server runs on the store.
+    Raises CannotStart, for example while a server runs on the store.
     """
     require_data(settings)
-    # Whoever only looks takes nothing over, also if the environment says so for serve.
+    # verify only reads: it never takes over, even if VYOMO_RT_TAKE_OVER is set.
     async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
         await store.require_readable()
         verdict = await while_owned(keeping, check(store, say))
@@ -37,7 +37,7 @@ async def verify(settings: Settings, say: Say) -> bool:
 
 
 async def backup(settings: Settings, path: Path, say: Say) -> bool:
-    """Write a backup, also while a server runs; whether it holds what its events say.
+    """Write a backup, even while a server runs; returns whether it holds what its events say.
 
     Raises CannotStart.
     """
@@ -56,9 +56,9 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
 
 
 async def restore(settings: Settings, path: Path, say: Say) -> bool:
-    """Fill an empty store with a backup; whether it then holds what its events say.
+    """Fill an empty store with a backup; returns whether it then holds what its events say.
 
-    Raises CannotStart, also while a server runs on the store.
+    Raises CannotStart, for example while a server runs on the store.
     """
     _require_same_prices(settings, path)
     found = survey(path)
@@ -76,5 +76,5 @@ def _require_same_prices(settings: Settings, path: Path) -> None:
 
 
 def _prices(settings: Settings) -> str:
-    """What the prices of a database are: those of one are never mixed with those of another."""
+    """The kind of prices in a database: databases of different kinds are never mixed."""
     return "demo" if settings.demo else {"ingest": "pushed", "sim": "simulated"}[settings.feed]

@@ -1,4 +1,4 @@
-"""All that goes on by itself: the tasks of a server, and the rows of its clock."""
+"""Everything that runs by itself: a server's tasks, and the rows of its clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PUT_AWAY_EVERY_MS = 1000
 
 
 class Jobs:
-    """Starts them, ends them, and says when one has failed."""
+    """Starts the tasks, ends them, and reports when one has failed."""
 
     def __init__(self, rooms: Rooms, on_failure: Callable[[str], None]) -> None:
         self._rooms = rooms
@@ -30,7 +30,7 @@ class Jobs:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin with all of them."""
+        """Start all of them."""
         rooms = self._rooms
         self._wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
@@ -45,25 +45,25 @@ class Jobs:
             task.add_done_callback(self.tell_failure)
 
     async def stop(self) -> None:
-        """End them; what is being written is finished, and the last prices are kept."""
+        """End them; finish writes in progress, and keep the last prices."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rooms.desk.stop()
-        # A store that hangs must not hold up the end: these prices are only a convenience.
+        # A store that hangs must not delay the end: these prices are only a convenience.
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WRITE_S):
                 await self._rooms.supervisor.keep_prices(pause_s=0)
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
-        """Without one of its tasks a server would only look well: better it stops and says why."""
+        """Without one of its tasks a server would only look healthy: let it stop and say why."""
         if not task.cancelled() and (error := task.exception()):
             if not isinstance(error, CannotStart):
                 log.error("a background task failed", exc_info=error)
             self._on_failure(str(error) or type(error).__name__)
 
     def _wind_up(self) -> None:
-        """All that comes round by itself."""
+        """Add all periodic work to the clock."""
         rooms, clock = self._rooms, self._rooms.clock
         clock.add("the new day", SLOT_MS, rooms.days.roll_over)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)

@@ -52,7 +52,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def run_store(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run the embedded store alone until SIGINT, SIGTERM or SIGHUP; says its URI. CannotStart."""
+    """Run the embedded store alone until a signal to stop; says its URI. Raises CannotStart."""
     stopping = _stopping_on_signals()
     server = EmbeddedServer(settings.data_dir)
     try:
@@ -63,7 +63,7 @@ async def run_store(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
-    """What was started; None where a signal to stop came first, which ends the start."""
+    """What was started; None if a signal to stop came first, which ends the start."""
     start, stop = asyncio.create_task(starting), asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)

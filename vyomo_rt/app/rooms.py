@@ -1,4 +1,4 @@
-"""The rooms, wired: each is handed what it needs of the others."""
+"""Makes the rooms, and hands each what it needs of the others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vyomo_rt.web.listening import FileLimits
 
 
 class Rooms:
-    """What a server consists of; nothing goes on in it yet."""
+    """What a server consists of; nothing runs yet."""
 
     def __init__(
         self,

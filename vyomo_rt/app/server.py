@@ -1,4 +1,4 @@
-"""A server on sockets: starts the rooms in order, and stops them in the opposite one."""
+"""A server on sockets: starts everything in order, and stops it in reverse order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vyomo_rt.web.loading import Loading
 log = logging.getLogger(__name__)
 
 _HANDLERS_S = 0.4
-"""Waited for twice by aiohttp: before and after a handler is told to stop."""
+"""aiohttp waits this long twice: before and after it tells a handler to stop."""
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def running(
 ) -> AsyncIterator[Rooms]:
     """A started server on bound sockets. Raises CannotStart.
 
-    ``on_failure`` is told if it can no longer do its work, and why.
+    ``on_failure`` is called with the reason if the server can no longer do its work.
     """
     calendar = calendar_of(settings)
     limits = file_limits(settings.max_connections)
@@ -49,15 +49,15 @@ async def running(
         jobs = Jobs(rooms, on_failure)
         loading = Loading()
         try:
-            # Probes are answered from the first moment on, and told that it loads.
+            # Probes are answered from the first moment on, with `loading`.
             async with _serving(rooms, application(rooms, loading), sockets):
                 await while_owned(keeping, _load(rooms))
                 loading.end()
                 jobs.start()
-                # Lets the tasks take their first step: simulated prices are there from the first
-                # request on.
+                # Let the tasks take their first step, so that simulated prices are there from the
+                # first request on.
                 await asyncio.sleep(0)
-                # What exists now lives as long as the process: collections need not look at it.
+                # What exists now lives as long as the process: collections can skip it.
                 gc.collect()
                 gc.freeze()
                 keeping.add_done_callback(jobs.tell_failure)
@@ -73,7 +73,7 @@ async def running(
 async def _serving(
     rooms: Rooms, app: web.Application, sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
-    """Requests are let in; at the end everybody is told, and what is in hand is answered."""
+    """Let requests in; at the end tell everybody, and answer the requests in progress."""
     loop = asyncio.get_running_loop()
     runner = web.AppRunner(app, shutdown_timeout=_HANDLERS_S)
     await runner.setup()
@@ -93,7 +93,7 @@ async def _serving(
 
 
 async def _load(rooms: Rooms) -> None:
-    """Take up what the store holds. Raises Unavailable, or NewerData."""
+    """Load what the store holds. Raises Unavailable or NewerData."""
     await rooms.store.require_readable()
     await rooms.store.prepare()
     await rooms.desk.load()

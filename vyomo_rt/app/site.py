@@ -23,7 +23,7 @@ _GOODBYE_S = 0.8
 
 
 def application(rooms: Rooms, loading: Loading) -> web.Application:
-    """What answers requests; those that need sessions once these are loaded."""
+    """The application; requests that need sessions wait until these are loaded."""
     app = web.Application(middlewares=[problems, rooms.admission.track, loading.middleware])
     origins.install(app, rooms.origins)
     app.on_response_prepare.append(add_headers)

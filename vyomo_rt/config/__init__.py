@@ -1,7 +1,7 @@
-"""The settings: what they are called, what they may be, where a value came from.
+"""The settings: their names, their allowed values, where a value came from.
 
-Invariant: nothing else reads the environment. A flag beats the environment, the environment
-beats the default; a value that is empty in the environment counts as not set.
+Invariant: nothing else reads the environment. A flag wins over the environment, the environment
+over the default; an empty value in the environment counts as not set.
 """
 
 from vyomo_rt.config.reading import ConfigError, load

@@ -1,4 +1,4 @@
-"""The settings out of flags and environment; the only place that is handed the environment."""
+"""Reads settings from flags and environment; the only place that gets the environment."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ class ConfigError(CannotStart):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value that somebody set, and the flag or variable that says so."""
+    """A value that somebody set, and the flag or variable that set it."""
 
     source: str
     value: object
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Make the settings of `flags` (by field name; None is not given) and `environ`.
+    """The settings from `flags` (by field name; None is not given) and `environ`.
 
-    Returns them with warnings for the operator, one line each. Raises ConfigError.
+    Returns them with one-line warnings for the operator. Raises ConfigError.
     """
     given = given_by(flags, environ)
     values: dict[str, Any] = {
@@ -48,7 +48,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
 
 
 def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
-    """Raise ConfigError where settings, each fine by itself, do not go together."""
+    """Raise ConfigError if settings, each valid by itself, do not fit together."""
     if settings.pong_timeout_s >= settings.ping_interval_s:
         name = "pong_timeout_s" if "pong_timeout_s" in given else "ping_interval_s"
         raise ConfigError(
@@ -96,9 +96,9 @@ def _read(field: Field, given: Given) -> object:
 
 
 def _leftover(field: Field, source: str, text: str) -> str | None:
-    """What does not belong to a value: mostly what a shell would have taken away.
+    """What does not belong to a value: mostly what a shell would have removed.
 
-    Env files are read by none, so there it would become a part of the value, unseen.
+    No shell reads env files, so there it would become part of the value, unnoticed.
     """
     if not text.isprintable():
         return "contains a character that cannot be printed: leave it out"
@@ -126,7 +126,7 @@ def _read_one(field: Field, source: str, value: object) -> object:
 
 
 def _items(value: object) -> Iterable[str]:
-    """The parts of a comma separated list; a trailing comma or a blank is no part."""
+    """The parts of a comma-separated list; empty parts are dropped."""
     parts = str(value).split(",")
     return filter(None, (part.strip() for part in parts))
 

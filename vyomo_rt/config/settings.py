@@ -13,10 +13,10 @@ PREFIX = "VYOMO_RT_"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an operator may choose; made by `load`, which checks it.
+    """Everything an operator may choose; made by `load`, which checks it.
 
-    Each description is help text, and a part of what `default_env` prints. ``flag`` names the
-    commands that take a setting on the command line, too: ``serve``, or all that open the
+    Each description is help text, and part of what `default_env` prints. ``flag`` names the
+    commands that also take the setting on the command line: ``serve``, or all that open the
     ``store``.
     """
 
@@ -194,14 +194,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10_000
 
     def __repr__(self) -> str:
-        """All values, without the password of the store: a repr ends up in logs."""
+        """All values, without the store's password, because a repr ends up in logs."""
         values = ((field, getattr(self, field.name)) for field in FIELDS)
         return f"Settings({', '.join(f'{f.name}={f.without_secret(v)!r}' for f, v in values)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One setting, as a person meets it."""
+    """One setting, as a person sees it."""
 
     name: str
     type: Any

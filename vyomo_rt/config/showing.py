@@ -1,4 +1,4 @@
-"""The settings as text for the operator: in force, and as a file to begin with."""
+"""The settings as text for the operator: those in force, and a file to start from."""
 
 from collections.abc import Mapping
 from textwrap import wrap
@@ -8,9 +8,9 @@ from vyomo_rt.config.settings import FIELDS, Field, Settings
 
 
 def describe(settings: Settings, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
-    """What `load` made of `flags` and `environ`: a table of name, value and where it is from.
+    """What `load` made of `flags` and `environ`: a table of name, value and origin.
 
-    The password of the store is hidden.
+    The store's password is hidden.
     """
     given = given_by(flags, environ)
     origins = {name: one.source for name, one in given.items()}

@@ -1,4 +1,4 @@
-"""What a single value may be, where its type does not say it all."""
+"""Checks on single values that their type does not make."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ def is_loopback(host: str | None) -> bool:
 def hide_password(mongo_uri: str) -> str:
     """A MongoDB URI with `***` for everything that may be a secret.
 
-    Where a badly escaped URI leaves doubt about where the password ends, too much is hidden.
+    If a badly escaped URI leaves doubt about where the password ends, it hides too much.
     """
     without_password = re.sub(r"(?s)^([^:]*://[^:]*:).*@", r"\1***@", mongo_uri)
     return re.sub(
@@ -49,7 +49,7 @@ def _is_name_with_port(host: str) -> bool:
 
 
 def _mongo_uri(text: str) -> str:
-    """Only the beginning is checked here; the driver knows the rest."""
+    """Only the beginning is checked here; the driver checks the rest."""
     if not re.match(r"mongodb(\+srv)?://[^/]", text):
         raise ValueError("not a MongoDB URI")
     return text
@@ -80,7 +80,7 @@ def _origin(text: str) -> str:
     if text == "null":
         return text
     if re.fullmatch("file:///?", text, re.IGNORECASE):
-        return "file://"  # what web views send for pages out of a file
+        return "file://"  # what web views send for pages from a file
     _refuse_wildcard(text)
     url = URL(text)
     if url.scheme in {"ws", "wss"}:
@@ -103,9 +103,9 @@ def _refuse_wildcard(text: str) -> None:
 
 
 def _host_of(url: URL) -> str:
-    """The host of a URL that holds nothing besides a scheme, a host and a port.
+    """The host of a URL that holds nothing but a scheme, a host and a port.
 
-    It comes without the dot of the root, which names may end with everywhere.
+    It is without the root's dot, with which any name may end.
     """
     host = (url.raw_host or "").removesuffix(".")
     is_bare = url.raw_user is None and url.raw_password is None and url.raw_path_qs in {"", "/"}

@@ -28,14 +28,14 @@ _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/?#]+")
 
 
 class UsageError(ValueError):
-    """The command was not given what it needs."""
+    """The command's arguments are wrong."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at.
+    """What to examine.
 
-    ``origin`` is that of the page which uses the server, by default a page of its own;
+    ``origin`` is that of the page that uses the server, by default the server's own;
     ``idle_s`` how long quiet connections are held (0: not tried), ``watch_s`` how long the
     beats of both transports are compared.
     """
@@ -55,7 +55,7 @@ def options(
     symbol: str | None = None,
     idle: float | None = None,
 ) -> Options:
-    """Check what the command line gave. Raises UsageError."""
+    """Check the arguments of the command line. Raises UsageError."""
     origin = origin and origin.lower().rstrip("/")
     if origin and not _ORIGIN.fullmatch(origin):
         raise UsageError(f"--origin: expected something like https://my.app, got {origin!r}")
@@ -72,7 +72,7 @@ def _url(text: str) -> URL:
     scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
     if scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
         raise UsageError(f"URL: expected something like http://localhost:4025, got {text!r}")
-    # Who pastes the address of a stream means the server that has it.
+    # A user who pastes a stream's address means its server.
     return url.with_scheme(scheme).with_path(_ENDPOINT.sub("", url.path))
 
 
@@ -94,11 +94,11 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """Asks the server, and holds what the checks learned of it for those that follow.
+    """Asks the server, and keeps what each check learns for the following ones.
 
-    ``origin`` is sent with all requests, None once the server refused it. ``proxy`` is how
-    something in between calls itself. ``session`` is the one that is watched, as REST shows it,
-    ``symbol`` the one whose price is, and ``beats`` says that one of them sends something at each
+    ``origin`` is sent with all requests; it is None once the server has refused it. ``proxy`` is
+    the name of something in between. ``session`` is the watched session, as REST shows it,
+    ``symbol`` the watched symbol, and ``beats`` says that one of them sends something at each
     interval. The clock's lead is the server's.
     """
 
@@ -126,7 +126,7 @@ class Server:
     ) -> Answer:
         """Ask over HTTP, following no redirect.
 
-        Raises aiohttp.ClientError, OSError, TimeoutError, as all that opens a connection here.
+        Raises aiohttp.ClientError, OSError or TimeoutError, like everything that connects here.
         """
         started, url = time.monotonic(), self._at(path, query)
         async with (

@@ -77,7 +77,7 @@ class Stream(ABC):
 
     @abstractmethod
     async def _read(self) -> str:
-        """Take in what comes, by ``_take``, and return how it ended."""
+        """Pass what arrives to ``_take``, and return how the stream ended."""
 
     async def first(
         self, wanted: Callable[[Arrival], bool], within_s: float, *, after: int = 0
@@ -103,7 +103,7 @@ class Stream(ABC):
         return self.end is not None
 
     async def drop(self) -> None:
-        """End the TCP connection without a word, as a lost network does."""
+        """End the TCP connection without a close frame, as a lost network does."""
         self._reader.cancel()
         await asyncio.wait([self._reader])
         await self._http.close()
@@ -111,7 +111,7 @@ class Stream(ABC):
 
     @abstractmethod
     async def _forget(self) -> None:
-        """Let go of a connection that is closed."""
+        """Drop the reference to a closed connection."""
 
     async def _read_on(self) -> None:
         try:

@@ -17,14 +17,14 @@ from vyomo_rt.exchange.calendar_file import (
 )
 
 WARN_DAYS = 30
-"""So many days before its data ends the calendar begins to say so."""
+"""The calendar begins to warn this many days before its data ends."""
 
 _SATURDAY = 5
 _MINUTE_MS = 60_000
 _DAY = timedelta(days=1)
 _DAYS_KEPT = 64
 _LONGEST_PAUSE_DAYS = 400
-"""No market is closed for longer; a calendar that says so has no next session."""
+"""No market is closed for longer; in a calendar that says otherwise there is no next session."""
 
 
 class Calendar:
