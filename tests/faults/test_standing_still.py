@@ -98,7 +98,7 @@ async def test_servers_whose_clocks_differ_rob_nobody_and_replace_the_dead_in_ti
 
     await first.kill()
     second = server_process(*flags, program=shifted)
-    await _start_slowly(second)
+    await second.start()
     waited_s = _logged_at(second, "taking its place") - _logged_at(second, "waiting to see")
     assert 15 <= waited_s <= 16.5
 
@@ -107,13 +107,3 @@ def _logged_at(server: ServerProcess, words: str) -> float:
     """The moment of a line in the server's log, on its own clock."""
     line = next(line for line in server.output if words in line)
     return datetime.fromisoformat(line.split()[0]).timestamp()
-
-
-async def _start_slowly(server: ServerProcess) -> None:
-    from tests.kit import server as kit  # noqa: PLC0415
-
-    kit.START_S, before = 30.0, kit.START_S
-    try:
-        await server.start()
-    finally:
-        kit.START_S = before
