@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
@@ -229,13 +230,27 @@ class Play:
         return {"since": since, "epoch": f"epoch{session_id}" if epoch == "right" else epoch}
 
 
-@settings(deadline=None, max_examples=250)
-@given(st.lists(steps, min_size=25, max_size=60))
+stories = st.lists(steps, min_size=25, max_size=60)
+
+
+@settings(deadline=None, max_examples=100)
+@given(stories)
 def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the_end(
     story: list[Step],
 ) -> None:
     """Also: no figures ahead of their events, no P&L outside a trade's life, nothing goes back."""
+    require_no_wrongs(story)
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(deadline=None, max_examples=1500)
+@given(stories)
+def test_every_client_sees_all_of_many_more_stories(story: list[Step]) -> None:
+    require_no_wrongs(story)
+
+
+def require_no_wrongs(story: list[Step]) -> None:
     async def tell() -> list[str]:
         play = Play()
         async with play.world.running():
