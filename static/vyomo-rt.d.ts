@@ -8,17 +8,17 @@
  *     client.subscribePrices(["NIFTY", "BANKNIFTY"], { priceInterval: 500 });
  *     client.connect();
  *
- * After a lost connection it comes back by itself, takes up the same subscription and resumes the
+ * After a lost connection it reconnects by itself, subscribes to the same things and resumes the
  * session where it stopped: every event is delivered once and in order.
  */
 export class VyomoClient extends EventTarget {
     /**
      * @param {object} [options]
      * @param {string | URL} [options.url] the server's address, http(s) or ws(s); by default the one
-     *   that this module was loaded from
-     * @param {"auto" | Transport} [options.transport] `auto` takes WebSocket, and Server-Sent Events
-     *   where that can't be opened
-     * @param {new (url: string) => any} [options.WebSocket] a class to use where there is no global
+     *   from which this module was loaded
+     * @param {"auto" | Transport} [options.transport] `auto` uses WebSocket, and Server-Sent Events
+     *   if that cannot be opened
+     * @param {new (url: string) => any} [options.WebSocket] a class to use if there is no global
      *   one
      * @param {new (url: string) => any} [options.EventSource] likewise
      */
@@ -31,13 +31,13 @@ export class VyomoClient extends EventTarget {
     /** The connection, as last reported by a `status` event.
      * @returns {Status} */
     get status(): Status;
-    /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+    /** Where the session stands; continue there with `subscribeSession(id, { since: seq, epoch })`.
      * @returns {Position | null} */
     get position(): Position | null;
     /** The server's name for this connection, for its log; null while there is none. */
     get connectionId(): string | null;
     /**
-     * Calls `listener` with every message of a type. One that throws disturbs nobody else.
+     * Calls `listener` with every message of a type. A listener that throws disturbs no other.
      * @template {keyof Events} T
      * @param {T} type a message type, `message` for all of them, or `status`, `gap`, `raw`
      * @param {(message: Events[T]) => void} listener
@@ -45,24 +45,24 @@ export class VyomoClient extends EventTarget {
      */
     on<T extends keyof Events>(type: T, listener: (message: Events[T]) => void): () => void;
     /**
-     * Connects, and stays connected until `close` or a final refusal. A subscription from before
-     * goes on where it stopped, whatever the transport.
+     * Connects, and stays connected until `close` or a final refusal. An earlier subscription
+     * goes on where it stopped, on any transport.
      * @param {"auto" | Transport} [transport]
      */
     connect(transport?: "auto" | Transport): void;
     /**
-     * Goes over to another transport with subscription and position: nothing is lost or doubled.
-     * Nothing happens where it is in use already; a closed client takes it at the next `connect`.
+     * Switches to another transport with subscription and position: nothing is lost or doubled.
+     * Does nothing if it is already in use; a closed client uses it at the next `connect`.
      * @param {"auto" | Transport} transport
      */
     use(transport: "auto" | Transport): void;
-    /** Drops an open connection as a failing network would: it comes back by itself and resumes. */
+    /** Drops an open connection as a failing network would: it reconnects by itself and resumes. */
     cut(): void;
     /** Closes the connection; subscription and position are kept for another `connect`. */
     close(): void;
     /**
-     * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
-     * but the one that is followed already, with `types` or `updateInterval`, goes on with these,
+     * Subscribes to a session instead of any other. Without `since` it starts with a fresh snapshot.
+     * But the session already followed, if `types` or `updateInterval` is given, goes on with these,
      * and nothing is lost or doubled.
      * @param {number} sessionId
      * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
@@ -76,7 +76,7 @@ export class VyomoClient extends EventTarget {
     }): void;
     unsubscribeSession(): void;
     /**
-     * Adds symbols; interval and `onlyChanges` hold for all of them.
+     * Adds symbols; interval and `onlyChanges` apply to all of them.
      * @param {string[]} symbols
      * @param {{ priceInterval?: number, onlyChanges?: boolean }} [options]
      */
@@ -86,7 +86,7 @@ export class VyomoClient extends EventTarget {
     }): void;
     /** @param {string[]} [symbols] all of them if left out */
     unsubscribePrices(symbols?: string[]): void;
-    /** Asks for a `pong`. @returns {boolean} false where nobody can be asked: SSE, no connection */
+    /** Asks for a `pong`. @returns {boolean} false if that is impossible: SSE, no connection */
     ping(): boolean;
     #private;
 }
@@ -94,7 +94,7 @@ export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "tr
 export type Transport = "ws" | "sse";
 export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices";
 /**
- * The last event that was delivered; `epoch` names the history in which `seq` counts.
+ * The last delivered event; `epoch` names the history in which `seq` counts.
  */
 export type Position = {
     sessionId: number;
@@ -249,11 +249,11 @@ export type AnyMessage = Typed[keyof Messages];
  */
 export type Reports = {
     /**
-     * every message, after those who listen to its type
+     * every message, after the listeners of its type
      */
     message: AnyMessage;
     /**
-     * a text as it came, before it is read
+     * a text as it came, before it is parsed
      */
     raw: {
         text: string;

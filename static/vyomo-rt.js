@@ -1,7 +1,7 @@
 // @ts-check
-// Client of a vyomo-rt server. Made for browsers; other places pass in what they lack. This file
-// has the calls, and the types of which vyomo-rt.d.ts is made (`make types`); what the calls do is
-// in the folder vyomo-rt beside it.
+// A client of vyomo-rt servers, made for browsers; elsewhere, pass in what a browser would have.
+// This file has the calls, and the types from which vyomo-rt.d.ts is made (`make types`); what the
+// calls do is in the folder vyomo-rt beside it.
 import { Connection } from "./vyomo-rt/connection.js";
 
 /**
@@ -14,7 +14,7 @@ import { Connection } from "./vyomo-rt/connection.js";
  *     client.subscribePrices(["NIFTY", "BANKNIFTY"], { priceInterval: 500 });
  *     client.connect();
  *
- * After a lost connection it comes back by itself, takes up the same subscription and resumes the
+ * After a lost connection it reconnects by itself, subscribes to the same things and resumes the
  * session where it stopped: every event is delivered once and in order.
  */
 export class VyomoClient extends EventTarget {
@@ -23,10 +23,10 @@ export class VyomoClient extends EventTarget {
   /**
    * @param {object} [options]
    * @param {string | URL} [options.url] the server's address, http(s) or ws(s); by default the one
-   *   that this module was loaded from
-   * @param {"auto" | Transport} [options.transport] `auto` takes WebSocket, and Server-Sent Events
-   *   where that can't be opened
-   * @param {new (url: string) => any} [options.WebSocket] a class to use where there is no global
+   *   from which this module was loaded
+   * @param {"auto" | Transport} [options.transport] `auto` uses WebSocket, and Server-Sent Events
+   *   if that cannot be opened
+   * @param {new (url: string) => any} [options.WebSocket] a class to use if there is no global
    *   one
    * @param {new (url: string) => any} [options.EventSource] likewise
    */
@@ -55,7 +55,7 @@ export class VyomoClient extends EventTarget {
     return this.#connection.status;
   }
 
-  /** Where the session stands; to go on from later: `subscribeSession(id, { since: seq, epoch })`.
+  /** Where the session stands; continue there with `subscribeSession(id, { since: seq, epoch })`.
    * @returns {Position | null} */
   get position() {
     return this.#connection.subscription.position;
@@ -67,7 +67,7 @@ export class VyomoClient extends EventTarget {
   }
 
   /**
-   * Calls `listener` with every message of a type. One that throws disturbs nobody else.
+   * Calls `listener` with every message of a type. A listener that throws disturbs no other.
    * @template {keyof Events} T
    * @param {T} type a message type, `message` for all of them, or `status`, `gap`, `raw`
    * @param {(message: Events[T]) => void} listener
@@ -86,8 +86,8 @@ export class VyomoClient extends EventTarget {
   }
 
   /**
-   * Connects, and stays connected until `close` or a final refusal. A subscription from before
-   * goes on where it stopped, whatever the transport.
+   * Connects, and stays connected until `close` or a final refusal. An earlier subscription
+   * goes on where it stopped, on any transport.
    * @param {"auto" | Transport} [transport]
    */
   connect(transport) {
@@ -95,15 +95,15 @@ export class VyomoClient extends EventTarget {
   }
 
   /**
-   * Goes over to another transport with subscription and position: nothing is lost or doubled.
-   * Nothing happens where it is in use already; a closed client takes it at the next `connect`.
+   * Switches to another transport with subscription and position: nothing is lost or doubled.
+   * Does nothing if it is already in use; a closed client uses it at the next `connect`.
    * @param {"auto" | Transport} transport
    */
   use(transport) {
     this.#connection.use(transport);
   }
 
-  /** Drops an open connection as a failing network would: it comes back by itself and resumes. */
+  /** Drops an open connection as a failing network would: it reconnects by itself and resumes. */
   cut() {
     this.#connection.cut();
   }
@@ -114,8 +114,8 @@ export class VyomoClient extends EventTarget {
   }
 
   /**
-   * Subscribes a session in place of any other. Without `since` it starts with a fresh snapshot;
-   * but the one that is followed already, with `types` or `updateInterval`, goes on with these,
+   * Subscribes to a session instead of any other. Without `since` it starts with a fresh snapshot.
+   * But the session already followed, if `types` or `updateInterval` is given, goes on with these,
    * and nothing is lost or doubled.
    * @param {number} sessionId
    * @param {{ types?: SessionType[], updateInterval?: number, since?: number,
@@ -130,7 +130,7 @@ export class VyomoClient extends EventTarget {
   }
 
   /**
-   * Adds symbols; interval and `onlyChanges` hold for all of them.
+   * Adds symbols; interval and `onlyChanges` apply to all of them.
    * @param {string[]} symbols
    * @param {{ priceInterval?: number, onlyChanges?: boolean }} [options]
    */
@@ -143,7 +143,7 @@ export class VyomoClient extends EventTarget {
     this.#connection.tell(this.#connection.subscription.leavePrices(symbols));
   }
 
-  /** Asks for a `pong`. @returns {boolean} false where nobody can be asked: SSE, no connection */
+  /** Asks for a `pong`. @returns {boolean} false if that is impossible: SSE, no connection */
   ping() {
     return this.#connection.ping();
   }
@@ -157,7 +157,7 @@ export class VyomoClient extends EventTarget {
 /** @typedef {"subscribe_session" | "unsubscribe_session" | "subscribe_prices"
  *   | "unsubscribe_prices"} Command */
 /**
- * The last event that was delivered; `epoch` names the history in which `seq` counts.
+ * The last delivered event; `epoch` names the history in which `seq` counts.
  * @typedef {{ sessionId: number, seq: number, epoch?: string }} Position
  */
 /** @typedef {{ sessionId: number | null, types?: SessionType[], updateInterval?: number,
@@ -204,8 +204,8 @@ export class VyomoClient extends EventTarget {
 /**
  * What the client itself says.
  * @typedef {object} Reports
- * @property {AnyMessage} message every message, after those who listen to its type
- * @property {{ text: string, transport: Transport }} raw a text as it came, before it is read
+ * @property {AnyMessage} message every message, after the listeners of its type
+ * @property {{ text: string, transport: Transport }} raw a text as it came, before it is parsed
  * @property {Status} status the connection changed
  * @property {Gap} gap events were lost
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The demo's own session: stopped by a visitor, it goes on in another one. */
+/** The demo's own session: if a visitor stops it, the demo goes on in another. */
 import { $ } from "./dom.js";
 import { touch } from "./frame.js";
 

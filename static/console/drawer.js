@@ -1,5 +1,5 @@
 // @ts-check
-/** The developer's drawer: how fast, how late, at which position, and the same by hand. */
+/** The developer's drawer: rates, delays, the position, and commands that get the same stream. */
 import { call, reason } from "./api.js";
 import { $, copy, el, put } from "./dom.js";
 import { whole } from "./format.js";
@@ -39,7 +39,7 @@ function measurePainted() {
   unpainted = [];
 }
 
-/** Over SSE nobody can be pinged: a small GET that carries the server's time does it. */
+/** Over SSE there is no ping: a small GET that carries the server's time replaces it. */
 async function ping() {
   const sentMs = nowMs();
   if (client.status.state !== "open" || document.hidden) return;

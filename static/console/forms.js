@@ -1,5 +1,5 @@
 // @ts-check
-/** Forms that send an order: errors stand beside the field they name, and nothing happens twice. */
+/** Forms that send an order: errors appear beside their field, and nothing happens twice. */
 import { reason } from "./api.js";
 import { el } from "./dom.js";
 import { complain } from "./notify.js";
@@ -45,7 +45,7 @@ const inWords = (form, text) =>
       inputOf(form, name) ? `“${labelOf(form, name)}”` : name,
     );
 
-/** What can be told of the typed numbers without asking the server; each text begins with a field.
+/** What is wrong with the typed numbers, without asking the server; each text begins with a field.
  * @param {HTMLFormElement} form @param {Fields} fields @returns {string[]} */
 function unreadable(form, fields) {
   const numbers = Object.entries(fields).filter(([name]) => isNumber(form, name));
@@ -119,7 +119,7 @@ export function hint(form, texts) {
   }
 }
 
-/** How it stands with an order, beside its button.
+/** The state of an order, beside its button.
  * @param {HTMLFormElement} form @param {string} text
  * @param {boolean} [isOpen] nobody knows what became of it */
 function say(form, text, isOpen = false) {
@@ -136,7 +136,7 @@ function setBusy(form, busy) {
 }
 
 /**
- * Sends a form by POST, one order a press, and says what becomes of it.
+ * Sends a form by POST, one order per press, and says what becomes of it.
  * @param {HTMLFormElement} form
  * @param {(fields: Fields) => Promise<{ path: string, body: object } | string | null>} request a
  *   text says why there is none; null: thought better of it

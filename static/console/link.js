@@ -21,8 +21,8 @@ function paint() {
   const { state, transport, detail } = client.status;
   if (state === "open") openUntil = performance.now();
   const silentMs = silentForMs();
-  // Over SSE each change is a new connection: that is not worth a word. A quick retry of a line
-  // that was shown as lost is no such change.
+  // Over SSE each change is a new connection, which is not worth a message. A quick retry of a line
+  // that was shown as lost is not such a change.
   const changing =
     state === "connecting" &&
     document.body.dataset.link !== "lost" &&

@@ -4,16 +4,16 @@ import { nowMs } from "./latency.js";
 import { model } from "./model.js";
 import { client } from "./stream.js";
 
-/** A line that is quiet for so long is asked, where it can be. */
+/** A line that is quiet for so long is pinged, if that is possible. */
 const QUIET_MS = 1500;
-/** So long after the last sign of life a line is silent. */
+/** A line is silent this long after the last sign of life. */
 const SILENT_MS = 4000;
-/** So long after the next message is due it is, too: over SSE the server's life is not the
- * line's. */
+/** It is silent this long after its next message was due, too: over SSE a live server does not
+ * mean a live line. */
 const LATE_MS = 3000;
 const TICK_MS = 500;
 const LIVEZ = new URL("../../livez", import.meta.url);
-/** When a ping was sent that is not answered yet. @type {number | null} */
+/** When the unanswered ping was sent. @type {number | null} */
 let askedMs = null;
 /** When the server last answered a request that was sent because a stream was quiet. */
 let answeredAt = -Infinity;
@@ -31,14 +31,14 @@ export function ask() {
   return client.status.transport === "ws";
 }
 
-/** @returns {number | null} when that was asked which is answered, or lost, now */
+/** @returns {number | null} when the ping was sent that is now answered, or lost */
 export function answered() {
   const sentMs = askedMs;
   askedMs = null;
   return sentMs;
 }
 
-/** Open, but nothing comes any more: the server stands still, or a cable was pulled. */
+/** Open, but nothing comes any more: the server stands still, or the network is gone. */
 export function silentForMs() {
   if (client.status.state !== "open") return 0;
   const expected = model.sessionId !== null || [...model.prices.values()].some(Boolean);
@@ -73,7 +73,7 @@ export function watch() {
   if (client.status.state === "open" && lifelessMs() > QUIET_MS && !ask()) askServer();
 }
 
-/** Nobody can be asked over an event stream, but its server can beside it. */
+/** An event stream cannot be pinged, but its server can be asked beside it. */
 async function askServer() {
   if (isAsking) return;
   isAsking = true;

@@ -1,6 +1,6 @@
 // @ts-check
-/** What the page knows of session and prices. Messages change it here; painting is the parts'
- * job. */
+/** What the page knows about the session and prices. Messages change it here; the parts paint
+ * it. */
 import { touch } from "./frame.js";
 import { Recent, thin } from "./series.js";
 
@@ -114,7 +114,7 @@ export function noteClosed(message) {
   closed.add(data.tradeId);
   model.open.delete(data.tradeId);
   realised += data.pnl;
-  // Of the time away only this is known: where the realised P&L stood.
+  // Only this is known about the time away: the realised P&L.
   if (replaying)
     model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
   touch("positions", "equity");
@@ -125,7 +125,7 @@ export function noteChanged(message) {
   addToTape([{ type: "session_changed", ...message }]);
 }
 
-/** The answer to an order, which is there while the stream may not be; its event still comes.
+/** The answer to an order, which may come without the stream; its event still follows.
  * @param {any} trade */
 export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
   if (sessionId !== model.sessionId) return;
@@ -179,7 +179,7 @@ export function noteSymbols(symbols) {
 }
 
 /**
- * What REST says of the session's past; the stream may have been faster.
+ * What REST says about the session's past; the stream may have been faster.
  * @param {any} session @param {any[]} events the newest ones, in order @param {any[]} openTrades
  */
 export function notePast(session, events, openTrades) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Tells of trades and errors: a toast, which screen readers hear, a sound, a notification. */
+/** Announces trades and errors: a toast, which screen readers read, a sound, a notification. */
 
 import { $, el } from "./dom.js";
 import { price, signedMoney, tone, whole } from "./format.js";
@@ -20,7 +20,7 @@ let notifications = recall("notify") === "on" && globalThis.Notification?.permis
 let audio;
 let missed = 0;
 
-/** It goes by itself, though not from under the pointer; and by a click.
+/** It disappears by itself, though not under the pointer, and on a click.
  * @param {string} place @param {string} text @param {string} kind @param {number} ms */
 function toast(place, text, kind, ms) {
   const list = $(place);

@@ -1,5 +1,5 @@
 // @ts-check
-/** Opening a trade by the ticket. */
+/** Opening a trade with the ticket. */
 import { $, put } from "./dom.js";
 import { money, price, signedMoney, whole } from "./format.js";
 import { clearProblems, confirmed, fieldsOf, hint, onOrder } from "./forms.js";
@@ -116,7 +116,7 @@ export function openTicket({ symbol, side }) {
   touch("ticket");
 }
 
-/** Asks before a price is booked that nobody got by the look of it.
+/** Asks before booking a price that looks as if nobody got it.
  * @param {string} what @param {number} at @param {number | undefined} last
  * @param {number} [gain] what it would make at once */
 export async function confirmsPrice(what, at, last, gain) {

@@ -8,7 +8,7 @@ import { model } from "./model.js";
 /** @typedef {import("./model.js").Quote} Quote */
 /** @typedef {Pick<Quote, "price" | "asOf" | "timestamp" | "receivedAt" | "stale">} Last */
 
-/** A price that is given by hand and lies farther off is asked about. */
+/** A hand-typed price further off than this needs confirmation. */
 const FAR_PERCENT = 1;
 /** Of symbols that are not on screen. @type {Map<string, Last>} */
 const lookedUp = new Map();
@@ -18,7 +18,7 @@ const lookedUp = new Map();
 export const ageOf = ({ asOf, timestamp, receivedAt }) =>
   Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
 
-/** By the server's word, or because no message came. @param {Last} quote */
+/** Stale by the server's word, or because no message came. @param {Last} quote */
 export const isOld = ({ stale, receivedAt }) =>
   stale || performance.now() - receivedAt > 3 * model.intervalMs + 2000;
 
@@ -37,7 +37,7 @@ export async function lookUp(symbol) {
 export const priceAndAge = (quote) =>
   `${price(quote.price)}${isOld(quote) ? ` (STALE, ${age(ageOf(quote))} old)` : ""}`;
 
-/** Why the price of an open trade is not to be relied on; empty if it is.
+/** Why the price of an open trade cannot be relied on; empty if it can.
  * @param {import("./model.js").Position} trade */
 export function oldness(trade) {
   const quote = lastOf(trade.symbol);

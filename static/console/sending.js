@@ -1,12 +1,12 @@
 // @ts-check
-/** Sends what changes something, and asks on until it is known what became of it. */
+/** Sends a change, and asks again until its outcome is known. */
 import { call, newKey, reason } from "./api.js";
 
 /** @typedef {import("./api.js").Answer} Answer */
 
 const RETRY_MS = 1000;
 const RETRY_MAX_MS = 5000;
-/** Without an answer for so long there is more to say than "sending". */
+/** After so long without an answer there is more to say than "sending". */
 const SLOW_MS = 3000;
 
 /** @param {number} ms @param {AbortSignal} [givenUp] ends it early */
@@ -17,13 +17,13 @@ const pause = (ms, givenUp) =>
   });
 
 /**
- * One press is one deed: all attempts have the same key, the next press has another.
+ * One press is one order: all its attempts have the same key, the next press has another.
  * @param {"POST" | "PATCH"} method
  * @param {string} path
  * @param {object} body
  * @param {(how: string, isOpen: boolean) => void} tell says how it stands, from the press on;
  *   `isOpen`: it takes longer than it should, and nobody knows what became of it
- * @param {AbortSignal} [givenUp] nobody wants to know any more
+ * @param {AbortSignal} [givenUp] the user has stopped asking
  * @returns {Promise<Answer>} `passing` only if it was given up
  */
 export async function settle(method, path, body, tell, givenUp) {

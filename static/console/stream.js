@@ -21,14 +21,14 @@ let confirmed = null;
 
 export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport });
 
-/** Another session is chosen, and what is on screen is still the one before it: an order or a halt
- * would not be for the one that is meant. */
+/** Another session is chosen, but the previous one is still on screen: an order or a halt would be
+ * for the wrong one. */
 export const isChanging = () => wanted !== null && wanted !== model.sessionId;
 const BOUND = ["sessions", "session", "positions", "ticket", "closing"];
 
 let started = false;
 let isNewLink = true;
-/** Another object each time that a session is begun anew. */
+/** A new object each time a session begins anew. */
 let begun = {};
 
 /** @param {number} sessionId */
@@ -76,7 +76,7 @@ export function reconnect() {
 
 client.on("message", ({ type }) => {
   model.heardAt = performance.now();
-  if (type !== "pong") model.heardAtWallMs = Date.now(); // it says nothing of the figures
+  if (type !== "pong") model.heardAtWallMs = Date.now(); // a pong says nothing about the figures
 });
 client.on("price_update", ({ data }) => book.notePrice(data));
 client.on("session_update", book.noteFigures);
@@ -133,7 +133,7 @@ function startSession(sessionId) {
   if (sessionId !== null) loadPast(sessionId, begun);
 }
 
-/** What was before the stream: the figures' document, the newest events, open trades without a
+/** What happened before the stream: the figures' document, the newest events, open trades without a
  * price. @param {number} sessionId @param {object} mark the beginning for which this is loaded */
 async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const path = `sessions/${sessionId}`;

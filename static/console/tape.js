@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest openings and closings of the session, and what was changed of it. */
+/** The newest openings and closings of the session, and its changes. */
 import { $, el, keyed, nameOf } from "./dom.js";
 import { arrow, dateTime, price, signedMoney, time, tone, whole } from "./format.js";
 import { part } from "./frame.js";

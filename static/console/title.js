@@ -5,7 +5,7 @@ import { everyHalfSecond, isLive, pnlIsOld, watch } from "./liveness.js";
 import { model } from "./model.js";
 import { client, isChanging } from "./stream.js";
 
-/** Not once a frame: a page in the background has no frames, but a title. */
+/** Not once per frame: a page in the background has no frames, but it has a title. */
 function retitle() {
   const { figures: data, sessionId } = model;
   const state = !data

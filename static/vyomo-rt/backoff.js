@@ -3,7 +3,7 @@
 
 const FIRST_MS = 1000;
 const MOST_MS = 10_000;
-/** What goes well for so long ends the back-off: to be answered, and lost again, does not. */
+/** Success for so long ends the back-off; being answered and lost again does not. */
 const STEADY_MS = 5000;
 
 export class BackOff {
@@ -11,8 +11,8 @@ export class BackOff {
   /** @type {any} */
   #steady;
 
-  /** Full jitter: clients that were cut together don't come back together, and those that the
-   * server told the same delay neither. @param {number} [least] that delay */
+  /** Full jitter: clients cut at the same time do not come back at the same time, even if the
+   * server gave them the same delay. @param {number} [least] that delay */
   next(least = 0) {
     this.stop();
     const most = Math.min(MOST_MS, FIRST_MS * 2 ** this.#attempt++);
@@ -28,7 +28,7 @@ export class BackOff {
     this.#attempt = 0;
   }
 
-  /** It goes well from now on, unless `stop` or another attempt says otherwise. */
+  /** Success begins now, unless `stop` or another attempt says otherwise. */
   begin() {
     this.#steady = setTimeout(() => this.reset(), STEADY_MS);
   }

@@ -54,7 +54,7 @@ export class Connection {
   /** @type {any} */
   #timer;
   #reopening = false;
-  /** Ends what is asked beside a connection that failed. @type {AbortController | undefined} */
+  /** Ends the inquiry about a failed connection. @type {AbortController | undefined} */
   #asking;
   #ignoreReturns = () => {};
   #backOff = new BackOff();
@@ -80,7 +80,7 @@ export class Connection {
     return this.#status;
   }
 
-  /** The server's name for it; null while there is none. */
+  /** The server's name for the connection; null while there is none. */
   get id() {
     return this.#id;
   }
@@ -107,13 +107,13 @@ export class Connection {
     this.#finish("closed by the page");
   }
 
-  /** @returns {boolean} false where nobody can be asked */
+  /** @returns {boolean} false if that is impossible */
   ping() {
     return this.subscription.ping();
   }
 
   /** Tells the server of a change: by a command, or on SSE by one new stream for all changes of
-   * this turn. Without a connection the next one will tell. @param {Change} change */
+   * this turn. Without a connection, the next one tells it. @param {Change} change */
   tell(change) {
     if (this.#transport === "ws") this.subscription.send(change);
     else if (!this.#reopening && this.#status.state !== "closed") {
@@ -210,7 +210,7 @@ export class Connection {
     };
   }
 
-  /** EventSource gives only what was asked for by name. @param {any} source
+  /** EventSource delivers only the types that were asked for by name. @param {any} source
    * @param {string[]} types */
   #hear(source, types) {
     const listener = (/** @type {any} */ event) => this.#receive(source, event.data);

@@ -1,5 +1,5 @@
 // @ts-check
-/** What WebSocket and EventSource hide of a failed opening, and a plain request shows. */
+/** What WebSocket and EventSource hide about a failed opening, and a plain request shows. */
 
 /**
  * Status and problem document of a refusal.
@@ -22,9 +22,9 @@ export async function askWhy(url, signal) {
 }
 
 /**
- * A WebSocket does not follow redirects and does not tell of them; EventSource would, and stay.
+ * A WebSocket neither follows nor reports redirects; EventSource would follow, and stay there.
  * @param {URL} base @param {AbortSignal} signal
- * @returns {Promise<boolean | undefined>} undefined: nobody there, or nobody who may be asked
+ * @returns {Promise<boolean | undefined>} undefined: nobody answers, or the page may not ask
  */
 export async function askForRedirect(base, signal) {
   try {

@@ -1,10 +1,10 @@
 // @ts-check
-/** Whether the other end is still there: a vanished one (sleep, change of network) sends no
+/** Whether the other end is still there: one that vanished (sleep, change of network) sends no
  * close. */
 
 /** How often a stream gets a `keep_alive`, and how often silence is looked for. */
 const WATCH_MS = 15_000;
-/** Silent watches until a connection counts as dead: it is found so 30 to 45 s after the last
+/** Silent watches until a connection counts as dead, which is 30 to 45 s after the last
  * message. */
 const PATIENCE = 2;
 /** After a sleep or a change of network a WebSocket has to answer within this. */
@@ -20,8 +20,8 @@ export class Liveness {
   /** @type {any} */
   #proof;
 
-  /** @param {() => boolean} ask for an answer; false where nobody can be asked
-   * @param {() => void} dead is called where none came */
+  /** @param {() => boolean} ask for an answer; false if that is impossible
+   * @param {() => void} dead is called if none came */
   constructor(ask, dead) {
     this.#ask = ask;
     this.#dead = dead;
@@ -45,7 +45,7 @@ export class Liveness {
     clearTimeout(this.#proof);
   }
 
-  /** The page was away: what it held may be gone without a word.
+  /** The page was away: its connection may be gone silently.
    * @returns {boolean} false for what can't be asked and was silent for too long */
   prove() {
     if (!this.#ask()) return Date.now() - this.#heardAtMs <= WATCH_MS;

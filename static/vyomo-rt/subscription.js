@@ -4,12 +4,12 @@
 /** @import { Command, Gap, Position, SessionType, Subscription, Typed } from "../vyomo-rt.js" */
 
 /**
- * A change that the server is to be told.
+ * A change to tell the server.
  * @typedef {{ type: Command, fields: object }} Change
  */
 /**
- * From where a session starts; without `seq` with a fresh snapshot. `rewinds`: behind what was
- * delivered.
+ * From where a session starts; without `seq`, with a fresh snapshot. `rewinds`: before what was
+ * already delivered.
  * @typedef {{ sessionId: number, seq?: number, epoch?: string, rewinds?: boolean }} Start
  */
 /**
@@ -18,7 +18,7 @@
  * @typedef {{ command: Command, from?: Start, types?: SessionType[], passes?: boolean }} Pending
  */
 
-/** Refusals that pass by themselves. */
+/** Refusals for a passing reason. */
 const PASSING = new Set(["unavailable", "rate_limited", "internal"]);
 
 /** @param {Partial<Subscription>} from @returns {Subscription} */
@@ -49,13 +49,13 @@ export class Subscriptions {
   #missed;
   /** What the page asked for. */
   #wanted = subscription({});
-  /** What the server last said that this connection has; a refused change falls back to it. */
+  /** What this connection has, by the server's last word; a refused change falls back to it. */
   #accepted = subscription({});
   /** What was accepted when last no change was under way, maybe on an earlier connection. */
   #settled = subscription({});
   /** @type {Position | null} */
   #position = null;
-  /** Where the page wants a session to start that is not yet accepted; undefined goes on at
+  /** Where the page wants a not yet accepted session to start; undefined goes on at
    * #position. @type {Start | undefined} */
   #start;
   /** By id; a stream has none. @type {Map<any, Pending>} */
@@ -141,7 +141,7 @@ export class Subscriptions {
     return { ...this.#wanted, lastEventId };
   }
 
-  /** The connection is gone, and with it the answers that were awaited. */
+  /** The connection is gone, and with it the awaited answers. */
   drop() {
     this.#pending.clear();
   }
@@ -175,10 +175,10 @@ export class Subscriptions {
     if (this.#pending.size === 0) this.#settle(this.#accepted);
   }
 
-  /** Takes over what an `ack` says. @param {Typed["ack"]} message */
+  /** Adopts what an `ack` says. @param {Typed["ack"]} message */
   acknowledge({ id, result }) {
     const { command, from, types } = this.#pending.get(id) ?? {};
-    // Left out they stay left out: a newer server has more of them.
+    // Types that were left out stay left out: a newer server has more of them.
     this.#accepted = subscription({
       ...result,
       types: command === "subscribe_session" ? types : this.#accepted.types,
@@ -220,8 +220,8 @@ export class Subscriptions {
     this.#settle(this.#settled);
   }
 
-  /** Moves the position on. What carries a `seq` is an event, also of a type that is not known
-   * here; only `session_update` is state, which says how many events there are.
+  /** Advances the position. A message with a `seq` is an event, even of an unknown type; only
+   * `session_update` is state, whose `seq` is that of the newest event.
    * @param {any} message @returns {boolean} false for an event that was delivered before */
   advance({ type, seq, data }) {
     const position = this.#position;
@@ -231,13 +231,13 @@ export class Subscriptions {
     if (seq <= before) return type === "session_update";
     position.seq = seq;
     const unseen = type === "session_update" ? seq : seq - 1;
-    // Of some types only, the numbers that are left out are no loss.
+    // With only some types, missing numbers are no loss.
     if (!this.#accepted.types && unseen > before) this.#miss(position.sessionId, before, unseen);
     return true;
   }
 
   /** @param {Command | "ping"} type @param {object} fields
-   * @returns {number} its id; 0 where nobody can be asked */
+   * @returns {number} its id; 0 if nothing can be sent */
   #post(type, fields) {
     const id = this.#lastId + 1;
     if (!this.#write({ type, id, ...fields })) return 0;
@@ -262,8 +262,8 @@ export class Subscriptions {
     this.send({ type: "subscribe_session", fields: this.#sessionFields() });
   }
 
-  /** Symbols that were confirmed before go apart from new ones, so that a refusal does not take
-   * them along. */
+  /** Confirmed symbols are sent separately from new ones, so that a refusal does not take them
+   * along. */
   #askSymbols() {
     const { symbols, priceInterval, onlyChanges } = this.#wanted;
     const old = new Set(this.#settled.symbols);
@@ -283,7 +283,7 @@ export class Subscriptions {
     if (from?.seq !== undefined) {
       const held = this.#position;
       const isHeld = held?.sessionId === sessionId && held.epoch === (from.epoch ?? held.epoch);
-      // Events may have come while the command was on its way: only a page goes back behind them.
+      // Events may have come while the command was on its way: only the page may go back.
       const before = isHeld && !from.rewinds ? Math.max(from.seq, held.seq) : from.seq;
       from.rewinds = false;
       if (recovered) at = before;
@@ -297,8 +297,8 @@ export class Subscriptions {
     return [...this.#pending].some((entry) => entry[0] > id && isOfSession(entry));
   }
 
-  /** Where a new connection refuses a session that was asked for while the old one was lost, the
-   * session before it is not there yet. */
+  /** If a new connection refuses a session that was asked for while the old one was lost, the
+   * previous session is not there yet. */
   #goBack() {
     const { sessionId, types, updateInterval } = this.#settled;
     if (sessionId === null || sessionId === this.#wanted.sessionId) return;
@@ -311,7 +311,7 @@ export class Subscriptions {
   /** @param {unknown} id */
   #answered(id) {
     this.#pending.delete(id);
-    // With no command under way the server's word is the truth: a refused change is forgotten.
+    // With no command under way, the server's word is the truth: a refused change is forgotten.
     if (this.#pending.size === 0) this.#settle(this.#accepted);
     else if (![...this.#pending].some(isOfSession)) this.#start = undefined;
   }
