@@ -246,6 +246,15 @@ async def test_a_calendar_that_ends(make_settings: MakeSettings) -> None:
     assert told.endswith("scripts/update_calendar.py makes a file for --calendar")
 
 
+async def test_a_price_that_is_a_close_is_well(make_settings: MakeSettings) -> None:
+    settings = make_settings(market_hours=True)
+    evening_ms = 1_795_703_400_000  # 20:00 in Kolkata on the 26th of November 2026
+    async with serve_here(settings, now=lambda: evening_ms) as server:
+        await server.tick("NIFTY", 22150.5)
+        told = (await look(server.url)).of("prices")
+    assert told == "✓ prices      NIFTY 22150.5 is the last one before the market was CLOSED"
+
+
 async def test_a_server_that_is_full(make_settings: MakeSettings) -> None:
     settings = make_settings(max_connections=1)
     async with serve_here(settings) as rest, rest.http.ws_connect(f"{rest.url}/ws/auto-trader"):

@@ -169,6 +169,29 @@ def test_the_markets_state_is_news_by_itself(exchange: Exchange) -> None:
         assert (None if news is None else news.market_state) == state, moment
 
 
+def test_expired_contracts_with_open_trades_are_named(exchange: Exchange) -> None:
+    held = ["NIFTY", "NIFTY26DEC24000CE", "RELIANCE26DECFUT", "NIFTY27JAN24000CE"]
+    exchange.monitor.held = lambda: held
+    exchange.at("2026-12-29 15:39")
+    exchange.tick(1_000_000, "NIFTY26DEC24000CE")
+    exchange.monitor.poll()
+    news = exchange.news_at("2026-12-29 15:40")
+    assert news is not None
+    assert news.message.endswith(
+        "; expired, to be closed by hand: NIFTY26DEC24000CE, RELIANCE26DECFUT"
+    )
+    assert news.is_news
+    held[1:3] = [f"NIFTY26N17{strike}CE" for strike in range(24_000, 24_700, 100)]
+    news = exchange.news_at("2026-12-30 12:00")
+    assert news is not None
+    assert news.message.endswith("24300CE, NIFTY26N1724400CE and 2 more")
+    held[1:] = []
+    exchange.tick(1_000_000)
+    news = exchange.news_at("2026-12-30 12:00:01")
+    assert news is not None
+    assert not news.is_news
+
+
 class Clock:
     def __init__(self, moment: str) -> None:
         self.now_ms = ist(moment)
@@ -205,6 +228,27 @@ async def test_at_night_nothing_triggers_opens_or_alarms(make_settings: MakeSett
             while told["marketState"] != "OPEN":
                 told = (await watcher.next("feed_status"))["data"]
             assert told["state"] == "LIVE"
+
+
+async def test_a_trade_on_an_expired_contract_is_told_of_until_it_is_closed(
+    make_settings: MakeSettings,
+) -> None:
+    clock = Clock("2026-12-29 15:00")
+    contract = "NIFTY26DEC24000CE"
+    async with serve_here(make_settings(market_hours=True), clock) as server:
+        await server.tick(contract, 100)
+        trade = await server.open_trade(await server.new_session(), symbol=contract)
+        clock.now_ms = ist("2026-12-30 10:00")
+        await server.tick("NIFTY", 24_000)
+        await server.tick(contract, 1)
+        async with watching("sse", server.url, symbols=["NIFTY"]) as watcher:
+            told = (await watcher.next("feed_status"))["data"]
+            assert told["message"].endswith(f"; expired, to be closed by hand: {contract}")
+            await server.close_trade(trade["tradeId"], 0)
+            clock.now_ms += 1000
+            while "expired" in told["message"]:
+                told = (await watcher.next("feed_status"))["data"]
+            assert told["message"] == "prices are coming in"
 
 
 async def test_a_server_without_market_hours_knows_no_market_state(server: Rest) -> None:

@@ -75,6 +75,7 @@ class Rooms:
         )
         self.replica.followers.append(self.hub)
         self.desk = self._desk()
+        self.monitor.held = self.desk.held
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
         self.streaming = StreamServer(

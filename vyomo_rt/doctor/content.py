@@ -30,6 +30,8 @@ async def prices(server: Server) -> list[Finding]:
         return [note(_no_price(server))]
     server.beats = True
     text = f"{server.symbol} {price['price']}"
+    if price["stale"] and (state := _pause_of_market(server.websocket)) is not None:
+        return [well(f"{text} is the last one before the market was {state}")]
     if price["stale"]:
         age_s = (time.time() * 1000 + (server.clock_lead_ms or 0) - epoch_ms(price["asOf"])) / 1000
         text += (
@@ -113,6 +115,16 @@ async def _first_price(server: Server, websocket: WebSocketStream) -> dict[str, 
         f"no price of {server.symbol} arrives within {ANSWER_WITHIN_S:g} s; if another symbol has "
         "one, name it with `--symbol`"
     )
+
+
+def _pause_of_market(websocket: WebSocketStream | None) -> str | None:
+    """What the market's state is, if that excuses a stale price: the feed follows its hours."""
+    arrivals = [] if websocket is None else websocket.arrivals
+    told = [arrival.data for arrival in arrivals if arrival.type == "feed_status"]
+    if not told or told[-1]["state"] != "LIVE":
+        return None
+    state: str | None = told[-1].get("marketState")
+    return None if state == "OPEN" else state
 
 
 def _no_price(server: Server) -> str:

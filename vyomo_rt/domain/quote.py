@@ -77,8 +77,11 @@ class FeedStatus:
     since_ms: int
     market_state: MarketState | None = None
     """Of a feed that follows market hours."""
+    expired: tuple[str, ...] = ()
+    """The contracts on which trades are open although they have expired."""
 
     @property
     def is_news(self) -> bool:
         """Whether somebody who just comes should hear of it."""
-        return self.state is not FeedState.LIVE or self.market_state not in _AS_USUAL
+        is_usual = self.state is FeedState.LIVE and self.market_state in _AS_USUAL
+        return not is_usual or bool(self.expired)

@@ -43,6 +43,10 @@ class MarketHours:
             hours.open_ms <= last_ms < hours.close_ms
         )
 
+    def has_expired(self, symbol: str, moment_ms: int) -> bool:
+        """Whether a contract's last session is over at a moment."""
+        return has_expired(symbol, moment_ms, self._calendar)
+
     def state(self, moment_ms: int) -> MarketState:
         """What goes on in the index segment, which stands for the market."""
         return self._calendar.state(Segment.INDEX, moment_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketState
@@ -15,20 +16,24 @@ from vyomo_rt.market.feed import Feed
 
 log = logging.getLogger(__name__)
 
+_NAMED = 5
+"""More expired contracts are counted only."""
+
 
 class _Judgement(NamedTuple):
-    """How a feed is doing; a change of ``kind`` or of the market's state is news.
+    """How a feed is doing; a change of anything but the message is news.
 
-    A change of the message alone is not: it names the latest of many late ticks.
+    The message names the latest of many late ticks.
     """
 
     state: FeedState
     kind: str
     message: str
     market_state: MarketState | None = None
+    expired: tuple[str, ...] = ()
 
     def is_other_than(self, told: _Judgement) -> bool:
-        return (self.kind, self.market_state) != (told.kind, told.market_state)
+        return self._replace(message="") != told._replace(message="")
 
 
 class FeedMonitor:
@@ -46,6 +51,9 @@ class FeedMonitor:
         self._now = now
         self._hours = hours
         self._is_due = (-1, True)
+        self._expired: tuple[int, tuple[str, ...]] = (-1, ())
+        self.held: Callable[[], Iterable[str]] = tuple
+        """The symbols of open trades."""
         self.failure: str | None = None
         """Why the source stopped, for a person; None while it has not."""
         self._told = self._judge(now())
@@ -80,14 +88,18 @@ class FeedMonitor:
         return self._status(judgement, now_ms if is_news else self._since_ms)
 
     def _status(self, judgement: _Judgement, since_ms: int) -> FeedStatus:
-        source, (state, _, message, market_state) = self._feed.source, judgement
-        return FeedStatus(source, state, message, since_ms, market_state)
+        source, (state, _, message, market_state, expired) = self._feed.source, judgement
+        if expired:
+            more = f" and {len(expired) - _NAMED} more" if len(expired) > _NAMED else ""
+            message += f"; expired, to be closed by hand: {', '.join(expired[:_NAMED])}{more}"
+        return FeedStatus(source, state, message, since_ms, market_state, expired)
 
     def _judge(self, now_ms: int) -> _Judgement:
         judgement = self._judge_feed(now_ms)
         if self._hours is None:
             return judgement
-        return judgement._replace(market_state=self._hours.state(now_ms))
+        expired = self._find_expired(self._hours, now_ms)
+        return judgement._replace(market_state=self._hours.state(now_ms), expired=expired)
 
     def _judge_feed(self, now_ms: int) -> _Judgement:
         board = self._board
@@ -116,6 +128,14 @@ class FeedMonitor:
                 due = hours.state(first_ms) is hours.state(now_ms) is MarketState.OPEN
             self._is_due = (second, due)
         return self._is_due[1]
+
+    def _find_expired(self, hours: MarketHours, now_ms: int) -> tuple[str, ...]:
+        """The expired contracts on which trades are open, found once a second as well."""
+        second = now_ms // 1000
+        if self._expired[0] != second:
+            found = sorted(one for one in self.held() if hours.has_expired(one, now_ms))
+            self._expired = (second, tuple(found))
+        return self._expired[1]
 
     def _what_is_wrong(self, now_ms: int) -> tuple[str, str]:
         board, refusal = self._board, self._board.refusals.last
