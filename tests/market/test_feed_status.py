@@ -55,6 +55,16 @@ def test_it_is_live_while_ticks_come_and_says_so_once(ingest: Ingest) -> None:
     assert ingest.monitor.status() == live
 
 
+def test_a_change_that_somebody_was_shown_is_told_to_be_over(ingest: Ingest) -> None:
+    ingest.accept("NIFTY", 1)
+    ingest.poll_after(0)
+    ingest.now_ms += 15_001
+    assert ingest.monitor.status().state is FeedState.DEGRADED
+    ingest.accept("NIFTY", 1)
+    assert ingest.poll_after(0) == status(FeedState.LIVE, "prices are coming in", 15_001)
+    assert ingest.poll_after(0) is None
+
+
 def test_it_is_late_once_no_tick_came_for_longer_than_promised(ingest: Ingest) -> None:
     ingest.accept("NIFTY", 1)
     ingest.poll_after(15_000)

@@ -58,18 +58,20 @@ class FeedMonitor:
         """Why the source stopped, for a person; None while it has not."""
         self._told = self._judge(now())
         self._since_ms = now()
+        self._shown_ahead = False
+        """Whether somebody was shown a state that no poll has told yet."""
 
     def poll(self) -> FeedStatus | None:
-        """The status if it changed since the last poll, else None.
+        """The status if it changed since the last poll, also if it changed back; else None.
 
         The log hears of the change, and of ticks that were refused.
         """
         now_ms = self._now()
         self._board.refusals.tell(now_ms)
         judgement = self._judge(now_ms)
-        if not judgement.is_other_than(self._told):
+        if not judgement.is_other_than(self._told) and not self._shown_ahead:
             return None
-        self._told, self._since_ms = judgement, now_ms
+        self._told, self._since_ms, self._shown_ahead = judgement, now_ms, False
         status = self._status(judgement, now_ms)
         level = logging.INFO if status.state is FeedState.LIVE else logging.WARNING
         log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
@@ -85,6 +87,7 @@ class FeedMonitor:
         now_ms = self._now()
         judgement = self._judge(now_ms)
         is_news = judgement.is_other_than(self._told)
+        self._shown_ahead = self._shown_ahead or is_news
         return self._status(judgement, now_ms if is_news else self._since_ms)
 
     def _status(self, judgement: _Judgement, since_ms: int) -> FeedStatus:
