@@ -1,7 +1,7 @@
 """Benchmark of the fan-out: what a delivered message costs, how late it is, how many fit.
 
-Each measurement starts a server of its own, connects to it, and counts for a few seconds what
-arrives; beside it stands what the kernel alone asks for (lab/bench/floor.py). It judges nothing:
+Each measurement starts its own server, connects to it, and counts for a few seconds what
+arrives; beside it stands what the kernel alone takes (lab/bench/floor.py). It judges nothing:
 compare two of its reports (--against).
 
 Exit code: 0 measured, 2 wrong flags or no server to measure, 130 interrupted (with what was

@@ -1,10 +1,10 @@
 """Load test: many clients at once, what they get, how late, and whether a trade is missing.
 
-It starts a server with simulated prices on data of its own, or takes a running one (--url).
-There it makes a session, whose trades it opens and closes itself: so it disturbs nobody, and
-knows what every client must be told.
+It starts a server with simulated prices on its own data, or uses a running one (--url).
+There it makes a session, whose trades it opens and closes itself, so it disturbs nobody and
+knows what every client must get.
 
-Exit code: 0 all is well, 1 over budget (the last lines say what), 2 wrong flags or no server
+Exit code: 0 within budget, 1 over budget (the last lines say what), 2 wrong flags or no server
 to test, 130 interrupted (with the report so far).
 """
 

@@ -1,6 +1,6 @@
 """Makes the pictures of the console in docs/images: `python scripts/screenshots.py`.
 
-Starts the demo in a folder of its own and drives Chromium by Playwright (`pip install '.[test]'`).
+Starts the demo in its own folder and drives Chromium with Playwright (`pip install '.[test]'`).
 It takes about two minutes: the curve and the lines of the tiles need something to show.
 """
 

@@ -1,6 +1,6 @@
-"""Makes a calendar file of NSE's list of trading holidays, for `vyomo-rt serve --calendar`.
+"""Makes a calendar file from NSE's list of trading holidays, for `vyomo-rt serve --calendar`.
 
-Without a name it is written into the default data folder, where the server finds it by itself.
+Without a name it is written to the default data folder, where the server finds it by itself.
 NSE refuses many networks; VYOMO_RT_NSE_URL names another address, --answer a saved answer.
 """
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the whole usage before it."""
+    """Reports misuse in one line, without the whole usage before it."""
 
     def error(self, message: str) -> NoReturn:
         """End with code 2."""
@@ -49,7 +49,7 @@ def check_json(parser: argparse.ArgumentParser, file: str | None) -> None:
 
 
 def interruption() -> asyncio.Event:
-    """Set by Ctrl-C or SIGTERM, to end with the report so far; a second Ctrl-C ends all at once."""
+    """Set by Ctrl-C or SIGTERM, to end with the report so far; a second Ctrl-C ends at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -71,7 +71,7 @@ async def going_on(still: Callable[[], bool], within_s: float, stop: asyncio.Eve
 
 
 class Bar:
-    """One line of standard error that changes; where that is no terminal, a line every 5 s."""
+    """A line on standard error that changes; without a terminal, a new line every 5 s."""
 
     _EVERY_S = 5.0
     _WIDTH = 24

@@ -1,4 +1,4 @@
-"""Makes a calendar file of NSE's own list of trading holidays."""
+"""Makes a calendar file from NSE's own list of trading holidays."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ async def fetch() -> bytes:
 
 
 def calendar_of(answer: bytes, source: str, present: Rows) -> Rows:
-    """The calendar of NSE's answer; special sessions are those known at present.
+    """The calendar from NSE's answer; special sessions are those already known.
 
-    NSE tells those by circulars only. Raises NoCalendar.
+    NSE announces those only in circulars. Raises NoCalendar.
     """
     try:
         lists = msgspec.json.decode(answer, type=_Answer)
@@ -121,7 +121,7 @@ def _rows_of(path: Path) -> Rows | None:
 
 
 def text_of(rows: Rows) -> bytes:
-    """A calendar file, a row a line."""
+    """A calendar file, one row per line."""
     tables: list[tuple[str, Sequence[msgspec.Struct]]] = [
         ("holidays", rows.holidays),
         ("special", rows.special),
@@ -140,9 +140,9 @@ def _lines(table: Sequence[msgspec.Struct]) -> str:
 
 
 def update(path: Path, answer: Path | None) -> str:
-    """Write a calendar file of NSE's answer, asked for or saved; returns what it holds, in words.
+    """Write a calendar file from NSE's answer, fresh or saved; returns what it holds, in words.
 
-    Years that the file has and NSE does not tell of any more stay in it. Raises NoCalendar.
+    Years that are in the file and no longer in NSE's list stay in it. Raises NoCalendar.
     """
     before = _rows_of(path)
     known = shipped_rows() if before is None else shipped_rows().overridden_by(before)

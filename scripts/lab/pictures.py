@@ -1,4 +1,4 @@
-"""The pictures of the console, out of a demo in a folder of its own, by Chromium."""
+"""The pictures of the console, taken with Chromium from a demo in its own folder."""
 
 from __future__ import annotations
 

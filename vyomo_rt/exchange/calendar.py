@@ -56,7 +56,7 @@ class Calendar:
         return sorted(self._holidays.values(), key=lambda row: row.date)
 
     def knows(self, day: date) -> bool:
-        """Whether the rows cover a date; otherwise weekdays are taken for trading days."""
+        """Whether the rows cover a date; otherwise weekdays count as trading days."""
         return day.year in self._rows.years
 
     def warning(self, day: date) -> str | None:
@@ -96,11 +96,11 @@ class Calendar:
         return MarketState.CLOSED if session is None else session.state(moment_ms)
 
     def next_open_ms(self, segment: Segment, moment_ms: int) -> int:
-        """When a segment opens next; now, if it opens at this very moment."""
+        """When a segment next opens; the given moment, if it opens then."""
         return self._next(segment, moment_ms, lambda session: session.open_ms)
 
     def next_close_ms(self, segment: Segment, moment_ms: int) -> int:
-        """When a segment's continuous trading ends next; now, if at this very moment."""
+        """When a segment's continuous trading next ends; the given moment, if it ends then."""
         return self._next(segment, moment_ms, lambda session: session.close_ms)
 
     def _next(self, segment: Segment, moment_ms: int, when: Callable[[MarketSession], int]) -> int:
@@ -113,7 +113,7 @@ class Calendar:
         return when(session)
 
     def last_trading_day(self, segment: Segment, day: date) -> date:
-        """A date, or the last one before it on which a segment trades."""
+        """The date itself, or the last one before it, on which a segment trades."""
         return self._search(day, -_DAY, lambda day: self.session(segment, day) is not None)
 
     def _search(self, day: date, step: timedelta, fits: Callable[[date], bool]) -> date:

@@ -35,7 +35,7 @@ class Holiday(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpecialSession(Struct, frozen=True, forbid_unknown_fields=True):
-    """Trading in all segments on a day that would have none, or at other hours.
+    """Trading in all segments on a day that would have none, or at different hours.
 
     Without ``open`` and ``close`` it has the hours of any other day.
     """
@@ -51,8 +51,8 @@ class SpecialSession(Struct, frozen=True, forbid_unknown_fields=True):
 class Hours(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from"}):
     """The hours of a segment from a date on, until the next row of that segment.
 
-    Trading is continuous from ``open`` to ``close``. Before it comes the call auction of the
-    pre-open, after it, where there is one, the closing auction until ``auction_end``.
+    Trading is continuous from ``open`` to ``close``. Before it comes the pre-open call auction;
+    after it, if there is one, the closing auction until ``auction_end``.
     """
 
     since: date
@@ -65,7 +65,7 @@ class Hours(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "f
 
 
 class Rows(Struct, frozen=True, forbid_unknown_fields=True):
-    """A calendar: ``years`` are those whose holidays and special sessions are all in it."""
+    """A calendar; ``years`` are the ones whose holidays and special sessions are complete."""
 
     years: tuple[Annotated[int, Meta(ge=1990, le=2100)], ...]
     holidays: tuple[Holiday, ...]
@@ -73,7 +73,7 @@ class Rows(Struct, frozen=True, forbid_unknown_fields=True):
     sessions: tuple[Hours, ...] = ()
 
     def overridden_by(self, other: Rows) -> Rows:
-        """These rows, but the other's for its years, and its hours besides these."""
+        """These rows with the other's in place of them for its years, and its hours added."""
         hours = {(row.since, row.segment): row for row in (*self.sessions, *other.sessions)}
         return Rows(
             years=tuple(sorted({*self.years, *other.years})),
@@ -140,7 +140,7 @@ def _require_dates(
 
 
 def _first_twice(keys: list[Any]) -> int | None:
-    """Where a key stands for the second time, if one does."""
+    """Where a key occurs for the second time, if one does."""
     counts: Counter[Any] = Counter()
     for index, key in enumerate(keys):
         counts[key] += 1

@@ -1,4 +1,4 @@
-"""What is traded: the segment, lot, tick and expiry of a symbol, told by its name."""
+"""What is traded: the segment, lot, tick and expiry of a symbol, derived from its name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WITH_DATE = re.compile(
 )
 """``NIFTY24NOV2624000CE``, ``RELIANCE24NOV26FUT``."""
 _WITH_MONTH = re.compile(rf"{_UNDERLYING}(?P<year>\d\d){_MONTH}{_RIGHT}")
-"""``NIFTY26NOV24000CE``, ``RELIANCE26NOVFUT``: what expires at the end of a month."""
+"""``NIFTY26NOV24000CE``, ``RELIANCE26NOVFUT``: contracts that expire at the end of a month."""
 _WEEKLY = re.compile(rf"{_UNDERLYING}(?P<year>\d\d)(?P<month>[1-9OND])(?P<day>\d\d){_RIGHT}")
 """``NIFTY26N1724000CE``, ``NIFTY2611324000CE``."""
 _LEAST_DIGITS = {"INDEX": 5, "EQUITY": 3}
@@ -50,7 +50,7 @@ class _Lot(_Dated, frozen=True, forbid_unknown_fields=True):
 
 
 class _Band(Struct, frozen=True, forbid_unknown_fields=True):
-    """The tick of prices up to one, and including it; without a limit of all others."""
+    """The tick of prices up to and including a limit; without a limit, of all others."""
 
     tick_e4: int
     up_to_e4: int | None = None
@@ -62,7 +62,7 @@ class _Ticks(_Dated, frozen=True, forbid_unknown_fields=True):
 
 
 class _ExpiryDay(_Dated, frozen=True, forbid_unknown_fields=True):
-    """The weekday on which contracts expire; without ``underlyings`` those of all others."""
+    """The weekday on which contracts expire; without ``underlyings``, those of all others."""
 
     weekday: Literal["MON", "TUE", "WED", "THU", "FRI"]
     underlyings: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ _Row = TypeVar("_Row", bound=_Dated)
 
 
 class _Contract(NamedTuple):
-    """What the name of a contract says."""
+    """The parts of a contract's name."""
 
     underlying: str
     year: int
@@ -100,13 +100,13 @@ def _data() -> _Data:
 
 
 def named_symbols() -> list[str]:
-    """The indices and stocks that the data names; contracts are told by their form."""
+    """The indices and stocks that the data names; contracts are recognised by their form."""
     data = _data()
     return [*data.indices, *sorted(data.stocks)]
 
 
 def is_named(symbol: str) -> bool:
-    """Whether the data knows a symbol; one that it does not know counts as an equity."""
+    """Whether the data knows a symbol; an unknown one counts as an equity."""
     return _is_underlying(symbol) or _contract(symbol) is not None
 
 
@@ -128,9 +128,9 @@ def is_open(symbol: str, moment_ms: int, calendar: Calendar) -> bool:
 
 
 def expiry_of(symbol: str, calendar: Calendar) -> date | None:
-    """The date on which a contract expires; None for what is none.
+    """The date on which a contract expires; None for any other symbol.
 
-    It comes before a holiday on which it would fall, if the calendar knows that.
+    An expiry that would fall on a holiday comes earlier, if the calendar knows the holiday.
     """
     contract = _contract(symbol)
     if contract is None:
@@ -179,7 +179,7 @@ def _kind(symbol: str) -> Kind:
 
 
 def _lot(symbol: str, day: date) -> int | None:
-    """The lot in force on a date, of contracts that of their expiry; shares are traded singly."""
+    """The lot in force on a date; for contracts, on their expiry. Shares are traded singly."""
     contract = _contract(symbol)
     traded = symbol if contract is None else contract.underlying
     if contract is None and traded not in _data().indices:
@@ -199,7 +199,7 @@ def _tick_e4(kind: Kind, day: date, price_e4: int | None) -> int | None:
 
 
 def _in_force(rows: Iterable[_Row], day: date) -> _Row | None:
-    """The row with the latest beginning that is not after a date, or else the first one."""
+    """The row with the latest start that is not after a date; otherwise the first one."""
     in_order = sorted(rows, key=lambda row: row.since)
     begun = [row for row in in_order if row.since <= day]
     return next(iter(begun[-1:] or in_order), None)
@@ -214,12 +214,12 @@ def _is_underlying(symbol: str) -> bool:
 
 @lru_cache(maxsize=20_000)
 def _contract(symbol: str) -> _Contract | None:
-    """What the name of a contract says; None for any other name."""
+    """The contract that a name means; None for any other name."""
     return next(_readings(symbol), None)
 
 
 def _readings(symbol: str) -> Iterator[_Contract]:
-    """What a name may mean, the likeliest first."""
+    """What a name may mean, the most likely first."""
     if (match := _WITH_DATE.fullmatch(symbol)) and _is_likely(match):
         yield from _read(match, _MONTHS.index(match["month"]) + 1, int(match["day"]))
     if match := _WITH_MONTH.fullmatch(symbol):
@@ -229,14 +229,14 @@ def _readings(symbol: str) -> Iterator[_Contract]:
 
 
 def _read(match: re.Match[str], month: int, day: int | None) -> Iterator[_Contract]:
-    """The contract, if its underlying is known and there is such a date."""
+    """The contract, if its underlying is known and the date exists."""
     underlying, year = match["underlying"], 2000 + int(match["year"])
     if _is_underlying(underlying) and (day is None or 1 <= day <= monthrange(year, month)[1]):
         yield _Contract(underlying, year, month, day, match["future"] is not None)
 
 
 def _is_likely(match: re.Match[str]) -> bool:
-    """Whether a date in a name is one, and not a year with the beginning of a strike."""
+    """Whether a date in a name is a date, not a year followed by the start of a strike."""
     if match["strike"] is None:
         return True
     underlying, year = match["underlying"], 2000 + int(match["year"])

@@ -16,7 +16,7 @@ _EVER_MS = 2**62
 
 
 class _Hours(NamedTuple):
-    """When a symbol is open, as it is known from one moment to another."""
+    """When a symbol is open, valid between two moments."""
 
     known_from_ms: int
     known_to_ms: int
@@ -52,7 +52,7 @@ class MarketHours:
         return self._calendar.state(Segment.INDEX, moment_ms)
 
     def last_close_ms(self, symbol: str, moment_ms: int) -> int:
-        """When the last session of a named symbol ended that was over at a moment."""
+        """When the last session of a named symbol ended, as of a moment."""
         segment, day = segment_of(symbol), trading_day(moment_ms)
         if (expiry := expiry_of(symbol, self._calendar)) is not None:
             day = min(day, expiry)
@@ -77,6 +77,6 @@ class MarketHours:
         return hours
 
     def _times(self, symbol: str, session: MarketSession) -> tuple[int, int]:
-        """From when to when a symbol is traded in a session; never, once it has expired."""
+        """The start and end of a symbol's trading in a session; none once it has expired."""
         expired = has_expired(symbol, session.open_ms, self._calendar)
         return (0, 0) if expired else (session.open_ms, session.close_ms)

@@ -1,1 +1,1 @@
-"""What a delivered message costs, beside what the kernel alone asks for."""
+"""What a delivered message costs, beside what the kernel alone takes."""

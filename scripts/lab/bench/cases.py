@@ -30,7 +30,7 @@ class Case(Struct, frozen=True):
     deflate: bool = False
 
     def scaled(self, scale: float) -> Case:
-        """The same with a share of the connections, but 2 at least: one for each transport."""
+        """The same with a share of the connections, but at least 2: one for each transport."""
 
         def share(connections: int) -> int:
             return connections and max(2, round(connections * scale))

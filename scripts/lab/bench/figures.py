@@ -1,4 +1,4 @@
-"""The figures of one measurement, out of what was seen of it."""
+"""The figures of one measurement, from what was observed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Moment(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A measurement as it was seen: the server phase by phase, the load side, its own trades."""
+    """A measurement as observed: the server phase by phase, the load side, its own trades."""
 
     case: Case
     empty: Moment
@@ -53,13 +53,13 @@ class Observed(NamedTuple):
 
 
 class Measurement(Struct, rename="camel"):
-    """What came of it. Rates, delays and CPU are those of the window; None: there is none."""
+    """The result. Rates, delays and CPU are those of the window; None means there is none."""
 
     connected: int
     messages_per_s: float
     bytes_per_message: float | None
     cpu_us_per_message: float | None
-    """Of the whole server process, also for what it does when nobody is connected."""
+    """Of the whole server process, including what it does when nobody is connected."""
     net_cpu_us_per_message: float | None
     """Without that."""
     server_cpu_percent: float
@@ -77,11 +77,11 @@ class Measurement(Struct, rename="camel"):
     collect_all_ms: float
     """A full one after it."""
     posted_to_last: Spread
-    """From sending a command until the last subscriber had its event: the storing is in it."""
+    """From sending a command until the last subscriber had its event, including storing it."""
     stored_to_last: Spread
     """From the store's answer on; up to 1 ms too long, because that moment is cut to a ms."""
     doubts: list[str] = field(default_factory=list)
-    """What speaks against the figures, in words."""
+    """Reasons to doubt the figures, in words."""
 
 
 def figures_of(seen: Observed) -> Measurement:

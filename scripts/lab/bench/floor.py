@@ -1,7 +1,7 @@
-"""The least that this kernel asks for: many sockets, and one ``send`` to each every interval.
+"""The least that this kernel takes: many sockets, and one ``send`` to each every interval.
 
-What a server's figures are held against, because they depend on the machine and its moods. Run
-as a program it is the sender, on the core that it is started on, with a child process that
+A server's figures are compared with it, because they depend on the machine and on its load. Run
+as a program it is the sender, on the core on which it is started, with a child process that
 reads; it measures for a while, prints a line of JSON and ends.
 """
 

@@ -43,7 +43,7 @@ class _ObservedServer(ServerUnderTest):
 
 
 class Bench:
-    """Makes measurements, shows how far each is, and stops when it is told to."""
+    """Makes measurements, shows their progress, and stops when told to."""
 
     def __init__(self, duration_s: float, processes: int, bar: Bar, stop: asyncio.Event) -> None:
         self._duration_s = duration_s
@@ -57,7 +57,7 @@ class Bench:
 
         Raises TargetError, ServerFailed or WorkerDied.
         """
-        # Who stopped reading is to stay, to be measured.
+        # Clients that stopped reading must stay, to be measured.
         variables = {"VYOMO_RT_SLOW_TIMEOUT_S": "3600"} if case.stalled else {}
         room = on_first_core(_ObservedServer, case.connections, **variables)
         async with room as (server, cores), connected(server.url) as target:
@@ -177,7 +177,7 @@ async def _plans(case: Case, transport: Transport, target: Target) -> list[Plan]
 
     plans = []
     if case.subscribers:
-        # Whoever is to be idle is not sent figures either.
+        # Idle clients are not sent figures either.
         update_ms = None if case.trades_per_s else _LONGEST_INTERVAL_MS
         session_id = await target.new_session()
         plans.append(plan(case.subscribers, session_id=session_id, update_interval_ms=update_ms))

@@ -17,7 +17,7 @@ from lab.site.target import TargetError
 
 
 async def run(options: argparse.Namespace) -> Report:
-    """Measure all that is asked for; what fails or is interrupted ends it with the rest."""
+    """Measure everything that was asked for; a failure or interruption ends it early."""
     stop = interruption()
     bar = Bar()
     report = Report(

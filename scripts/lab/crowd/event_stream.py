@@ -39,7 +39,7 @@ class EventStreamWatcher(Watcher):
                 return end, messages, prices
             parts.append(data[head_end + 2 : end - 2])
             at = end
-            # The server's own chunks are whole events; a proxy on the way may cut them anew, also
+            # The server's own chunks are whole events; a proxy may divide them differently, even
             # between the two line ends of an event.
             if parts[-1].endswith(b"\n") and (text := b"".join(parts)).endswith(b"\n\n"):
                 consumed = at

@@ -1,8 +1,8 @@
 """Clients that break the rules: junk, half frames, huge frames, floods, silence, vanishing.
 
 Each is a function that misbehaves once and returns when the server has ended its connection.
-As a program this carries some of them out again and again until it is ended, so many at a time,
-in a process of its own, so that what they cost is not on the account of who measures others:
+Run as a program, this repeats some of them until it is ended, several at a time. It is a separate
+process, so that their cost does not disturb the process that measures others:
 
     python scripts/pests.py http://localhost:4025 10 junk half
 """
@@ -26,11 +26,11 @@ _GONE = (ConnectionError, asyncio.IncompleteReadError)
 
 
 class NotEnded(Exception):
-    """The server has kept a connection that it had to end."""
+    """The server kept a connection that it had to end."""
 
 
 async def junk(url: str, patience_s: float) -> None:
-    """Bytes without sense: in place of a request, and in place of frames."""
+    """Meaningless bytes, in place of a request and in place of frames."""
     async with _connection(url) as (reader, writer):
         writer.write(random.randbytes(200) + b"\r\n\r\n")
         await _until_ended(reader, patience_s, "sent bytes that are no request")
@@ -74,13 +74,13 @@ async def flood(url: str, patience_s: float) -> None:
 
 
 async def mute(url: str, patience_s: float) -> None:
-    """Reads, and never answers a ping: as a machine that was switched off looks like."""
+    """Reads, and never answers a ping: what a machine that was switched off looks like."""
     async with _websocket(url) as (reader, _):
         await _until_ended(reader, patience_s, "answered no ping")
 
 
 async def vanish(url: str, patience_s: float) -> None:
-    """Asks for something and is gone, with a reset in place of a goodbye."""
+    """Asks for something and vanishes, with a reset instead of a goodbye."""
     del patience_s
     for path in ("/ws/auto-trader", "/sse/auto-trader?symbols=NIFTY&priceInterval=100"):
         async with _connection(url) as (_, writer):

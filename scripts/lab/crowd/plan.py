@@ -11,7 +11,7 @@ class Plan(Struct, frozen=True):
     address: str
     port: int
     host: str
-    """As the ``Host`` header names the server."""
+    """The server's name in the ``Host`` header."""
     tls: bool
     session_id: int
     """0: none, prices only."""
@@ -29,7 +29,7 @@ class Plan(Struct, frozen=True):
     update_interval_ms: int | None = None
     """How often the session's figures come; None leaves it to the server."""
     connecting_at_once: int = 1_000_000
-    """How many of a process's clients may be on their way to be connected."""
+    """How many of a process's clients may be connecting at a time."""
     stalled: int = 0
     """How many stop reading once their subscriptions are acknowledged."""
     deflate: bool = False

@@ -136,7 +136,7 @@ class Swarm:
             self._lags.add((loop.time() - due_s) * 1000)
 
     def _watcher(self, number: int) -> Watcher:
-        """The transports take turns, as far as their shares allow; so do the stalled, by twos."""
+        """The transports take turns, as far as their shares allow; so do the stalled, in twos."""
         clients, pair = self.plan.clients, number // 2
         is_sse = _is_turn(number, self.plan.sse_clients, clients)
         kind = EventStreamWatcher if is_sse else WebSocketWatcher

@@ -91,7 +91,7 @@ class Watcher(asyncio.Protocol):
         self._acks_due = self._acks()
         self._stalls = stalls
         self.tail = b""
-        """What has come of a message that is not whole yet."""
+        """What has arrived of an unfinished message."""
         self._walked: list[Event] | None = None
         """The events of what is being read; None if each client must read it for itself."""
         self._received_ms = 0.0
@@ -191,7 +191,7 @@ class Watcher(asyncio.Protocol):
         return look
 
     def _now_ms(self) -> float:
-        """The present by the server's clock."""
+        """The current time by the server's clock."""
         return time.time() * 1000 + self._plan.clock_offset_ms
 
     def _look(self, text: bytes) -> None:

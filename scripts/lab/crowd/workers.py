@@ -1,8 +1,8 @@
 """Swarms in processes of their own.
 
-`Workers` spreads a plan over processes, each of them this module run as a program: it takes a
-plan and then commands as lines on standard input, tells by lines of JSON on standard output
-how far it is, and ends when its input does.
+`Workers` spreads a plan over processes. Each of them runs this module as a program: it takes a
+plan and then commands as lines on standard input, reports its progress as lines of JSON on
+standard output, and ends when its input does.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ yourself and name it by --url. It is kept on the first core and the load off it.
 
 
 def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """The flags, over those of a preset, over the defaults; exits if they cannot be."""
+    """The flags, over those of a preset, over the defaults; exits if they are wrong."""
     parser = _parser(description)
     if preset := parser.parse_args(argv).preset:
         parser.set_defaults(**PRESETS[preset])

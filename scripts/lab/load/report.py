@@ -14,7 +14,7 @@ class Parameters(Struct, frozen=True, rename="camel"):
     """What was asked for."""
 
     url: str | None
-    """None: a server of the test's own."""
+    """None: the test's own server."""
     clients: int
     sse_clients: int
     symbols: list[str]
@@ -37,10 +37,10 @@ class Server(Struct, rename="camel"):
     """What the server used; None where this machine cannot tell."""
 
     process: str | None = None
-    """Its number and name: before a server of somebody else's it may be a proxy's."""
+    """Its number and name; in front of somebody else's server it may be a proxy's."""
     cpu_percent: float | None = None
     waited_percent: float | None = None
-    """Of the time it was kept waiting for a core by other programs."""
+    """The share of time in which other programs kept it waiting for a core."""
     memory_before_bytes: int | None = None
     memory_after_bytes: int | None = None
     bytes_per_connection: int | None = None
@@ -56,7 +56,7 @@ class Events(Struct, rename="camel"):
     doubled: int
     out_of_order: int
     altered: int
-    """Texts that reached a client and are not what the server stored."""
+    """Texts that reached a client and differ from what the server stored."""
 
     @property
     def wrong(self) -> int:
@@ -90,7 +90,7 @@ class Report(Struct, rename="camel"):
     trades: Trades = field(default_factory=Trades)
     server: Server = field(default_factory=Server)
     clock_offset_ms: float | None = None
-    """How far the server's clock is ahead, taken out of the delays; None on one machine."""
+    """How far the server's clock is ahead, subtracted from the delays; None on one machine."""
     clock_uncertainty_ms: float | None = None
     interrupted: bool = False
     broken: list[str] = field(default_factory=list)

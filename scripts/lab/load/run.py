@@ -91,7 +91,7 @@ class Measured(NamedTuple):
 
     figures: list[Figures]
     stored: list[str] | None
-    """The text of every event that clients must have been told; None if that is not known."""
+    """The text of every event that clients must have got; None if that is not known."""
     trades: Trades
     usages: tuple[Usage | None, Usage | None, Usage | None]
     """Of the server: before there were clients, at the beginning and at the end of the window."""

@@ -1,4 +1,4 @@
-"""This machine, and what processes use of it. What only Linux tells is None elsewhere."""
+"""This machine, and what processes use of it. What only Linux reports is None elsewhere."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 SATURATED_PERCENT = 90.0
-"""Of a core: who uses more is late by itself."""
+"""Of a core: a process that uses more is late because of itself."""
 DISTURBED_PERCENT = 5.0
-"""Of the time: who waits longer for a core is disturbed by other programs."""
+"""Of the time: a process that waits longer for a core is disturbed by other programs."""
 _FILES_KEPT_FREE = 64
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -23,7 +23,7 @@ class Usage(Struct, frozen=True):
     """What a process has used of the machine."""
 
     cpu_s: float
-    """Of the threads that there are; the time of those that have ended is lost."""
+    """Of the existing threads; the time of those that have ended is lost."""
     waited_s: float
     """How long its main thread could have run, but other programs had the core."""
     memory_bytes: int
@@ -51,7 +51,7 @@ def usage(pid: int) -> Usage | None:
 
 
 def lack_of_room(connections: int, files: int) -> str | None:
-    """What keeps so many connections to one server, and so many files of a process, from being."""
+    """Why so many connections to one server, or files of a process, are impossible."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     files += _FILES_KEPT_FREE
     if limit != resource.RLIM_INFINITY and files > limit:

@@ -1,4 +1,4 @@
-"""A server to measure, as a process of its own on data of its own."""
+"""A server to measure, in its own process and with its own data."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class ServerFailed(Exception):
 
 
 def own_environ() -> dict[str, str]:
-    """The environment without the settings that somebody has made for another server."""
+    """The environment without settings that are meant for another server."""
     return {name: value for name, value in os.environ.items() if not name.startswith("VYOMO_RT_")}
 
 
 class ServerUnderTest:
-    """``vyomo-rt serve`` as a process of its own.
+    """``vyomo-rt serve`` in its own process.
 
-    It sees no ``VYOMO_RT_…`` variable but those given here: a load test must not write into
-    the database that somebody has named in the environment.
+    It sees no ``VYOMO_RT_…`` variable except those given here: a load test must not write into
+    the database that the environment names.
     """
 
     PROGRAM: tuple[str, ...] = ("-m", "vyomo_rt")
@@ -88,7 +88,7 @@ class ServerUnderTest:
         raise ServerFailed(f"the server does not answer {signal_.name}")
 
     async def _said(self, wanted: re.Pattern[str]) -> re.Match[str] | None:
-        """The next line on its standard output that is like this; None if none comes."""
+        """The next matching line on its standard output; None if none comes."""
         assert self._process is not None
         assert self._process.stdout is not None
         with suppress(TimeoutError):
@@ -99,7 +99,7 @@ class ServerUnderTest:
         return None
 
     async def stop(self, signal_: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code; one that does not end is killed. Idempotent."""
+        """Send a signal and return the exit code; kill a server that does not end. Idempotent."""
         if self._process is None:
             return 0
         with suppress(ProcessLookupError):

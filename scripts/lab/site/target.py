@@ -1,4 +1,4 @@
-"""The server under load, by its REST calls: symbols, a session of our own, trades in it."""
+"""The server under load, through its REST calls: symbols, a session of our own, its trades."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class TargetError(Exception):
-    """The server cannot be used for a test; the text says why and what to do."""
+    """The server cannot be tested; the text says why and what to do."""
 
 
 class _Events(Struct):
@@ -94,7 +94,7 @@ class Target:
     async def clock_offset(self) -> tuple[float, float]:
         """How many ms the server's clock is ahead of ours, and how wrong that may be.
 
-        By the quickest of a few pings: its answer was stamped somewhere between sending
+        It takes the quickest of a few pings: its answer was stamped somewhere between sending
         and receipt, and the stamp is cut to a millisecond. Raises TargetError.
         """
         best_ms, offset_ms = float("inf"), 0.0
@@ -150,7 +150,7 @@ class Trader:
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Trade no more; what is open is closed first."""
+        """Close what is open, and stop trading."""
         self._stopping.set()
         await self._running
 

@@ -1,1 +1,1 @@
-"""A server used and disturbed at random, while what it promised is compared all along."""
+"""Uses and disturbs a server at random, and checks its promises all along."""

@@ -1,4 +1,4 @@
-"""Who uses a soaked server as they should: writers, watchers that resume, and a price feed."""
+"""Well-behaved users of a soaked server: writers, watchers that resume, and a price feed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Page(msgspec.Struct):
 
 
 class Site:
-    """The address of the server that is soaked, and whether it is disturbed on purpose."""
+    """The address of the soaked server, and whether it is being disturbed on purpose."""
 
     def __init__(self, http: aiohttp.ClientSession, rng: random.Random) -> None:
         self.http = http
@@ -47,7 +47,7 @@ class Site:
 
     @contextmanager
     def disturbed(self) -> Iterator[None]:
-        """Meanwhile connections may be lost and requests not answered."""
+        """While the block runs, connections may be lost and requests go unanswered."""
         self._disturbances += 1
         self._is_disturbed = True
         try:
@@ -63,7 +63,7 @@ class Site:
     async def call(
         self, method: str, path: str, body: Any = None, key: str | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a call. Raises one of the errors of a server that is away."""
+        """Status and JSON of a call. Raises an error if the server is away."""
         headers = {"Idempotency-Key": key} if key else {}
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
         async with self.http.request(
@@ -108,7 +108,7 @@ class Writer:
         self._feed = feed
 
     async def run(self) -> None:
-        """Until the soak stops; what was begun is ended."""
+        """Trade until the soak stops; finish what was begun."""
         count, rng = 0, self._site.rng
         while not self._site.stopping.is_set():
             count += 1
@@ -145,10 +145,10 @@ class Writer:
 
 
 class Watcher:
-    """Watches a session over one connection after the other, on either transport.
+    """Watches a session over one connection after another, on either transport.
 
-    It stays for a while, or is cut off, or dozes until the server must have closed it as too
-    slow; and it always comes back with the number of the last event that it has seen.
+    It stays for a while, is cut off, or dozes until the server must have closed it as too
+    slow; it always comes back with the number of the last event it has seen.
     """
 
     def __init__(self, site: Site, truth: SessionTruth, counts: Counter[str]) -> None:
@@ -193,7 +193,7 @@ class Watcher:
             await link.close()
 
     async def _doze(self, link: WebSocket | EventStream) -> None:
-        """Read nothing for so long that the server must close; then see that it did."""
+        """Read nothing until the server must have closed; then check that it did."""
         calm = self._site.calm
         with suppress(TimeoutError):
             await asyncio.wait_for(self._site.stopping.wait(), 2 * SLOW_TIMEOUT_S + 2)
@@ -277,7 +277,7 @@ class Feed:
             await self.push(ticks, accepted=len(ticks))
 
     async def push(self, ticks: Any, *, accepted: int) -> None:
-        """Post ticks, and see that so many are accepted; a server that is away gets none."""
+        """Post ticks, and check that so many are accepted; skip a server that is away."""
         try:
             status, answer = await self._site.call("POST", "/ticks", ticks)
         except _AWAY:
@@ -324,7 +324,7 @@ HICCUPS = ("pause", "repeats", "back in time", "no prices", "misprints", "burst"
 
 
 async def guarded(truth: Truth, actor: Awaitable[None]) -> None:
-    """Run an actor; what it finds violated ends the soak."""
+    """Run an actor; a violation that it finds ends the soak."""
     try:
         await actor
     except Violated as violated:

@@ -1,4 +1,4 @@
-"""What is compared and looked at while a server is soaked, and at the end."""
+"""What is compared and checked while a server is soaked, and at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Checks:
-    """Holds a server against what is known of it. All raise Violated."""
+    """Compares a server with what is known about it. All methods raise Violated."""
 
     def __init__(
         self, truth: Truth, site: Site, processes: Processes, report: Report, *, storm: int
@@ -35,7 +35,7 @@ class Checks:
         self._storm = storm
 
     async def compare(self, *, everything: bool = False) -> None:
-        """Compare what is stored with what is known. A server that is away is not asked.
+        """Compare what is stored with what is known. Skips a server that is away.
 
         Raises Violated.
         """
@@ -70,7 +70,7 @@ class Checks:
                 return status
 
     async def sample(self) -> None:
-        """Look at the server's memory and files once a second. Raises Violated if they grow."""
+        """Check the server's memory and files once a second. Raises Violated if they grow."""
         most_files = self._storm * 2 + 300
         while True:
             await asyncio.sleep(1)
@@ -99,7 +99,7 @@ class Checks:
             await asyncio.sleep(0.05)
 
     async def require_files_closed(self) -> None:
-        """Everybody has left: what their connections had open is closed."""
+        """After everybody has left, check that their connections' files are closed."""
         most = self._processes.base[1] + _MOST_FILES_LEFT
 
         async def closed() -> None:

@@ -1,4 +1,4 @@
-"""What is done to a soaked server: to its processes, by clients, and by its price source."""
+"""Faults of a soaked server: in its processes, by clients, and by its price source."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Processes:
         self.stop_s: list[float] = []
         self.server = ServerUnderTest(folder)
         self.base = (0, 0)
-        """Memory and files of the present server when it had just started."""
+        """Memory and files of the current server right after its start."""
         self.folder = folder
         self._site = site
 
@@ -205,7 +205,7 @@ class Clients:
 
 
 class Lane:
-    """One fault after the other, chosen at random, with pauses in between."""
+    """One fault after another, chosen at random, with pauses in between."""
 
     def __init__(
         self, faults: list[Fault], rng: random.Random, counts: Counter[str], most_pause_s: float
@@ -231,7 +231,7 @@ class Lane:
                 self._counts[name] += 1
 
     def stop(self) -> None:
-        """Begin no further fault; one that is going on goes on to its end."""
+        """Begin no further fault; let the current one finish."""
         self._stopping.set()
 
 

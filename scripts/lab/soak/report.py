@@ -1,4 +1,4 @@
-"""What came of a soak, as figures and for people."""
+"""The result of a soak, as figures and for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lab.site.machine import describe
 
 
 class Report(Struct, rename="camel"):
-    """What came of a soak."""
+    """The result of a soak."""
 
     seed: str
     ran_s: float = 0.0

@@ -1,4 +1,4 @@
-"""A soak from its server to its report: who does what, and in which order it ends."""
+"""A soak from its server to its report: who does what, and the order in which it ends."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Soak:
         watchers: Sequence[Watcher],
         watching: Sequence[asyncio.Task[None]],
     ) -> None:
-        """Let all finish, and compare everything: now, after a crash, and in the store."""
+        """Let everybody finish, and compare everything: now, after a crash, and in the store."""
         self._tell("the end: all finish")
         if self._processes.memory_and_files() is None:  # it was just being restarted
             await self._processes.start()

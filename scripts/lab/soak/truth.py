@@ -1,4 +1,4 @@
-"""What a soaked server has acknowledged, told and stored, and whether these agree."""
+"""What a soaked server has acknowledged, announced and stored, and whether these agree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """What the server has said of a session up to some moment."""
+    """What the server has said about a session up to some moment."""
 
     opened: dict[str, int]
     closed: dict[int, dict[str, Any]]
@@ -40,7 +40,7 @@ class Acknowledged(NamedTuple):
 
 
 class SessionTruth:
-    """One session: its stored events as far as they were fetched, and what is known beside."""
+    """One session: its stored events as far as they were fetched, and what else is known."""
 
     def __init__(self, session_id: int) -> None:
         self.session_id = session_id
@@ -96,7 +96,7 @@ class SessionTruth:
             )
 
     def check_told(self, upto: int) -> None:
-        """What watchers were told of, up to a number, is what is stored."""
+        """Check that what watchers got, up to a number, is what is stored."""
         for seq in range(self._checked_told + 1, upto + 1):
             text = self.told.get(seq)
             if text is None:
@@ -110,7 +110,7 @@ class SessionTruth:
         self._checked_told = max(self._checked_told, upto)
 
     def check_figures(self, session: dict[str, Any]) -> None:
-        """A session's figures are those of its events."""
+        """Check that a session's figures are those of its events."""
         today = datetime.fromisoformat(session["timestamp"]).astimezone(_IST).date()
         events = self.stored[: session["seq"]]
         wanted = _figures([(event.type, event.data) for event in events], today)
@@ -126,7 +126,7 @@ class SessionTruth:
         return Acknowledged(dict(self.opened), dict(self.closed), max(self.told, default=0))
 
     def check_trades(self, known: Acknowledged) -> None:
-        """What was acknowledged is stored; each trade opens once, closes at most once, rightly."""
+        """Check that what was acknowledged is stored, and each trade opens and closes correctly."""
         trades = [event for event in self.stored if event.type in _TRADE_EVENTS]
         count = Counter((event.type, event.data["tradeId"]) for event in trades)
         if doubled := [which for which, times in count.items() if times > 1]:
@@ -149,7 +149,7 @@ class SessionTruth:
                     raise Violated(f"no misprint closes a trade: {data}")
 
     def check_nothing_else(self) -> None:
-        """At the end, when every request was answered: only what was asked for has happened."""
+        """At the end, when every request is answered, check that nothing else has happened."""
         opened = [event.data["tradeId"] for event in self.stored if event.type == "trade_opened"]
         asked = sorted(self.opened.values())
         if sorted(opened) != asked:
@@ -173,7 +173,7 @@ class Truth:
 
 
 def _figures(events: list[tuple[str, dict[str, Any]]], today: date) -> dict[str, Any]:
-    """A session's figures by the arithmetic of the protocol."""
+    """A session's figures by the protocol's arithmetic."""
     closes = [data for type_, data in events if type_ == "trade_closed"]
     pnls = [Fraction(str(data["pnl"])) for data in closes]
     todays = [
