@@ -14,7 +14,7 @@ from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import ChangeOrder, Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
@@ -174,7 +174,8 @@ class Bench:
         self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
     ) -> SessionState:
         operation = Operation.asked(by=None)
-        return await self.desk.change_session(session_id, operation, status=status, name=name)
+        order = ChangeOrder(status=status, name=name)
+        return await self.desk.change_session(session_id, operation, lambda: order)
 
     async def sessions(self) -> list[SessionState]:
         """All sessions, whether they rest or not."""

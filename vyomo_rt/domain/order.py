@@ -8,6 +8,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.session import SessionStatus
 
 T = TypeVar("T")
 
@@ -24,6 +25,14 @@ class SessionOrder:
     """A session to be made; without a name it is named after its number."""
 
     starting_capital_paise: int
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOrder:
+    """A change of a session; what is None stays as it is."""
+
+    status: SessionStatus | None = None
     name: str | None = None
 
 

@@ -19,7 +19,7 @@ from vyomo_rt.domain.errors import (
 )
 from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.moment import Clocks, iso
-from vyomo_rt.domain.order import Operation, Read, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import ChangeOrder, Operation, Read, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import SessionState
@@ -99,23 +99,18 @@ class Desk(Writer):
             await self._births.ensure(session_id, order)
 
     async def change_session(
-        self,
-        session_id: int,
-        operation: Operation,
-        *,
-        status: SessionStatus | None = None,
-        name: str | None = None,
+        self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]
     ) -> SessionState:
         async with self._commanding(session_id, operation) as ledger:
-            if status is SessionStatus.STOPPED:
-                # A trade that another server opened must not be left behind.
-                await ledger.read_on()
+            # A trade that another server opened must not be left behind in a stopped session.
+            await ledger.read_on()
             await ledger.prepare()
+            order = read_order()
             before = ledger.state.session.standing
-            standing = before if name is None else replace(before, name=name)
-            if status not in (None, before.status):
-                _check_change(ledger.state, status)
-                standing = replace(standing, status=status, status_reason=ChangeReason.MANUAL)
+            standing = before if order.name is None else replace(before, name=order.name)
+            if order.status not in (None, before.status):
+                _check_change(ledger.state, order.status)
+                standing = replace(standing, status=order.status, status_reason=ChangeReason.MANUAL)
             if standing != before:
                 await ledger.record_change(standing, ChangeReason.MANUAL, self._now(), operation)
             return ledger.state

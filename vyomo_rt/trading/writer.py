@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vyomo_rt.domain.order import Operation, Read, SessionOrder, TradeOrder
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.order import ChangeOrder, Operation, Read, SessionOrder, TradeOrder
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
@@ -25,12 +24,7 @@ class Writer(Protocol):
         """Make a session."""
 
     async def change_session(
-        self,
-        session_id: int,
-        operation: Operation,
-        *,
-        status: SessionStatus | None = None,
-        name: str | None = None,
+        self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]
     ) -> SessionState:
         """Set a session's status or name; there is no event if nothing changes.
 

@@ -166,10 +166,9 @@ class RestRoutes:
         session_id = path_id(request.match_info, "sessionId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
-            change = command.read(SessionChange)
             operation = Operation.asked(by=request[GRANT].subject)
             state = await self._writer.change_session(
-                session_id, operation, status=change.status, name=change.name
+                session_id, operation, lambda: command.read(SessionChange).order()
             )
         return _json(self._session(state))
 

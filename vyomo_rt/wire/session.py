@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from vyomo_rt.domain.event import SessionEvent
 from vyomo_rt.domain.moment import iso
-from vyomo_rt.domain.order import SessionOrder
+from vyomo_rt.domain.order import ChangeOrder, SessionOrder
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.wire.decoding import Body
@@ -33,6 +33,10 @@ class SessionChange(Body):
 
     status: SessionStatus | None = None
     name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+    def order(self) -> ChangeOrder:
+        """The change in words of the domain."""
+        return ChangeOrder(status=self.status, name=self.name)
 
 
 class SessionsQuery(Body):
