@@ -148,7 +148,7 @@ async def test_a_server_on_a_full_disk_is_not_ready_and_is_again_once_there_is_r
         await until(opens, within_s=10)
         assert await readiness() == 200
     assert await asyncio.wait_for(server.stop(), 10) == 0
-    again = [line for line in server.output if "takes writes again" in line]
+    again = [line for line in server.output if "accepts writes again" in line]
     assert len(again) == 1, server.output
 
 
