@@ -53,11 +53,7 @@ class Rooms:
         self.limits = limits
         self.clocks = clocks
         self.clock = Clockwork(clocks.market)
-        self.origins = origins.Origins(
-            frozenset(settings.allowed_origins),
-            frozenset(settings.allowed_hosts),
-            loopback=config.is_loopback(settings.host),
-        )
+        self.origins = _origins(settings)
         self._demand = Demand()
         self.hours = MarketHours(calendar) if settings.market_hours else None
         self.feed = _feed(settings, clocks.market, self.hours)
@@ -67,12 +63,7 @@ class Rooms:
         self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
         self.days = Days(self.replica, clocks.market)
-        self.hub = Hub(
-            self._sources(),
-            now=clocks.wall,
-            max_events_behind=settings.max_events_behind,
-            max_symbols=settings.max_symbols,
-        )
+        self.hub = self._hub()
         self.replica.followers.append(self.hub)
         self.desk = self._desk()
         self.monitor.held = self.desk.held
@@ -98,6 +89,14 @@ class Rooms:
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
         self.hub.on_quote(quote)
+
+    def _hub(self) -> Hub:
+        return Hub(
+            self._sources(),
+            now=self.clocks.wall,
+            max_events_behind=self.settings.max_events_behind,
+            max_symbols=self.settings.max_symbols,
+        )
 
     def _sources(self) -> Sources:
         return Sources(
@@ -156,6 +155,14 @@ class Rooms:
             request_timeout_s=self.settings.request_timeout_s,
             idle_timeout_s=self.settings.idle_timeout_s,
         )
+
+
+def _origins(settings: Settings) -> origins.Origins:
+    return origins.Origins(
+        frozenset(settings.allowed_origins),
+        frozenset(settings.allowed_hosts),
+        loopback=config.is_loopback(settings.host),
+    )
 
 
 def _feed(settings: Settings, now: MarketClock, hours: MarketHours | None) -> Feed:

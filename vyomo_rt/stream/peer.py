@@ -110,7 +110,11 @@ class Peer:
         self.opened_at_s = monotonic()
         self.wrote_at_s = 0.0
         self.paused_at_s = 0.0
+        self.due_status = False
+        self._watch_no_session()
+        self._watch_no_prices()
 
+    def _watch_no_session(self) -> None:
         self.topic: SessionTopic | None = None
         self.session_audience: Audience[Any] | None = None
         self.types: frozenset[StreamType] = ALL_TYPES
@@ -123,6 +127,7 @@ class Peer:
         self.due_pnl: int | None = None
         self.due_pnl_again = False
 
+    def _watch_no_prices(self) -> None:
         self.price_audience: Audience[Any] | None = None
         self.symbols: tuple[str, ...] = ()
         self.price_interval_ms = DEFAULT_PRICE_INTERVAL_MS
@@ -131,8 +136,6 @@ class Peer:
         self.seen: dict[str, tuple[int, bool]] | None = None
         self.price_stamp = 0
         self.due_prices = NOTHING_DUE
-
-        self.due_status = False
 
     def close(self, code: int, reason: str) -> None:
         """End the stream from this side; nothing more is sent to the peer."""
