@@ -117,7 +117,7 @@ def _rows_of(path: Path) -> Rows | None:
     except FileNotFoundError:
         return None
     except CalendarError as error:
-        raise NoCalendar(f"{path}: {error}; mend it or move it away") from error
+        raise NoCalendar(f"{path}: {error}; fix it or move it away") from error
 
 
 def text_of(rows: Rows) -> bytes:

@@ -141,7 +141,7 @@ async def test_a_refusal_says_how_to_do_without(monkeypatch: pytest.MonkeyPatch)
 async def test_a_file_that_is_wrong_is_named_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "calendar.json"
     path.write_text('{"years": [2027]}')
-    words: Any = "holidays: is missing.*mend it or move it away"
+    words: Any = "holidays: is missing.*fix it or move it away"
     with pytest.raises(NoCalendar, match=words):
         update(path, None)
     assert path.read_text() == '{"years": [2027]}'

@@ -62,7 +62,7 @@ async def session(server: Server) -> list[Finding]:
 
 
 async def market(server: Server) -> list[Finding]:
-    """The calendar knows the present date, and the next weeks."""
+    """The calendar knows the current date, and the next weeks."""
     answer = await server.ask(f"{API}/market")
     if answer.status == 404:
         return [skipped("this server has no calendar")]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Segment(StrEnum):
-    """A part of the market with hours of its own: EQ_FNO are the stocks that F&O exist on."""
+    """A part of the market with its own hours; EQ_FNO are the stocks with F&O."""
 
     EQ_FNO = "EQ_FNO"
     EQ = "EQ"
@@ -47,12 +47,12 @@ class MarketSession(NamedTuple):
 
 
 class Instrument(NamedTuple):
-    """What is known of a symbol; None for what nothing tells."""
+    """What is known of a symbol; None for what is not known."""
 
     symbol: str
     segment: Segment
     lot: int | None
     tick_e4: int | None
-    """None also where it depends on a price that is not known."""
+    """None also if it depends on an unknown price."""
     expiry: date | None
-    """The last date on which a contract is traded; None for what never expires."""
+    """The last date on which a contract is traded; None if it never expires."""

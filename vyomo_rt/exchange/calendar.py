@@ -61,15 +61,15 @@ class Calendar:
 
     def warning(self, day: date) -> str | None:
         """What is wrong with the calendar on a date, for a person: its data ends, or has ended."""
-        mend = "scripts/update_calendar.py makes a file for --calendar"
+        renewal = "scripts/update_calendar.py makes a file for --calendar"
         if not self.knows(day):
-            return f"the calendar does not know {day.year}: every weekday counts as open; {mend}"
+            return f"the calendar does not know {day.year}: every weekday counts as open; {renewal}"
         year = day.year
         while year + 1 in self._rows.years:
             year += 1
         last = date(year, 12, 31)
         if (last - day).days < WARN_DAYS:
-            return f"the calendar ends on {last}: every weekday counts as open then; {mend}"
+            return f"the calendar ends on {last}: every weekday counts as open then; {renewal}"
         return None
 
     def is_trading_day(self, day: date) -> bool:

@@ -62,7 +62,7 @@ class FeedMonitor:
         """Whether somebody was shown a state that no poll has told yet."""
 
     def poll(self) -> FeedStatus | None:
-        """The status if it changed since the last poll, also if it changed back; else None.
+        """The status if it changed since the last poll, even if it changed back; else None.
 
         The log hears of the change, and of ticks that were refused.
         """

@@ -48,7 +48,7 @@ class MarketRoutes:
         ]  # fmt: skip
 
     async def show_market(self, _: web.Request) -> web.Response:
-        """Show the market's state, its sessions of the present date, and holidays.
+        """Show the market's state, its sessions of the current date, and holidays.
 
         A date that the calendar does not know counts as open on weekdays, with ``warning``.
         """
@@ -64,9 +64,9 @@ class MarketRoutes:
         return web.Response(body=encode(document), content_type=JSON)
 
     async def list_instruments(self, request: web.Request) -> web.Response:
-        """List what is known of symbols: of those named, or of all that are known.
+        """List what is known of the named symbols, or of all known ones.
 
-        With ``q`` of those that contain it. A symbol that is not known counts as an equity.
+        With ``q``, of those that contain it. An unknown symbol counts as an equity.
         """
         fields = query_fields(read_query(request.query), InstrumentsQuery)
         query = decoding.convert(fields, InstrumentsQuery)
@@ -89,6 +89,6 @@ class MarketRoutes:
 
 
 def _containing(text: str, symbols: Iterable[str]) -> Iterable[str]:
-    """Symbols with a text in them, those first that begin with it."""
+    """Symbols that contain a text; those that begin with it come first."""
     found = (symbol for symbol in symbols if text in symbol)
     return sorted(found, key=lambda symbol: (not symbol.startswith(text), symbol))

@@ -41,7 +41,7 @@ class HolidayData(Data):
 
 
 class MarketDocument(Data):
-    """The market on the present date."""
+    """The market on the current date."""
 
     market_state: Annotated[MarketState, Meta(description="Of the INDEX segment, now")]
     date: Annotated[date, Meta(description="In Asia/Kolkata")]
