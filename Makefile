@@ -21,7 +21,7 @@ test: .venv/test
 slow: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m slow
 
-# What `make test` skips a test for want of.
+# The tools without which `make test` skips tests.
 test-tools: .venv/test
 	@.ci/tools
 	@$(MAKE) --no-print-directory tests/js/node_modules

@@ -125,7 +125,7 @@ async function explain() {
   const text = !answer
     ? "No connection is open, or this server does not name its connections."
     : answer.status === 404
-      ? "The server knows nothing of this connection: it has ended, or this server explains none."
+      ? "The server does not know this connection: it has ended, or this server explains none."
       : answer.ok
         ? readable({ reasons: answer.document.reasons, ...answer.document })
         : reason(answer);

@@ -8,7 +8,8 @@ import { settle } from "./sending.js";
 
 /** @typedef {Record<string, any>} Fields */
 
-const GIVEN_UP = "Nobody asks any more whether it was done: look for it before you send it again.";
+const GIVEN_UP =
+  "The page has stopped asking whether it was done: look for it before you send it again.";
 
 /** The fields as JSON; an empty one is absent. @param {HTMLFormElement} form @returns {Fields} */
 export function fieldsOf(form) {

@@ -93,7 +93,7 @@ export function toggleSound() {
 async function toggleNotifications() {
   if (!notifications && globalThis.Notification === undefined) {
     return complain(
-      "This browser has no notifications for pages that are not served from localhost or by https.",
+      "This browser shows notifications only for pages from localhost or over https.",
     );
   }
   notifications = !notifications && (await Notification.requestPermission()) === "granted";

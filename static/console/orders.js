@@ -28,7 +28,7 @@ function obstacle() {
     return `Waiting for session ${asked().sessionId}: nothing is opened until it is on screen.`;
   if (model.sessionId === null) return "Choose or create a session first.";
   if (model.figures?.status === "STOPPED")
-    return `Session ${model.sessionId} is STOPPED: nothing is opened in it any more.`;
+    return `Session ${model.sessionId} is STOPPED: no trade can be opened in it.`;
   return "";
 }
 

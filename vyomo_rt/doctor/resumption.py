@@ -1,4 +1,4 @@
-"""Whether a client that lost its connection is told what it missed, on either transport."""
+"""Whether a client that lost its connection gets what it missed, on either transport."""
 
 from __future__ import annotations
 

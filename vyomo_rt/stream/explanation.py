@@ -80,7 +80,7 @@ def _of_its_session(hub: Hub, peer: Peer, topic: SessionTopic) -> Iterator[str]:
         yield f"{name} has no open trade, so there is no pnl_update"
     symbols = {trade.symbol for trade in state.open_trades.values()}
     if unpriced := sorted(symbol for symbol in symbols if hub.sources.quote(symbol) is None):
-        yield f"trades without pnl_update, for want of a price: those in {_named(unpriced)}"
+        yield f"trades without pnl_update, for lack of a price: those in {_named(unpriced)}"
     yield from _of_refusals(hub, symbols.difference(peer.symbols))
 
 
