@@ -20,7 +20,7 @@ def test_a_float_is_refused_with_what_to_write(value: object) -> None:
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("-Infinity")])
 def test_a_decimal_that_is_no_number_is_refused(value: Decimal) -> None:
-    with pytest.raises(ValueError, match=r"price: .* is no number"):
+    with pytest.raises(ValueError, match=r"price: .* is not a number"):
         numbers.encode({"price": value})
 
 
