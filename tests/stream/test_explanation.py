@@ -69,7 +69,7 @@ async def test_a_session_without_open_or_priced_trades_says_why_there_is_no_pnl(
     world.close_trade(SESSION)
     assert says(asked(world, client), "no open trade", "pnl_update")
     world.open_trade(SESSION, "C")
-    assert says(asked(world, client), "pnl_update", "want of a price", "C")
+    assert says(asked(world, client), "pnl_update", "lack of a price", "C")
     world.change_status(SESSION, SessionStatus.PAUSED)
     assert says(asked(world, client), "PAUSED")
 
