@@ -249,7 +249,7 @@ async def test_a_stopped_session_is_marked_and_takes_no_order(
     chosen = page.get_by_label("Session on screen").locator("option:checked")
     await expect(chosen).to_have_text(re.compile("· STOPPED$"))
     await expect(page.locator("#place")).to_be_disabled()
-    await expect(page.locator("#preview")).to_contain_text("is STOPPED: nothing is opened")
+    await expect(page.locator("#preview")).to_contain_text("is STOPPED: no trade can be opened")
 
 
 async def test_a_stopped_demo_says_where_it_goes_on(page: Page, server_process: MakeServer) -> None:
