@@ -30,6 +30,7 @@ from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feeds.sim.feed import SimFeed
 from vyomo_rt.market.feeds.sim.symbols import load_symbols
+from vyomo_rt.market.wanted import Wanted
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
 
@@ -188,7 +189,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         await trader.prepare()
 
         async def tick() -> None:
-            async for tick in feed.ticks():
+            async for tick in feed.ticks(Wanted(Demand())):
                 board.accept(tick)
 
         tasks = [asyncio.create_task(job) for job in (tick(), trader.run())]

@@ -17,6 +17,7 @@ from vyomo_rt.web.origins import Origins
 
 DEFAULTS = Settings()
 VARIABLES = [field.variable for field in FIELDS]
+NO_SUCH_FEED = "--feed: no such feed is installed: write one of ingest, sim, yahoo, got 'nse'"
 NUMBERS = [field for field in FIELDS if type(field.default) in {int, float}]
 
 
@@ -62,7 +63,11 @@ def test_values_get_the_type_of_their_setting() -> None:
             "VYOMO_RT_PORT: expected an integer from 0 to 65535, got 'abc'",
         ),
         ({"port": "65536"}, {}, "--port: expected an integer from 0 to 65535, got '65536'"),
-        ({"feed": "nse"}, {}, "--feed: expected one of ingest, sim, got 'nse'"),
+        (
+            {"feed": "nse"},
+            {},
+            NO_SUCH_FEED,
+        ),
         ({}, {"VYOMO_RT_DEMO": "yes"}, "VYOMO_RT_DEMO: expected 1 or 0, got 'yes'"),
         (
             {},
@@ -162,10 +167,10 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir" | "calendar":
+        case "data_dir" | "calendar" | "yahoo_names":
             return bool(value == Path(text) and not text.startswith("~"))
-        case "mongo_uri" | "seed" | "feed" | "log_level":
-            return bool(value == text)
+        case "mongo_uri" | "seed" | "feed" | "yahoo_url" | "log_level":
+            return bool(value == (text.rstrip("/") if field.name == "yahoo_url" else text))
     is_switch = isinstance(field.default, bool)
     return bool(value == (text.lower() in {"1", "true"} if is_switch else float(text)))
 

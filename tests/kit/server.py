@@ -37,8 +37,12 @@ async def serve_here(
         more["clocks"] = Clocks.live(now)
     sockets = bind_sockets(settings.host, settings.port)
     port = sockets[0].getsockname()[1]
-    async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
-        yield Rest(f"http://127.0.0.1:{port}", http)
+    try:
+        async with running(settings, sockets, **more), aiohttp.ClientSession() as http:
+            yield Rest(f"http://127.0.0.1:{port}", http)
+    finally:
+        for sock in sockets:
+            sock.close()
 
 
 class ServerProcess:

@@ -10,11 +10,13 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
 from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.wanted import Wanted
 
 
 class Ingest(Market):
@@ -209,7 +211,7 @@ async def metrics(server: Rest) -> str:
 async def test_it_prices_any_symbol_from_outside_and_sends_nothing(ingest: Ingest) -> None:
     assert ingest.feed.knows("ANYTHING")
     assert ingest.feed.takes_posts
-    assert [tick async for tick in ingest.feed.ticks()] == []
+    assert [tick async for tick in ingest.feed.ticks(Wanted(Demand()))] == []
 
 
 async def test_trading_on_delayed_prices_is_said_on_streams_and_on_the_page(

@@ -20,6 +20,7 @@ from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.sim.feed import SimFeed
 from vyomo_rt.market.feeds.sim.path import PricePath
 from vyomo_rt.market.feeds.sim.symbols import load_symbols
+from vyomo_rt.market.wanted import Wanted
 
 START_MS = 1_770_000_000_100
 SYMBOLS = {symbol.symbol for symbol in load_symbols()}
@@ -76,7 +77,7 @@ def board_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -
 
 async def run(feed: Feed, take: Callable[[Tick], object]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
-        async for tick in feed.ticks():
+        async for tick in feed.ticks(Wanted(Demand())):
             take(tick)
 
 
@@ -123,7 +124,7 @@ async def test_a_clock_that_is_set_back_stops_nothing() -> None:
 async def test_the_loop_ticks_on_a_real_clock() -> None:
     tape = Tape()
     feed = SimFeed(lambda: MarketMs(time.time_ns() // 1_000_000), "1", load_symbols())
-    async with asyncio.timeout(30), aclosing(feed.ticks()) as ticks:
+    async with asyncio.timeout(30), aclosing(feed.ticks(Wanted(Demand()))) as ticks:
         async for tick in ticks:
             tape.take(tick)
             if len(tape.ticks["NIFTY"]) == 3:

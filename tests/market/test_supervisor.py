@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from tests.kit.waiting import until
-from tests.market.market import FRESH_FOR_MS, Market
-from vyomo_rt.domain.moment import MarketMs
+from tests.market.keeping import Kept
+from tests.market.market import FRESH_FOR_MS
 from vyomo_rt.domain.quote import FeedState, Quote, Tick
 from vyomo_rt.market import supervisor as supervisor_module
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
-from vyomo_rt.market.monitor import FeedMonitor
-from vyomo_rt.market.supervisor import Supervisor
+from vyomo_rt.market.wanted import Wanted
 
 MORE, FAIL = True, False
 
 
-class Cable:
+class Cable(Feed):
     """A feed that sends a tick, or fails, when the test says so."""
 
     source = "cable"
     fresh_for_ms = FRESH_FOR_MS
-    takes_posts = False
 
     def __init__(self) -> None:
         self.told: asyncio.Queue[bool] = asyncio.Queue()
         self.begun = 0
         self.ended = 0
 
-    def knows(self, _symbol: str, /) -> bool:
-        return True
-
-    async def ticks(self) -> AsyncGenerator[Tick, None]:
+    async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
+        del wanted
         self.begun += 1
         try:
             while await self.told.get() is MORE:
@@ -45,33 +41,9 @@ class Cable:
             self.ended += 1
 
 
-class NothingKept:
-    """Stands where prices are not to be kept."""
-
-    async def load(self) -> Iterable[Quote]:
-        raise AssertionError
-
-    async def save(
-        self, _: Iterable[str], __: Callable[[str], Quote | None], /, *, pause_s: float
-    ) -> None:
-        raise AssertionError(pause_s)
-
-
-class Kept(Market):
-    """A feed with what keeps it."""
-
-    def __init__(self, feed: Feed) -> None:
-        super().__init__()
-        self.monitor = FeedMonitor(feed, self.board, lambda: MarketMs(self.now_ms))
-        self.supervisor = Supervisor(feed, self.board, self.monitor, NothingKept())
-
-    async def becomes(self, state: FeedState) -> None:
-        await until(lambda: self.monitor.status().state is state)
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "_RESTART_AFTER_S", 0.01)
+    monkeypatch.setattr(supervisor_module, "_FIRST_PAUSE_S", 0.01)
 
 
 async def test_a_feed_that_fails_is_started_again_and_down_until_its_next_tick() -> None:

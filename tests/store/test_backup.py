@@ -197,7 +197,7 @@ async def test_a_file_that_is_not_a_whole_backup_is_refused_in_one_line_and_noth
     tear: Callable[[bytes], bytes], full: MongoStore, tmp_path: Path
 ) -> None:
     file = tmp_path / "backup.gz"
-    await back_up(full, file, {"prices": "pushed"}, lambda _: None)
+    await back_up(full, file, {"prices": "real"}, lambda _: None)
     await full.close()
     file.write_bytes(tear(file.read_bytes()))
     code, said, complaint = await run("restore", file, "--data-dir", tmp_path / "new")
@@ -252,7 +252,7 @@ async def test_what_a_killed_restore_leaves_is_refused_by_a_server_and_removed_b
 ) -> None:
     full = await filled(embedded_uri, opening, 450)
     file = tmp_path / "backup.gz"
-    await back_up(full, file, {"prices": "pushed"}, lambda _: None)
+    await back_up(full, file, {"prices": "real"}, lambda _: None)
     await full.close()
     uri = new_database(embedded_uri)
     socket, _, name = uri.removeprefix("mongodb://").partition("/")

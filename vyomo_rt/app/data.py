@@ -77,4 +77,6 @@ def _require_same_prices(settings: Settings, path: Path) -> None:
 
 def _prices(settings: Settings) -> str:
     """The kind of prices in a database: databases of different kinds are never mixed."""
-    return "demo" if settings.demo else {"ingest": "pushed", "sim": "simulated"}[settings.feed]
+    if settings.demo:
+        return "demo"
+    return "simulated" if settings.feed == "sim" else "real"

@@ -9,17 +9,16 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import Clocks, MarketClock, trading_day
+from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.market_hours import MarketHours
 from vyomo_rt.market.board import Board
-from vyomo_rt.market.feed import Feed
-from vyomo_rt.market.feeds.ingest import IngestFeed
-from vyomo_rt.market.feeds.sim.feed import SimFeed
-from vyomo_rt.market.feeds.sim.symbols import load_symbols
+from vyomo_rt.market.choice import make_feed
+from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
+from vyomo_rt.market.wanted import Wanted
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
@@ -55,11 +54,15 @@ class Rooms:
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
         self._demand = Demand()
-        self.hours = MarketHours(calendar) if settings.market_hours else None
-        self.feed = _feed(settings, clocks.market, self.hours)
+        context = FeedContext(settings, clocks.market, calendar)
+        self.feed = make_feed(settings.feed, context)
+        follows_hours = settings.market_hours or self.feed.keeps_hours
+        self.hours = MarketHours(calendar) if follows_hours else None
         self.board = self._board()
         self.monitor = FeedMonitor(self.feed, self.board, clocks.market, self.hours)
-        self.supervisor = Supervisor(self.feed, self.board, self.monitor, SavedPrices(store))
+        self.supervisor = Supervisor(
+            self.feed, Wanted(self._demand), self.board, self.monitor, SavedPrices(store)
+        )
         self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
         self.days = Days(self.replica, clocks.market)
@@ -163,9 +166,3 @@ def _origins(settings: Settings) -> origins.Origins:
         frozenset(settings.allowed_hosts),
         loopback=config.is_loopback(settings.host),
     )
-
-
-def _feed(settings: Settings, now: MarketClock, hours: MarketHours | None) -> Feed:
-    if settings.feed == "ingest":
-        return IngestFeed(settings.stale_after_ms)
-    return SimFeed(now, settings.seed, load_symbols(), hours=hours)

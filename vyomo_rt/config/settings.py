@@ -69,12 +69,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     feed: Annotated[
-        Literal["ingest", "sim"],
+        str,
         Meta(
-            description="Where prices come from: pushed by a client (ingest) or simulated (sim).",
-            extra={"flag": "store"},
+            description=(
+                "Where prices come from: pushed by a client (ingest), simulated (sim), or Yahoo "
+                "Finance (yahoo: for personal use, and maybe 15 minutes late)."
+            ),
+            extra={"expected": "ingest, sim, yahoo or a feed of another package", "flag": "store"},
         ),
     ] = "ingest"
+    yahoo_url: Annotated[
+        str,
+        Meta(
+            description="Where the feed yahoo asks, if a gateway of yours answers in its place.",
+            extra={"expected": "http:// or https:// with a host, perhaps a path"},
+        ),
+    ] = "https://query1.finance.yahoo.com"
+    yahoo_names: Annotated[
+        Path | None,
+        Meta(
+            description=(
+                "File with Yahoo's names of symbols, over those that are built in: "
+                'a JSON object such as {"NIFTY": "^NSEI"}.'
+            ),
+            extra={"expected": "a file"},
+        ),
+    ] = None
     demo: Annotated[
         bool,
         Meta(
@@ -125,8 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description=(
-                "Count a pushed price as fresh from its arrival, however old it says it is, so "
-                "that delayed prices trigger stops and targets: for paper trading."
+                "Count a price as fresh from its arrival, however old it says it is, so that "
+                "delayed prices trigger stops and targets: for paper trading."
             ),
             extra={"flag": "serve"},
         ),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from yarl import URL
 
+from vyomo_rt.config.feeds import installed_feeds
+
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -114,9 +116,29 @@ def _host_of(url: URL) -> str:
     return host
 
 
+def _feed(text: str) -> str:
+    names = list(installed_feeds())
+    if text not in names:
+        raise NotUsable(f"no such feed is installed: write one of {', '.join(names)}")
+    return text
+
+
+def _base_url(text: str) -> str:
+    """Where a service is asked; what is behind its host is kept, as a gateway may need it."""
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host or url.raw_query_string:
+        raise ValueError(text)
+    if url.raw_user is not None or url.raw_fragment:
+        raise NotUsable("leave out the user, the password and what follows a #")
+    return text.rstrip("/")
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
     "host": _host,
     "data_dir": _folder,
+    "feed": _feed,
+    "yahoo_url": _base_url,
+    "yahoo_names": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,
     "seed": str,

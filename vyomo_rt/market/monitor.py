@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketState
 from vyomo_rt.domain.moment import MarketClock, iso
-from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.exchange.market_hours import MarketHours
-from vyomo_rt.market.board import MAX_AHEAD_MS, Board
+from vyomo_rt.market.board import DELAYED_MS, MAX_AHEAD_MS, Board
 from vyomo_rt.market.feed import Feed
 
 log = logging.getLogger(__name__)
 
 _NAMED = 5
-"""More expired contracts are counted only."""
+"""A message names so many symbols; of more it tells the number."""
 
 
 class _Judgement(NamedTuple):
@@ -67,6 +67,8 @@ class FeedMonitor:
         The log hears of the change, and of ticks that were refused.
         """
         now_ms = self._now()
+        if self._feed.resting is not None:
+            self.failure = None  # it was restarted, and has found nothing to send
         self._board.refusals.tell(now_ms)
         judgement = self._judge(now_ms)
         if not judgement.is_other_than(self._told) and not self._shown_ahead:
@@ -99,13 +101,20 @@ class FeedMonitor:
 
     def _judge(self, now_ms: int) -> _Judgement:
         judgement = self._judge_feed(now_ms)
+        if left_out := sorted(self._feed.unserved):
+            judgement = judgement._replace(
+                kind=f"{judgement.kind} without {len(left_out)}",
+                message=f"{judgement.message}; {_unserved(left_out)}",
+            )
         if self._hours is None:
             return judgement
         expired = self._find_expired(self._hours, now_ms)
         return judgement._replace(market_state=self._hours.state(now_ms), expired=expired)
 
     def _judge_feed(self, now_ms: int) -> _Judgement:
-        board = self._board
+        board, resting = self._board, self._feed.resting
+        if resting is not None:
+            return _Judgement(FeedState.LIVE, resting, resting)
         if self.failure is not None:
             return _Judgement(FeedState.DOWN, self.failure, self.failure)
         if self._is_recent(board.last_fresh_ms, now_ms):
@@ -143,8 +152,7 @@ class FeedMonitor:
     def _what_is_wrong(self, now_ms: int) -> tuple[str, str]:
         board, refusal = self._board, self._board.refusals.last
         if board.last_late is not None and self._is_recent(board.last_accepted_ms, now_ms):
-            symbol, as_of = board.last_late.symbol, iso(board.last_late.as_of_ms)
-            return "late", f"ticks come in, but late: {symbol} is as of {as_of}"
+            return self._how_late(board.last_late)
         if refusal is not None and self._is_recent(refusal.at_ms, now_ms):
             return "refused", f"ticks come in but are refused: {refusal.reason}"
         if board.last_accepted_ms is None:
@@ -153,6 +161,21 @@ class FeedMonitor:
         silent = f"no tick since {iso(board.last_accepted_ms)}"
         return silent, silent
 
+    def _how_late(self, tick: Quote) -> tuple[str, str]:
+        assert self._board.last_accepted_ms is not None
+        which = f"{tick.symbol} is as of {iso(tick.as_of_ms)}"
+        late_ms = self._board.last_accepted_ms - tick.as_of_ms
+        if late_ms <= DELAYED_MS:
+            return "late", f"ticks come in, but late: {which}"
+        minutes = max(1, round(late_ms / 60_000))
+        plural = "s" if minutes > 1 else ""
+        return "delayed", f"prices are {minutes} minute{plural} late: stops wait ({which})"
+
     def _is_recent(self, at_ms: int | None, now_ms: int) -> bool:
         # A moment far ahead is from before the server's clock was set back: it says nothing.
         return at_ms is not None and -MAX_AHEAD_MS <= now_ms - at_ms <= self._feed.fresh_for_ms
+
+
+def _unserved(symbols: list[str]) -> str:
+    names = ", ".join(symbols[:_NAMED]) + (", …" if len(symbols) > _NAMED else "")
+    return f"{len(symbols)} symbol{'s get' if len(symbols) > 1 else ' gets'} no price: {names}"

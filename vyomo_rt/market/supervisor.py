@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Protocol
@@ -11,13 +12,20 @@ from typing import Protocol
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.board import Board
-from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feed import Feed, FeedFailed, FeedRefused
 from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.wanted import Wanted
 
 log = logging.getLogger(__name__)
 
-_RESTART_AFTER_S = 1.0
-_PAUSE_S = 0.1
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+"""A feed that ran for longer than this had recovered: its next pause is the first one again."""
+
+_JITTER = 0.5
+"""Many servers that lost the same source must not come back to it at the same moment."""
+
+_SAVE_PAUSE_S = 0.1
 
 
 class KeptPrices(Protocol):
@@ -45,37 +53,72 @@ class KeptPrices(Protocol):
 class Supervisor:
     """Carries a feed's ticks to the board, and restarts it when it fails.
 
-    Only posted prices are kept over a restart: nobody posts them again, while other
-    feeds tick by themselves.
+    Each time after a longer pause, but never again where no retry helps. Only posted prices
+    are kept over a restart: nobody posts them again, while other feeds tick by themselves.
     """
 
-    def __init__(self, feed: Feed, board: Board, monitor: FeedMonitor, kept: KeptPrices) -> None:
+    def __init__(
+        self, feed: Feed, wanted: Wanted, board: Board, monitor: FeedMonitor, kept: KeptPrices
+    ) -> None:
         self._feed = feed
+        self._wanted = wanted
         self._board = board
         self._monitor = monitor
         self._kept = kept
+        self._pause_s = _FIRST_PAUSE_S
 
     async def run(self) -> None:
-        """Take ticks until cancelled or the feed ends; a failed one is DOWN until its next tick."""
+        """Take ticks until cancelled, or until the feed ends for good.
+
+        One that failed is DOWN until its next tick.
+        """
+        loop = asyncio.get_running_loop()
+        name = self._feed.source
         while True:
+            begun_s, pause_s = loop.time(), None
             try:
-                async with aclosing(self._feed.ticks()) as ticks:
-                    async for tick in ticks:
-                        self._board.accept(tick)
-                        self._monitor.failure = None
+                await self._take_ticks()
+                if self._feed.takes_posts:
+                    return
+                self._fail(f"the feed {name} ended")
+            except FeedRefused as refusal:
+                self._fail(f"the feed {name} cannot go on: {refusal}")
+                return
+            except FeedFailed as failure:
+                pause_s = failure.pause_s
+                self._fail(f"the feed {name} failed: {failure}")
             except Exception as error:
                 log.exception("the price feed failed; restarting it")
-                self._monitor.failure = f"the feed {self._feed.source} stopped: {error!r}"
-                await asyncio.sleep(_RESTART_AFTER_S)
-            else:
-                return
+                self._fail(f"the feed {name} stopped: {error!r}")
+            if loop.time() - begun_s > _LONGEST_PAUSE_S:
+                self._pause_s = _FIRST_PAUSE_S
+            await asyncio.sleep(self._next_pause_s(pause_s))
+
+    async def _take_ticks(self) -> None:
+        async with aclosing(self._feed.ticks(self._wanted)) as ticks:
+            async for tick in ticks:
+                self._board.accept(tick)
+                self._monitor.failure = None
+
+    def _fail(self, why: str) -> None:
+        self._monitor.failure = why
+        self._feed.resting = None
+
+    def _next_pause_s(self, asked_for_s: float | None) -> float:
+        """How long to wait: as the feed asks, or else longer each time."""
+        pause_s = self._pause_s
+        if asked_for_s is None:
+            self._pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        else:
+            pause_s = asked_for_s
+        return pause_s * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
 
     async def restore(self) -> None:
         """Load the prices that were kept. Raises Unavailable."""
         if self._feed.takes_posts:
             self._board.restore(await self._kept.load())
 
-    async def keep_prices(self, pause_s: float = _PAUSE_S) -> None:
+    async def keep_prices(self, pause_s: float = _SAVE_PAUSE_S) -> None:
         """Keep the changed prices for the next start, if the store is there.
 
         Slowly, since trades come first.

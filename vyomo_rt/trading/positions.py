@@ -25,7 +25,7 @@ class Positions:
         """A trade is open from now on."""
         of_symbol = self._by_symbol.setdefault(trade.symbol, {})
         if trade.trade_id not in of_symbol:
-            self._demand.wanted([trade.symbol])
+            self._demand.wanted([trade.symbol], held=True)
         of_symbol[trade.trade_id] = trade, ledger
 
     def add_opening(self, ledger: Ledger) -> None:
@@ -43,7 +43,7 @@ class Positions:
     def _remove(self, trade: Trade) -> None:
         of_symbol = self._by_symbol.get(trade.symbol, {})
         if of_symbol.pop(trade.trade_id, None) is not None:
-            self._demand.released([trade.symbol])
+            self._demand.released([trade.symbol], held=True)
         if not of_symbol:
             self._by_symbol.pop(trade.symbol, None)
 

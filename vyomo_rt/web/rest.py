@@ -251,10 +251,10 @@ class RestRoutes:
         """Push prices from outside: one, a list, or one per line.
 
         A refused row does not affect the others; 422 if every row is refused. 409 if prices
-        are simulated.
+        come from elsewhere.
         """
         if (source := self._posted_source) is None:
-            words = "prices are simulated: start the server with --feed ingest to push them"
+            words = "the server has a feed of its own: start it with --feed ingest to push prices"
             raise Conflict(words, "path")
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)

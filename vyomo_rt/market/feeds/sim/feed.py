@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import Self
 
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.market_hours import MarketHours
+from vyomo_rt.market.feed import Feed, FeedContext
 from vyomo_rt.market.feeds.sim.path import STEP_MS, PricePath
-from vyomo_rt.market.feeds.sim.symbols import SimSymbol
+from vyomo_rt.market.feeds.sim.symbols import SimSymbol, load_symbols
+from vyomo_rt.market.wanted import Wanted
 
 
-class SimFeed:
+class SimFeed(Feed):
     """Prices that look like a market's, the same for the same seed and moment.
 
     Day and night, or with ``hours`` in each symbol's session, after which the close stands.
@@ -20,7 +23,6 @@ class SimFeed:
 
     source = "sim"
     fresh_for_ms = 2_000
-    takes_posts = False
 
     def __init__(
         self,
@@ -44,11 +46,19 @@ class SimFeed:
             for symbol in symbols
         }
 
-    def knows(self, symbol: str) -> bool:
+    @classmethod
+    def made_for(cls, context: FeedContext) -> Self:
+        settings, now, calendar = context
+        hours = MarketHours(calendar) if settings.market_hours else None
+        return cls(now, settings.seed, load_symbols(), hours=hours)
+
+    def knows(self, symbol: str, /) -> bool:
         return symbol in self._paths
 
-    async def ticks(self) -> AsyncGenerator[Tick, None]:
+    async def ticks(self, _wanted: Wanted) -> AsyncGenerator[Tick, None]:
         """Every symbol's price or close at once, then on each quarter second of the clock.
+
+        All of them, wanted or not: together they cost less than finding out.
 
         Quarter seconds that were missed are left out, so a machine that wakes from sleep
         goes on with the current price.

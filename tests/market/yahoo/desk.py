@@ -1,0 +1,80 @@
+"""The feed with what keeps it, asking a mock of Yahoo, at a moment that is set by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.kit.waiting import until
+from tests.market.keeping import NothingKept
+from tests.market.market import Market
+from tests.market.yahoo.mock import MockYahoo, mock_yahoo
+from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.market.feeds.yahoo.client import Pace
+from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
+from vyomo_rt.market.feeds.yahoo.names import Names
+from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.supervisor import Supervisor
+from vyomo_rt.market.wanted import Wanted
+
+OPEN_MS = 1_795_584_600_000
+"""2026-11-25 11:00 in India, a Wednesday."""
+
+FAST = Pace(every_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
+
+
+class Desk(Market):
+    def __init__(self, mock: MockYahoo, pace: Pace) -> None:
+        super().__init__(YahooFeed.fresh_for_ms)
+        self.mock = mock
+        self.now_ms = OPEN_MS
+
+        def now() -> MarketMs:
+            return MarketMs(self.now_ms)
+
+        self.feed = YahooFeed(Names.shipped(), mock.url, Calendar.shipped(), now, pace)
+        self.monitor = FeedMonitor(self.feed, self.board, now)
+        wanted = Wanted(self.demand)
+        self.supervisor = Supervisor(self.feed, wanted, self.board, self.monitor, NothingKept())
+
+    @property
+    def status(self) -> FeedStatus:
+        self.monitor.poll()
+        return self.monitor.status()
+
+    async def becomes(self, state: FeedState, words: str = "") -> str:
+        """Wait until the feed is said to be so, in these words."""
+        await until(lambda: self.status.state is state and words in self.status.message)
+        return self.status.message
+
+    async def priced(self, symbol: str, price_e4: int) -> None:
+        def has_come() -> bool:
+            quote = self.board.confirmed(symbol)
+            return quote is not None and quote.price_e4 == price_e4
+
+        await until(has_come)
+
+    async def asked_more(self, times: int = 3) -> None:
+        """Wait until the mock was asked some more times."""
+        already = len(self.mock.asked)
+        await until(lambda: len(self.mock.asked) >= already + times)
+
+
+@asynccontextmanager
+async def polling(
+    *symbols: str, late_s: int = 5, pace: Pace = FAST, now_ms: int = OPEN_MS
+) -> AsyncIterator[Desk]:
+    """The feed while it polls, with prices that are so late."""
+    async with mock_yahoo(now_ms // 1000 - late_s) as mock:
+        desk = Desk(mock, pace)
+        desk.now_ms = now_ms
+        desk.demand.wanted(symbols)
+        running = asyncio.create_task(desk.supervisor.run())
+        try:
+            yield desk
+        finally:
+            running.cancel()
+            await asyncio.wait([running])

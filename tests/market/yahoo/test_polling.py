@@ -1,0 +1,196 @@
+"""Who is asked for, when, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.kit.waiting import until
+from tests.market.yahoo.desk import FAST, OPEN_MS, polling
+from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.market.feeds.yahoo.client import MAX_BATCH, Pace
+from vyomo_rt.market.feeds.yahoo.feed import MAX_SYMBOLS, YahooFeed
+from vyomo_rt.market.feeds.yahoo.names import Names
+from vyomo_rt.market.feeds.yahoo.schedule import Schedule
+
+MINUTE_MS = 60_000
+CLOSE_MS = OPEN_MS + 270 * MINUTE_MS
+"""15:30 in India."""
+
+
+def many(count: int) -> list[str]:
+    return [f"S{number:03}" for number in range(count)]
+
+
+class Turns:
+    """A schedule at a moment that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_ms = OPEN_MS
+        self.schedule = Schedule(Calendar.shipped(), lambda: MarketMs(self.now_ms))
+
+    def take(self, found: set[str] | None = None) -> list[str]:
+        batch = self.schedule.next_batch(MAX_BATCH)
+        self.schedule.note(batch, batch if found is None else found)
+        return batch
+
+
+def test_all_symbols_get_their_turn_twenty_at_a_time() -> None:
+    turns = Turns()
+    symbols = many(50)
+    turns.schedule.keep(symbols)
+    batches = [turns.take() for _ in range(5)]
+    assert [len(batch) for batch in batches] == [20] * 5
+    assert batches[0] + batches[1] + batches[2][:10] == symbols
+    assert {symbol for batch in batches for symbol in batch} == set(symbols)
+
+
+def test_a_new_symbol_comes_next_and_one_that_is_unknown_later_than_others() -> None:
+    turns = Turns()
+    symbols = many(40)
+    turns.schedule.keep(symbols)
+    turns.take(found=set(symbols[1:]))
+    turns.take()
+    turns.schedule.keep([*symbols, "NEW"])
+    assert turns.take()[0] == "NEW"
+    taken = [turns.take() for _ in range(10)]
+    assert sum("S000" in batch for batch in taken) < sum("S001" in batch for batch in taken)
+
+
+def test_after_its_close_a_symbol_is_asked_for_until_late_news_have_come_and_once_more() -> None:
+    turns = Turns()
+    turns.schedule.keep(["NIFTY"])
+    turns.now_ms = CLOSE_MS + 15 * MINUTE_MS
+    assert turns.take() == ["NIFTY"]
+    assert not turns.schedule.is_any_open()
+    turns.now_ms = CLOSE_MS + 60 * MINUTE_MS
+    assert turns.take() == ["NIFTY"]
+    assert turns.take() == []
+    turns.now_ms = OPEN_MS + 24 * 60 * MINUTE_MS
+    assert turns.take() == ["NIFTY"]
+
+
+def test_the_last_poll_is_made_again_until_it_is_answered() -> None:
+    turns = Turns()
+    turns.now_ms = CLOSE_MS + 60 * MINUTE_MS
+    turns.schedule.keep(["NIFTY"])
+    assert turns.schedule.next_batch(MAX_BATCH) == ["NIFTY"]
+    assert turns.take() == ["NIFTY"]
+    assert turns.take() == []
+
+
+def test_the_real_pace_is_one_request_in_five_seconds() -> None:
+    assert YahooFeed.pace == Pace(5.0, 10.0, (60, 120, 240, 300))
+    assert MAX_SYMBOLS / MAX_BATCH * YahooFeed.pace.every_s <= 60
+
+
+async def test_one_poll_serves_all_clients_and_no_request_comes_too_early() -> None:
+    every_s = 0.05
+    async with polling(*["NIFTY"] * 50, "TCS", pace=FAST._replace(every_s=every_s)) as desk:
+        desk.demand.wanted(["NIFTY"])
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        await desk.asked_more(10)
+        assert loop.time() - begun_s >= 9 * every_s
+        assert all(sorted(names) == ["TCS.NS", "^NSEI"] for names in desk.mock.asked)
+        assert desk.mock.most_at_once == 1
+
+
+async def test_the_pace_holds_after_failures_as_well() -> None:
+    every_s = 0.1
+    async with polling("NIFTY", pace=FAST._replace(every_s=every_s)) as desk:
+        desk.mock.fails_with(500)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        await desk.asked_more(5)
+        assert loop.time() - begun_s >= 4 * every_s
+
+
+async def test_of_more_than_200_symbols_those_of_open_trades_are_served_and_others_told() -> None:
+    symbols = many(MAX_SYMBOLS + 5)
+    async with polling() as desk:
+        for name in (f"{symbol}.NS" for symbol in (*symbols, "TCS")):
+            desk.mock.rows[name] = desk.mock.rows["^NSEI"]
+        desk.demand.wanted(symbols)
+        desk.demand.wanted(["TCS"], held=True)
+        told = await desk.becomes(FeedState.LIVE, "6 symbols get no price: S199, S200, S201, S202")
+        assert told.endswith(", …")
+        await until(lambda: len(desk.board) == MAX_SYMBOLS)
+        assert desk.mock.asked[0][-1] == "TCS.NS"
+        assert max(map(len, desk.mock.asked)) == MAX_BATCH
+
+
+async def test_what_yahoo_has_no_prices_of_is_told_and_not_asked_for() -> None:
+    option = "NIFTY24NOV2624000CE"
+    async with polling("NIFTY", option) as desk:
+        assert not desk.feed.knows(option)
+        await desk.becomes(FeedState.LIVE, f"1 symbol gets no price: {option}")
+        assert desk.mock.asked[0] == ["^NSEI"]
+
+
+async def test_nothing_is_asked_for_while_nobody_wants_anything() -> None:
+    async with polling() as desk:
+        await desk.becomes(FeedState.LIVE, "nobody watches or holds anything")
+        assert desk.mock.asked == []
+        desk.demand.wanted(["TCS"])
+        await desk.priced("TCS", 33_001_000)
+
+
+async def test_while_the_market_is_closed_there_is_one_poll_and_the_feed_is_live() -> None:
+    async with polling("NIFTY", late_s=9000, now_ms=CLOSE_MS + 150 * MINUTE_MS) as desk:
+        await desk.becomes(FeedState.LIVE, "the market is closed")
+        assert len(desk.mock.asked) == 1
+        assert desk.confirmed().stale
+        desk.demand.wanted(["TCS"])
+        await desk.priced("TCS", 33_001_000)
+        assert desk.mock.asked[1:] == [["TCS.NS"]]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("NIFTY", "^NSEI"),
+        ("BANKNIFTY", "^NSEBANK"),
+        ("FINNIFTY", "NIFTY_FIN_SERVICE.NS"),
+        ("SENSEX", "^BSESN"),
+        ("RELIANCE", "RELIANCE.NS"),
+        ("M&M", "M&M.NS"),
+        ("BAJAJ-AUTO", "BAJAJ-AUTO.NS"),
+        ("^NSEI", "^NSEI"),
+        ("TCS.BO", "TCS.BO"),
+        ("NIFTY26NOV24000CE", None),
+        ("RELIANCE26NOVFUT", None),
+        ("A B", None),
+    ],
+)
+def test_symbols_have_yahoos_names(symbol: str, name: str | None) -> None:
+    assert Names.shipped().yahoos(symbol) == name
+
+
+def test_a_file_overrides_names_and_a_bad_one_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "names.json"
+    file.write_text(json.dumps({"nifty": "NIFTY_50.NS", "GOLD": "GC=F"}))
+    names = Names.shipped(file)
+    assert [names.yahoos(symbol) for symbol in ("NIFTY", "GOLD", "SENSEX")] == [
+        "NIFTY_50.NS",
+        "GC=F",
+        "^BSESN",
+    ]
+    for text, words in (
+        ("{", "truncated"),
+        ('{"NIFTY": 5}', "Expected `str`, got `int`"),
+        ('{"NIFTY": "a b"}', "matching regex"),
+        ('{"?": "X"}', "symbol '?' is not valid"),
+    ):
+        file.write_text(text)
+        with pytest.raises(CannotStart, match="the names for Yahoo") as refusal:
+            Names.shipped(file)
+        assert words in str(refusal.value)
+    with pytest.raises(CannotStart, match="cannot be read: No such file"):
+        Names.shipped(tmp_path / "none.json")
