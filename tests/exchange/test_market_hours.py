@@ -77,3 +77,13 @@ def test_the_last_close_of_each(symbol: str, at: str, close: str) -> None:
 
 def test_the_market_stands_for_its_index_segment() -> None:
     assert HOURS.state(ist("2026-11-26 15:20")) is MarketState.AUCTION
+
+
+def test_where_all_symbols_follow_the_exchange_an_unnamed_one_has_the_hours_of_a_stock() -> None:
+    by_day, by_night = 1_795_584_600_000, 1_795_620_600_000  # 2026-11-25 11:00 and 21:00 in India
+    calendar = Calendar.shipped()
+    for all_symbols, open_by_night in ((False, True), (True, False)):
+        hours = MarketHours(calendar, all_symbols=all_symbols)
+        assert hours.in_session("UNNAMED", by_day, by_day)
+        assert hours.in_session("UNNAMED", by_night, by_night) is open_by_night
+        assert not hours.in_session("NIFTY", by_night, by_night)

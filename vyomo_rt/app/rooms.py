@@ -15,7 +15,7 @@ from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.market_hours import MarketHours
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.choice import make_feed
-from vyomo_rt.market.feed import FeedContext
+from vyomo_rt.market.feed import Feed, FeedContext
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.market.wanted import Wanted
@@ -56,8 +56,7 @@ class Rooms:
         self._demand = Demand()
         context = FeedContext(settings, clocks.market, calendar)
         self.feed = make_feed(settings.feed, context)
-        follows_hours = settings.market_hours or self.feed.keeps_hours
-        self.hours = MarketHours(calendar) if follows_hours else None
+        self.hours = _hours(settings, self.feed, calendar)
         self.board = self._board()
         self.monitor = FeedMonitor(self.feed, self.board, clocks.market, self.hours)
         self.supervisor = Supervisor(
@@ -158,6 +157,12 @@ class Rooms:
             request_timeout_s=self.settings.request_timeout_s,
             idle_timeout_s=self.settings.idle_timeout_s,
         )
+
+
+def _hours(settings: Settings, feed: Feed, calendar: Calendar) -> MarketHours | None:
+    if not (settings.market_hours or feed.keeps_hours):
+        return None
+    return MarketHours(calendar, all_symbols=feed.keeps_hours)
 
 
 def _origins(settings: Settings) -> origins.Origins:

@@ -28,10 +28,14 @@ _ALWAYS = _Hours(-_EVER_MS, _EVER_MS, -_EVER_MS, _EVER_MS)
 
 
 class MarketHours:
-    """Named symbols are open while their segment trades continuously, all others day and night."""
+    """Named symbols are open while their segment trades continuously, all others day and night.
 
-    def __init__(self, calendar: Calendar) -> None:
+    With ``all_symbols`` the others are open with the other stocks of the exchange.
+    """
+
+    def __init__(self, calendar: Calendar, *, all_symbols: bool = False) -> None:
         self._calendar = calendar
+        self._all_symbols = all_symbols
         self._hours: dict[str, _Hours] = {}
 
     def in_session(self, symbol: str, first_ms: int, last_ms: int) -> bool:
@@ -68,7 +72,7 @@ class MarketHours:
         if len(self._hours) >= _SYMBOLS_KEPT:
             self._hours.clear()
         hours = _ALWAYS
-        if is_named(symbol):
+        if self._all_symbols or is_named(symbol):
             day = trading_day(moment_ms)
             session = self._calendar.session(segment_of(symbol), day)
             times = (0, 0) if session is None else self._times(symbol, session)

@@ -34,7 +34,7 @@ class Feed(ABC):
     """Whether its prices come from outside, over HTTP."""
 
     keeps_hours: ClassVar[bool] = False
-    """Whether it has prices of the exchange, and only while that is open."""
+    """Whether all its symbols follow the hours of the exchange, also without `--market-hours`."""
 
     resting: str | None = None
     """Why it sends nothing now although all is well, for a person: the market is closed."""

@@ -144,7 +144,7 @@ async def test_nothing_is_asked_for_while_nobody_wants_anything() -> None:
 
 async def test_while_the_market_is_closed_there_is_one_poll_and_the_feed_is_live() -> None:
     async with polling("NIFTY", late_s=9000, now_ms=CLOSE_MS + 150 * MINUTE_MS) as desk:
-        await desk.becomes(FeedState.LIVE, "the market is closed")
+        await desk.becomes(FeedState.LIVE, "outside market hours")
         assert len(desk.mock.asked) == 1
         assert desk.confirmed().stale
         desk.demand.wanted(["TCS"])

@@ -87,6 +87,27 @@ async def test_stops_wait_for_prices_that_are_late_unless_that_is_allowed(
         assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 3300.1)
 
 
+async def test_after_the_close_nothing_triggers_not_even_late_prices_that_may(
+    on_yahoo: Configure, mock: MockYahoo
+) -> None:
+    """Also of a stock that the data on instruments does not name."""
+    mock.rows["UNNAMED.NS"] = mock.rows["TCS.NS"]
+    async with serve_here(structs.replace(on_yahoo(), feed="ingest")) as server:
+        session_id = await server.new_session()
+        order = {"symbol": "UNNAMED", "entryPrice": 3400, "stopLoss": 3350}
+        trade = await server.open_trade(session_id, **order)
+    evening_ms = OPEN_MS + 10 * 3_600_000
+    allowed = on_yahoo(trade_on_delayed=True)
+    async with serve_here(allowed, now=lambda: evening_ms) as server:
+        assert (await price_of(server, "UNNAMED"))["stale"]
+        _, document = await server.call("GET", f"/trades/{trade['tradeId']}")
+        assert document["status"] == "OPEN"
+        async with server.http.get(f"{server.url}/readyz") as answer:
+            feed = (await answer.json())["feed"]
+        assert feed["state"] == "LIVE"
+        assert feed["message"] == "outside market hours: the last prices stand"
+
+
 async def test_simulated_prices_never_see_the_trades_of_real_ones(
     on_yahoo: Configure, mock: MockYahoo
 ) -> None:

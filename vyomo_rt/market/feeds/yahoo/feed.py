@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MAX_SYMBOLS = 200
 """With more, a price would be older than a minute before its next turn."""
 
-_CLOSED = "the market is closed: the last prices are those of its close"
+_CLOSED = "outside market hours: the last prices stand"
 _UNWANTED = "nobody watches or holds anything that it has prices of"
 
 
