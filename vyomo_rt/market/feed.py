@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from vyomo_rt.config import Settings
@@ -39,7 +39,7 @@ class Feed(ABC):
     resting: str | None = None
     """Why it sends nothing now although all is well, for a person: the market is closed."""
 
-    unserved: Collection[str] = ()
+    unserved: Sequence[str] = ()
     """Wanted symbols that get no price: too many, or the source has none of that name."""
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketState
@@ -101,7 +101,7 @@ class FeedMonitor:
 
     def _judge(self, now_ms: int) -> _Judgement:
         judgement = self._judge_feed(now_ms)
-        if left_out := sorted(self._feed.unserved):
+        if left_out := self._feed.unserved:
             judgement = judgement._replace(
                 kind=f"{judgement.kind} without {len(left_out)}",
                 message=f"{judgement.message}; {_unserved(left_out)}",
@@ -167,7 +167,7 @@ class FeedMonitor:
         late_ms = self._board.last_accepted_ms - tick.as_of_ms
         if late_ms <= DELAYED_MS:
             return "late", f"ticks come in, but late: {which}"
-        minutes = max(1, round(late_ms / 60_000))
+        minutes = round(late_ms / 60_000)
         plural = "s" if minutes > 1 else ""
         return "delayed", f"prices are {minutes} minute{plural} late: stops wait ({which})"
 
@@ -176,6 +176,6 @@ class FeedMonitor:
         return at_ms is not None and -MAX_AHEAD_MS <= now_ms - at_ms <= self._feed.fresh_for_ms
 
 
-def _unserved(symbols: list[str]) -> str:
+def _unserved(symbols: Sequence[str]) -> str:
     names = ", ".join(symbols[:_NAMED]) + (", …" if len(symbols) > _NAMED else "")
     return f"{len(symbols)} symbol{'s get' if len(symbols) > 1 else ' gets'} no price: {names}"

@@ -22,7 +22,7 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 """A feed that ran for longer than this had recovered: its next pause is the first one again."""
 
-_JITTER = 0.5
+_JITTER = 0.2
 """Many servers that lost the same source must not come back to it at the same moment."""
 
 _SAVE_PAUSE_S = 0.1

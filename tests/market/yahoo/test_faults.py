@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.kit.waiting import until
-from tests.market.yahoo.desk import FAST, OPEN_MS, Desk, polling
 from tests.market.yahoo.mock import recorded
+from tests.market.yahoo.polled import FAST, OPEN_MS, Polled, polling
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.market.feeds.yahoo.client import USER_AGENTS
 
@@ -16,21 +16,21 @@ NIFTY_E4 = 241_900_500
 LIVE, DEGRADED, DOWN = FeedState.LIVE, FeedState.DEGRADED, FeedState.DOWN
 
 
-async def recovers(desk: Desk) -> None:
+async def recovers(polled: Polled) -> None:
     """The source comes back, with a new price."""
-    desk.mock.fault = None
-    desk.mock.rows["^NSEI"]["close"][-1] = 24_200.0
-    await desk.priced("NIFTY", 242_000_000)
-    await desk.becomes(LIVE)
-    assert desk.mock.most_at_once == 1
+    polled.mock.fault = None
+    polled.mock.rows["^NSEI"]["close"][-1] = 24_200.0
+    await polled.priced("NIFTY", 242_000_000)
+    await polled.becomes(LIVE)
+    assert polled.mock.most_at_once == 1
 
 
 async def test_a_source_that_hangs_is_given_up_and_asked_again() -> None:
-    async with polling("NIFTY", pace=FAST._replace(timeout_s=0.1)) as desk:
-        desk.mock.hangs()
-        await desk.becomes(DOWN, "Yahoo does not answer within 0.1 s")
-        desk.feed._client._pace = FAST
-        await recovers(desk)
+    async with polling("NIFTY", pace=FAST._replace(timeout_s=0.1)) as polled:
+        polled.mock.hangs()
+        await polled.becomes(DOWN, "Yahoo does not answer within 0.1 s")
+        polled.feed._client._pace = FAST
+        await recovers(polled)
 
 
 async def test_403_is_tried_as_each_browser_and_then_left_alone() -> None:
@@ -46,204 +46,204 @@ async def test_404_without_json_counts_as_too_many_requests() -> None:
 
 
 async def refused_with(status: int) -> None:
-    async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.5, 1.5))) as desk:
-        await desk.priced("NIFTY", NIFTY_E4)
-        desk.mock.agents.clear()
-        desk.mock.fails_with(status, recorded("too_many_requests.html"))
-        told = await desk.becomes(DOWN, f"Yahoo refuses to answer ({status}")
+    async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.5, 1.5))) as polled:
+        await polled.priced("NIFTY", NIFTY_E4)
+        polled.mock.agents.clear()
+        polled.mock.fails_with(status, recorded("too_many_requests.html"))
+        told = await polled.becomes(DOWN, f"Yahoo refuses to answer ({status}")
         assert "asked again after" in told
-        assert tuple(desk.mock.agents) == USER_AGENTS
-        assert desk.shown().price_e4 == NIFTY_E4, "the last price stays"
-        await recovers(desk)
+        assert tuple(polled.mock.agents[:3]) == USER_AGENTS
+        assert polled.shown().price_e4 == NIFTY_E4, "the last price stays"
+        await recovers(polled)
 
 
 async def test_the_pause_after_a_429_grows_from_one_minute_to_five() -> None:
     pauses_s = FAST._replace(pauses_s=(0.01, 0.02, 0.03))
-    async with polling("NIFTY", pace=pauses_s) as desk:
-        desk.mock.fails_with(429)
+    async with polling("NIFTY", pace=pauses_s) as polled:
+        polled.mock.fails_with(429)
         asked: list[float] = []
 
         def note() -> bool:
-            pause_s = desk.feed._client._refusal_pause_s()
+            pause_s = polled.feed._client._refusal_pause_s()
             if not asked or pause_s != asked[-1]:
                 asked.append(pause_s)
             return pause_s == 0.03
 
         await until(note)
         assert asked == [0.01, 0.02, 0.03]
-        await desk.asked_more(2 * len(USER_AGENTS))
-        assert desk.feed._client._refusal_pause_s() == 0.03
-        await recovers(desk)
-        assert desk.feed._client._refusal_pause_s() == 0.01
-    assert desk.feed.pace.pauses_s[0] == 60
-    assert desk.feed.pace.pauses_s[-1] == 300
+        await polled.asked_more(2 * len(USER_AGENTS))
+        assert polled.feed._client._refusal_pause_s() == 0.03
+        await recovers(polled)
+        assert polled.feed._client._refusal_pause_s() == 0.01
+    assert polled.feed.pace.pauses_s[0] == 60
+    assert polled.feed.pace.pauses_s[-1] == 300
 
 
 async def test_the_browser_that_was_answered_is_used_again() -> None:
-    async with polling("NIFTY") as desk:
-        desk.mock.agents_refused = set(USER_AGENTS[:1])
-        await desk.priced("NIFTY", NIFTY_E4)
-        await desk.asked_more()
-        assert desk.mock.agents.count(USER_AGENTS[0]) == 1
-        assert set(desk.mock.agents[1:]) == {USER_AGENTS[1]}
+    async with polling("NIFTY") as polled:
+        polled.mock.agents_refused = set(USER_AGENTS[:1])
+        await polled.priced("NIFTY", NIFTY_E4)
+        await polled.asked_more()
+        assert polled.mock.agents.count(USER_AGENTS[0]) == 1
+        assert set(polled.mock.agents[1:]) == {USER_AGENTS[1]}
 
 
 async def test_500_is_a_failure_after_which_it_is_asked_again() -> None:
-    async with polling("NIFTY") as desk:
-        desk.mock.fails_with(500)
-        await desk.becomes(DOWN, "Yahoo answers with status 500")
-        await recovers(desk)
+    async with polling("NIFTY") as polled:
+        polled.mock.fails_with(500)
+        await polled.becomes(DOWN, "Yahoo answers with status 500")
+        await recovers(polled)
 
 
 async def test_html_instead_of_json_is_said_to_be_no_json() -> None:
-    async with polling("NIFTY") as desk:
+    async with polling("NIFTY") as polled:
         header = {"X-Long": "x" * 20_000}  # Yahoo's pages have such
-        desk.mock.fails_with(200, recorded("consent.html"), **header)
-        told = await desk.becomes(DOWN, "Yahoo answers no whole JSON")
+        polled.mock.fails_with(200, recorded("consent.html"), **header)
+        told = await polled.becomes(DOWN, "Yahoo answers no whole JSON")
         assert "<!DOCTYPE html>" in told
-        await recovers(desk)
+        await recovers(polled)
 
 
 async def test_truncated_json_gives_no_price() -> None:
-    async with polling("NIFTY") as desk:
+    async with polling("NIFTY") as polled:
         text = recorded("spark_v8.json")
-        desk.mock.fails_with(200, text[: len(text) // 2], "application/json")
-        await desk.becomes(DOWN, "Yahoo answers no whole JSON")
-        assert desk.board.quote("NIFTY") is None
-        await recovers(desk)
+        polled.mock.fails_with(200, text[: len(text) // 2], "application/json")
+        await polled.becomes(DOWN, "Yahoo answers no whole JSON")
+        assert polled.board.quote("NIFTY") is None
+        await recovers(polled)
 
 
 async def test_an_answer_without_end_is_given_up() -> None:
-    async with polling("NIFTY") as desk:
-        desk.mock.fails_with(200, b" " * 5_000_000, "application/json")
-        await desk.becomes(DOWN, "Yahoo sends more than")
-        await recovers(desk)
+    async with polling("NIFTY") as polled:
+        polled.mock.fails_with(200, b" " * 5_000_000, "application/json")
+        await polled.becomes(DOWN, "Yahoo sends more than")
+        await recovers(polled)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"^NSEI": 7}', b'{"^NSEI": {"close": "x"}}', b"null"])
 async def test_json_of_another_form_is_a_failure(body: bytes) -> None:
-    async with polling("NIFTY") as desk:
-        desk.mock.fails_with(200, body, "application/json")
-        await desk.becomes(DOWN, "Yahoo answers")
-        await recovers(desk)
+    async with polling("NIFTY") as polled:
+        polled.mock.fails_with(200, body, "application/json")
+        await polled.becomes(DOWN, "Yahoo answers")
+        await recovers(polled)
 
 
 async def test_one_row_of_another_form_costs_only_its_own_price() -> None:
-    async with polling("RELIANCE", "NIFTY") as desk:
-        desk.mock.rows["RELIANCE.NS"]["close"] = {"0": 1300}
-        await desk.priced("NIFTY", NIFTY_E4)
-        assert desk.board.quote("RELIANCE") is None
-        assert "1 symbol gets no price: RELIANCE" in await desk.becomes(LIVE, "no price")
+    async with polling("RELIANCE", "NIFTY") as polled:
+        polled.mock.rows["RELIANCE.NS"]["close"] = {"0": 1300}
+        await polled.priced("NIFTY", NIFTY_E4)
+        assert polled.board.quote("RELIANCE") is None
+        assert "1 symbol gets no price: RELIANCE" in await polled.becomes(LIVE, "no price")
 
 
 async def test_trailing_nulls_leave_the_last_minute_that_has_a_price() -> None:
-    async with polling("TCS", "M&M") as desk:
-        await desk.priced("TCS", 33_001_000)
-        await desk.priced("M&M", 29_510_500)
-        assert desk.confirmed("TCS").as_of_ms == OPEN_MS - 65_000
-        assert desk.confirmed("M&M").as_of_ms == OPEN_MS - 185_000
-        assert "%26" in desk.mock.queries[0], "an & ends no parameter"
+    async with polling("TCS", "M&M") as polled:
+        await polled.priced("TCS", 33_001_000)
+        await polled.priced("M&M", 29_510_500)
+        assert polled.confirmed("TCS").as_of_ms == OPEN_MS - 65_000
+        assert polled.confirmed("M&M").as_of_ms == OPEN_MS - 185_000
+        assert "%26" in polled.mock.queries[0], "an & ends no parameter"
 
 
 async def test_a_day_without_a_trade_yet_has_the_price_from_before_its_first_minute() -> None:
-    async with polling("TCS") as desk:
-        desk.mock.rows["TCS.NS"]["close"] = [None] * 4
-        await desk.priced("TCS", 33_001_000)
-        assert desk.confirmed("TCS").as_of_ms == OPEN_MS - 185_000
+    async with polling("TCS") as polled:
+        polled.mock.rows["TCS.NS"]["close"] = [None] * 4
+        await polled.priced("TCS", 33_001_000)
+        assert polled.confirmed("TCS").as_of_ms == OPEN_MS - 185_000
 
 
 async def test_a_symbol_without_minutes_gives_no_price() -> None:
     """A price whose moment is not known must not look like one of now."""
-    async with polling("TCS", "NIFTY") as desk:
-        desk.mock.rows["TCS.NS"].update(timestamp=[], close=[])
-        await desk.priced("NIFTY", NIFTY_E4)
-        await desk.asked_more()
-        assert desk.board.quote("TCS") is None
+    async with polling("TCS", "NIFTY") as polled:
+        polled.mock.rows["TCS.NS"].update(timestamp=[], close=[])
+        await polled.priced("NIFTY", NIFTY_E4)
+        await polled.asked_more()
+        assert polled.board.quote("TCS") is None
 
 
 async def test_an_unknown_symbol_is_no_failure_and_told() -> None:
-    async with polling("NIFTY", "TYPO") as desk:
-        await desk.priced("NIFTY", NIFTY_E4)
-        told = await desk.becomes(LIVE, "1 symbol gets no price: TYPO")
+    async with polling("NIFTY", "TYPO") as polled:
+        await polled.priced("NIFTY", NIFTY_E4)
+        told = await polled.becomes(LIVE, "1 symbol gets no price: TYPO")
         assert told.startswith("prices are coming in")
-        desk.demand.released(["TYPO"])
-        await until(lambda: desk.status.message == "prices are coming in")
+        polled.demand.released(["TYPO"])
+        await until(lambda: polled.status.message == "prices are coming in")
 
 
 async def test_only_unknown_symbols_are_no_failure() -> None:
     """Also where Yahoo says so by a 404 with JSON."""
-    async with polling("TYPO") as desk:
-        desk.mock.fails_with(404, recorded("not_found.json"), "application/json")
-        await desk.becomes(LIVE, "1 symbol gets no price: TYPO")
+    async with polling("TYPO") as polled:
+        polled.mock.fails_with(404, recorded("not_found.json"), "application/json")
+        await polled.becomes(LIVE, "1 symbol gets no price: TYPO")
 
 
 async def test_a_failure_is_forgotten_where_only_unknown_symbols_are_wanted() -> None:
-    async with polling("TYPO") as desk:
-        desk.mock.fails_with(500)
-        await desk.becomes(DOWN)
-        desk.mock.fault = None
-        await desk.becomes(LIVE)
+    async with polling("TYPO") as polled:
+        polled.mock.fails_with(500)
+        await polled.becomes(DOWN)
+        polled.mock.fault = None
+        await polled.becomes(LIVE)
 
 
 async def test_prices_of_a_quarter_of_an_hour_ago_are_told_as_late_and_stops_wait() -> None:
-    async with polling("NIFTY", late_s=900) as desk:
-        told = await desk.becomes(DEGRADED, "prices are 15 minutes late: stops wait")
+    async with polling("NIFTY", late_s=900) as polled:
+        told = await polled.becomes(DEGRADED, "prices are 15 minutes late: stops wait")
         assert "NIFTY is as of 2026-11-25T05:15:00.000Z" in told
-        assert desk.confirmed().stale
-        desk.mock.rows["^NSEI"]["close"][-1] = 24_100.0
-        await desk.priced("NIFTY", 241_000_000)
-        assert desk.heard[-1].stale
+        assert polled.confirmed().stale
+        polled.mock.rows["^NSEI"]["close"][-1] = 24_100.0
+        await polled.priced("NIFTY", 241_000_000)
+        assert polled.heard[-1].stale
 
 
 async def test_moments_in_the_past_never_follow_newer_ones() -> None:
-    async with polling("NIFTY") as desk:
-        await desk.priced("NIFTY", NIFTY_E4)
-        desk.mock.last_minute_s -= 60
-        desk.mock.rows["^NSEI"]["close"][-1] = 24_000.0
-        await until(lambda: desk.board.refusals.last)
-        assert desk.board.refusals.last is not None
-        assert "older than the last price of NIFTY" in desk.board.refusals.last.reason
-        assert desk.confirmed().price_e4 == NIFTY_E4
+    async with polling("NIFTY") as polled:
+        await polled.priced("NIFTY", NIFTY_E4)
+        polled.mock.last_minute_s -= 60
+        polled.mock.rows["^NSEI"]["close"][-1] = 24_000.0
+        await until(lambda: polled.board.refusals.last)
+        assert polled.board.refusals.last is not None
+        assert "older than the last price of NIFTY" in polled.board.refusals.last.reason
+        assert polled.confirmed().price_e4 == NIFTY_E4
 
 
 async def test_moments_in_the_future_are_refused_and_the_feed_says_so() -> None:
-    async with polling("NIFTY", late_s=-3600) as desk:
-        await desk.becomes(DEGRADED, "ticks come in but are refused: more than 5 s ahead")
-        assert desk.board.quote("NIFTY") is None
+    async with polling("NIFTY", late_s=-3600) as polled:
+        await polled.becomes(DEGRADED, "ticks come in but are refused: more than 5 s ahead")
+        assert polled.board.quote("NIFTY") is None
 
 
 async def test_a_symbol_that_disappears_keeps_its_last_price_which_goes_stale() -> None:
-    async with polling("TCS", "NIFTY") as desk:
-        await desk.priced("TCS", 33_001_000)
-        row = desk.mock.rows.pop("TCS.NS")
-        await desk.becomes(LIVE, "1 symbol gets no price: TCS")
-        desk.now_ms += 130_000
-        assert desk.confirmed("TCS").stale
-        assert desk.confirmed("TCS").price_e4 == 33_001_000
-        desk.mock.last_minute_s += 130
+    async with polling("TCS", "NIFTY") as polled:
+        await polled.priced("TCS", 33_001_000)
+        row = polled.mock.rows.pop("TCS.NS")
+        await polled.becomes(LIVE, "1 symbol gets no price: TCS")
+        polled.now_ms += 130_000
+        assert polled.confirmed("TCS").stale
+        assert polled.confirmed("TCS").price_e4 == 33_001_000
+        polled.mock.last_minute_s += 130
         row["close"][-1] = 3305.0
-        desk.mock.rows["TCS.NS"] = row
-        await desk.priced("TCS", 33_050_000)
-        assert not desk.confirmed("TCS").stale
+        polled.mock.rows["TCS.NS"] = row
+        await polled.priced("TCS", 33_050_000)
+        assert not polled.confirmed("TCS").stale
 
 
 async def test_an_answer_that_never_changes_goes_stale() -> None:
     """It may be a copy that Yahoo kept."""
-    async with polling("NIFTY") as desk:
-        await desk.becomes(LIVE)
-        desk.now_ms += 130_000
-        await desk.asked_more()
-        assert desk.confirmed().stale
-        await desk.becomes(DEGRADED, "no tick since 2026-11-25T05:30:00.000Z")
+    async with polling("NIFTY") as polled:
+        await polled.becomes(LIVE)
+        polled.now_ms += 130_000
+        await polled.asked_more()
+        assert polled.confirmed().stale
+        await polled.becomes(DEGRADED, "no tick since 2026-11-25T05:30:00.000Z")
 
 
 async def test_the_older_form_of_the_answer_is_read_as_well() -> None:
-    async with polling("NIFTY", "TCS", "M&M", "RELIANCE") as desk:
+    async with polling("NIFTY", "TCS", "M&M", "RELIANCE") as polled:
         answer = json.loads(recorded("spark_v7.json"))
         for result in answer["spark"]["result"]:
             response = result["response"][0]
-            response["timestamp"] = desk.mock.row(result["symbol"])["timestamp"]
-        desk.mock.fails_with(200, json.dumps(answer).encode(), "application/json")
-        await desk.priced("NIFTY", NIFTY_E4)
-        await desk.priced("TCS", 33_001_000)
-        await desk.priced("RELIANCE", 13_018_000)
+            response["timestamp"] = polled.mock.row(result["symbol"])["timestamp"]
+        polled.mock.fails_with(200, json.dumps(answer).encode(), "application/json")
+        await polled.priced("NIFTY", NIFTY_E4)
+        await polled.priced("TCS", 33_001_000)
+        await polled.priced("RELIANCE", 13_018_000)

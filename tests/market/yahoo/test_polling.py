@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.waiting import until
-from tests.market.yahoo.desk import FAST, OPEN_MS, polling
+from tests.market.yahoo.polled import FAST, OPEN_MS, polling
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState
@@ -92,64 +92,64 @@ def test_the_real_pace_is_one_request_in_five_seconds() -> None:
 
 async def test_one_poll_serves_all_clients_and_no_request_comes_too_early() -> None:
     every_s = 0.05
-    async with polling(*["NIFTY"] * 50, "TCS", pace=FAST._replace(every_s=every_s)) as desk:
-        desk.demand.wanted(["NIFTY"])
+    async with polling(*["NIFTY"] * 50, "TCS", pace=FAST._replace(every_s=every_s)) as polled:
+        polled.demand.wanted(["NIFTY"])
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        await desk.asked_more(10)
+        await polled.asked_more(10)
         assert loop.time() - begun_s >= 9 * every_s
-        assert all(sorted(names) == ["TCS.NS", "^NSEI"] for names in desk.mock.asked)
-        assert desk.mock.most_at_once == 1
+        assert all(sorted(names) == ["TCS.NS", "^NSEI"] for names in polled.mock.asked)
+        assert polled.mock.most_at_once == 1
 
 
 async def test_the_pace_holds_after_failures_as_well() -> None:
     every_s = 0.1
-    async with polling("NIFTY", pace=FAST._replace(every_s=every_s)) as desk:
-        desk.mock.fails_with(500)
+    async with polling("NIFTY", pace=FAST._replace(every_s=every_s)) as polled:
+        polled.mock.fails_with(500)
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        await desk.asked_more(5)
+        await polled.asked_more(5)
         assert loop.time() - begun_s >= 4 * every_s
 
 
 async def test_of_more_than_200_symbols_those_of_open_trades_are_served_and_others_told() -> None:
     symbols = many(MAX_SYMBOLS + 5)
-    async with polling() as desk:
+    async with polling() as polled:
         for name in (f"{symbol}.NS" for symbol in (*symbols, "TCS")):
-            desk.mock.rows[name] = desk.mock.rows["^NSEI"]
-        desk.demand.wanted(symbols)
-        desk.demand.wanted(["TCS"], held=True)
-        told = await desk.becomes(FeedState.LIVE, "6 symbols get no price: S199, S200, S201, S202")
+            polled.mock.rows[name] = polled.mock.rows["^NSEI"]
+        polled.demand.wanted(symbols)
+        polled.demand.wanted(["TCS"], held=True)
+        told = await polled.becomes(FeedState.LIVE, "6 symbols get no price: S199, S200")
         assert told.endswith(", …")
-        await until(lambda: len(desk.board) == MAX_SYMBOLS)
-        assert desk.mock.asked[0][-1] == "TCS.NS"
-        assert max(map(len, desk.mock.asked)) == MAX_BATCH
+        await until(lambda: len(polled.board) == MAX_SYMBOLS)
+        assert polled.mock.asked[0][-1] == "TCS.NS"
+        assert max(map(len, polled.mock.asked)) == MAX_BATCH
 
 
 async def test_what_yahoo_has_no_prices_of_is_told_and_not_asked_for() -> None:
     option = "NIFTY24NOV2624000CE"
-    async with polling("NIFTY", option) as desk:
-        assert not desk.feed.knows(option)
-        await desk.becomes(FeedState.LIVE, f"1 symbol gets no price: {option}")
-        assert desk.mock.asked[0] == ["^NSEI"]
+    async with polling("NIFTY", option) as polled:
+        assert not polled.feed.knows(option)
+        await polled.becomes(FeedState.LIVE, f"1 symbol gets no price: {option}")
+        assert polled.mock.asked[0] == ["^NSEI"]
 
 
 async def test_nothing_is_asked_for_while_nobody_wants_anything() -> None:
-    async with polling() as desk:
-        await desk.becomes(FeedState.LIVE, "nobody watches or holds anything")
-        assert desk.mock.asked == []
-        desk.demand.wanted(["TCS"])
-        await desk.priced("TCS", 33_001_000)
+    async with polling() as polled:
+        await polled.becomes(FeedState.LIVE, "nobody watches or holds anything")
+        assert polled.mock.asked == []
+        polled.demand.wanted(["TCS"])
+        await polled.priced("TCS", 33_001_000)
 
 
 async def test_while_the_market_is_closed_there_is_one_poll_and_the_feed_is_live() -> None:
-    async with polling("NIFTY", late_s=9000, now_ms=CLOSE_MS + 150 * MINUTE_MS) as desk:
-        await desk.becomes(FeedState.LIVE, "outside market hours")
-        assert len(desk.mock.asked) == 1
-        assert desk.confirmed().stale
-        desk.demand.wanted(["TCS"])
-        await desk.priced("TCS", 33_001_000)
-        assert desk.mock.asked[1:] == [["TCS.NS"]]
+    async with polling("NIFTY", late_s=9000, now_ms=CLOSE_MS + 150 * MINUTE_MS) as polled:
+        await polled.becomes(FeedState.LIVE, "outside market hours")
+        assert len(polled.mock.asked) == 1
+        assert polled.confirmed().stale
+        polled.demand.wanted(["TCS"])
+        await polled.priced("TCS", 33_001_000)
+        assert polled.mock.asked[1:] == [["TCS.NS"]]
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ async def test_while_the_market_is_closed_there_is_one_poll_and_the_feed_is_live
     ],
 )
 def test_symbols_have_yahoos_names(symbol: str, name: str | None) -> None:
-    assert Names.shipped().yahoos(symbol) == name
+    assert Names.shipped().of(symbol) == name
 
 
 def test_a_file_overrides_names_and_a_bad_one_is_told(tmp_path: Path) -> None:
     file = tmp_path / "names.json"
     file.write_text(json.dumps({"nifty": "NIFTY_50.NS", "GOLD": "GC=F"}))
     names = Names.shipped(file)
-    assert [names.yahoos(symbol) for symbol in ("NIFTY", "GOLD", "SENSEX")] == [
+    assert [names.of(symbol) for symbol in ("NIFTY", "GOLD", "SENSEX")] == [
         "NIFTY_50.NS",
         "GC=F",
         "^BSESN",

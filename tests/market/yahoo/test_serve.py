@@ -11,8 +11,8 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from tests.market.yahoo.desk import FAST, OPEN_MS
 from tests.market.yahoo.mock import MockYahoo, mock_yahoo
+from tests.market.yahoo.polled import FAST, OPEN_MS
 from vyomo_rt.config import Settings, load
 from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
 

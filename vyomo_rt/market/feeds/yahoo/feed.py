@@ -56,7 +56,7 @@ class YahooFeed(Feed):
         return cls(names, settings.yahoo_url, context.calendar, context.now)
 
     def knows(self, symbol: str, /) -> bool:
-        return self._names.yahoos(symbol) is not None
+        return self._names.of(symbol) is not None
 
     async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
         self._told.clear()
@@ -79,14 +79,18 @@ class YahooFeed(Feed):
 
     def _choose(self, symbols: Sequence[str]) -> list[str]:
         """The symbols that are asked for, of all that are wanted."""
-        served = [symbol for symbol in symbols if self.knows(symbol)][:MAX_SYMBOLS]
+        served: list[str] = []
+        left_out: list[str] = []
+        for symbol in symbols:
+            is_served = len(served) < MAX_SYMBOLS and self.knows(symbol)
+            (served if is_served else left_out).append(symbol)
         self._schedule.keep(served)
         self._told = {symbol: self._told[symbol] for symbol in served if symbol in self._told}
-        self.unserved = {*set(symbols).difference(served), *self._schedule.absent()}
+        self.unserved = left_out + self._schedule.absent()
         return served
 
     def _name(self, symbol: str) -> str:
-        name = self._names.yahoos(symbol)
+        name = self._names.of(symbol)
         assert name is not None
         return name
 

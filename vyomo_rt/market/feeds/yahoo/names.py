@@ -35,7 +35,7 @@ class Names:
         rows = json.decode(text, type=_Rows)
         return cls(rows if override is None else rows | _read(override))
 
-    def yahoos(self, symbol: str) -> str | None:
+    def of(self, symbol: str) -> str | None:
         """What Yahoo calls a symbol; None for what it has no prices of: futures and options."""
         if (name := self._rows.get(symbol)) is not None or _IS_YAHOOS.fullmatch(symbol):
             return name or symbol

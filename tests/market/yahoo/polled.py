@@ -26,7 +26,7 @@ OPEN_MS = 1_795_584_600_000
 FAST = Pace(every_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
 
 
-class Desk(Market):
+class Polled(Market):
     def __init__(self, mock: MockYahoo, pace: Pace) -> None:
         super().__init__(YahooFeed.fresh_for_ms)
         self.mock = mock
@@ -66,15 +66,15 @@ class Desk(Market):
 @asynccontextmanager
 async def polling(
     *symbols: str, late_s: int = 5, pace: Pace = FAST, now_ms: int = OPEN_MS
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[Polled]:
     """The feed while it polls, with prices that are so late."""
     async with mock_yahoo(now_ms // 1000 - late_s) as mock:
-        desk = Desk(mock, pace)
-        desk.now_ms = now_ms
-        desk.demand.wanted(symbols)
-        running = asyncio.create_task(desk.supervisor.run())
+        polled = Polled(mock, pace)
+        polled.now_ms = now_ms
+        polled.demand.wanted(symbols)
+        running = asyncio.create_task(polled.supervisor.run())
         try:
-            yield desk
+            yield polled
         finally:
             running.cancel()
             await asyncio.wait([running])
