@@ -79,9 +79,11 @@ class FeedStatus:
     """Of a feed that follows market hours."""
     expired: tuple[str, ...] = ()
     """The contracts on which trades are open although they have expired."""
+    leaves_out: bool = False
+    """Whether symbols that somebody watches or holds get no price."""
 
     @property
     def is_news(self) -> bool:
         """Whether somebody who just comes should hear of it."""
         is_usual = self.state is FeedState.LIVE and self.market_state in _AS_USUAL
-        return not is_usual or bool(self.expired)
+        return not is_usual or bool(self.expired) or self.leaves_out

@@ -97,7 +97,8 @@ class FeedMonitor:
         if expired:
             more = f" and {len(expired) - _NAMED} more" if len(expired) > _NAMED else ""
             message += f"; expired, to be closed by hand: {', '.join(expired[:_NAMED])}{more}"
-        return FeedStatus(source, state, message, since_ms, market_state, expired)
+        leaves_out = bool(self._feed.unserved)
+        return FeedStatus(source, state, message, since_ms, market_state, expired, leaves_out)
 
     def _judge(self, now_ms: int) -> _Judgement:
         judgement = self._judge_feed(now_ms)

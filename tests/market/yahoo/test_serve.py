@@ -64,6 +64,21 @@ async def test_a_watched_symbol_moves_and_says_where_its_price_is_from(
         assert "--feed ingest" in problem["detail"]
 
 
+async def test_whoever_comes_later_hears_as_well_of_symbols_without_a_price(
+    on_yahoo: Configure,
+) -> None:
+    names = "1 symbol gets no price: TYPO"
+    async with (
+        serve_here(on_yahoo(), now=at_eleven) as server,
+        watching("ws", server.url, symbols=["NIFTY", "TYPO"]) as first,
+    ):
+        while names not in (await first.next("feed_status"))["data"]["message"]:
+            pass
+        async with watching("sse", server.url, symbols=["TYPO"]) as second:
+            feed = (await second.next("feed_status"))["data"]
+            assert (feed["state"], names in feed["message"]) == ("LIVE", True)
+
+
 async def test_stops_wait_for_prices_that_are_late_unless_that_is_allowed(
     on_yahoo: Configure, mock: MockYahoo
 ) -> None:
