@@ -38,7 +38,7 @@ class _Row(NamedTuple):
     act: Callable[[], Awaitable[None] | None]
 
 
-class Guard:
+class Bulkhead:
     """Keeps a failure from stopping the rest.
 
     A failure is logged once, until the same thing succeeds or fails in another place.
@@ -68,7 +68,7 @@ class Clockwork:
     """
 
     def __init__(self, now: MarketClock) -> None:
-        self.guard = Guard()
+        self.bulkhead = Bulkhead()
         self.lag = Histogram(
             "vyomo_rt_event_loop_lag_seconds",
             "How late the clock ticked, because the event loop was busy",
@@ -149,7 +149,7 @@ class Clockwork:
             if current == turn:
                 continue
             turn = current
-            with self.guard(row.name):
+            with self.bulkhead(row.name):
                 outcome = row.act()
                 if outcome is not None:
                     await outcome

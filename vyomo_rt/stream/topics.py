@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
-from vyomo_rt.clockwork import Guard
+from vyomo_rt.clockwork import Bulkhead
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.stream.audience import Slices
@@ -27,7 +27,7 @@ class Topics:
         self._now = now
         self._max_events_behind = max_events_behind
         self._traffic = traffic
-        self._guard = Guard()
+        self._bulkhead = Bulkhead()
         self._slices = Slices()
         self._topics: dict[int, SessionTopic] = {}
         self._wheel: Wheel[SessionAudience] = Wheel()
@@ -70,7 +70,7 @@ class Topics:
         for audience in self._wheel.turn():
             due.setdefault(audience.key.topic, []).append(audience)
         for topic, audiences in due.items():
-            with self._guard(f"a beat of session {topic.session_id}"):
+            with self._bulkhead(f"a beat of session {topic.session_id}"):
                 await topic.beat(audiences)
 
     def _make(self, session_id: int) -> SessionTopic:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from vyomo_rt.clockwork import Guard
+from vyomo_rt.clockwork import Bulkhead
 from vyomo_rt.domain.moment import MarketClock, trading_day
 from vyomo_rt.trading.replica import Replica
 
@@ -24,7 +24,7 @@ class Days:
         self._now = now
         self._behind: dict[int, None] = {}
         """The sessions that still show another date."""
-        self._guard = Guard()
+        self._bulkhead = Bulkhead()
 
     async def roll_over(self) -> None:
         """Show the figures of the current date, once it has changed.
@@ -43,7 +43,7 @@ class Days:
             replica.today = day
             self._behind = {state.session.session_id: None for state in replica.states()}
         for count, session_id in enumerate(list(self._behind), 1):
-            with self._guard(f"the new day of session {session_id}"):
+            with self._bulkhead(f"the new day of session {session_id}"):
                 replica.begin_day(session_id, day)
                 del self._behind[session_id]
             if not count % _ROLLED_AT_ONCE:
