@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyomo_rt.stream.wheel import SLOT_MS, beat_from, is_due
+from vyomo_rt.stream.wheel import SLOT_MS, Wheel, beat_from, is_due
 
 slots = st.integers(0, 10**9)
 intervals = st.integers(1, 600).map(lambda count: count * SLOT_MS)
@@ -55,3 +57,17 @@ def test_who_came_in_different_slots_of_an_interval_is_served_in_different_slots
     every = interval_ms // SLOT_MS
     phases = {beat_from(slot, interval_ms).phase for slot in came}
     assert len(phases) == len({slot % every for slot in came})
+
+
+async def test_before_the_first_turn_too_the_first_beat_is_an_interval_after_the_snapshot() -> None:
+    """A server lets its first clients in a moment before its clock turns the wheel."""
+    wheel: Wheel[str] = Wheel()
+    await asyncio.sleep(0.05)
+    wheel.add(beat_from(wheel.slot, 1000), "early")
+    await asyncio.sleep(0.06)
+    wheel.add(beat_from(wheel.slot, 1000), "late")
+    assert wheel.turn() == [], "the slot in which the late one came"
+    await asyncio.sleep(0.7)
+    assert wheel.turn() == []
+    await asyncio.sleep(0.3)
+    assert set(wheel.turn()) == {"early", "late"}

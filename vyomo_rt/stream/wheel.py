@@ -56,7 +56,9 @@ class Wheel(Generic[T]):
         A late slot is still to come, and a peer that subscribed meanwhile must not get it
         right after its snapshot.
         """
-        return present_slot() if self._begun is None else self._begun
+        if self._begun is None:
+            self._begun = present_slot()
+        return self._begun
 
     def add(self, beat: Beat, item: T) -> None:
         self._items.setdefault(beat, {})[item] = None
@@ -69,8 +71,7 @@ class Wheel(Generic[T]):
 
     def turn(self) -> list[T]:
         """Begin all beats up to the current slot."""
-        upto = present_slot()
-        after = upto - 1 if self._begun is None else self._begun
+        after, upto = self.slot, present_slot()
         self._begun = upto
         due = [items for beat, items in self._items.items() if is_due(beat, after, upto)]
         return [item for items in due for item in items]
