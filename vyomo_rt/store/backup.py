@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -209,9 +209,10 @@ async def _fill(store: Database, path: Path, progress: _Progress) -> None:
             sessions.append(document)
         else:
             with _patiently():
-                await store.database[collection].replace_one(
+                write = store.database[collection].replace_one(
                     where(_id=document["_id"]), document, upsert=True
                 )
+                await _to_its_end(write)
     await _insert_events(store, events, newest)
     await _insert(store, "trades", newest.values())
     await _insert(store, "sessions", sessions)
@@ -239,7 +240,22 @@ async def _insert(store: Database, collection: str, found: Iterable[Document]) -
     rows = list(found)
     for start in range(0, len(rows), _PAGE):
         with _patiently():
-            await store.database[collection].insert_many(rows[start : start + _PAGE])
+            write = store.database[collection].insert_many(rows[start : start + _PAGE])
+            await _to_its_end(write)
+
+
+async def _to_its_end(write: Awaitable[object]) -> None:
+    """Wait for a write even when cancelled.
+
+    The driver writes in a thread that does not learn of it, so the write would land after the
+    store was emptied.
+    """
+    under_way = asyncio.ensure_future(write)
+    try:
+        await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        await asyncio.wait({under_way})
+        raise
 
 
 @contextmanager
