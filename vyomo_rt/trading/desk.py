@@ -102,10 +102,12 @@ class Desk(Writer):
         self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]
     ) -> SessionState:
         async with self._commanding(session_id, operation) as ledger:
-            # A trade that another server opened must not be left behind in a stopped session.
-            await ledger.read_on()
             await ledger.prepare()
             order = read_order()
+            if order.status is SessionStatus.STOPPED:
+                # A trade that another server opened must not be left behind.
+                await ledger.read_on()
+                await ledger.prepare()
             before = ledger.state.session.standing
             standing = before if order.name is None else replace(before, name=order.name)
             if order.status not in (None, before.status):
