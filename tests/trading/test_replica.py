@@ -11,7 +11,7 @@ from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.session import SessionStatus
-from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.trading.replica import Replica
 
 TODAY = trading_day(BEGIN_MS)
@@ -41,7 +41,7 @@ async def test_another_replica_that_gets_the_events_holds_and_tells_what_the_des
 
     other, notes = Replica(TODAY), Notes()
     other.followers.append(notes)
-    other.bear(born)
+    other.add(state_of(born, Figures(), TODAY))
     for event in bench.announced:
         other.apply(event)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
@@ -108,16 +109,7 @@ class Ledger:
         await self._project()
 
     def _trade_event(self, kind: EventKind, trade: Trade, operation: Operation) -> TradeEvent:
-        return TradeEvent(
-            session_id=trade.session_id,
-            seq=self.state.seq + 1,
-            kind=kind,
-            message="",
-            operation_id=operation.operation_id,
-            request_hash=operation.request_hash,
-            term=self._journal.term,
-            trade=trade,
-        )
+        return TradeEvent(**self._head(kind, operation), trade=trade)
 
     async def record_change(
         self, standing: Standing, reason: ChangeReason, at_ms: int, operation: Operation
@@ -125,19 +117,25 @@ class Ledger:
         """Make the session's next event of a change of the session itself."""
         await self._record(
             SessionEvent(
-                session_id=self.session_id,
-                seq=self.state.seq + 1,
-                kind=EventKind.SESSION_CHANGED,
-                message="",
-                operation_id=operation.operation_id,
-                request_hash=operation.request_hash,
-                term=self._journal.term,
+                **self._head(EventKind.SESSION_CHANGED, operation),
                 standing=standing,
                 reason=reason,
                 changed_at_ms=at_ms,
             )
         )
         await self._project()
+
+    def _head(self, kind: EventKind, operation: Operation) -> dict[str, Any]:
+        """The members that all events have, of the session's next one."""
+        return {
+            "session_id": self.session_id,
+            "seq": self.state.seq + 1,
+            "kind": kind,
+            "message": "",
+            "operation_id": operation.operation_id,
+            "request_hash": operation.request_hash,
+            "term": self._journal.term,
+        }
 
     async def _record(self, event: Event) -> None:
         """Store an event that has no text yet, then apply and announce it. Raises Unavailable.

@@ -8,8 +8,7 @@ from typing import Protocol
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
-from vyomo_rt.domain.session import Session
-from vyomo_rt.domain.state import Figures, SessionState, state_of
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
 log = logging.getLogger(__name__)
@@ -79,12 +78,6 @@ class Replica:
     def remove(self, session_id: int) -> None:
         """Forget a session that has no open trades."""
         del self._states[session_id]
-
-    def bear(self, session: Session) -> SessionState:
-        """Begin with a new session, which has no event yet."""
-        state = state_of(session, Figures(), self.today)
-        self.add(state)
-        return state
 
     def apply(self, event: Event) -> None:
         """Fold a session's next event, and tell the followers."""
