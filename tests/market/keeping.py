@@ -31,7 +31,7 @@ class Kept(Market):
 
     def __init__(self, feed: Feed) -> None:
         super().__init__()
-        self.monitor = FeedMonitor(feed, self.board, lambda: MarketMs(self.now_ms))
+        self.monitor = FeedMonitor(feed, self.board, self.demand, lambda: MarketMs(self.now_ms))
         wanted = Wanted(self.demand)
         self.supervisor = Supervisor(feed, wanted, self.board, self.monitor, NothingKept())
 

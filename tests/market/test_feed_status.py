@@ -25,7 +25,9 @@ class Ingest(Market):
     def __init__(self, *, trade_on_delayed: bool = False) -> None:
         super().__init__(trade_on_delayed=trade_on_delayed)
         self.feed: Feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
-        self.monitor = FeedMonitor(self.feed, self.board, lambda: MarketMs(self.now_ms))
+        self.monitor = FeedMonitor(
+            self.feed, self.board, self.demand, lambda: MarketMs(self.now_ms)
+        )
 
     def poll_after(self, wait_ms: int) -> FeedStatus | None:
         self.now_ms += wait_ms

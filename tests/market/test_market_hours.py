@@ -32,7 +32,9 @@ class Exchange(Market):
         super().__init__(trade_on_delayed=trade_on_delayed, in_session=hours.in_session)
         self.at("2026-11-26 12:00")
         feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
-        self.monitor = FeedMonitor(feed, self.board, lambda: MarketMs(self.now_ms), hours)
+        self.monitor = FeedMonitor(
+            feed, self.board, self.demand, lambda: MarketMs(self.now_ms), hours
+        )
 
     def at(self, moment: str) -> None:
         self.now_ms = ist(moment)
@@ -171,7 +173,7 @@ def test_the_markets_state_is_news_by_itself(exchange: Exchange) -> None:
 
 def test_expired_contracts_with_open_trades_are_named(exchange: Exchange) -> None:
     held = ["NIFTY", "NIFTY26DEC24000CE", "RELIANCE26DECFUT", "NIFTY27JAN24000CE"]
-    exchange.monitor.held = lambda: held
+    exchange.demand.wanted(held, held=True)
     exchange.at("2026-12-29 15:39")
     exchange.tick(1_000_000, "NIFTY26DEC24000CE")
     exchange.monitor.poll()
@@ -181,11 +183,13 @@ def test_expired_contracts_with_open_trades_are_named(exchange: Exchange) -> Non
         "; expired, to be closed by hand: NIFTY26DEC24000CE, RELIANCE26DECFUT"
     )
     assert news.is_news
-    held[1:3] = [f"NIFTY26N17{strike}CE" for strike in range(24_000, 24_700, 100)]
+    exchange.demand.released(held[1:3], held=True)
+    weeklies = [f"NIFTY26N17{strike}CE" for strike in range(24_000, 24_700, 100)]
+    exchange.demand.wanted(weeklies, held=True)
     news = exchange.news_at("2026-12-30 12:00")
     assert news is not None
     assert news.message.endswith("24300CE, NIFTY26N1724400CE and 2 more")
-    held[1:] = []
+    exchange.demand.released([*weeklies, held[3]], held=True)
     exchange.tick(1_000_000)
     news = exchange.news_at("2026-12-30 12:00:01")
     assert news is not None

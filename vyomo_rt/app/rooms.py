@@ -13,7 +13,7 @@ from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.market_hours import MarketHours
-from vyomo_rt.market.board import Board
+from vyomo_rt.market.board import Board, day_and_night
 from vyomo_rt.market.choice import make_feed
 from vyomo_rt.market.feed import Feed, FeedContext
 from vyomo_rt.market.monitor import FeedMonitor
@@ -58,7 +58,7 @@ class Rooms:
         self.feed = make_feed(settings.feed, context)
         self.hours = _hours(settings, self.feed, calendar)
         self.board = self._board()
-        self.monitor = FeedMonitor(self.feed, self.board, clocks.market, self.hours)
+        self.monitor = FeedMonitor(self.feed, self.board, self._demand, clocks.market, self.hours)
         self.supervisor = Supervisor(
             self.feed, Wanted(self._demand), self.board, self.monitor, SavedPrices(store)
         )
@@ -68,7 +68,6 @@ class Rooms:
         self.hub = self._hub()
         self.replica.followers.append(self.hub)
         self.desk = self._desk()
-        self.monitor.held = self.desk.held
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
         self.streaming = StreamServer(
@@ -77,7 +76,6 @@ class Rooms:
         self.admission = self._admission()
 
     def _board(self) -> Board:
-        more = {} if self.hours is None else {"in_session": self.hours.in_session}
         return Board(
             self.clocks.market,
             self.feed.fresh_for_ms,
@@ -85,7 +83,7 @@ class Rooms:
             demand=self._demand,
             arrived=lambda: self.clock.last_on_time_ms,
             trade_on_delayed=self.settings.trade_on_delayed,
-            **more,
+            in_session=day_and_night if self.hours is None else self.hours.in_session,
         )
 
     def _on_price(self, quote: Quote) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 
 class Demand:
@@ -34,6 +34,10 @@ class Demand:
                 _count_down(self._held, symbol)
             if not _count_down(self._counts, symbol):
                 self._tell(symbol, wanted=False)
+
+    def held(self) -> Collection[str]:
+        """The symbols whose price an open trade needs."""
+        return self._held.keys()
 
     def is_held(self, symbol: str) -> bool:
         """Whether an open trade needs the symbol's price."""

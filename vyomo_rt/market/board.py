@@ -37,7 +37,8 @@ _TELL_AGAIN_MS = 60_000
 _NEVER_MS = -(2**62)
 
 
-def _day_and_night(_symbol: str, _first_ms: int, _last_ms: int) -> bool:
+def day_and_night(_symbol: str, _first_ms: int, _last_ms: int) -> bool:
+    """The hours of symbols that follow none."""
     return True
 
 
@@ -101,7 +102,7 @@ class Board:
         demand: Demand,
         arrived: MarketClock,
         trade_on_delayed: bool = False,
-        in_session: InSession = _day_and_night,
+        in_session: InSession = day_and_night,
     ) -> None:
         self._now = now
         self._fresh_for_ms = fresh_for_ms
@@ -228,7 +229,7 @@ class Board:
             return _NEVER_MS
         if self.trade_on_delayed:
             return self._arrived()
-        return min(as_of_ms, now_ms) if now_ms - as_of_ms <= DELAYED_MS else _NEVER_MS
+        return min(as_of_ms, now_ms) if self._is_in_time(as_of_ms, now_ms) else _NEVER_MS
 
     def _note_age(self, quote: Quote, now_ms: int) -> None:
         self.last_accepted_ms = now_ms

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import MarketState
 from vyomo_rt.domain.moment import MarketClock, iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
@@ -44,16 +45,20 @@ class FeedMonitor:
     """
 
     def __init__(
-        self, feed: Feed, board: Board, now: MarketClock, hours: MarketHours | None = None
+        self,
+        feed: Feed,
+        board: Board,
+        demand: Demand,
+        now: MarketClock,
+        hours: MarketHours | None = None,
     ) -> None:
         self._feed = feed
         self._board = board
+        self._demand = demand
         self._now = now
         self._hours = hours
         self._is_due = (-1, True)
         self._expired: tuple[int, tuple[str, ...]] = (-1, ())
-        self.held: Callable[[], Iterable[str]] = tuple
-        """The symbols of open trades."""
         self.failure: str | None = None
         """Why the source stopped, for a person; None while it has not."""
         self._told = self._judge(now())
@@ -146,7 +151,8 @@ class FeedMonitor:
         """The expired contracts on which trades are open, found once a second as well."""
         second = now_ms // 1000
         if self._expired[0] != second:
-            found = sorted(one for one in self.held() if hours.has_expired(one, now_ms))
+            held = self._demand.held()
+            found = sorted(one for one in held if hours.has_expired(one, now_ms))
             self._expired = (second, tuple(found))
         return self._expired[1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -196,10 +196,6 @@ class Desk(Writer):
     def on_quote(self, quote: Quote) -> None:
         """Latch the exits that an accepted price triggers; a stale price triggers none."""
         self._positions.on_quote(quote)
-
-    def held(self) -> Collection[str]:
-        """The symbols of open trades."""
-        return self._positions.symbols()
 
     # -- life ------------------------------------------------------------------
 

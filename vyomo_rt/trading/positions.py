@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
@@ -46,10 +44,6 @@ class Positions:
             self._demand.released([trade.symbol], held=True)
         if not of_symbol:
             self._by_symbol.pop(trade.symbol, None)
-
-    def symbols(self) -> Collection[str]:
-        """Those on which trades are open."""
-        return self._by_symbol.keys()
 
     def on_quote(self, quote: Quote) -> None:
         """Latch the exits that an accepted price triggers; a stale price triggers none."""

@@ -36,7 +36,7 @@ class Polled(Market):
             return MarketMs(self.now_ms)
 
         self.feed = YahooFeed(Names.shipped(), mock.url, Calendar.shipped(), now, pace)
-        self.monitor = FeedMonitor(self.feed, self.board, now)
+        self.monitor = FeedMonitor(self.feed, self.board, self.demand, now)
         wanted = Wanted(self.demand)
         self.supervisor = Supervisor(self.feed, wanted, self.board, self.monitor, NothingKept())
 
