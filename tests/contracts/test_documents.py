@@ -17,13 +17,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.contracts.contract import NAMES, Contracts
 from tests.kit.documents import PROTOCOL, blocks, steps
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings
+from tests.kit.server import MakeSettings, routed_calls
 from tests.kit.vocabulary import error_codes
-from vyomo_rt.app.server import running
-from vyomo_rt.app.site import application
 from vyomo_rt.domain.errors import ErrorCode
-from vyomo_rt.web.listening import bind_sockets
-from vyomo_rt.web.loading import Loading
 from vyomo_rt.wire.closing import CloseCode
 
 ASYNCAPI_SCHEMA = Path(__file__).parent / "asyncapi" / "3.0.0.json"
@@ -85,13 +81,7 @@ async def test_every_call_is_described_and_no_other(
         for path, operations in contracts["openapi"].document["paths"].items()
         for method in operations
     }
-    settings = make_settings()
-    async with running(settings, bind_sockets(settings.host, settings.port)) as rooms:
-        routed = {
-            (route.method, route.resource.canonical)
-            for route in application(rooms, Loading()).router.routes()
-            if route.resource is not None and route.method != "HEAD"
-        }
+    routed = await routed_calls(make_settings())
     streams = {
         ("GET", channel["address"])
         for channel in contracts["asyncapi"].document["channels"].values()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -19,12 +19,10 @@ import pytest
 from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
+from tests.kit.store import assert_sound
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 from vyomo_rt.store import lease
-from vyomo_rt.store.client import connect
-from vyomo_rt.store.journal import MongoStore
-from vyomo_rt.store.verification import verify
 from vyomo_rt.trading import ledger
 
 AWAY = 503
@@ -82,17 +80,7 @@ async def handover(embedded_uri: str) -> AsyncIterator[Handover]:
             session_id = await first.new_session()
             yield Handover(proxy, first, bring_up_second, lost, session_id)
             proxy.mend()
-        async with _stored(embedded_uri, database) as store:
-            said: list[str] = []
-            verdict = await verify(store, said.append)
-            assert verdict.differences == 0, said
-
-
-@asynccontextmanager
-async def _stored(uri: str, database: str) -> AsyncIterator[MongoStore]:
-    store = MongoStore(connect(uri), database)
-    yield store
-    await store.close()
+        await assert_sound(embedded_uri, database)
 
 
 async def test_a_trade_that_was_opened_late_is_found_and_its_stop_fires(handover: Handover) -> None:

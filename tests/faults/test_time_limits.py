@@ -6,7 +6,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -16,11 +15,9 @@ import pytest
 from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
+from tests.kit.store import assert_sound
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
-from vyomo_rt.store.client import connect
-from vyomo_rt.store.journal import MongoStore
-from vyomo_rt.store.verification import verify
 from vyomo_rt.web import command
 
 AWAY = 503
@@ -56,17 +53,7 @@ async def far(embedded_uri: str) -> AsyncIterator[Far]:
         async with serve_here(Settings(port=0, mongo_uri=uri)) as rest:
             yield Far(rest, proxy, await rest.new_session())
             proxy.mend()
-        async with stored(embedded_uri, database) as store:
-            said: list[str] = []
-            verdict = await verify(store, said.append)
-            assert verdict.differences == 0, said
-
-
-@asynccontextmanager
-async def stored(uri: str, database: str) -> AsyncIterator[MongoStore]:
-    store = MongoStore(connect(uri), database)
-    yield store
-    await store.close()
+        await assert_sound(embedded_uri, database)
 
 
 async def test_a_command_behind_a_mass_of_exits_is_answered_in_time_and_changes_nothing(

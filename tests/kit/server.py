@@ -15,9 +15,11 @@ import aiohttp
 
 from tests.kit.rest import Rest
 from vyomo_rt.app.server import running
+from vyomo_rt.app.site import application
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.web.listening import bind_sockets
+from vyomo_rt.web.loading import Loading
 
 MakeSettings = Callable[..., Settings]
 """Makes settings, by default on the test's own database; another name is another database."""
@@ -43,6 +45,16 @@ async def serve_here(
     finally:
         for sock in sockets:
             sock.close()
+
+
+async def routed_calls(settings: Settings) -> set[tuple[str, str]]:
+    """The method and path of every call that a server answers."""
+    async with running(settings, bind_sockets(settings.host, settings.port)) as rooms:
+        return {
+            (route.method, route.resource.canonical)
+            for route in application(rooms, Loading()).router.routes()
+            if route.resource is not None and route.method != "HEAD"
+        }
 
 
 class ServerProcess:

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vyomo_rt.store.client import connect
+from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.verification import verify
+
 _MEMORY = Path("/dev/shm")
 _ENOUGH_BYTES = 1 << 29
 
@@ -25,3 +29,12 @@ def folder_in_memory() -> Iterator[Path]:
 def new_database(store_uri: str) -> str:
     """The address of a database in a store that nobody else uses."""
     return f"{store_uri}test_{uuid.uuid4().hex}"
+
+
+async def assert_sound(store_uri: str, database: str) -> None:
+    """What the store holds is what its events say."""
+    store = MongoStore(connect(store_uri), database)
+    said: list[str] = []
+    verdict = await verify(store, said.append)
+    await store.close()
+    assert verdict.differences == 0, said

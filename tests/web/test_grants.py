@@ -8,14 +8,10 @@ import aiohttp
 import pytest
 
 from tests.kit.rest import API, Rest
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.server import MakeSettings, routed_calls, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.web.calls import As
-from vyomo_rt.app.server import running
-from vyomo_rt.app.site import application
 from vyomo_rt.domain.grant import Grant, Need, Role
-from vyomo_rt.web.listening import bind_sockets
-from vyomo_rt.web.loading import Loading
 
 NEEDS = {
     ("POST", f"{API}/sessions"): Need.TRADE,
@@ -62,13 +58,7 @@ def trader(subject: str, *sessions: int) -> Grant:
 async def test_there_is_no_call_of_which_it_is_not_written_down_what_it_needs(
     make_settings: MakeSettings,
 ) -> None:
-    settings = make_settings()
-    async with running(settings, bind_sockets(settings.host, settings.port)) as rooms:
-        routed = {
-            (route.method, route.resource.canonical)
-            for route in application(rooms, Loading()).router.routes()
-            if route.resource is not None and route.method != "HEAD"
-        }
+    routed = await routed_calls(make_settings())
     assert routed == NEEDS.keys() | FOR_ANYBODY
 
 
