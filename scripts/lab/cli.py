@@ -18,7 +18,19 @@ from msgspec import Struct
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports misuse in one line, without the whole usage before it."""
+    """Reports misuse in one line, without the whole usage before it.
+
+    Its texts keep their lines, and flags are not abbreviated.
+    """
+
+    def __init__(self, program: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=program,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         """End with code 2."""

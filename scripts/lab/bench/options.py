@@ -59,13 +59,7 @@ def _report(parser: argparse.ArgumentParser, file: str) -> Report:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="bench.py",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        epilog=_EPILOG,
-    )
+    parser = Parser("bench.py", description, _EPILOG)
     add = parser.add_argument
     add("scenarios", metavar="SCENARIO", nargs="*", help="what to measure (default: all)")
     add(

@@ -76,13 +76,7 @@ def _url(text: str) -> str:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="load_test.py",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        epilog=_EPILOG,
-    )
+    parser = Parser("load_test.py", description, _EPILOG)
     add = parser.add_argument
     add("--url", type=_url, help="a running server; without it one is started for the test")
     add("--preset", choices=PRESETS, help="a set of the flags below, which still win over it")

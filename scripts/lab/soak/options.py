@@ -14,12 +14,7 @@ _MOST_STORM = 5000
 
 def parse(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
     """The flags; argparse itself exits for --help and misuse."""
-    parser = Parser(
-        prog="soak.py",
-        description=description,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("soak.py", description)
     parser.add_argument("--minutes", type=float, default=10, help="default: %(default)s")
     parser.add_argument(
         "--seed", default=str(random.randrange(10**6)), help="of all choices; default: a new one"
