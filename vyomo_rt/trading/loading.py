@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.journal import Journal
@@ -42,15 +43,7 @@ async def load_states(journal: Journal, today: date) -> list[SessionState]:
         async for trade in journal.open_trades():
             if trade.session_id in at_checkpoint:
                 copies[trade.session_id].append(trade)
-    return await _brought_up_to_date(
-        journal,
-        {
-            session.session_id: state_of(
-                session, figures or Figures(), today, copies[session.session_id]
-            )
-            for session, figures in sessions
-        },
-    )
+    return await _brought_up_to_date(journal, sessions, today, copies)
 
 
 async def load_resting(
@@ -58,19 +51,22 @@ async def load_resting(
 ) -> list[SessionState]:
     """Those of these sessions that exist. They have no open trades at their checkpoints."""
     sessions = await journal.sessions_among(session_ids) if session_ids else []
-    return await _brought_up_to_date(
-        journal,
-        {
-            session.session_id: state_of(session, figures or Figures(), today)
-            for session, figures in sessions
-        },
-    )
+    return await _brought_up_to_date(journal, sessions, today, {})
 
 
 async def _brought_up_to_date(
-    journal: Journal, states: dict[int, SessionState]
+    journal: Journal,
+    sessions: Iterable[tuple[Session, Figures | None]],
+    today: date,
+    copies: Mapping[int, Sequence[Trade]],
 ) -> list[SessionState]:
-    """The same sessions after the events that followed their checkpoints."""
+    """Sessions after the events that followed their checkpoints, with what was open at those."""
+    states = {
+        session.session_id: state_of(
+            session, figures or Figures(), today, copies.get(session.session_id, ())
+        )
+        for session, figures in sessions
+    }
     read = {session_id: state.seq for session_id, state in states.items()}
     newest: dict[int, TradeEvent] = {}
     told_at = time.monotonic()
