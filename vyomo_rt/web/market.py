@@ -14,9 +14,8 @@ from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import instrument, named_symbols
 from vyomo_rt.market.board import Board
-from vyomo_rt.web.routes import API, JSON, Route, query_of
-from vyomo_rt.wire import decoding
-from vyomo_rt.wire.encoding import encode
+from vyomo_rt.web.answers import json_answer
+from vyomo_rt.web.routes import API, Route, query_of
 from vyomo_rt.wire.market import (
     InstrumentData,
     InstrumentList,
@@ -25,7 +24,7 @@ from vyomo_rt.wire.market import (
     instrument_data,
     market_document,
 )
-from vyomo_rt.wire.query import query_fields, read_query
+from vyomo_rt.wire.query import query_as
 
 _MOST_FOUND = 500
 """Also if many more have a price."""
@@ -61,23 +60,21 @@ class MarketRoutes:
             ((holiday.date, holiday.name) for holiday in calendar.holidays),
             calendar.warning(day),
         )
-        return web.Response(body=encode(document), content_type=JSON)
+        return json_answer(document)
 
     async def list_instruments(self, request: web.Request) -> web.Response:
         """List what is known of the named symbols, or of all known ones.
 
         With ``q``, of those that contain it. An unknown symbol counts as an equity.
         """
-        fields = query_fields(read_query(request.query), InstrumentsQuery)
-        query = decoding.convert(fields, InstrumentsQuery)
+        query = query_as(request.query, InstrumentsQuery)
         if query.symbols is None:
             symbols: Iterable[str] = self._known()
         else:
             symbols = dict.fromkeys(map(parse_symbol, query.symbols))
         if (text := (query.q or "").strip().upper()) or query.symbols is None:
             symbols = islice(_containing(text, symbols), _MOST_FOUND)
-        found = InstrumentList([self._instrument(symbol) for symbol in symbols])
-        return web.Response(body=encode(found), content_type=JSON)
+        return json_answer(InstrumentList([self._instrument(symbol) for symbol in symbols]))
 
     def _known(self) -> set[str]:
         return {*named_symbols(), *(quote.symbol for quote in self._board.quotes())}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 from msgspec import UNSET, Struct
@@ -21,15 +21,16 @@ from vyomo_rt.market.board import Board
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
+from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
 from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
-from vyomo_rt.web.routes import API, JSON, Route, Text, query_of
+from vyomo_rt.web.routes import API, Route, Text, query_of
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
-from vyomo_rt.wire.query import convert_query, path_id, query_fields, read_query
+from vyomo_rt.wire.query import path_id, query_as
 from vyomo_rt.wire.session import (
     NewSession,
     SessionChange,
@@ -56,8 +57,6 @@ from vyomo_rt.wire.trade import (
     TradesQuery,
     trade_document,
 )
-
-T = TypeVar("T", bound=Struct)
 
 _SESSIONS = f"{API}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
@@ -144,18 +143,18 @@ class RestRoutes:
 
         For the next page pass ``next`` as ``after``.
         """
-        query = _query(request, SessionsQuery)
+        query = query_as(request.query, SessionsQuery)
         found = await self._records.sessions(
             query.after, query.status, query.limit + 1, request[GRANT]
         )
         page = [self._session(state) for state in found[: query.limit]]
         more = len(found) > query.limit
-        return _json(SessionList(page, page[-1].session_id if more else None))
+        return json_answer(SessionList(page, page[-1].session_id if more else None))
 
     async def show_session(self, request: web.Request) -> web.Response:
         """Show a session."""
         state = await self._records.session(path_id(request.match_info, "sessionId"))
-        return _json(self._session(state))
+        return json_answer(self._session(state))
 
     async def change_session(self, request: web.Request) -> web.Response:
         """Change a session's status or name.
@@ -170,7 +169,7 @@ class RestRoutes:
             state = await self._writer.change_session(
                 session_id, operation, lambda: command.read(SessionChange).order()
             )
-        return _json(self._session(state))
+        return json_answer(self._session(state))
 
     # -- trades ------------------------------------------------------------------
 
@@ -194,7 +193,7 @@ class RestRoutes:
         For the next page pass ``next`` as ``after``.
         """
         session_id = path_id(request.match_info, "sessionId")
-        query = _query(request, TradesQuery)
+        query = query_as(request.query, TradesQuery)
         async with self._listing:
             trades = await self._records.trades(
                 session_id, query.trade_status, query.after, query.limit + 1
@@ -208,7 +207,7 @@ class RestRoutes:
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
         trade = await self._records.trade(path_id(request.match_info, "tradeId"))
-        return _json(trade_document(trade))
+        return json_answer(trade_document(trade))
 
     async def close_trade(self, request: web.Request) -> web.Response:
         """Close a trade by hand.
@@ -230,7 +229,7 @@ class RestRoutes:
         Each is as the streams carry it.
         """
         state = await self._records.session(path_id(request.match_info, "sessionId"))
-        since = _query(request, EventsQuery).since
+        since = query_as(request.query, EventsQuery).since
         session = state.session
         return await self._long_answers.send_events(
             request, session.session_id, since, seq=state.seq, epoch=session.epoch
@@ -240,7 +239,7 @@ class RestRoutes:
 
     async def list_prices(self, request: web.Request) -> web.StreamResponse:
         """List the last prices of the named symbols that have one, or of all."""
-        names = _query(request, PricesQuery).symbols
+        names = query_as(request.query, PricesQuery).symbols
         if names is None:
             return await self._long_answers.send_all_prices(request)
         found = (self._board.quote(parse_symbol(name)) for name in names)
@@ -262,7 +261,7 @@ class RestRoutes:
         answer = await self._take_rows(rows, source)
         if answer.rejected and not answer.accepted:
             raise NoTickAccepted(answer)
-        return _json(answer)
+        return json_answer(answer)
 
     async def _take_rows(self, rows: Iterable[Any], source: str) -> TicksAnswer:
         """Take the rows one after the other, in turns with everything else."""
@@ -309,18 +308,6 @@ def _symbol_of(row: Any) -> str | None:
         return None
 
 
-def _query(request: web.Request, type_: type[T]) -> T:
-    return convert_query(query_fields(read_query(request.query), type_), type_)
-
-
 def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return _json(document, status, headers)
-
-
-def _json(
-    document: Struct,
-    status: HTTPStatus = HTTPStatus.OK,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    return web.Response(body=encode(document), status=status, content_type=JSON, headers=headers)
+    return json_answer(document, status, headers)

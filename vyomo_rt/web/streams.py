@@ -14,6 +14,7 @@ from vyomo_rt.domain.grant import Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web import problems
+from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.connection import (
     EventStreamConnection,
     RawEventStreamConnection,
@@ -32,7 +33,6 @@ from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
 from vyomo_rt.wire.connection import ConnectionDocument, ConnectionMessage, Pong
-from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.event import SessionMessage
 from vyomo_rt.wire.position import PositionText
 from vyomo_rt.wire.price import PriceUpdate
@@ -138,8 +138,7 @@ class StreamRoutes:
     async def explain_connection(self, request: web.Request) -> web.Response:
         """Explain why an open stream gets messages, or does not."""
         hub = self._streaming.hub
-        document = explain(hub, hub.find(request.match_info["connectionId"]))
-        return web.Response(body=encode(document), content_type="application/json")
+        return json_answer(explain(hub, hub.find(request.match_info["connectionId"])))
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check the whole query first: after a status EventSource does not come back."""

@@ -18,7 +18,7 @@ from vyomo_rt.wire.position import read_position
 if TYPE_CHECKING:
     from multidict import MultiMapping
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NEVER_RECOVERED = "unknown"
@@ -64,7 +64,7 @@ def query_fields(query: Mapping[str, str], *types: type[Struct]) -> dict[str, An
     return with_integers(fields, *types)
 
 
-def convert_query(fields: Mapping[str, Any], type_: type[T]) -> T:
+def _convert(fields: Mapping[str, Any], type_: type[T]) -> T:
     """Fields as a type. Raises BadRequest with what was written: a query is all text."""
     try:
         return decoding.convert(fields, type_)
@@ -74,6 +74,11 @@ def convert_query(fields: Mapping[str, Any], type_: type[T]) -> T:
         if not isinstance(text, str) or words == str(error):
             raise
         raise BadRequest(f"{words}got {text[:40]!r}", error.field) from None
+
+
+def query_as(query: MultiMapping[str], type_: type[T]) -> T:
+    """A query as a type. Raises BadRequest."""
+    return _convert(query_fields(read_query(query), type_), type_)
 
 
 def of_session(query: Mapping[str, str], session_id: str) -> dict[str, str]:
@@ -96,11 +101,11 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
         fields.pop(name, None)
     session = prices = None
     if "sessionId" in fields:
-        session = convert_query(fields, SubscribeSession)
+        session = _convert(fields, SubscribeSession)
         if last_event_id := last_event_id or query.get("lastEventId"):
             _resume(session, last_event_id)
     # Checked even if there is no symbol to use it for.
-    settings = convert_query({"symbols": []} | fields, SubscribePrices)
+    settings = _convert({"symbols": []} | fields, SubscribePrices)
     if "symbols" in fields:
         prices = settings
     if session is None and prices is None:
