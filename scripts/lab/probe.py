@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from vyomo_rt.market.feed import FeedFailed
-from vyomo_rt.market.feeds.yahoo.client import USER_AGENTS
+from vyomo_rt.market.feeds.yahoo.feed import USER_AGENTS
 from vyomo_rt.market.feeds.yahoo.spark import read_spark
 
 YAHOO = "https://query1.finance.yahoo.com"

@@ -167,10 +167,10 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir" | "calendar" | "yahoo_names":
+        case "data_dir" | "calendar" | "symbol_names":
             return bool(value == Path(text) and not text.startswith("~"))
-        case "mongo_uri" | "seed" | "feed" | "yahoo_url" | "log_level":
-            return bool(value == (text.rstrip("/") if field.name == "yahoo_url" else text))
+    if isinstance(value, str):
+        return value == (text.rstrip("/") if field.name.endswith("_url") else text)
     is_switch = isinstance(field.default, bool)
     return bool(value == (text.lower() in {"1", "true"} if is_switch else float(text)))
 
@@ -265,6 +265,36 @@ def test_an_unknown_variable_like_no_other_gets_a_pointer_to_the_list() -> None:
 
 def test_variables_of_others_and_of_the_tests_are_left_alone() -> None:
     assert load({}, {"PORT": "1", "VYOMO_RTX": "1", "VYOMO_RT_TEST_MONGO": "1"})[1] == []
+
+
+# Secrets
+
+
+def test_a_secret_may_stand_in_a_file_and_is_shown_nowhere(tmp_path: Path) -> None:
+    file, variable = tmp_path / "uri", "VYOMO_RT_MONGO_URI_FILE"
+    file.write_text("mongodb://me:pa55@h\n")
+    environ = {variable: str(file)}
+    settings, warnings = load({}, environ)
+    assert warnings == []
+    assert settings.mongo_uri == "mongodb://me:pa55@h"
+    table = config.describe(settings, {}, environ)
+    assert "pa55" not in table + repr(settings)
+    rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()}
+    assert rows["mongo_uri"] == ["mongodb://me:***@h", variable]
+
+
+def test_a_file_for_a_secret_that_is_of_no_use_is_told_without_it(tmp_path: Path) -> None:
+    file, variable = tmp_path / "uri", "VYOMO_RT_MONGO_URI_FILE"
+    assert "cannot be read: No such file" in error_of({}, {variable: str(file)})
+    file.write_text("pa55")
+    assert error_of({}, {variable: str(file), "VYOMO_RT_MONGO_URI": "mongodb://h"}) == (
+        f"{variable}: VYOMO_RT_MONGO_URI is set too: leave one of them out"
+    )
+    message = error_of({}, {variable: str(file)})
+    assert message.startswith(f"{variable}: expected mongodb://")
+    assert "pa55" not in message
+    file.write_text("")
+    assert "is empty" in error_of({}, {variable: str(file)})
 
 
 # Feed and demo

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -84,7 +85,28 @@ def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
             given[field.name] = Given(field.flag, flag)
         elif in_environ:
             given[field.name] = Given(field.variable, in_environ)
+        if field.file_variable and (path := environ.get(field.file_variable, "").strip()):
+            if field.name in given:
+                other = given[field.name].source
+                raise ConfigError(
+                    f"{field.file_variable}: {other} is set too: leave one of them out"
+                )
+            given[field.name] = Given(field.file_variable, _content(field.file_variable, path))
     return given
+
+
+def _content(variable: str, path: str) -> str:
+    """What a file says that holds one value, such as a key. Raises ConfigError."""
+    try:
+        text = Path(path).read_text().strip()
+    except (OSError, ValueError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+        raise ConfigError(
+            f"{variable}: {path!r} cannot be read: {why}; write the path of a file"
+        ) from problem
+    if not text:
+        raise ConfigError(f"{variable}: {path!r} is empty: write the value into it")
+    return text
 
 
 def _read(field: Field, given: Given) -> object:
@@ -115,13 +137,13 @@ def _leftover(field: Field, source: str, text: str) -> str | None:
 
 def _read_one(field: Field, source: str, value: object) -> object:
     read = READERS.get(field.name)
-    shown = hide_password(str(value))
+    shown = hide_password(str(field.without_secret(str(value))))
     try:
         return read(str(value)) if read else msgspec.convert(value, field.type, strict=False)
     except NotUsable as problem:
         raise ConfigError(f"{source}: {problem}, got {shown!r:.200}") from problem
     except (ValueError, msgspec.ValidationError) as problem:
-        got = "something else (not shown: it may hold a password)" if field.secret else repr(shown)
+        got = "something else (not shown: it may hold a secret)" if field.secret else repr(shown)
         raise ConfigError(f"{source}: expected {field.expected}, got {got:.200}") from problem
 
 
@@ -158,7 +180,7 @@ def _warn_of_delayed(settings: Settings) -> Iterable[str]:
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> Iterable[str]:
-    known = {field.variable for field in FIELDS}
+    known = {name for field in FIELDS for name in (field.variable, field.file_variable)}
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(_FOR_TESTS) and name not in known:
             yield f"{name!a} is not a setting and has no effect; {_meant_by(name)}"

@@ -85,12 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "http:// or https:// with a host, perhaps a path"},
         ),
     ] = "https://query1.finance.yahoo.com"
-    yahoo_names: Annotated[
+    symbol_names: Annotated[
         Path | None,
         Meta(
             description=(
-                "File with Yahoo's names of symbols, over those that are built in: "
-                'a JSON object such as {"NIFTY": "^NSEI"}.'
+                "File with what feeds call symbols, over the names that are built in: a JSON "
+                'object such as {"yahoo": {"NIFTY": "^NSEI"}}.'
             ),
             extra={"expected": "a file"},
         ),
@@ -214,7 +214,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10_000
 
     def __repr__(self) -> str:
-        """All values, without the store's password, because a repr ends up in logs."""
+        """All values, without passwords and keys, because a repr ends up in logs."""
         values = ((field, getattr(self, field.name)) for field in FIELDS)
         return f"Settings({', '.join(f'{f.name}={f.without_secret(v)!r}' for f, v in values)})"
 
@@ -261,9 +261,16 @@ class Field:
                 return ",".join(value)
         return str(value)
 
+    @property
+    def file_variable(self) -> str | None:
+        """The variable that names a file with its value, if it is a secret."""
+        return f"{self.variable}_FILE" if self.secret else None
+
     def without_secret(self, value: object) -> object:
-        """A value that may be shown: the password of a URI is hidden."""
-        return hide_password(value) if self.secret and isinstance(value, str) else value
+        """A value that may be shown: a key is hidden, and the password of a URI."""
+        if not self.secret or not isinstance(value, str):
+            return value
+        return hide_password(value) if "://" in value else "***"
 
 
 def _field(info: msgspec.structs.FieldInfo) -> Field:

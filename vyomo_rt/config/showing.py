@@ -10,7 +10,7 @@ from vyomo_rt.config.settings import FIELDS, Field, Settings
 def describe(settings: Settings, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
     """What `load` made of `flags` and `environ`: a table of name, value and origin.
 
-    The store's password is hidden.
+    Passwords and keys are hidden.
     """
     given = given_by(flags, environ)
     origins = {name: one.source for name, one in given.items()}
@@ -40,7 +40,10 @@ def default_env() -> str:
 
 
 def _env_entry(field: Field) -> str:
-    about = wrap(f"{field.description} Expected: {field.expected}.", 90)
+    text = f"{field.description} Expected: {field.expected}."
+    if field.file_variable:
+        text += f" {field.file_variable} may name a file with it instead."
+    about = wrap(text, 90)
     return "\n".join(
         [*(f"# {line}" for line in about), f"#{field.variable}={field.text(field.default)}"]
     )

@@ -138,7 +138,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "data_dir": _folder,
     "feed": _feed,
     "yahoo_url": _base_url,
-    "yahoo_names": _file,
+    "symbol_names": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,
     "seed": str,

@@ -13,9 +13,9 @@ from tests.market.yahoo.mock import MockYahoo, mock_yahoo
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.market.feeds.yahoo.client import Pace
+from vyomo_rt.market.feeds.fetching import Pace
+from vyomo_rt.market.feeds.names import Names
 from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
-from vyomo_rt.market.feeds.yahoo.names import Names
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.market.wanted import Wanted
@@ -23,7 +23,7 @@ from vyomo_rt.market.wanted import Wanted
 OPEN_MS = 1_795_584_600_000
 """2026-11-25 11:00 in India, a Wednesday."""
 
-FAST = Pace(every_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
+FAST = Pace(least_s=0.01, round_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
 
 
 class Polled(Market):
@@ -35,7 +35,7 @@ class Polled(Market):
         def now() -> MarketMs:
             return MarketMs(self.now_ms)
 
-        self.feed = YahooFeed(Names.shipped(), mock.url, Calendar.shipped(), now, pace)
+        self.feed = YahooFeed(Names.of_source("yahoo"), mock.url, Calendar.shipped(), now, pace)
         self.monitor = FeedMonitor(self.feed, self.board, self.demand, now)
         wanted = Wanted(self.demand)
         self.supervisor = Supervisor(self.feed, wanted, self.board, self.monitor, NothingKept())

@@ -10,7 +10,8 @@ from tests.kit.waiting import until
 from tests.market.yahoo.mock import recorded
 from tests.market.yahoo.polled import FAST, OPEN_MS, Polled, polling
 from vyomo_rt.domain.quote import FeedState
-from vyomo_rt.market.feeds.yahoo.client import USER_AGENTS
+from vyomo_rt.market.feeds.fetching import BackOff
+from vyomo_rt.market.feeds.yahoo.feed import USER_AGENTS, YahooFeed
 
 NIFTY_E4 = 241_900_500
 LIVE, DEGRADED, DOWN = FeedState.LIVE, FeedState.DEGRADED, FeedState.DOWN
@@ -29,7 +30,7 @@ async def test_a_source_that_hangs_is_given_up_and_asked_again() -> None:
     async with polling("NIFTY", pace=FAST._replace(timeout_s=0.1)) as polled:
         polled.mock.hangs()
         await polled.becomes(DOWN, "Yahoo does not answer within 0.1 s")
-        polled.feed._client._pace = FAST
+        polled.feed._fetcher.pace = FAST
         await recovers(polled)
 
 
@@ -58,25 +59,19 @@ async def refused_with(status: int) -> None:
 
 
 async def test_the_pause_after_a_429_grows_from_one_minute_to_five() -> None:
-    pauses_s = FAST._replace(pauses_s=(0.01, 0.02, 0.03))
-    async with polling("NIFTY", pace=pauses_s) as polled:
+    back_off = BackOff(YahooFeed.pace.pauses_s)
+    assert [back_off.next_s() for _ in range(5)] == [60, 120, 240, 300, 300]
+    async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.01, 0.02))) as polled:
         polled.mock.fails_with(429)
-        asked: list[float] = []
-
-        def note() -> bool:
-            pause_s = polled.feed._client._refusal_pause_s()
-            if not asked or pause_s != asked[-1]:
-                asked.append(pause_s)
-            return pause_s == 0.03
-
-        await until(note)
-        assert asked == [0.01, 0.02, 0.03]
-        await polled.asked_more(2 * len(USER_AGENTS))
-        assert polled.feed._client._refusal_pause_s() == 0.03
+        await until(lambda: polled.feed._fetcher.back_off.refused >= 3)
         await recovers(polled)
-        assert polled.feed._client._refusal_pause_s() == 0.01
-    assert polled.feed.pace.pauses_s[0] == 60
-    assert polled.feed.pace.pauses_s[-1] == 300
+        assert polled.feed._fetcher.back_off.refused == 0
+
+
+async def test_a_source_that_says_how_long_to_wait_is_left_alone_for_so_long() -> None:
+    async with polling("NIFTY") as polled:
+        polled.mock.fails_with(429, b"", "text/html", **{"Retry-After": "77"})
+        await polled.becomes(DOWN, "asked again after 77 s")
 
 
 async def test_the_browser_that_was_answered_is_used_again() -> None:
@@ -99,7 +94,7 @@ async def test_html_instead_of_json_is_said_to_be_no_json() -> None:
     async with polling("NIFTY") as polled:
         header = {"X-Long": "x" * 20_000}  # Yahoo's pages have such
         polled.mock.fails_with(200, recorded("consent.html"), **header)
-        told = await polled.becomes(DOWN, "Yahoo answers no whole JSON")
+        told = await polled.becomes(DOWN, "Yahoo sends no whole JSON")
         assert "<!DOCTYPE html>" in told
         await recovers(polled)
 
@@ -108,7 +103,7 @@ async def test_truncated_json_gives_no_price() -> None:
     async with polling("NIFTY") as polled:
         text = recorded("spark_v8.json")
         polled.mock.fails_with(200, text[: len(text) // 2], "application/json")
-        await polled.becomes(DOWN, "Yahoo answers no whole JSON")
+        await polled.becomes(DOWN, "Yahoo sends no whole JSON")
         assert polled.board.quote("NIFTY") is None
         await recovers(polled)
 
@@ -124,7 +119,7 @@ async def test_an_answer_without_end_is_given_up() -> None:
 async def test_json_of_another_form_is_a_failure(body: bytes) -> None:
     async with polling("NIFTY") as polled:
         polled.mock.fails_with(200, body, "application/json")
-        await polled.becomes(DOWN, "Yahoo answers")
+        await polled.becomes(DOWN, "Yahoo ")
         await recovers(polled)
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
-
-import pytest
 
 from tests.kit.waiting import until
 from tests.market.yahoo.polled import FAST, OPEN_MS, polling
-from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.market.feeds.yahoo.client import MAX_BATCH, Pace
-from vyomo_rt.market.feeds.yahoo.feed import MAX_SYMBOLS, YahooFeed
-from vyomo_rt.market.feeds.yahoo.names import Names
-from vyomo_rt.market.feeds.yahoo.schedule import Schedule
+from vyomo_rt.market.feeds.fetching import Pace
+from vyomo_rt.market.feeds.schedule import Schedule
+from vyomo_rt.market.feeds.yahoo.feed import MAX_BATCH, YahooFeed
 
 MINUTE_MS = 60_000
 CLOSE_MS = OPEN_MS + 270 * MINUTE_MS
@@ -33,10 +27,13 @@ class Turns:
 
     def __init__(self) -> None:
         self.now_ms = OPEN_MS
-        self.schedule = Schedule(Calendar.shipped(), lambda: MarketMs(self.now_ms))
+        self.schedule = Schedule(
+            Calendar.shipped(), lambda: MarketMs(self.now_ms), YahooFeed.delay_ms
+        )
 
     def take(self, found: set[str] | None = None) -> list[str]:
-        batch = self.schedule.next_batch(MAX_BATCH)
+        batch = self.schedule.due()[:MAX_BATCH]
+        self.schedule.take(batch)
         self.schedule.note(batch, batch if found is None else found)
         return batch
 
@@ -80,19 +77,19 @@ def test_the_last_poll_is_made_again_until_it_is_answered() -> None:
     turns = Turns()
     turns.now_ms = CLOSE_MS + 60 * MINUTE_MS
     turns.schedule.keep(["NIFTY"])
-    assert turns.schedule.next_batch(MAX_BATCH) == ["NIFTY"]
+    assert turns.schedule.due() == ["NIFTY"]
     assert turns.take() == ["NIFTY"]
     assert turns.take() == []
 
 
 def test_the_real_pace_is_one_request_in_five_seconds() -> None:
-    assert YahooFeed.pace == Pace(5.0, 10.0, (60, 120, 240, 300))
-    assert MAX_SYMBOLS / MAX_BATCH * YahooFeed.pace.every_s <= 60
+    assert YahooFeed.pace == Pace(5.0, 5.0, 10.0, (60, 120, 240, 300))
+    assert YahooFeed.max_symbols / MAX_BATCH * YahooFeed.pace.least_s <= 60
 
 
 async def test_one_poll_serves_all_clients_and_no_request_comes_too_early() -> None:
     every_s = 0.05
-    async with polling(*["NIFTY"] * 50, "TCS", pace=FAST._replace(every_s=every_s)) as polled:
+    async with polling(*["NIFTY"] * 50, "TCS", pace=FAST._replace(least_s=every_s)) as polled:
         polled.demand.wanted(["NIFTY"])
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -104,7 +101,7 @@ async def test_one_poll_serves_all_clients_and_no_request_comes_too_early() -> N
 
 async def test_the_pace_holds_after_failures_as_well() -> None:
     every_s = 0.1
-    async with polling("NIFTY", pace=FAST._replace(every_s=every_s)) as polled:
+    async with polling("NIFTY", pace=FAST._replace(least_s=every_s)) as polled:
         polled.mock.fails_with(500)
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -113,7 +110,7 @@ async def test_the_pace_holds_after_failures_as_well() -> None:
 
 
 async def test_of_more_than_200_symbols_those_of_open_trades_are_served_and_others_told() -> None:
-    symbols = many(MAX_SYMBOLS + 5)
+    symbols = many(YahooFeed.max_symbols + 5)
     async with polling() as polled:
         for name in (f"{symbol}.NS" for symbol in (*symbols, "TCS")):
             polled.mock.rows[name] = polled.mock.rows["^NSEI"]
@@ -121,7 +118,7 @@ async def test_of_more_than_200_symbols_those_of_open_trades_are_served_and_othe
         polled.demand.wanted(["TCS"], held=True)
         told = await polled.becomes(FeedState.LIVE, "6 symbols get no price: S199, S200")
         assert told.endswith(", …")
-        await until(lambda: len(polled.board) == MAX_SYMBOLS)
+        await until(lambda: len(polled.board) == YahooFeed.max_symbols)
         assert polled.mock.asked[0][-1] == "TCS.NS"
         assert max(map(len, polled.mock.asked)) == MAX_BATCH
 
@@ -150,47 +147,3 @@ async def test_while_the_market_is_closed_there_is_one_poll_and_the_feed_is_live
         polled.demand.wanted(["TCS"])
         await polled.priced("TCS", 33_001_000)
         assert polled.mock.asked[1:] == [["TCS.NS"]]
-
-
-@pytest.mark.parametrize(
-    ("symbol", "name"),
-    [
-        ("NIFTY", "^NSEI"),
-        ("BANKNIFTY", "^NSEBANK"),
-        ("FINNIFTY", "NIFTY_FIN_SERVICE.NS"),
-        ("SENSEX", "^BSESN"),
-        ("RELIANCE", "RELIANCE.NS"),
-        ("M&M", "M&M.NS"),
-        ("BAJAJ-AUTO", "BAJAJ-AUTO.NS"),
-        ("^NSEI", "^NSEI"),
-        ("TCS.BO", "TCS.BO"),
-        ("NIFTY26NOV24000CE", None),
-        ("RELIANCE26NOVFUT", None),
-        ("A B", None),
-    ],
-)
-def test_symbols_have_yahoos_names(symbol: str, name: str | None) -> None:
-    assert Names.shipped().of(symbol) == name
-
-
-def test_a_file_overrides_names_and_a_bad_one_is_told(tmp_path: Path) -> None:
-    file = tmp_path / "names.json"
-    file.write_text(json.dumps({"nifty": "NIFTY_50.NS", "GOLD": "GC=F"}))
-    names = Names.shipped(file)
-    assert [names.of(symbol) for symbol in ("NIFTY", "GOLD", "SENSEX")] == [
-        "NIFTY_50.NS",
-        "GC=F",
-        "^BSESN",
-    ]
-    for text, words in (
-        ("{", "truncated"),
-        ('{"NIFTY": 5}', "Expected `str`, got `int`"),
-        ('{"NIFTY": "a b"}', "matching regex"),
-        ('{"?": "X"}', "symbol '?' is not valid"),
-    ):
-        file.write_text(text)
-        with pytest.raises(CannotStart, match="the names for Yahoo") as refusal:
-            Names.shipped(file)
-        assert words in str(refusal.value)
-    with pytest.raises(CannotStart, match="cannot be read: No such file"):
-        Names.shipped(tmp_path / "none.json")

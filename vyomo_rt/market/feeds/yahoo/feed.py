@@ -1,39 +1,49 @@
-"""The feed ``yahoo``: one poll for all that is wanted."""
+"""The feed ``yahoo``: twenty symbols in a request."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import ClassVar, Self
+import re
+from collections.abc import Mapping, Sequence
+from typing import Self
 
+import aiohttp
+
+from vyomo_rt.domain.market import Segment
 from vyomo_rt.domain.moment import MarketClock
-from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.market.feed import Feed, FeedContext
-from vyomo_rt.market.feeds.yahoo.client import MAX_BATCH, Pace, SparkClient
-from vyomo_rt.market.feeds.yahoo.names import Names
-from vyomo_rt.market.feeds.yahoo.schedule import Schedule
-from vyomo_rt.market.feeds.yahoo.spark import SparkPrice
-from vyomo_rt.market.wanted import Wanted
+from vyomo_rt.exchange.instruments import segment_of
+from vyomo_rt.market.feed import FeedContext
+from vyomo_rt.market.feeds.fetching import Pace, Site
+from vyomo_rt.market.feeds.names import Names
+from vyomo_rt.market.feeds.polling import PollingFeed
+from vyomo_rt.market.feeds.reading import Price
+from vyomo_rt.market.feeds.yahoo.spark import read_spark
 
-log = logging.getLogger(__name__)
+MAX_BATCH = 20
+"""Symbols in one request; more are refused."""
 
-MAX_SYMBOLS = 200
-"""With more, a price would be older than a minute before its next turn."""
+USER_AGENTS = (
+    "Mozilla/5.0",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+)
 
-_CLOSED = "outside market hours: the last prices stand"
-_UNWANTED = "nobody watches or holds anything that it has prices of"
+_PATH = "v8/finance/spark"
+_IS_YAHOOS = re.compile(r"\^.+|.+\.(NS|BO)")
+"""A symbol that is Yahoo's own name already."""
+
+_IS_STOCK = re.compile(r"[A-Z0-9][A-Z0-9&_-]*")
 
 
-class YahooFeed(Feed):
+class YahooFeed(PollingFeed):
     """Prices of Yahoo Finance, of the last minute or of a quarter of an hour ago."""
 
     source = "yahoo"
     fresh_for_ms = 120_000
-    keeps_hours = True
-    pace: ClassVar[Pace] = Pace()
+    site = Site("Yahoo", USER_AGENTS, limits_by_404=True)
+    pace = Pace(least_s=5.0)
+    max_symbols = 200
+    delay_ms = 16 * 60_000
 
     def __init__(
         self,
@@ -43,73 +53,40 @@ class YahooFeed(Feed):
         now: MarketClock,
         pace: Pace | None = None,
     ) -> None:
+        super().__init__(base, calendar, now, pace)
         self._names = names
-        self._every_s = (pace or self.pace).every_s
-        self._client = SparkClient(base, pace or self.pace)
-        self._schedule = Schedule(calendar, now)
-        self._told: dict[str, SparkPrice] = {}
 
     @classmethod
     def made_for(cls, context: FeedContext) -> Self:
         settings = context.settings
-        names = Names.shipped(settings.yahoo_names)
+        names = Names.of_source(cls.source, settings.symbol_names)
         return cls(names, settings.yahoo_url, context.calendar, context.now)
 
     def knows(self, symbol: str, /) -> bool:
-        return self._names.of(symbol) is not None
+        return self.name(symbol) is not None
 
-    async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
-        self._told.clear()
-        async with self._client.session() as http:
-            while True:
-                served = self._choose(wanted.symbols())
-                batch = self._schedule.next_batch(MAX_BATCH)
-                if not batch:
-                    self.resting = _CLOSED if served else _UNWANTED
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._every_s):
-                            await wanted.changed()
-                    continue
-                names = {symbol: self._name(symbol) for symbol in batch}
-                prices = await self._client.prices(http, sorted(set(names.values())))
-                found = {s: prices[name] for s, name in names.items() if name in prices}
-                self._note(batch, found)
-                for tick in self._news(found):
-                    yield tick
+    def name(self, symbol: str) -> str | None:
+        """What Yahoo calls a symbol; None for what it has no prices of: futures and options."""
+        if names := self._names.of(symbol):
+            return str(names[0])
+        if _IS_YAHOOS.fullmatch(symbol):
+            return symbol
+        if segment_of(symbol) is Segment.FNO or not _IS_STOCK.fullmatch(symbol):
+            return None
+        return f"{symbol}.NS"
 
-    def _choose(self, symbols: Sequence[str]) -> list[str]:
-        """The symbols that are asked for, of all that are wanted."""
-        served: list[str] = []
-        left_out: list[str] = []
-        for symbol in symbols:
-            is_served = len(served) < MAX_SYMBOLS and self.knows(symbol)
-            (served if is_served else left_out).append(symbol)
-        self._schedule.keep(served)
-        self._told = {symbol: self._told[symbol] for symbol in served if symbol in self._told}
-        self.unserved = left_out + self._schedule.absent()
-        return served
+    def batch(self, due: Sequence[str]) -> list[str]:
+        return list(due[:MAX_BATCH])
 
-    def _name(self, symbol: str) -> str:
-        name = self._names.of(symbol)
-        assert name is not None
-        return name
+    def requests(self, served: Sequence[str]) -> int:
+        return -(-len(served) // MAX_BATCH)
 
-    def _note(self, batch: Sequence[str], found: Mapping[str, SparkPrice]) -> None:
-        self._schedule.note(batch, found)
-        if self._schedule.is_any_open():
-            self.resting = None
-        else:
-            self.resting = _CLOSED if self._schedule.is_any_known() else _UNWANTED
-        if absent := sorted(set(batch).difference(found)):
-            log.debug("Yahoo has no price of %s", ", ".join(absent))
-
-    def _news(self, found: Mapping[str, SparkPrice]) -> Iterator[Tick]:
-        """What has changed since it was told, the newest last.
-
-        Saying a price again would say that it still holds, but an answer may be a copy that
-        Yahoo kept.
-        """
-        for symbol, price in sorted(found.items(), key=lambda item: item[1].as_of_ms):
-            if self._told.get(symbol) != price:
-                self._told[symbol] = price
-                yield Tick(symbol, price.price_e4, price.as_of_ms, self.source)
+    async def fetch(
+        self, http: aiohttp.ClientSession, batch: Sequence[str], every_s: float
+    ) -> Mapping[str, Price]:
+        names = {symbol: self.name(symbol) for symbol in batch}
+        asked = sorted({name for name in names.values() if name is not None})
+        query = {"symbols": ",".join(asked), "range": "1d", "interval": "1m"}
+        answer = await self._fetcher.get(http, _PATH, query, every_s)
+        prices = read_spark(answer.body)
+        return {symbol: prices[name] for symbol, name in names.items() if name in prices}

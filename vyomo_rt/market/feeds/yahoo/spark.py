@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from vyomo_rt.market.feed import FeedFailed
+from vyomo_rt.market.feeds.reading import Price, json_object, price_e4, start
 
-_PAISA = Decimal("0.01")
+_DECIMALS = 2
+"""Of Yahoo's prices; it sends what a 32-bit float makes of them."""
+
 _SHOWN = 80
-
-
-class SparkPrice(NamedTuple):
-    """The last price of a symbol, and when it was true."""
-
-    price_e4: int
-    as_of_ms: int
 
 
 class _Row(Struct):
@@ -30,35 +25,25 @@ class _Row(Struct):
     fullday_price: float | None = msgspec.field(default=None, name="fulldayPrice")
 
 
-def read_spark(body: bytes) -> dict[str, SparkPrice]:
+def read_spark(body: bytes) -> dict[str, Price]:
     """The prices of an answer by Yahoo's names; what Yahoo does not know is not in it.
 
     Raises FeedFailed for what is no such answer.
     """
-    rows = _rows(_decode(body))
-    found: dict[str, SparkPrice] = {}
+    rows = _rows(json_object("Yahoo", body))
+    found: dict[str, Price] = {}
     misshapen = 0
     for name, row in rows.items():
         try:
             price = _last_price(msgspec.convert(row, _Row))
-        except (msgspec.ValidationError, ArithmeticError):
+        except msgspec.ValidationError:
             misshapen += 1
             continue
         if price is not None:
             found[name] = price
     if misshapen and misshapen == len(rows):
-        raise FeedFailed(f"Yahoo answers in another form than that of spark: {_start(body)}")
+        raise FeedFailed(f"Yahoo answers in another form than that of spark: {start(body)}")
     return found
-
-
-def _decode(body: bytes) -> Mapping[str, Any]:
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FeedFailed(f"Yahoo answers no whole JSON ({error}): {_start(body)}") from error
-    if not isinstance(answer, dict):
-        raise FeedFailed(f"Yahoo answers no JSON object: {_start(body)}")
-    return answer
 
 
 def _rows(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,22 +78,13 @@ def _flattened(result: Any) -> tuple[str, Any] | None:
         return None
 
 
-def _last_price(row: _Row) -> SparkPrice | None:
+def _last_price(row: _Row) -> Price | None:
     """The last minute that has a price; minutes without a trade, and those to come, have none."""
     minutes = list(zip(row.timestamp or (), row.close or (), strict=False))
     for second, close in reversed(minutes):
-        if close is not None:
-            return SparkPrice(_to_e4(close), second * 1000)
-    if row.fullday_price is not None and row.timestamp:
+        if (price := price_e4(close, _DECIMALS)) is not None:
+            return Price(price, second * 1000)
+    if row.timestamp and (price := price_e4(row.fullday_price, _DECIMALS)) is not None:
         # True since before the day's first minute, as nothing was traded in any of them.
-        return SparkPrice(_to_e4(row.fullday_price), row.timestamp[0] * 1000)
+        return Price(price, row.timestamp[0] * 1000)
     return None
-
-
-def _to_e4(price: float) -> int:
-    """A price of two decimals, which Yahoo sends as what a 32-bit float makes of it."""
-    return int(Decimal(repr(price)).quantize(_PAISA, ROUND_HALF_UP).scaleb(4))
-
-
-def _start(body: bytes) -> str:
-    return repr(body[:_SHOWN].decode(errors="replace"))

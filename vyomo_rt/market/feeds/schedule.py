@@ -10,11 +10,8 @@ from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import segment_of
 
-_DELAY_MS = 16 * 60_000
-"""Yahoo may be a quarter of an hour late: so long after its end a session may still have news."""
-
 _TURNS_LEFT_OUT = 10
-"""So many turns later than others comes a symbol that Yahoo did not know."""
+"""So many turns later than others comes a symbol that the source did not know."""
 
 
 @dataclass(slots=True)
@@ -27,11 +24,15 @@ class _Symbol:
 
 
 class Schedule:
-    """Gives all symbols their turn while their market is open, and once after it closed."""
+    """Gives all symbols their turn while their market is open, and once after it closed.
 
-    def __init__(self, calendar: Calendar, now: MarketClock) -> None:
+    A source that is up to ``delay_ms`` late may have news for so long after the end of a session.
+    """
+
+    def __init__(self, calendar: Calendar, now: MarketClock, delay_ms: int) -> None:
         self._calendar = calendar
         self._now = now
+        self._delay_ms = delay_ms
         self._symbols: dict[str, _Symbol] = {}
         self._turn = 0
 
@@ -39,19 +40,21 @@ class Schedule:
         """Go by these symbols from now on: those wanted most first."""
         self._symbols = {symbol: self._symbols.get(symbol) or _Symbol() for symbol in symbols}
 
-    def next_batch(self, size: int) -> list[str]:
-        """The symbols to ask for now: new ones, then those that were not for longest."""
+    def due(self) -> list[str]:
+        """The symbols to ask for: new ones, then those that were not for longest."""
         now_ms = self._now()
         due = [
             symbol
             for symbol, known in self._symbols.items()
             if not known.has_close or self._has_news(symbol, now_ms)
         ]
-        batch = sorted(due, key=lambda symbol: self._symbols[symbol].turn)[:size]
+        return sorted(due, key=lambda symbol: self._symbols[symbol].turn)
+
+    def take(self, batch: Iterable[str]) -> None:
+        """These are asked for now."""
         self._turn += 1
         for symbol in batch:
             self._symbols[symbol].turn = self._turn
-        return batch
 
     def note(self, batch: Sequence[str], found: Iterable[str]) -> None:
         """A batch was answered, with these symbols in the answer."""
@@ -68,7 +71,7 @@ class Schedule:
         return [symbol for symbol, known in self._symbols.items() if known.is_absent]
 
     def is_any_known(self) -> bool:
-        """Whether Yahoo may have a price of any of the symbols."""
+        """Whether the source may have a price of any of the symbols."""
         return not all(known.is_absent for known in self._symbols.values())
 
     def is_any_open(self) -> bool:
@@ -80,7 +83,7 @@ class Schedule:
     def _has_news(self, symbol: str, now_ms: int) -> bool:
         return any(
             self._is(symbol, moment_ms, MarketState.OPEN, MarketState.AUCTION)
-            for moment_ms in (now_ms, now_ms - _DELAY_MS)
+            for moment_ms in (now_ms, now_ms - self._delay_ms)
         )
 
     def _is(self, symbol: str, moment_ms: int, *states: MarketState) -> bool:
