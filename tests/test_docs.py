@@ -34,6 +34,7 @@ from vyomo_rt.wire.encoding import Message, encode
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
 _SERVED = [(README, "demo"), (README, "ingest"), (PROTOCOL, "ingest")]
+_ALONE = [(README, "cli"), (ROOT / "docs" / "access.md", "access")]
 _ADDRESS = "localhost:4025"
 _WITHIN_S = 8.0
 
@@ -132,8 +133,13 @@ async def test_commands_against_a_server_print_what_the_document_says(
         await shell.run(step)
 
 
-async def test_commands_without_a_server_print_what_the_readme_says(tmp_path: Path) -> None:
-    for step in steps(README, "cli"):
+@pytest.mark.parametrize(("document", "mark"), _ALONE)
+async def test_commands_without_a_server_print_what_the_document_says(
+    document: Path, mark: str, tmp_path: Path
+) -> None:
+    found = steps(document, mark)
+    assert found
+    for step in found:
         await Shell(tmp_path).run(step)
 
 
@@ -159,7 +165,7 @@ async def test_the_messages_to_paste_into_a_websocket_are_answered(
 def test_no_block_of_commands_is_left_out() -> None:
     """A console block is run by one of these tests; a sh block says that it is not."""
     run = {(d, block.mark) for d in DOCUMENTS for block in blocks(d, "console")}
-    assert run == {*_SERVED, (README, "cli")}
+    assert run == {*_SERVED, *_ALONE}
     assert {block.mark for d in DOCUMENTS for block in blocks(d, "sh")} == {"by-hand"}
 
 

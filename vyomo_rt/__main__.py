@@ -164,6 +164,29 @@ def _doctor(flags: Mapping[str, Any]) -> int:
         return 2
 
 
+def _keygen(_: Mapping[str, object]) -> int:
+    from vyomo_rt.app.tokens import keygen  # noqa: PLC0415 (as for serve)
+
+    print(keygen())
+    return 0
+
+
+def _token(flags: Mapping[str, Any]) -> int:
+    from vyomo_rt.app.tokens import make_token  # noqa: PLC0415 (as for serve)
+
+    settings, _ = config.load({}, os.environ)
+    print(make_token(settings, **flags))
+    return 0
+
+
+def _check_token(flags: Mapping[str, Any]) -> int:
+    from vyomo_rt.app.tokens import check_token  # noqa: PLC0415 (as for serve)
+
+    settings, _ = config.load({}, os.environ)
+    token = flags["token"] or sys.stdin.readline()
+    return 0 if _run(check_token(settings, token.strip(), print)) else 1
+
+
 def _complain(problem: Exception) -> None:
     logs.say(f"vyomo-rt: {problem}", sys.stderr, _LAST_WORD_S)
 
@@ -183,6 +206,9 @@ def _parser() -> argparse.ArgumentParser:
         ("store", _store, "run the embedded store alone and print its URI, for VYOMO_RT_MONGO_URI"),
         ("backup", _backup, "copy a store into a file, even while a server uses it"),
         ("restore", _restore, "fill an empty store with a backup"),
+        ("keygen", _keygen, "print a new random key for VYOMO_RT_AUTH_KEY"),
+        ("token", _token, "print a token, signed with VYOMO_RT_AUTH_KEY"),
+        ("check-token", _check_token, "print what a token allows, or why it is refused"),
         ("check-config", _check_config, "print the settings for serve and where each comes from"),
         ("default-env", _default_env, "print a .env file with every setting and what it means"),
         ("doctor", _doctor, "examine a running server and say what is wrong and what to set"),
@@ -196,6 +222,10 @@ def _parser() -> argparse.ArgumentParser:
         if names := _FLAGS_OF.get(name):
             command.epilog = _EPILOG
             _add_flags(command, names)
+        elif run is _token:
+            _add_token_flags(command)
+        elif run is _check_token:
+            _add_token_argument(command)
         elif run is _doctor:
             command.epilog = "It only reads. Exit code: 0 no problem, 1 a problem, 2 wrong usage."
             _add_doctor_flags(command)
@@ -211,6 +241,28 @@ def _add_flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         else:
             default = f" Default: {field.text(field.default)}." if field.default is not None else ""
             parser.add_argument(field.flag, metavar=field.name.upper(), help=about + default)
+
+
+def _add_token_argument(parser: argparse.ArgumentParser) -> None:
+    about = "default: the first line of standard input, which no other user can see"
+    parser.add_argument("token", metavar="TOKEN", nargs="?", help=about)
+
+
+def _add_token_flags(parser: argparse.ArgumentParser) -> None:
+    for flag, metavar, default, about in (
+        ("--sub", "NAME", None, "who it is for"),
+        ("--role", "ROLE", "viewer", "viewer, trader, feed or admin; default: viewer"),
+        ("--sessions", "IDS", "", "such as 6,7, or '*' for all; its own ones are always included"),
+        ("--for", "TIME", "8h", "how long it is good: 30m, 8h, 1d; default: 8h"),
+    ):
+        parser.add_argument(
+            flag,
+            dest=flag.strip("-").replace("for", "life"),
+            metavar=metavar,
+            default=default,
+            required=default is None,
+            help=about,
+        )
 
 
 def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:

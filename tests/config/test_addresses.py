@@ -29,14 +29,23 @@ def test_an_ipv6_address_may_have_the_brackets_of_a_url() -> None:
 )
 def test_any_other_address_needs_allow_open_and_then_warns_at_every_start(host: str) -> None:
     assert error_of({"host": host}, {}) == (
-        f"--host: refusing to listen on {host} without access control: add --allow-open "
-        "(VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this address may watch and trade"
+        f"--host: refusing to listen on {host} without access control: set VYOMO_RT_AUTH_KEY "
+        "(`vyomo-rt keygen` makes one), or add --allow-open (VYOMO_RT_ALLOW_OPEN=1) if everybody "
+        "who can reach this address may watch and trade"
     )
     settings, warnings = load({"host": host}, {"VYOMO_RT_ALLOW_OPEN": "1"})
     assert settings.host == host
     assert [host in warning and "without access control" in warning for warning in warnings] == [
         True
     ]
+
+
+def test_with_a_key_any_address_will_do_and_nothing_is_warned_of() -> None:
+    for name in ("AUTH_KEY", "AUTH_PUBLIC_KEYS", "AUTH_JWKS_URL"):
+        value = "https://id.example/keys" if name.endswith("URL") else "k" * 32
+        settings, warnings = load({"host": "0.0.0.0"}, {f"VYOMO_RT_{name}": value})
+        assert settings.has_key
+        assert warnings == []
 
 
 def test_an_empty_host_flag_does_not_mean_every_address() -> None:

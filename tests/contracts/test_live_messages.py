@@ -197,6 +197,7 @@ async def test_every_answer_keeps_the_contract(
     for query in ("", "?symbols=NIFTY26DEC24000CE,NONE&q=N", "?symbols=!"):
         await call("GET", f"{API}/instruments{query}")
     await call("GET", f"{API}/market")
+    await call("GET", f"{API}/me")
     for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
         await call("GET", path)
     async with web_socket(server.url) as ws:

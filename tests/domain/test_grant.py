@@ -18,9 +18,9 @@ def grant(role: Role, subject: str | None = "asha") -> Grant:
 @pytest.mark.parametrize(
     ("role", "may"),
     [
-        (Role.VIEWER, {Need.SEE}),
-        (Role.TRADER, {Need.SEE, Need.TRADE}),
-        (Role.FEED, {Need.PUSH}),
+        (Role.VIEWER, {Need.ENTER, Need.SEE}),
+        (Role.TRADER, {Need.ENTER, Need.SEE, Need.TRADE}),
+        (Role.FEED, {Need.ENTER, Need.PUSH}),
         (Role.ADMIN, set(Need)),
     ],
 )

@@ -14,7 +14,8 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.web.calls import As, Clock
 from vyomo_rt.config import Settings
-from vyomo_rt.web import guard
+from vyomo_rt.domain.grant import Grant
+from vyomo_rt.web.ways_in import WaysIn
 
 SLOW_TIMEOUT_S = 0.4
 
@@ -30,7 +31,14 @@ def no_collector() -> Iterator[None]:
 @pytest.fixture
 def act_as(monkeypatch: pytest.MonkeyPatch) -> As:
     """From the call on, requests come with this grant."""
-    return lambda grant: monkeypatch.setattr(guard, "grant_of", lambda _: grant)
+
+    def act(grant: Grant) -> None:
+        async def grant_of(*_: object) -> Grant:
+            return grant
+
+        monkeypatch.setattr(WaysIn, "grant_of", grant_of)
+
+    return act
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ NEEDS = {
     ("GET", f"{API}/instruments"): Need.SEE,
     ("POST", f"{API}/ticks"): Need.PUSH,
     ("GET", f"{API}/connections/{{connectionId}}"): Need.SEE,
+    ("GET", f"{API}/me"): Need.ENTER,
     ("GET", "/ws/auto-trader"): Need.SEE,
     ("GET", "/sse/auto-trader"): Need.SEE,
     ("GET", "/sse/sessions/{sessionId}"): Need.SEE,
@@ -44,9 +45,9 @@ FOR_ANYBODY = {
 }  # fmt: skip
 
 MAY = {
-    Role.VIEWER: {Need.SEE},
-    Role.TRADER: {Need.SEE, Need.TRADE},
-    Role.FEED: {Need.PUSH},
+    Role.VIEWER: {Need.ENTER, Need.SEE},
+    Role.TRADER: {Need.ENTER, Need.SEE, Need.TRADE},
+    Role.FEED: {Need.ENTER, Need.PUSH},
     Role.ADMIN: set(Need),
 }
 

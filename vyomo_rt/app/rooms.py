@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from vyomo_rt import config
+from vyomo_rt.access.tokens import Tokens
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
@@ -53,6 +54,7 @@ class Rooms:
         self.clocks = clocks
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
+        self.tokens = Tokens(settings, clocks.wall) if settings.has_key else None
         self._demand = Demand()
         context = FeedContext(settings, clocks.market, calendar)
         self.feed = make_feed(settings.feed, context)
@@ -167,5 +169,6 @@ def _origins(settings: Settings) -> origins.Origins:
     return origins.Origins(
         frozenset(settings.allowed_origins),
         frozenset(settings.allowed_hosts),
-        loopback=config.is_loopback(settings.host),
+        loopback=config.is_loopback(settings.host) and not settings.has_key,
+        has_key=settings.has_key,
     )

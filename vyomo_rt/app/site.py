@@ -8,6 +8,7 @@ from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.version import version
 from vyomo_rt.web import origins
+from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
@@ -18,6 +19,7 @@ from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
 from vyomo_rt.web.streams import StreamRoutes
+from vyomo_rt.web.ways_in import WaysIn
 
 _GOODBYE_S = 0.8
 
@@ -31,12 +33,13 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     routes = [
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms).routes(),
+        *AccessRoutes().routes(),
         *MarketRoutes(rooms.calendar, rooms.board, rooms.clocks.market).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]
     routes += ContractRoutes(routes, version()).routes()
-    admit = Guard(rooms.desk.records).admit
+    admit = Guard(WaysIn(rooms.tokens), rooms.desk.records).admit
     app.add_routes([route.for_aiohttp(admit) for route in routes])
     pages.install(app)
 

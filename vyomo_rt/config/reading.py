@@ -9,7 +9,13 @@ from typing import Any
 import msgspec
 
 from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
-from vyomo_rt.config.values import READERS, NotUsable, hide_password, is_loopback
+from vyomo_rt.config.values import (
+    READERS,
+    SAFE_KEY_BYTES,
+    NotUsable,
+    hide_password,
+    is_loopback,
+)
 from vyomo_rt.domain.errors import CannotStart
 
 _FOR_TESTS = f"{PREFIX}TEST_"
@@ -44,6 +50,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Setti
     return settings, [
         *_warn_of_unknown(environ),
         *_warn_of_open(settings),
+        *_warn_of_short_keys(settings, given),
         *_warn_of_delayed(settings),
     ]
 
@@ -65,12 +72,35 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['take_over'].source}: only a MongoDB (--mongo-uri, VYOMO_RT_MONGO_URI) can be "
             "taken over; the embedded store ends with its server: stop that one"
         )
-    if not is_loopback(settings.host) and not settings.allow_open:
+    _require_agreement_of_keys(settings, given)
+    if _is_open(settings) and not settings.allow_open:
         raise ConfigError(
             f"{given['host'].source}: refusing to listen on {settings.host} without access "
-            "control: add --allow-open (VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this "
-            "address may watch and trade"
+            "control: set VYOMO_RT_AUTH_KEY (`vyomo-rt keygen` makes one), or add --allow-open "
+            "(VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this address may watch and trade"
         )
+
+
+def _require_agreement_of_keys(settings: Settings, given: Mapping[str, Given]) -> None:
+    previous, until = "auth_previous_key", "auth_previous_key_until"
+    if settings.auth_previous_key is not None and settings.auth_key is None:
+        raise ConfigError(
+            f"{given[previous].source}: it goes with a new key: write that into VYOMO_RT_AUTH_KEY"
+        )
+    if settings.auth_previous_key is not None and settings.auth_previous_key_until is None:
+        raise ConfigError(
+            f"{given[previous].source}: write until when it counts into "
+            "VYOMO_RT_AUTH_PREVIOUS_KEY_UNTIL"
+        )
+    if settings.auth_previous_key is None and settings.auth_previous_key_until is not None:
+        raise ConfigError(
+            f"{given[until].source}: write the key that it is about into VYOMO_RT_AUTH_PREVIOUS_KEY"
+        )
+
+
+def _is_open(settings: Settings) -> bool:
+    """Whether others than this machine may come, and need no token."""
+    return not is_loopback(settings.host) and not settings.has_key
 
 
 def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Given]:
@@ -80,7 +110,9 @@ def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
         raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
     given: dict[str, Given] = {}
     for field in FIELDS:
-        in_environ = environ.get(field.variable, "").strip()
+        in_environ = environ.get(field.variable, "")
+        if not field.is_key or not in_environ.strip():
+            in_environ = in_environ.strip()
         if (flag := flags.get(field.name)) is not None:
             given[field.name] = Given(field.flag, flag)
         elif in_environ:
@@ -91,22 +123,28 @@ def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
                 raise ConfigError(
                     f"{field.file_variable}: {other} is set too: leave one of them out"
                 )
-            given[field.name] = Given(field.file_variable, _content(field.file_variable, path))
+            given[field.name] = Given(field.file_variable, _content(field, path))
     return given
 
 
-def _content(variable: str, path: str) -> str:
-    """What a file says that holds one value, such as a key. Raises ConfigError."""
+def _content(field: Field, path: str) -> str:
+    """What a file says that holds one value, such as a key. Raises ConfigError.
+
+    A key ends with one newline at most.
+    """
+    variable = field.file_variable
     try:
-        text = Path(path).read_text().strip()
+        text = Path(path).read_text("utf-8")
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is no text"
         raise ConfigError(
             f"{variable}: {path!r} cannot be read: {why}; write the path of a file"
         ) from problem
-    if not text:
+    if not text.strip():
         raise ConfigError(f"{variable}: {path!r} is empty: write the value into it")
-    return text
+    if field.name == "auth_public_keys" and "-----BEGIN" in text:
+        return path
+    return text.removesuffix("\n").removesuffix("\r") if field.is_key else text.strip()
 
 
 def _read(field: Field, given: Given) -> object:
@@ -164,11 +202,21 @@ def _let_demo_imply_sim(values: dict[str, Any], given: Mapping[str, Given]) -> N
 
 
 def _warn_of_open(settings: Settings) -> Iterable[str]:
-    if not is_loopback(settings.host):
+    if _is_open(settings):
         yield (
             f"listening on {settings.host} without access control (allow_open is set): "
             "everybody who can reach this address may watch and trade"
         )
+
+
+def _warn_of_short_keys(settings: Settings, given: Mapping[str, Given]) -> Iterable[str]:
+    for name in ("auth_key", "auth_previous_key"):
+        key: str | None = getattr(settings, name)
+        if key is not None and len(key.encode(errors="surrogateescape")) < SAFE_KEY_BYTES:
+            yield (
+                f"{given[name].source} is shorter than {SAFE_KEY_BYTES} bytes: it may be guessed; "
+                "`vyomo-rt keygen` makes a better one"
+            )
 
 
 def _warn_of_delayed(settings: Settings) -> Iterable[str]:

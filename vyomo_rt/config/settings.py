@@ -119,6 +119,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"flag": "serve"},
         ),
     ] = False
+    auth_key: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Key with which tokens are signed (HS256): with it, callers need a token. "
+                "`vyomo-rt keygen` makes one."
+            ),
+            extra={"expected": "at least 16 characters, better 32", "secret": True, "key": True},
+        ),
+    ] = None
+    auth_public_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="PEM files with public keys of who signs tokens (RS256, ES256, EdDSA).",
+            extra={"expected": "a file (several separated by commas)", "file": True},
+        ),
+    ] = ()
+    auth_jwks_url: Annotated[
+        str | None,
+        Meta(
+            description="Where an identity provider publishes its public keys.",
+            extra={
+                "expected": "https:// with a host, or http:// on loopback",
+                "secret": True,
+            },
+        ),
+    ] = None
+    auth_previous_key: Annotated[
+        str | None,
+        Meta(
+            description="The key before auth_key, whose tokens are still good for a while.",
+            extra={"expected": "at least 16 characters, better 32", "secret": True, "key": True},
+        ),
+    ] = None
+    auth_previous_key_until: Annotated[
+        int | None,
+        Meta(
+            description="Until when auth_previous_key counts.",
+            extra={"expected": "a moment as in 2026-11-26T18:00:00Z, or in epoch milliseconds"},
+        ),
+    ] = None
+    auth_audience: Annotated[
+        str | None,
+        Meta(
+            description="Whom tokens must be for (aud); not set: anybody.",
+            extra={"expected": "any text"},
+        ),
+    ] = None
+    auth_issuer: Annotated[
+        str | None,
+        Meta(
+            description="Who must have issued tokens (iss); not set: anybody.",
+            extra={"expected": "any text"},
+        ),
+    ] = None
+    auth_token_life_s: Annotated[
+        int,
+        Meta(ge=60, le=31_536_000, description="Longest life of a token, from iat to exp."),
+    ] = 86_400
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="How much is logged to standard error.", extra={"flag": "store"}),
@@ -213,6 +272,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=1_000_000, description="Trade events that a client may be behind."),
     ] = 10_000
 
+    @property
+    def has_key(self) -> bool:
+        """Whether callers need a token."""
+        return bool(self.auth_key or self.auth_public_keys or self.auth_jwks_url)
+
     def __repr__(self) -> str:
         """All values, without passwords and keys, because a repr ends up in logs."""
         values = ((field, getattr(self, field.name)) for field in FIELDS)
@@ -229,6 +293,10 @@ class Field:
     description: str
     expected: str
     secret: bool
+    is_key: bool
+    """Whether it is a secret as a whole, and taken exactly as it is written."""
+    has_file: bool
+    """Whether a file may hold it, as it may any secret."""
     flag_of: Literal["serve", "store"] | None
     """The commands that take it as a flag: `serve`, or all that open the store; None: none."""
 
@@ -263,14 +331,14 @@ class Field:
 
     @property
     def file_variable(self) -> str | None:
-        """The variable that names a file with its value, if it is a secret."""
-        return f"{self.variable}_FILE" if self.secret else None
+        """The variable that names a file with its value, if it may be in one."""
+        return f"{self.variable}_FILE" if self.secret or self.has_file else None
 
     def without_secret(self, value: object) -> object:
         """A value that may be shown: a key is hidden, and the password of a URI."""
         if not self.secret or not isinstance(value, str):
             return value
-        return hide_password(value) if "://" in value else "***"
+        return hide_password(value) if "://" in value and not self.is_key else "***"
 
 
 def _field(info: msgspec.structs.FieldInfo) -> Field:
@@ -283,6 +351,8 @@ def _field(info: msgspec.structs.FieldInfo) -> Field:
         description=meta.description or "",
         expected=extra.get("expected") or _expected(info.type),
         secret=extra.get("secret", False),
+        is_key=extra.get("key", False),
+        has_file=extra.get("file", False),
         flag_of=extra.get("flag"),
     )
 

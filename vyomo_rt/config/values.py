@@ -2,13 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
 from yarl import URL
 
 from vyomo_rt.config.feeds import installed_feeds
+from vyomo_rt.domain.moment import to_ms
 
+SAFE_KEY_BYTES = 32
+"""As many as a hash of HS256 has, as RFC 7518 asks for."""
+
+_SHORTEST_KEY = 16
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -133,6 +139,31 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _key(text: str) -> str:
+    if len(text) < _SHORTEST_KEY:
+        raise ValueError("too short")
+    return text
+
+
+def _jwks_url(text: str) -> str:
+    """Whoever could change what is answered there could sign tokens."""
+    url = URL(text)
+    if not url.host or url.scheme not in {"http", "https"}:
+        raise ValueError(text)
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise NotUsable("anybody on the way could put in keys: write https://")
+    return text
+
+
+def _moment_ms(text: str) -> int:
+    if re.fullmatch(r"[0-9]{12,14}", text):
+        return int(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return to_ms(moment)
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
     "host": _host,
     "data_dir": _folder,
@@ -144,4 +175,11 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "seed": str,
     "allowed_origins": _origin,
     "allowed_hosts": _host_name,
+    "auth_key": _key,
+    "auth_public_keys": lambda text: str(_file(text)),
+    "auth_jwks_url": _jwks_url,
+    "auth_previous_key": _key,
+    "auth_previous_key_until": _moment_ms,
+    "auth_audience": str,
+    "auth_issuer": str,
 }

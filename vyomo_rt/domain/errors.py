@@ -19,6 +19,7 @@ ErrorCode = Literal[
     "not_found",
     "conflict",
     "limit_exceeded",
+    "unauthorized",
     "forbidden",
     "unavailable",
     "internal",
@@ -126,6 +127,13 @@ class BodyTooLarge(LimitExceeded):
     """The body of a request is longer than allowed."""
 
     part = "body"
+
+
+class Unauthorized(VyomoError):
+    """The caller has not said who it is, or what it says is not good; the text says why."""
+
+    code = "unauthorized"
+    part = "Authorization"
 
 
 class Forbidden(VyomoError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import ClassVar
 
-from vyomo_rt.domain.errors import Forbidden, NotFound
+from vyomo_rt.domain.errors import Forbidden, NotFound, Unauthorized
 from vyomo_rt.domain.moment import WallMs
 
 
@@ -22,15 +22,17 @@ class Role(StrEnum):
 class Need(Enum):
     """What a call or a command requires, in words that fit after "may not"."""
 
+    ENTER = "enter"
     SEE = "see sessions and prices"
     TRADE = "make, change or trade sessions"
     PUSH = "push prices"
+    ADMINISTER = "administer this server"
 
 
 _MAY: dict[Role, frozenset[Need]] = {
-    Role.VIEWER: frozenset({Need.SEE}),
-    Role.TRADER: frozenset({Need.SEE, Need.TRADE}),
-    Role.FEED: frozenset({Need.PUSH}),
+    Role.VIEWER: frozenset({Need.ENTER, Need.SEE}),
+    Role.TRADER: frozenset({Need.ENTER, Need.SEE, Need.TRADE}),
+    Role.FEED: frozenset({Need.ENTER, Need.PUSH}),
     Role.ADMIN: frozenset(Need),
 }
 
@@ -40,16 +42,22 @@ class Grant:
     """What a subject may do, and until when.
 
     It reaches ``sessions`` and those that the subject has made; all sessions if ``sessions`` is
-    None or the role is admin.
+    None or the role is admin. ``issued_at_ms`` and ``token_id`` are those of its token, by which
+    it may be revoked. ``entry`` is the ticket or the sign-in that stood for the token.
     """
 
     subject: str | None
     role: Role
     sessions: frozenset[int] | None
     expires_at_ms: WallMs | None
+    issued_at_ms: WallMs | None = None
+    token_id: str | None = None
+    entry: str | None = None
 
     EVERYTHING: ClassVar[Grant]
     """What everybody has without access control."""
+    NOTHING: ClassVar[Grant]
+    """What a connection has that has not said yet who it is."""
 
     @property
     def is_limited(self) -> bool:
@@ -60,8 +68,11 @@ class Grant:
         """The one question about rights: first the role, then the session, if one is named.
 
         ``owner`` made that session, as far as is known. Raises Forbidden. For a session out of
-        reach it raises the same error as for one that does not exist.
+        reach it raises the same error as for one that does not exist. Raises Unauthorized if
+        nobody knows who asks.
         """
+        if self is Grant.NOTHING:
+            raise Unauthorized("say who you are first: send auth with a token")
         if need not in _MAY[self.role]:
             raise Forbidden(f"the role {self.role} may not {need.value}", "Authorization")
         if session_id is not None and not self.reaches(session_id, owner):
@@ -79,3 +90,4 @@ class Grant:
 
 
 Grant.EVERYTHING = Grant(subject=None, role=Role.ADMIN, sessions=None, expires_at_ms=None)
+Grant.NOTHING = Grant(subject=None, role=Role.VIEWER, sessions=frozenset(), expires_at_ms=None)

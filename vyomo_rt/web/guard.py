@@ -7,6 +7,8 @@ from aiohttp import web
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.trading.records import Records
+from vyomo_rt.web.routes import Route
+from vyomo_rt.web.ways_in import WaysIn
 from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.query import path_id, query_fields, read_query
 
@@ -14,23 +16,26 @@ GRANT = web.RequestKey("grant", Grant)
 """Where a request carries its caller's grant."""
 
 
-def grant_of(_request: web.Request) -> Grant:
-    """What the caller may do: everything, as long as there is no access control."""
-    return Grant.EVERYTHING
-
-
 class Guard:
-    """Checks the role, then the session that the request names, directly or by a trade.
+    """Checks the token, the role, then the session that the request names, if only by a trade.
 
     A session out of the caller's reach is answered like one that does not exist.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, ways_in: WaysIn, records: Records) -> None:
+        self._ways_in = ways_in
         self._records = records
 
-    async def admit(self, request: web.Request, need: Need) -> None:
-        """Put the caller's grant into the request. Raises Forbidden, NotFound or Unavailable."""
-        grant = request[GRANT] = grant_of(request)
+    async def admit(self, request: web.Request, route: Route) -> None:
+        """Put the caller's grant into the request.
+
+        Raises Unauthorized, Forbidden, NotFound or Unavailable.
+        """
+        need = route.needs
+        assert need is not None
+        grant = request[GRANT] = await self._ways_in.grant_of(request, route)
+        if grant is Grant.NOTHING:
+            return  # its commands are asked
         grant.ask(need)
         if not grant.is_limited:
             return

@@ -24,12 +24,14 @@ _TAGS = {
     "prices": "The last prices, and pushing new ones",
     "market": "Sessions and holidays of the exchange, and what is traded on it",
     "streams": "WebSocket and Server-Sent Events",
+    "access": "Who the caller is, and who may do what",
     "health": "For probes",
     "contracts": "Machine-readable descriptions of this server",
 }
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is malformed, or a field is wrong; `detail` names it",
-    HTTPStatus.FORBIDDEN: "A page of this Origin may not use the server",
+    HTTPStatus.UNAUTHORIZED: "There is no token, or it is not good; `detail` says why",
+    HTTPStatus.FORBIDDEN: "The caller's role, or a page of this Origin, may not do this",
     HTTPStatus.NOT_FOUND: "There is nothing of this name or number",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
     HTTPStatus.CONFLICT: "The current state forbids it",

@@ -27,20 +27,22 @@ _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 class Origins:
     """The rules for Host and Origin.
 
-    ``loopback`` means that the server listens on loopback only; then pages from any port of
-    this machine may use it, as a dashboard in development does.
+    ``loopback`` means that the server listens on loopback only and asks for no token; then pages
+    from any port of this machine may use it, as a dashboard in development does. A server with
+    ``has_key`` is served under any name, because a name gives nobody a token.
     """
 
     allowed_origins: frozenset[str]
     allowed_hosts: frozenset[str]
     loopback: bool
+    has_key: bool = False
 
     def host_refusal(self, host: str | None) -> str | None:
         """Why a ``Host`` is not served: anybody could point a name at this server.
 
         Only browsers can be misled by such a name, and they always send it.
         """
-        if host is None:
+        if host is None or self.has_key:
             return None
         match = _HOST_HEADER.fullmatch(host)
         name = _name(match["host"]) if match else ""

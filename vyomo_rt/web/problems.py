@@ -21,6 +21,7 @@ from vyomo_rt.domain.errors import (
     NumberTaken,
     PreconditionFailed,
     SessionFull,
+    Unauthorized,
     Unavailable,
     UnknownEncoding,
     VyomoError,
@@ -42,6 +43,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     LimitExceeded: HTTPStatus.BAD_REQUEST,
     SessionFull: HTTPStatus.CONFLICT,
@@ -75,6 +77,8 @@ def answer(
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         response.headers["Accept-Encoding"] = ", ".join(ENCODINGS)
     return response

@@ -27,7 +27,7 @@ _OF_STREAMS = ("lastEventId", "keepAlive", "ticket")
 """Parameters of every event stream."""
 
 
-Admit = Callable[[web.Request, Need], Awaitable[None]]
+Admit = Callable[[web.Request, "Route"], Awaitable[None]]
 """Raises unless the caller may make this request: `Guard.admit`."""
 
 
@@ -49,10 +49,18 @@ class Parameter(NamedTuple):
 
 @dataclass(frozen=True)
 class Stream:
-    """The messages of a streaming call: unions of what the server sends and takes."""
+    """The messages of a streaming call: unions of what the server sends and takes.
+
+    With ``takes_auth`` a client may also say who it is by its first message.
+    """
 
     sends: Any
     takes: Any = None
+    takes_auth: bool = False
+
+    @property
+    def is_websocket(self) -> bool:
+        return self.takes is not None
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,8 @@ class Route:
             HTTPStatus.INTERNAL_SERVER_ERROR,
             *self.refuses,
         }
+        if self.needs is not None:
+            found.add(HTTPStatus.UNAUTHORIZED)
         if self.path_names:
             found.add(HTTPStatus.NOT_FOUND)
         if self.is_strict or any(parameter.where != "path" for parameter in self.inputs):
@@ -150,7 +160,7 @@ class Route:
             if self.is_strict and _parameters_in(request) > _MAX_PARAMETERS:
                 raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
             if self.needs is not None:
-                await admit(request, self.needs)
+                await admit(request, self)
             if self.is_strict:
                 self._check_names(request)
             return await self.handler(request)

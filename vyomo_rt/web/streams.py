@@ -70,7 +70,7 @@ class StreamRoutes:
             Route("GET", "/ws/auto-trader", Need.SEE, self.stream_websocket, "streams",
                   None, HTTPStatus.SWITCHING_PROTOCOLS,
                   refuses=(HTTPStatus.BAD_REQUEST, HTTPStatus.UPGRADE_REQUIRED),
-                  stream=Stream(sends=_EVERYTHING | Pong, takes=Command)),
+                  stream=Stream(sends=_EVERYTHING | Pong, takes=Command, takes_auth=True)),
             Route("GET", "/sse/auto-trader", Need.SEE, self.stream_all, "streams", events,
                   parameters=(*session, *query_of(SubscribePrices, required=False)),
                   refuses=(HTTPStatus.NOT_FOUND,), stream=Stream(sends=_EVERYTHING)),
