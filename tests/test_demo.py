@@ -26,7 +26,8 @@ from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
-from vyomo_rt.domain.trade import Trade, TradeStatus
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feeds.sim.feed import SimFeed
 from vyomo_rt.market.feeds.sim.symbols import load_symbols
@@ -114,7 +115,7 @@ class Memory:
         return self.copies.get(trade_id)
 
     async def trades(
-        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+        self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> Sequence[Trade]:
         return ()
 

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from tests.kit.history import make_store
+from tests.kit.machine import rss_mb
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeServer
 from tests.kit.streams import Stream, watching
@@ -28,12 +29,6 @@ LATE_S = 0.02
 """An event is told in the step in which the store's answer is read: so late is the loop."""
 
 _LAG = re.compile(r'event_loop_lag_seconds_bucket\{le="(.*?)"\} (.*)')
-
-
-def rss_mb(pid: int) -> float:
-    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert match is not None
-    return int(match[1]) / 1024
 
 
 def p99(times_s: list[float]) -> float:

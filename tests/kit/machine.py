@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import NoReturn
@@ -40,3 +41,10 @@ def cpu_ms(pid: int) -> float:
     """The CPU time of a process's threads so far."""
     spent = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     return sum(int(text.split()[0]) for text in spent) / 1e6
+
+
+def rss_mb(pid: int) -> float:
+    """The memory that a process holds."""
+    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert match is not None
+    return int(match[1]) / 1024

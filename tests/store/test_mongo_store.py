@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +15,14 @@ from tests.kit import history
 from tests.kit.machine import cpu_ms
 from vyomo_rt.domain.errors import CannotStart, Conflict, NumberTaken, Unavailable
 from vyomo_rt.domain.event import EventKind
+from vyomo_rt.domain.moment import DAY_MS, day_start_ms
+from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Exit, ExitReason, TradeStatus
+from vyomo_rt.domain.trade_filter import EVERY_TRADE, TradeFilter
 from vyomo_rt.store import documents
+from vyomo_rt.store import trades as trades_module
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.database import BATCH
 from vyomo_rt.store.journal import MongoStore
@@ -238,7 +242,10 @@ async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpe
         await store.save_trade(trade, 1)
 
     async def ids(status: TradeStatus | None, before: int | None, limit: int) -> list[int]:
-        return [trade.trade_id for trade in await store.trades(6, status, before, limit)]
+        return [
+            trade.trade_id
+            for trade in await store.trades(6, TradeFilter(status=status), before, limit)
+        ]
 
     assert await ids(None, None, 3) == [107, 106, 105]
     assert await ids(None, 105, 3) == [104, 103, 102]
@@ -246,6 +253,41 @@ async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpe
     assert await ids(TradeStatus.OPEN, 106, 10) == [104, 102]
     assert [t.trade_id async for t in store.open_trades()] == [102, 104, 106, 150]
     assert await store.highest_trade_id() == 150
+
+
+async def test_a_filter_finds_the_trades_that_it_accepts_newest_first_page_by_page(
+    store: MongoStore, opening: MakeOpening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if only a few are looked at in one read. Of open ones memory knows the days."""
+    monkeypatch.setattr(trades_module, "_LOOKED_AT", 5)
+    day, trades = date(2026, 7, 28), []
+    for seq in range(1, 31):
+        trade = replace(opening(seq).trade, side=Side.BUY if seq % 3 else Side.SELL)
+        trade = replace(trade, symbol="NIFTY" if seq % 2 else "BANKNIFTY")
+        if seq % 5:
+            closed_ms = day_start_ms(day + timedelta(days=seq // 8)) + seq % 4 * (DAY_MS - 1) // 3
+            trade = trade.closed(Exit(1, ExitReason.SL, closed_ms))
+        trades.append(trade)
+    trades.reverse()
+    for trade in trades:
+        await store.save_trade(trade, 1)
+
+    for wanted in (
+        TradeFilter(symbol="BANKNIFTY"),
+        TradeFilter(side=Side.SELL),
+        TradeFilter(side=Side.SELL, symbol="NIFTY", status=TradeStatus.CLOSED),
+        TradeFilter(status=TradeStatus.CLOSED, first_day=date(2026, 7, 30)),
+        TradeFilter(status=TradeStatus.CLOSED, last_day=date(2026, 7, 28)),
+        TradeFilter(first_day=date(2026, 7, 29), last_day=date(2026, 7, 29), side=Side.BUY),
+        TradeFilter(first_day=date(2027, 1, 1)),
+    ):
+        expected = [trade for trade in trades if wanted.accepts(trade)]
+        if wanted.has_days:
+            expected = [trade for trade in expected if trade.exit is not None]
+        assert await store.trades(6, wanted, None, 100) == expected
+        assert await store.trades(6, wanted, None, 2) == expected[:2]
+        if len(expected) > 2:
+            assert await store.trades(6, wanted, expected[1].trade_id, 1) == expected[2:3]
 
 
 async def test_all_open_trades_are_found_however_many_there_are(
@@ -266,7 +308,7 @@ async def test_all_open_trades_are_found_however_many_there_are(
 async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
     assert await store.load_sessions() == []
     assert await store.trade(1) is None
-    assert await store.trades(6, None, None, 10) == []
+    assert await store.trades(6, EVERY_TRADE, None, 10) == []
     assert [trade async for trade in store.open_trades()] == []
     assert await store.projected_seqs([]) == {}
     assert await store.highest_trade_id() == 0
@@ -279,9 +321,9 @@ async def test_ids_beyond_what_a_database_counts_are_not_found(
     await store.append(opening(1))
     await store.save_trade(opening(1).trade, 1)
     assert await store.trade(BEYOND_INT64) is None
-    assert await store.trades(BEYOND_INT64, None, None, 10) == []
-    assert await store.trades(6, None, -BEYOND_INT64, 10) == []
-    assert await store.trades(6, None, BEYOND_INT64, 10) == [opening(1).trade]
+    assert await store.trades(BEYOND_INT64, EVERY_TRADE, None, 10) == []
+    assert await store.trades(6, EVERY_TRADE, -BEYOND_INT64, 10) == []
+    assert await store.trades(6, EVERY_TRADE, BEYOND_INT64, 10) == [opening(1).trade]
     assert await store.find_event(BEYOND_INT64, "op") is None
     assert await store.events(BEYOND_INT64, 0) == []
     assert await store.events(6, BEYOND_INT64) == []
@@ -365,8 +407,11 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
             "operation": lambda: store.find_event(6, "operation-6-77"),
             "append again": lambda: store.append(opening(77)),
             "trade": lambda: store.trade(177),
-            "page": lambda: store.trades(6, None, 600, 5),
-            "page by status": lambda: store.trades(6, TradeStatus.CLOSED, 600, 5),
+            "page": lambda: store.trades(6, EVERY_TRADE, 600, 5),
+            "page by status": lambda: store.trades(
+                6, TradeFilter(status=TradeStatus.CLOSED), 600, 5
+            ),
+            "page by symbol": lambda: store.trades(6, TradeFilter(symbol="NIFTY"), 600, 5),
             "highest": store.highest_trade_id,
             "seqs": lambda: store.projected_seqs([101, 102]),
             "copy again": lambda: store.save_trade(opening(77).trade, 1),

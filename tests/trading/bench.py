@@ -19,6 +19,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade_filter import EVERY_TRADE
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
@@ -207,7 +208,7 @@ class Bench:
         state = self.replica.state(session_id)
         assert state == folded(state, events)
         trades = {e.trade.trade_id: e.trade for e in events if isinstance(e, TradeEvent)}
-        listed = await self.desk.records.trades(session_id, None, None, len(trades) + 1)
+        listed = await self.desk.records.trades(session_id, EVERY_TRADE, None, len(trades) + 1)
         assert {trade.trade_id: trade for trade in listed} == trades
 
 

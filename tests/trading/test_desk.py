@@ -11,6 +11,7 @@ from tests.trading.bench import BEGIN_MS, Bench
 from vyomo_rt.domain.errors import BadRequest, Conflict, NotFound, Unavailable
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
+from vyomo_rt.domain.trade_filter import EVERY_TRADE
 
 
 async def test_an_event_is_stored_before_it_is_announced(bench: Bench) -> None:
@@ -125,7 +126,7 @@ async def test_of_many_closes_at_once_exactly_one_wins(bench: Bench) -> None:
     "call",
     [
         lambda bench: bench.change_session(77, status=SessionStatus.PAUSED),
-        lambda bench: bench.desk.records.trades(77, None, None, 10),
+        lambda bench: bench.desk.records.trades(77, EVERY_TRADE, None, 10),
         lambda bench: bench.desk.records.trade(77),
     ],
     ids=["status", "trades", "trade"],

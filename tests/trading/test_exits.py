@@ -12,6 +12,7 @@ from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
+from vyomo_rt.domain.trade_filter import EVERY_TRADE
 from vyomo_rt.trading import ledger
 
 LEVELS = {Side.BUY: (95_0000, 110_0000), Side.SELL: (105_0000, 90_0000)}
@@ -171,7 +172,7 @@ async def test_a_price_that_reaches_the_stop_while_the_opening_is_stored_closes_
     bench.tick(99_0000)
     await bench.reached(session_id, 2)
     await bench.assert_sound(session_id)
-    [trade] = await bench.desk.records.trades(session_id, None, None, 10)
+    [trade] = await bench.desk.records.trades(session_id, EVERY_TRADE, None, 10)
     assert trade.exit is not None
     assert (trade.exit.price_e4, trade.exit.reason) == (94_0000, ExitReason.SL)
 

@@ -16,6 +16,7 @@ from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
+from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.store import documents
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading import ledger
@@ -254,7 +255,9 @@ async def test_a_copy_that_cannot_be_written_now_is_written_later(bench: Bench) 
     trade = await bench.open(session_id)
     assert await bench.desk.records.trade(trade.trade_id) == trade
     bench.store.refuses_copies = False
-    listed = await bench.desk.records.trades(session_id, TradeStatus.OPEN, None, 10)
+    listed = await bench.desk.records.trades(
+        session_id, TradeFilter(status=TradeStatus.OPEN), None, 10
+    )
     assert list(listed) == [trade]
     closed = await bench.close(trade.trade_id)
     assert await bench.desk.records.trade(trade.trade_id) == closed

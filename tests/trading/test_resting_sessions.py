@@ -12,6 +12,7 @@ from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import AlreadyClosed, TradeStatus
+from vyomo_rt.domain.trade_filter import TradeFilter
 
 
 async def stopped(bench: Bench, *, trades: int = 2, key: str | None = None) -> int:
@@ -40,7 +41,9 @@ async def test_a_stopped_session_leaves_memory_and_is_read_back_as_it_was(bench:
     assert await bench.desk.records.session(session_id) == before
     assert await bench.sessions() == [bench.replica.state(live), before]
     await put_away(bench, session_id)
-    listed = await bench.desk.records.trades(session_id, TradeStatus.CLOSED, None, 10)
+    listed = await bench.desk.records.trades(
+        session_id, TradeFilter(status=TradeStatus.CLOSED), None, 10
+    )
     assert len(listed) == 2
     await bench.assert_sound(session_id)
     with pytest.raises(NotFound):

@@ -15,6 +15,11 @@ As = Callable[[Grant], None]
 
 BEGIN_MS = 1_795_341_600_123
 BEGIN = "2026-11-22T10:00:00.123Z"
+TRADE_MEMBERS = {
+    *("tradeId", "sessionId", "symbol", "side", "quantity", "entryPrice", "stopLoss", "target"),
+    *("status", "timestamp", "exitPrice", "pnl", "pnlPercent", "exitReason"),
+    *("openedAt", "closedAt"),
+}
 ORDER = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from tests.kit.history import make_store
+from tests.kit.machine import rss_mb
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from vyomo_rt.domain.errors import Unavailable
@@ -106,6 +109,17 @@ async def test_a_store_that_goes_away_in_the_midst_of_a_list_breaks_the_connecti
             await response.read()
 
 
+@pytest.mark.parametrize("path", ["/events", "/prices"])
+async def test_head_gets_no_body_however_long_it_is(path: str) -> None:
+    quotes = [Quote(f"S{i}", 10_000, NOW_MS, "test", stale=False) for i in range(2000)]
+    served = answering(seq=500, quotes=lambda: quotes)
+    async with served as url, aiohttp.ClientSession(url) as http:
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            async with http.request(method, path) as response:
+                assert response.status == 200
+                assert bool(await response.read()) == (method == "GET")
+
+
 async def test_readers_of_all_prices_share_a_list_that_is_begun_after_they_asked() -> None:
     lists = 0
 
@@ -163,3 +177,42 @@ async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
     assert max(beside) < 2, beside
     # One read after the other in front of each write would make it a hundred times longer.
     assert statistics.median(beside) < 10 * statistics.median(alone) + 0.1, (alone, beside)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_no_trade(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    await make_store(tmp_path / "data", 100_000)
+    server = server_process("--feed", "ingest")
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(await server.start(), http)
+        session_id = await rest.new_session()
+        used_mb = [rss_mb(server.process.pid)]
+        trading_s: list[float] = []
+
+        async def trade() -> None:
+            while True:
+                began = time.monotonic()
+                await rest.open_trade(session_id)
+                trading_s.append(time.monotonic() - began)
+                used_mb.append(rss_mb(server.process.pid))
+                await asyncio.sleep(0.1)
+
+        trader = asyncio.create_task(trade())
+        began = time.monotonic()
+        async with http.get(f"{rest.url}{API}/sessions/1/trades.csv") as response:
+            parts = [await response.content.readany()]
+            first_byte_s = time.monotonic() - began
+            while part := await response.content.readany():
+                parts.append(part)
+        took_s = time.monotonic() - began
+        trader.cancel()
+
+    rows = list(csv.DictReader(StringIO(b"".join(parts).decode(), newline=""), strict=True))
+    assert [int(row["tradeId"]) for row in rows] == [*range(100_000, 0, -1)]
+    assert first_byte_s <= 0.3
+    assert took_s <= 10
+    assert max(used_mb) - used_mb[0] <= 30
+    assert statistics.quantiles(trading_s, n=100)[-1] <= 0.05, sorted(trading_s)[-5:]

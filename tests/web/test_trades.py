@@ -10,13 +10,7 @@ import pytest
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
-from tests.web.calls import BEGIN, ORDER, Clock, refused
-
-TRADE_MEMBERS = {
-    *("tradeId", "sessionId", "symbol", "side", "quantity", "entryPrice", "stopLoss", "target"),
-    *("status", "timestamp", "exitPrice", "pnl", "pnlPercent", "exitReason"),
-    *("openedAt", "closedAt"),
-}
+from tests.web.calls import BEGIN, ORDER, TRADE_MEMBERS, Clock, refused
 
 
 async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> None:
@@ -174,52 +168,3 @@ async def test_of_two_closes_at_once_one_wins(server: Rest) -> None:
     assert sorted(status for status, _ in answers) == [200, 409, 409, 409]
     (won,) = [answer for status, answer in answers if status == 200]
     assert [answer["trade"] for status, answer in answers if status == 409] == [won] * 3
-
-
-async def test_trades_are_paged_newest_first(server: Rest) -> None:
-    session_id, other = await server.new_session(), await server.new_session()
-    opened = [await server.open_trade(session_id) for _ in range(7)]
-    await server.open_trade(other)
-    for trade in opened[1::2]:
-        await server.close_trade(trade["tradeId"], 1)
-    ids = [trade["tradeId"] for trade in reversed(opened)]
-
-    async def pages(query: str) -> list[list[int]]:
-        found, after = [], ""
-        while True:
-            _, page = await server.call("GET", f"/sessions/{session_id}/trades?{query}{after}")
-            assert page.keys() == {"trades", "next"}
-            assert all(trade.keys() == TRADE_MEMBERS for trade in page["trades"])
-            found.append([trade["tradeId"] for trade in page["trades"]])
-            if page["next"] is None:
-                return found
-            after = f"&after={page['next']}"
-
-    assert await pages("") == [ids]
-    assert await pages("limit=3") == [ids[:3], ids[3:6], ids[6:]]
-    assert await pages("limit=7") == [ids]
-    assert await pages("status=open&limit=2") == await pages("status=OPEN&limit=2")
-    assert await pages("status=OPEN&limit=2") == [ids[0:4:2], ids[4::2]]
-    assert await pages("status=CLOSED") == [ids[1::2]]
-    assert await pages("after=1&limit=5") == [[]]
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        *(
-            ("limit=0", "limit"),
-            ("limit=501", "limit"),
-            ("limit=x", "limit"),
-            ("limit=-1", "limit"),
-        ),
-        *(("after=0", "after"), ("after=x", "after"), ("after=1.5", "after")),
-        *(("status=GONE", "status"), (f"limit={'0' * 20}1999", "limit")),
-        (f"after={'0' * 20}{'9' * 5000}", "after"),
-    ],
-    ids=lambda text: text[:24],
-)
-async def test_a_wrong_parameter_of_a_list_is_named(server: Rest, query: str, field: str) -> None:
-    session_id = await server.new_session()
-    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/trades?{query}")
-    assert (problem["code"], problem["detail"].split(":")[0]) == ("bad_request", field)

@@ -26,7 +26,7 @@ from vyomo_rt.wire.query import (
     stream_query,
 )
 from vyomo_rt.wire.session import SessionsQuery
-from vyomo_rt.wire.trade import TradesQuery
+from vyomo_rt.wire.trade_list import TradesQuery
 
 ASKED = (SubscribeSession, SubscribePrices, SessionsQuery, TradesQuery, EventsQuery, PricesQuery)
 NUMBERS = st.integers(0, 10**18 - 1)

@@ -13,12 +13,14 @@ from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
 from vyomo_rt.web.loading import Loading
+from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.market import MarketRoutes
 from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
 from vyomo_rt.web.streams import StreamRoutes
+from vyomo_rt.web.trade_lists import TradeListRoutes
 from vyomo_rt.web.ways_in import WaysIn
 
 _GOODBYE_S = 0.8
@@ -30,10 +32,12 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     origins.install(app, rooms.origins)
     app.on_response_prepare.append(add_headers)
     pages = _pages(rooms, loading)
+    long_answers = LongAnswers(rooms.history, rooms.board.quotes, rooms.clocks.wall)
     routes = [
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
-        *_rest(rooms).routes(),
+        *_rest(rooms, long_answers).routes(),
         *AccessRoutes().routes(),
+        *TradeListRoutes(rooms.desk.records, long_answers).routes(),
         *MarketRoutes(rooms.calendar, rooms.board, rooms.clocks.market).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
@@ -51,11 +55,11 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     return app
 
 
-def _rest(rooms: Rooms) -> RestRoutes:
+def _rest(rooms: Rooms, long_answers: LongAnswers) -> RestRoutes:
     return RestRoutes(
         rooms.desk,
         rooms.desk.records,
-        rooms.history,
+        long_answers,
         rooms.board,
         posted_source=rooms.feed.source if rooms.feed.takes_posts else None,
         now=rooms.clocks.wall,

@@ -34,19 +34,19 @@ class Clocks(NamedTuple):
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 IST_AHEAD_MS = 19_800_000
 """Asia/Kolkata: without daylight saving since 1945, so no zone database is needed."""
 
 
 def trading_day(moment_ms: int) -> date:
     """The date in Asia/Kolkata; it changes at 18:30 UTC."""
-    return date.fromordinal(_EPOCH_ORDINAL + (moment_ms + IST_AHEAD_MS) // _DAY_MS)
+    return date.fromordinal(_EPOCH_ORDINAL + (moment_ms + IST_AHEAD_MS) // DAY_MS)
 
 
 def day_start_ms(day: date) -> int:
     """The moment at which a date begins in Asia/Kolkata."""
-    return (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MS - IST_AHEAD_MS
+    return (day.toordinal() - _EPOCH_ORDINAL) * DAY_MS - IST_AHEAD_MS
 
 
 def to_datetime(moment_ms: int) -> datetime:

@@ -59,6 +59,7 @@ _INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
         ([("status", _UP), ("tradeId", _UP)], False),
         ([("sessionId", _UP), ("tradeId", _DOWN)], False),
         ([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
+        ([("sessionId", _UP), ("symbol", _UP), ("tradeId", _DOWN)], False),
     ],
 }
 """Of each collection the keys, and whether they are unique."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.moment import DAY_MS, day_start_ms, to_datetime
 from vyomo_rt.domain.trade import Trade, TradeStatus
+from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.store import documents
-from vyomo_rt.store.client import where
+from vyomo_rt.store.client import INT64_MAX, where
 from vyomo_rt.store.database import BATCH, Database, reading, settling
 from vyomo_rt.store.documents import Document
 
 _TRIES = 20
 """More than there are writers of one copy: its session's, and late ones of former owners."""
+_LOOKED_AT = 500
+"""The embedded server needs 10 ms to look at so many and find them all."""
 
 
 class Trades(Database):
@@ -48,30 +52,51 @@ class Trades(Database):
         return None if found is None else documents.to_trade(found)
 
     async def trades(
-        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+        self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> list[Trade]:
-        filter_ = where(sessionId=session_id)
-        if status is not None:
-            filter_ |= where(status=status.value)
-        if before_id is not None:
-            filter_ |= where(tradeId={"$lt": before_id})
         found: list[Document] = []
+        before_id = INT64_MAX if before_id is None else before_id
         while len(found) < limit:
-            size = min(limit - len(found), self.lanes.pace.page)
+            size = min(limit - len(found), self.lanes.pace.trades)
             async with self.lanes.history_read():
                 with reading():
-                    page = (
-                        await self.database["trades"]
-                        .find(filter_, batch_size=BATCH)
-                        .sort("tradeId", DESCENDING)
-                        .limit(size)
-                        .to_list(size)
+                    lowest_id = await self._lowest_looked_at(session_id, wanted, before_id)
+                    page = await self._page(
+                        _filter(session_id, wanted)
+                        | where(tradeId={"$lt": before_id, "$gte": lowest_id}),
+                        size,
                     )
             found += page
-            if len(page) < size:
+            if len(page) == size:
+                before_id = page[-1]["tradeId"]
+            elif lowest_id:
+                before_id = lowest_id
+            else:
                 break
-            filter_ |= where(tradeId={"$lt": page[-1]["tradeId"]})
         return [documents.to_trade(document) for document in found]
+
+    async def _page(
+        self,
+        filter_: Document,
+        size: int,
+        *,
+        skip: int = 0,
+        fields: Mapping[str, int] | None = None,
+    ) -> list[Document]:
+        found = self.database["trades"].find(filter_, fields, batch_size=BATCH)
+        return await found.sort("tradeId", DESCENDING).skip(skip).limit(size).to_list(size)
+
+    async def _lowest_looked_at(self, session_id: int, wanted: TradeFilter, before_id: int) -> int:
+        """The lowest id that the next page may have; 0 for no bound.
+
+        What no index knows is looked for among so many trades at a time: otherwise a search
+        that finds little would hold up writes until it has seen the whole session.
+        """
+        if wanted.side is None and not wanted.has_days:
+            return 0
+        before = where(sessionId=session_id, tradeId={"$lt": before_id})
+        last = await self._page(before, 1, skip=_LOOKED_AT - 1, fields={"tradeId": 1})
+        return int(last[0]["tradeId"]) if last else 0
 
     async def open_trades(self) -> AsyncIterator[Trade]:
         after_id = 0
@@ -107,3 +132,20 @@ class Trades(Database):
     async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
         found = await self.among(self.database["trades"], trade_ids, {"seq": 1})
         return {document["_id"]: document["seq"] for document in found}
+
+
+def _filter(session_id: int, wanted: TradeFilter) -> Document:
+    """With days, only of trades that are closed."""
+    filter_ = where(sessionId=session_id)
+    if wanted.status is not None:
+        filter_ |= where(status=wanted.status.value)
+    if wanted.symbol is not None:
+        filter_ |= where(symbol=wanted.symbol)
+    if wanted.side is not None:
+        filter_ |= where(side=wanted.side.value)
+    moments: Document = {}
+    if wanted.first_day is not None:
+        moments["$gte"] = to_datetime(day_start_ms(wanted.first_day))
+    if wanted.last_day is not None:
+        moments["$lt"] = to_datetime(day_start_ms(wanted.last_day) + DAY_MS)
+    return filter_ | where(closedAt=moments) if moments else filter_

@@ -14,7 +14,8 @@ from typing import Protocol
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import Trade, TradeStatus
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade_filter import TradeFilter
 
 
 class Journal(Protocol):
@@ -63,9 +64,12 @@ class Journal(Protocol):
         """The readable copy of a trade."""
 
     async def trades(
-        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+        self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> Sequence[Trade]:
-        """The readable copies of a session's trades, newest first, ids below ``before_id``."""
+        """The readable copies of a session's trades, newest first, ids below ``before_id``.
+
+        If the day matters, only of closed trades.
+        """
 
     def open_trades(self) -> AsyncIterator[Trade]:
         """All readable copies with status OPEN, of all sessions."""

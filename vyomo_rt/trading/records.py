@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade, TradeStatus
+from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
+
+_TRADES_A_PAGE = 150
+"""Of a long list: read within a few milliseconds."""
 
 
 class Records:
@@ -54,11 +59,44 @@ class Records:
         return stored
 
     async def trades(
-        self, session_id: int, status: TradeStatus | None, before_id: int | None, limit: int
+        self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> Sequence[Trade]:
-        """A session's trades, newest first. Raises NotFound or Unavailable."""
+        """A session's trades of a kind, newest first, ids below ``before_id``.
+
+        Raises NotFound or Unavailable.
+        """
         ledger = await self._sessions.ledger(session_id)
         if ledger.behind:
             async with ledger.turns.turn():
                 await ledger.flush()
-        return await self._journal.trades(session_id, status, before_id, limit)
+        found: dict[int, Trade] = {}
+        if wanted.has_days or wanted.status is TradeStatus.OPEN:
+            found = {
+                trade_id: trade
+                for trade_id, trade in ledger.state.open_trades.items()
+                if (before_id is None or trade_id < before_id) and wanted.accepts(trade)
+            }
+        if wanted.status is not TradeStatus.OPEN:
+            # One that is closed meanwhile is in both, and shown as closed.
+            stored = await self._journal.trades(session_id, wanted, before_id, limit)
+            found |= {trade.trade_id: trade for trade in stored}
+        return [found[trade_id] for trade_id in sorted(found, reverse=True)][:limit]
+
+    async def trades_in_pages(
+        self, session_id: int, wanted: TradeFilter
+    ) -> AsyncGenerator[Sequence[Trade], None]:
+        """All trades of a kind, newest first; a page is read while the one before it is used.
+
+        Raises NotFound or Unavailable.
+        """
+        before_id: int | None = None
+        reading = asyncio.create_task(self.trades(session_id, wanted, None, _TRADES_A_PAGE))
+        try:
+            while page := await reading:
+                before_id = page[-1].trade_id
+                reading = asyncio.create_task(
+                    self.trades(session_id, wanted, before_id, _TRADES_A_PAGE)
+                )
+                yield page
+        finally:
+            reading.cancel()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.web.routes import JSON
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.web.routes import CSV, JSON
 from vyomo_rt.wire.event import around_events, events_text
 from vyomo_rt.wire.price import around_prices, prices_text
+from vyomo_rt.wire.trade_list import csv_header, csv_rows
 
 ReadEvents = Callable[[int, int, int], Awaitable[Sequence[Event]]]
 """Some of a session's events with ``after < seq <= upto``, from the first on."""
@@ -53,20 +56,67 @@ class LongAnswers:
         page = await self._page(session_id, since, upto)
         if not page or page[-1].seq == upto:
             return web.Response(body=head + events_text(page) + tail, content_type=JSON)
+
+        async def parts() -> AsyncGenerator[bytes, None]:
+            found = page
+            yield head + events_text(found)
+            while found := await self._page(session_id, found[-1].seq, upto):
+                yield b"," + events_text(found)
+            yield tail
+
         response = web.StreamResponse()
         response.content_type = JSON
-        await response.prepare(request)
-        await response.write(head + events_text(page))
-        try:
-            while page := await self._page(session_id, page[-1].seq, upto):
-                await response.write(b"," + events_text(page))
-        except VyomoError as error:
-            # The status is sent: only cutting the body off can still say that something is missing.
-            log.warning("an answer of %s is cut off: %s", request.path, error)
-            if request.transport is not None:
-                request.transport.abort()
-            return response
-        await response.write_eof(tail)
+        return await self._send_parts(request, response, parts())
+
+    async def send_csv(
+        self, request: web.Request, pages: AsyncGenerator[Sequence[Trade], None], name: str
+    ) -> web.StreamResponse:
+        """Answer with a table of trades, which a browser saves under a name.
+
+        Raises VyomoError if the first page cannot be read; after that the connection is cut off.
+        """
+
+        async def parts() -> AsyncGenerator[bytes, None]:
+            head = csv_header()
+            async with aclosing(pages):
+                async for page in pages:
+                    await self._next_turn()
+                    yield head + csv_rows(page)
+                    head = b""
+            if head:
+                yield head
+
+        disposition = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"'}
+        response = web.StreamResponse(headers=disposition)
+        response.content_type, response.charset = CSV, "utf-8"
+        return await self._send_parts(request, response, parts())
+
+    async def _send_parts(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        parts: AsyncGenerator[bytes, None],
+    ) -> web.StreamResponse:
+        """Send each part before the next one is made.
+
+        Raises VyomoError if the first cannot be made; after that the connection is cut off.
+        """
+        async with aclosing(parts):
+            first = await anext(parts)
+            await response.prepare(request)
+            if request.method == hdrs.METH_HEAD:
+                return response
+            try:
+                await response.write(first)
+                async for part in parts:
+                    await response.write(part)
+            except VyomoError as error:
+                # The status is sent: only cutting off can still say that something is missing.
+                log.warning("an answer of %s is cut off: %s", request.path, error)
+                if request.transport is not None:
+                    request.transport.abort()
+                return response
+        await response.write_eof()
         return response
 
     async def send_all_prices(self, request: web.Request) -> web.StreamResponse:
@@ -89,6 +139,8 @@ class LongAnswers:
         response.content_type = JSON
         response.content_length = len(body)
         await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         for start in range(0, len(body), _PART_BYTES):
             await self._next_turn()
             await response.write(body[start : start + _PART_BYTES])

@@ -25,9 +25,8 @@ from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
 from vyomo_rt.web.guard import GRANT
-from vyomo_rt.web.long_answers import LongAnswers, ReadEvents
+from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.routes import API, Route, Text, query_of
-from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
 from vyomo_rt.wire.query import path_id, query_as
@@ -53,8 +52,6 @@ from vyomo_rt.wire.trade import (
     ClosingOrder,
     NewTrade,
     TradeDocument,
-    TradePage,
-    TradesQuery,
     trade_document,
 )
 
@@ -64,8 +61,6 @@ _TRADE = API + "/trades/{tradeId}"
 _MAX_TICKS_BYTES = 1024 * 1024
 _TURN_S = 0.004
 """After this long with the rows of a body, the loop may turn."""
-_LISTS_AT_ONCE = 4
-"""Lists of trades read at a time: each takes up to a MB before it is encoded."""
 _CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 """The answer of calls that need the store while it is away."""
@@ -78,7 +73,7 @@ class RestRoutes:
         self,
         writer: Writer,
         records: Records,
-        history: ReadEvents,
+        long_answers: LongAnswers,
         board: Board,
         *,
         posted_source: str | None,
@@ -88,8 +83,7 @@ class RestRoutes:
         self._writer = writer
         self._records = records
         self._board = board
-        self._listing = asyncio.Semaphore(_LISTS_AT_ONCE)
-        self._long_answers = LongAnswers(history, board.quotes, now)
+        self._long_answers = long_answers
         self._posted_source = posted_source
         self._now = now
 
@@ -108,8 +102,6 @@ class RestRoutes:
                   body=(SessionChange,), refuses=(_CONFLICT, _AWAY)),
             Route("POST", f"{_SESSION}/trades", Need.TRADE, self.open_trade, "trades", trade,
                   _CREATED, body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
-            Route("GET", f"{_SESSION}/trades", Need.SEE, self.list_trades, "trades", TradePage,
-                  parameters=query_of(TradesQuery), refuses=(_AWAY,)),
             Route("GET", f"{_SESSION}/events", Need.SEE, self.list_events, "trades", EventList,
                   parameters=query_of(EventsQuery), refuses=(_AWAY,)),
             Route("GET", _TRADE, Need.SEE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
@@ -186,23 +178,6 @@ class RestRoutes:
                 session_id, command.operation, lambda: command.read(NewTrade).order()
             )
         return _made(trade_document(trade), HTTPStatus.CREATED, replayed)
-
-    async def list_trades(self, request: web.Request) -> web.StreamResponse:
-        """List a session's trades, newest first.
-
-        For the next page pass ``next`` as ``after``.
-        """
-        session_id = path_id(request.match_info, "sessionId")
-        query = query_as(request.query, TradesQuery)
-        async with self._listing:
-            trades = await self._records.trades(
-                session_id, query.trade_status, query.after, query.limit + 1
-            )
-            page = trades[: query.limit]
-            more = len(trades) > query.limit
-            documents = [trade_document(trade) for trade in page]
-            body = encode(TradePage(documents, page[-1].trade_id if more else None))
-        return await self._long_answers.send(request, body)
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""

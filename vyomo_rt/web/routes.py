@@ -21,6 +21,7 @@ from vyomo_rt.wire.decoding import given_twice, kinds_of, unknown
 from vyomo_rt.wire.values import Id, IdempotencyKey
 
 JSON = "application/json"
+CSV = "text/csv"
 API = "/api/auto-trader"
 _MAX_PARAMETERS = 1000
 _OF_STREAMS = ("lastEventId", "keepAlive", "ticket")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta
-
-from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import TradeOrder
@@ -18,7 +15,6 @@ from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
 from vyomo_rt.wire.numbers import ClosePriceE4, PriceE4, from_e2, from_e4, from_paise
 from vyomo_rt.wire.values import (
-    MAX_INT,
     Id,
     Money,
     Percent,
@@ -57,23 +53,6 @@ class NewTrade(Body):
 
 class ClosingOrder(Body):
     price: ClosePriceE4 | None = None
-
-
-class TradesQuery(Body):
-    status: Annotated[str, Meta(extra_json_schema={"enum": [*TradeStatus]})] | None = None
-    limit: Annotated[int, Meta(ge=1, le=500)] = 50
-    after: (
-        Annotated[int, Meta(ge=1, le=MAX_INT, description="``next`` of the previous page")] | None
-    ) = None
-
-    def __post_init__(self) -> None:
-        if self.status is not None and self.status.upper() not in TradeStatus.__members__:
-            raise BadRequest(f"status: expected OPEN or CLOSED, got {self.status[:40]!r}", "status")
-
-    @property
-    def trade_status(self) -> TradeStatus | None:
-        """``status``, which may be lower case."""
-        return None if self.status is None else TradeStatus(self.status.upper())
 
 
 # What the server sends
@@ -155,13 +134,6 @@ class TradeDocument(TradeTerms):
     exit_reason: ExitReason | None
     opened_at: Timestamp
     closed_at: Timestamp | None
-
-
-class TradePage(Data):
-    """Trades, newest first; ``next`` is the next page's ``after``, null on the last page."""
-
-    trades: list[TradeDocument]
-    next: Id | None
 
 
 def trade_opened(trade: Trade, seq: int) -> TradeOpened:
