@@ -79,6 +79,36 @@ async def test_every_message_of_every_stream_keeps_the_contract(
     assert seen_on(contract, "streamSession", refused.texts) == {"server_error"}
 
 
+async def test_all_that_is_said_about_pushed_ticks_keeps_the_contract(
+    contracts: Contracts, make_settings: MakeSettings
+) -> None:
+    contract = contracts["asyncapi"]
+    channel = contract.document["channels"]["ingest"]
+    messages = channel["messages"]
+    taken = {
+        "tick": {"symbol": "NIFTY", "price": 1, "ts": None},
+        "ticks": {"ticks": [{"symbol": "A", "price": 1.5}, {"symbol": "B", "price": 1}], "id": 1},
+    }
+    async with (
+        serve_here(make_settings()) as server,
+        web_socket(server.url, channel["address"]) as ws,
+    ):
+        for name, message in taken.items():
+            text = json.dumps(message)
+            contract.check(contract.resolve(messages[name])["payload"], text)
+            await ws.ws.send_str(text)
+        await ws.next("ack")
+        await ws.ws.send_str(json.dumps({"ticks": [{"symbol": "A"}], "id": "x"}))
+        await ws.next("ack")
+        for text in ("5", '{"ticks":5,"id":1}'):
+            await ws.ws.send_str(text)
+            await ws.next("error")
+    for text in ws.texts:
+        name = "ticks_ack" if json.loads(text)["type"] == "ack" else "error"
+        contract.check(contract.resolve(messages[name])["payload"], text)
+    assert expected_on(contract, "ingest") == {"ticks_ack", "error", "server_shutdown"}
+
+
 async def say_everything(ws: WebSocket, session_id: int) -> None:
     """Send commands of all kinds, right and wrong ones."""
     await ws.ask("subscribe_session", sessionId=session_id, since=0, updateInterval=100)

@@ -115,7 +115,8 @@ def frame(payload: bytes, *, opcode: int = 1, final: bool = True, masked: bool =
     if not masked:
         return head + payload
     key = b"\x37\xfa\x21\x3d"
-    return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return head + key + (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(len(payload))
 
 
 @asynccontextmanager
@@ -134,10 +135,12 @@ async def raw_socket(url: str, *, receive_buffer: int | None = None) -> AsyncIte
 
 
 @asynccontextmanager
-async def raw_websocket(url: str, **more: Any) -> AsyncIterator[RawWebSocket]:
+async def raw_websocket(
+    url: str, path: str = "/ws/auto-trader", **more: Any
+) -> AsyncIterator[RawWebSocket]:
     """A WebSocket after its handshake."""
     async with raw_socket(url, **more) as raw:
-        await raw.send(HANDSHAKE.encode())
+        await raw.send(HANDSHAKE.replace("/ws/auto-trader", path).encode())
         head = await raw.head()
         assert head.startswith("HTTP/1.1 101"), head
         yield raw

@@ -207,11 +207,13 @@ async def event_stream(
 
 
 @asynccontextmanager
-async def web_socket(url: str, **headers: str) -> AsyncIterator[WebSocket]:
+async def web_socket(
+    url: str, path: str = "/ws/auto-trader", **headers: str
+) -> AsyncIterator[WebSocket]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
         aiohttp.ClientSession() as http,
-        http.ws_connect(f"{url}/ws/auto-trader", headers=named) as ws,
+        http.ws_connect(f"{url}{path}", headers=named) as ws,
     ):
         yield WebSocket(ws)
 

@@ -87,7 +87,6 @@ async def test_an_unknown_parameter_is_refused(
         ("POST", "/sessions", '{"startingCapital":1,"startingCapital":2}', "startingCapital"),
         ("POST", "/sessions/1/trades", '{"side":"BUY","symbol":"A","side":"SELL"}', "side"),
         ("PATCH", "/sessions/1", '{"status":"PAUSED","status":"PAUSED"}', "status"),
-        ("POST", "/ticks", '[{"symbol":"A","price":1,"price":2}]', "price"),
         ("GET", "/sessions?limit=1&limit=2", None, "limit"),
         ("GET", "/sessions/1/events?since=1&since=1", None, "since"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from vyomo_rt.domain.errors import BadJson, BadRequest
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.wire import decoding, tick
+from vyomo_rt.wire.tick_rows import parse_ticks
 
 
 def row(**fields: Any) -> Any:
@@ -61,16 +62,16 @@ def test_every_symbol_of_the_protocol_is_taken(symbol: str) -> None:
 def test_ticks_come_alone_in_a_list_or_one_a_line() -> None:
     one = b'{"symbol":"A","price":1}'
     for body in (one, b"[" + one + b"]"):
-        assert [
-            to_tick(tick.read_row(row_)) for row_ in tick.parse_ticks(body, newline_delimited=False)
-        ] == [Tick("A", 1_0000, None, "test")]
-    rows = tick.parse_ticks(one + b"\r\n\n" + one + b"\n", newline_delimited=True)
+        assert [to_tick(tick.read_row(row_)) for row_ in parse_ticks(body, 1000)] == [
+            Tick("A", 1_0000, None, "test")
+        ]
+    rows = parse_ticks(one + b"\r\n\n" + one + b"\n", 1000, newline_delimited=True)
     assert [to_tick(tick.read_row(row_)) for row_ in rows] == [Tick("A", 1_0000, None, "test")] * 2
 
 
 def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
     body = b'{"symbol":"A","price":1}\n{oops\n[]\n'
-    rows = list(map(tick.read_row, tick.parse_ticks(body, newline_delimited=True)))
+    rows = list(map(tick.read_row, parse_ticks(body, 1000, newline_delimited=True)))
     assert to_tick(rows[0]) == Tick("A", 1_0000, None, "test")
     with pytest.raises(BadJson):
         to_tick(rows[1])
@@ -81,20 +82,20 @@ def test_a_line_that_is_no_json_is_only_a_rejected_row() -> None:
 @pytest.mark.parametrize("body", [b"5", b'"x"', b"null", b"true"])
 def test_a_body_that_is_neither_a_tick_nor_a_list_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest, match="expected a tick or a list of ticks"):
-        tick.parse_ticks(body, newline_delimited=False)
+        parse_ticks(body, 1000)
 
 
 def test_too_many_ticks_at_once_are_refused() -> None:
     rows = [{"symbol": "A", "price": 1}] * (tick.MAX_TICKS + 1)
     with pytest.raises(BadRequest, match="at most 1000 ticks"):
-        tick.parse_ticks(json.dumps(rows).encode(), newline_delimited=False)
+        parse_ticks(json.dumps(rows).encode(), 1000)
     lines = b'{"symbol":"A","price":1}\n\r\n' * tick.MAX_TICKS
     for newline_delimited in (True, False):
-        taken = tick.parse_ticks(lines, newline_delimited=newline_delimited)
+        taken = parse_ticks(lines, 1000, newline_delimited=newline_delimited)
         assert len(taken) == tick.MAX_TICKS, "blank lines do not count"
         with pytest.raises(BadRequest, match="at most 1000 ticks"):
-            tick.parse_ticks(lines + b"x", newline_delimited=newline_delimited)
-    assert len(tick.parse_ticks(json.dumps(rows[1:]).encode(), newline_delimited=False)) == 1000
+            parse_ticks(lines + b"x", 1000, newline_delimited=newline_delimited)
+    assert len(parse_ticks(json.dumps(rows[1:]).encode(), 1000)) == 1000
 
 
 def test_a_rejected_row_is_named_as_its_sender_spelled_it() -> None:

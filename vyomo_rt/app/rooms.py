@@ -33,6 +33,7 @@ from vyomo_rt.trading.replica import Replica
 from vyomo_rt.web import origins
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import StreamServer
+from vyomo_rt.web.ingest import Intake
 from vyomo_rt.web.listening import FileLimits
 
 
@@ -75,6 +76,7 @@ class Rooms:
         self.streaming = StreamServer(
             self.hub, Commands(self.hub), self.heartbeat, settings.max_message_bytes
         )
+        self.intake = Intake(self.board, self.feed.source if self.feed.takes_posts else None)
         self.admission = self._admission()
 
     def _board(self) -> Board:

@@ -12,6 +12,7 @@ from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
+from vyomo_rt.web.ingest import IngestRoutes
 from vyomo_rt.web.loading import Loading
 from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.market import MarketRoutes
@@ -35,6 +36,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     long_answers = LongAnswers(rooms.history, rooms.board.quotes, rooms.clocks.wall)
     routes = [
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
+        *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms, long_answers).routes(),
         *AccessRoutes().routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
@@ -61,7 +63,7 @@ def _rest(rooms: Rooms, long_answers: LongAnswers) -> RestRoutes:
         rooms.desk.records,
         long_answers,
         rooms.board,
-        posted_source=rooms.feed.source if rooms.feed.takes_posts else None,
+        posted_source=rooms.intake.source,
         now=rooms.clocks.wall,
     )
 
@@ -96,6 +98,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
         rooms.hub.traffic,
         rooms.clock.lag,
         rooms.board.ticks,
+        rooms.intake.frames,
         store.write_time,
         store.write_failures,
     )

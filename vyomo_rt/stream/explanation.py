@@ -44,6 +44,9 @@ def explain(hub: Hub, peer: Peer) -> ConnectionDocument:
 
 def _reasons(hub: Hub, peer: Peer) -> Iterator[str]:
     yield from _of_its_socket(hub, peer)
+    if peer.pushes:
+        yield "it pushes ticks: it gets an ack for each frame with an id, and otherwise refusals"
+        return
     if peer.topic is None:
         yield "it watches no session: send subscribe_session, or name sessionId in an SSE address"
     else:

@@ -124,6 +124,7 @@ class Hub:
         # A peer that enters after everyone was told gets the last delay that is left.
         times_ms = self._reconnect_ms
         after_ms = times_ms.pop() if len(times_ms) > 1 else times_ms[0]
+        peer.settle()
         if not peer.paused:
             peer.reply(server_shutdown(after_ms))
         peer.close(CloseCode.SHUTDOWN, "server shutdown")

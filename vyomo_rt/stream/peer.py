@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.wire.commands import ALL_TYPES, StreamType
@@ -83,6 +83,9 @@ class Peer:
         "wrote_at_s",
     )
 
+    pushes: ClassVar[bool] = False
+    """Whether it brings ticks, and so watches nothing."""
+
     def __init__(
         self,
         id_: str,
@@ -140,6 +143,9 @@ class Peer:
     def close(self, code: int, reason: str) -> None:
         """End the stream from this side; nothing more is sent to the peer."""
         raise NotImplementedError
+
+    def settle(self) -> None:
+        """Answer what was begun; the goodbye comes next."""
 
     def buffered_bytes(self) -> int:
         """Written bytes that the process still holds because the socket takes no more."""

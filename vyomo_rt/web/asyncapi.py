@@ -11,6 +11,7 @@ from vyomo_rt.wire.commands import Ping
 from vyomo_rt.wire.connection import Ack, Pong
 from vyomo_rt.wire.refusal import ErrorMessage
 from vyomo_rt.wire.schemas import Document, Schemas, without_null
+from vyomo_rt.wire.tick import TickRow, TicksAck, TicksFrame
 
 _ABOUT = (
     "Prices, trades, session figures and P&L as they change, with the same JSON over WebSocket"
@@ -31,6 +32,8 @@ _KEEP_ALIVES: Document = {
         "payload": {"type": "object", "maxProperties": 0},
     }
 }
+_ANSWERS = {Ping: Pong, TickRow: ErrorMessage, TicksFrame: TicksAck}
+_NAMES = {TickRow: "tick", TicksFrame: "ticks", TicksAck: "ticks_ack"}
 _HOST = {"host": {"default": "localhost:4025", "description": "Where the server listens"}}
 
 
@@ -86,7 +89,7 @@ class _Document:
         self.channels[route.name] = channel
         self.operations[route.name] = operation
         for command, name in zip(commands, taken, strict=True):
-            answers = [_tag(Pong if command is Ping else Ack), _tag(ErrorMessage)]
+            answers = [_tag(_ANSWERS.get(command, Ack)), _tag(ErrorMessage)]
             reply = _operation("send", route.name, answers)
             del reply["action"]
             self.operations[name] = _operation("receive", route.name, [name]) | {"reply": reply}
@@ -138,7 +141,8 @@ def _operation(action: str, channel: str, names: list[str]) -> Document:
 
 
 def _tag(type_: Any) -> str:
-    return str(type_.__struct_config__.tag)
+    """What a message is called: its type, unless it has none or another one has the same."""
+    return _NAMES.get(type_) or str(type_.__struct_config__.tag)
 
 
 def _event(type_: Any) -> str:

@@ -38,21 +38,27 @@ class ReadingTurns:
     threads, which need the interpreter too, get on with the trades.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slice_s: float = _SLICE_S, rest_s: float = _REST_S) -> None:
+        self._slice_s = slice_s
+        self._rest_s = rest_s
         self._waiting: deque[WebSocketConnection] = deque()
         self._is_due = False
 
-    def add(self, connection: WebSocketConnection) -> None:
-        self._waiting.append(connection)
+    def add(self, connection: WebSocketConnection, *, first: bool = False) -> None:
+        """It wants to read on: last, or before all others."""
+        if first:
+            self._waiting.appendleft(connection)
+        else:
+            self._waiting.append(connection)
         self._continue()
 
     def _continue(self) -> None:
         if self._waiting and not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(_REST_S, self._serve)
+            asyncio.get_running_loop().call_later(self._rest_s, self._serve)
 
     def _serve(self) -> None:
-        until_s = monotonic() + _SLICE_S
+        until_s = monotonic() + self._slice_s
         while self._waiting and monotonic() < until_s:
             self._waiting.popleft().read_on()
         self._is_due = False
@@ -252,14 +258,21 @@ class WebSocketConnection(Connection):
         transport = self._transport
         if transport.is_closing():
             return
-        if self._unread or self._must_wait:
+        if self._has_more() or self._must_wait:
             if transport.is_reading():
                 transport.pause_reading()
             if not (self._must_wait or self._has_turn):
                 self._has_turn = True
-                self._streaming.reading_turns.add(self)
+                self._queue()
         elif not transport.is_reading():
             transport.resume_reading()
+
+    def _has_more(self) -> bool:
+        """Whether something has come that is not yet read."""
+        return bool(self._unread)
+
+    def _queue(self) -> None:
+        self._streaming.reading_turns.add(self)
 
     def read_on(self) -> None:
         """Parse a piece of the input, unless the client has to wait; the rest comes later."""

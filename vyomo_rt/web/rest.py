@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
 
 from aiohttp import web
 from msgspec import UNSET, Struct
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, Conflict, KeyReused, VyomoError
+from vyomo_rt.domain.errors import KeyReused
 from vyomo_rt.domain.grant import Need
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.order import Operation
@@ -27,6 +25,7 @@ from vyomo_rt.web.command import read_command
 from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.routes import API, Route, Text, query_of
+from vyomo_rt.web.ticks import Batch, required
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
 from vyomo_rt.wire.query import path_id, query_as
@@ -38,16 +37,8 @@ from vyomo_rt.wire.session import (
     SessionsQuery,
     session_document,
 )
-from vyomo_rt.wire.tick import (
-    NoTickAccepted,
-    RejectedTick,
-    Ticks,
-    TicksAnswer,
-    parse_ticks,
-    read_row,
-    row_symbol,
-    to_tick,
-)
+from vyomo_rt.wire.tick import MAX_TICKS, NoTickAccepted, Ticks, TicksAnswer
+from vyomo_rt.wire.tick_rows import parse_ticks
 from vyomo_rt.wire.trade import (
     ClosingOrder,
     NewTrade,
@@ -227,60 +218,23 @@ class RestRoutes:
         A refused row does not affect the others; 422 if every row is refused. 409 if prices
         come from elsewhere.
         """
-        if (source := self._posted_source) is None:
-            words = "the server has a feed of its own: start it with --feed ingest to push prices"
-            raise Conflict(words, "path")
+        source = required(self._posted_source)
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)
-        rows = parse_ticks(body, newline_delimited=newline_delimited)
-        answer = await self._take_rows(rows, source)
+        rows = parse_ticks(body, MAX_TICKS, newline_delimited=newline_delimited)
+        batch = Batch(rows, self._board, source)
+        all_taken = False
+        while not all_taken:
+            await asyncio.sleep(0)
+            all_taken = batch.take(perf_counter() + _TURN_S)
+        answer = batch.answer()
         if answer.rejected and not answer.accepted:
             raise NoTickAccepted(answer)
         return json_answer(answer)
 
-    async def _take_rows(self, rows: Iterable[Any], source: str) -> TicksAnswer:
-        """Take the rows one after the other, in turns with everything else."""
-        answer = TicksAnswer(0, [])
-        symbols: set[str] = set()
-        turn_ends_s = 0.0
-        for index, unread in enumerate(rows):
-            if perf_counter() > turn_ends_s:
-                await asyncio.sleep(0)
-                turn_ends_s = perf_counter() + _TURN_S
-            row = read_row(unread)
-            symbol, reason = self._take(row, source)
-            if symbol is not None:
-                symbols.add(symbol)
-            if reason is None:
-                answer.accepted += 1
-            else:
-                answer.rejected.append(RejectedTick(index, row_symbol(row), reason))
-        answer.held = sorted(filter(self._board.is_held, symbols)) or UNSET
-        return answer
-
-    def _take(self, row: Any, source: str) -> tuple[str | None, str | None]:
-        """A row's symbol, if it has one, and why its tick was refused, if it was."""
-        try:
-            tick = to_tick(row, source)
-        except VyomoError as error:
-            symbol, reason = _symbol_of(row), str(error)
-            # The log repeats no text that was not understood: it may be anything.
-            told = "a line is not valid JSON" if isinstance(error, BadJson) else reason
-            self._board.refuse(symbol, told)
-            return symbol, reason
-        return tick.symbol, self._board.accept(tick)
-
     def _session(self, state: SessionState) -> SessionDocument:
         unrealised = state.unrealised_paise(self._board.confirmed)
         return session_document(state, unrealised, self._now())
-
-
-def _symbol_of(row: Any) -> str | None:
-    """The symbol that a row names, whatever else is wrong with it."""
-    try:
-        return parse_symbol(row_symbol(row) or "")
-    except BadRequest:
-        return None
 
 
 def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:

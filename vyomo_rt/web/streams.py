@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from vyomo_rt.domain.errors import LimitExceeded, Unavailable, VyomoError
-from vyomo_rt.domain.grant import Need
+from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web import problems
@@ -96,26 +97,9 @@ class StreamRoutes:
         Nothing is sent before the first command. Commands are carried out in order;
         a command with an ``id`` is answered with it, before anything that it causes.
         """
-        try:
-            headers = accepting(request)
-        except WrongVersion as error:
-            refusal = problems.answer(error, HTTPStatus.UPGRADE_REQUIRED)
-            refusal.headers.update(_SPOKEN_HERE)
-            return refusal
-        early = await accept_websocket(request, headers)
-        connection = WebSocketConnection(
-            open_transport(request), request[GRANT], _address(request), self._streaming
+        return await open_websocket(
+            request, self._streaming, self._max_connections, WebSocketConnection
         )
-        response = hand_over(request, connection)
-        full = self._full
-        connection.start()
-        if self._streaming.hub.closing:
-            self._streaming.hub.dismiss(connection)
-        elif full:
-            connection.close(CloseCode.TOO_MANY, "too many connections")
-        elif early:
-            connection.data_received(early)
-        return response
 
     async def stream_all(self, request: web.Request) -> web.StreamResponse:
         """Stream a session, prices, or both, as Server-Sent Events.
@@ -210,6 +194,36 @@ class StreamRoutes:
             return error
         # Asked last: while the store was read others may have come.
         return LimitExceeded("too many connections: try again later") if self._full else None
+
+
+async def open_websocket(
+    request: web.Request,
+    streaming: StreamServer,
+    max_connections: int,
+    connect: Callable[[asyncio.Transport, Grant, str, StreamServer], WebSocketConnection],
+) -> web.StreamResponse:
+    """Accept a handshake, and put the connection that ``connect`` makes in its place.
+
+    Raises BadRequest.
+    """
+    try:
+        headers = accepting(request)
+    except WrongVersion as error:
+        refusal = problems.answer(error, HTTPStatus.UPGRADE_REQUIRED)
+        refusal.headers.update(_SPOKEN_HERE)
+        return refusal
+    early = await accept_websocket(request, headers)
+    connection = connect(open_transport(request), request[GRANT], _address(request), streaming)
+    response = hand_over(request, connection)
+    full = len(streaming.hub.peers) >= max_connections
+    connection.start()
+    if streaming.hub.closing:
+        streaming.hub.dismiss(connection)
+    elif full:
+        connection.close(CloseCode.TOO_MANY, "too many connections")
+    elif early:
+        connection.data_received(early)
+    return response
 
 
 def _head() -> web.Response:

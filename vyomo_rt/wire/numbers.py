@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import decimal
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from vyomo_rt.domain.money import MAX_CAPITAL_PAISE, MAX_PRICE_E4
+
+_LARGEST_PRICE = MAX_PRICE_E4 // 10_000
+_shift = decimal.Context(
+    prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[]
+).scaleb
 
 
 def unscaled(value: int, places: int) -> Decimal:
@@ -79,6 +85,16 @@ def decode_number(type_: type[Any], value: object) -> Any:
             f" round it to {type_.places} decimals"
         )
     return type_(number.scaleb(type_.places))
+
+
+def price_e4(price: Decimal) -> int | None:
+    """A price as `decode_number` makes a PriceE4 of it, in a tenth of the time; None if it
+    would refuse it. The price must be a number."""
+    if not 0 < price <= _LARGEST_PRICE:
+        return None
+    shifted = _shift(price, 4)
+    whole = int(shifted)
+    return whole if whole == shifted else None
 
 
 def json_kind(value: object) -> str:

@@ -1,25 +1,33 @@
-"""Prices that come in by ``POST /ticks``."""
+"""Prices that come in by ``POST /ticks`` or over ``/ws/ingest``, one by one."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType
+from msgspec.json import Decoder
 
 from vyomo_rt.domain.errors import BadRequest, VyomoError
 from vyomo_rt.domain.moment import to_ms
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data
-from vyomo_rt.wire.numbers import PriceE4, json_kind
-from vyomo_rt.wire.values import Count, SpelledSymbol, Symbol
+from vyomo_rt.wire.encoding import Data, encode
+from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.numbers import PriceE4, json_kind, price_e4
+from vyomo_rt.wire.values import Count, MessageId, SpelledSymbol, Symbol
 
 MAX_TICKS = 1000
-"""Ticks in one ``POST /ticks``: larger batches would hold up the streams."""
+"""Ticks in one ``POST /ticks``: programs that push more use ``/ws/ingest``."""
 
-_MAX_TICK_COMMAS = 8 * MAX_TICKS
+MAX_FRAME_TICKS = 5000
+"""Ticks in one frame of ``/ws/ingest``."""
+
+_LONGEST_SYMBOL = 64
+_SYMBOLS_REMEMBERED = 16_384
 _FIRST_MS, _FIRST_US, _FIRST_NS = 10**11, 10**14, 10**17
 """Epoch milliseconds of the years 1973 to 5138; smaller integers are seconds, larger ones finer."""
 
@@ -39,6 +47,13 @@ class TickRow(Body):
 
 
 Ticks = TickRow | Annotated[list[TickRow], Meta(max_length=MAX_TICKS)]
+
+
+class TicksFrame(Body):
+    """Ticks of which the server says under ``id`` what became of them."""
+
+    ticks: Annotated[list[TickRow], Meta(max_length=MAX_FRAME_TICKS)]
+    id: MessageId | None = None
 
 
 class RejectedTick(Data):
@@ -67,45 +82,67 @@ class NoTickAccepted(BadRequest):
         self.answer = answer
 
 
-def parse_ticks(body: bytes, *, newline_delimited: bool) -> list[Any]:
-    """The rows of a ``POST /ticks``: one object, a list, or one object a line.
+class TicksAck(Data):
+    """What became of the ticks of one frame: the accepted and rejected ones are all of them.
 
-    Lines are counted but not parsed yet: see ``read_row``. Raises BadJson or BadRequest.
+    Fewer only if the server closed the connection meanwhile: it took the first ones.
     """
-    if body.count(b",") > _MAX_TICK_COMMAS:
-        raise _too_many_ticks()
-    if newline_delimited:
-        return _lines(body)
-    value, rest = decoding.parse_first(body, unique=True)
-    if rest and not (isinstance(value, dict) and rest.lstrip(" \t\r").startswith("\n")):
-        raise decoding.trailing(rest)
-    if not isinstance(value, list | dict):
-        raise BadRequest(f"expected a tick or a list of ticks, got {json_kind(value)}", "body")
-    rows = value if isinstance(value, list) else [value, *_lines(rest.encode())]
-    if len(rows) > MAX_TICKS:
-        raise _too_many_ticks()
-    return rows
+
+    type: Literal["ack"]
+    result: TicksAnswer
+    id: MessageId
 
 
-def _lines(text: bytes) -> list[bytes]:
-    """The lines that are not blank; as many blank ones may be among them."""
-    lines = text.strip().split(b"\n", 2 * MAX_TICKS)
-    filled = [line for line in lines if line.strip()]
-    if len(lines) > 2 * MAX_TICKS or len(filled) > MAX_TICKS:
-        raise _too_many_ticks()
-    return filled
+def ticks_ack(answer: TicksAnswer, id_: MessageId) -> Frame:
+    if answer.held is UNSET:
+        answer.held = []
+    return make_frame("ack", encode(TicksAck("ack", answer, id_)))
 
 
-def _too_many_ticks() -> BadRequest:
-    return BadRequest(f"at most {MAX_TICKS} ticks a request: send them in parts", "body")
+class _Plain(Struct, forbid_unknown_fields=True, gc=False):
+    """A row as nearly all are; msgspec reads it at once."""
+
+    symbol: str
+    price: Decimal
+    ts: int | str | None = None
+
+
+_plain = Decoder(_Plain).decode
+_remembered = lru_cache(_SYMBOLS_REMEMBERED)(parse_symbol)
+
+
+def quick_tick(row: Any, source: str) -> Tick | None:
+    """A row that is still text as a tick, if it is a plain one.
+
+    Otherwise None: then `read_row` and `to_tick` find the tick, or what is wrong with the row.
+    """
+    if isinstance(row, Raw):
+        row = bytes(row)
+    elif not isinstance(row, bytes):
+        return None
+    try:
+        plain = _plain(row)
+        symbol, ts = plain.symbol, plain.ts
+        # Of a member that comes twice msgspec takes the last, and a price may be a string for
+        # it: more quotes than these give it away.
+        texts = 2 if isinstance(ts, str) else 1
+        if row.count(b'"') != 2 * (texts + (2 if ts is None else 3)):
+            return None
+        price = price_e4(plain.price)
+        if price is None or len(symbol) > _LONGEST_SYMBOL:
+            return None
+        as_of_ms = None if ts is None else _to_moment_ms(ts)
+        return Tick(_remembered(symbol), price, as_of_ms, source)
+    except (DecodeError, VyomoError):
+        return None
 
 
 def read_row(row: Any) -> Any:
-    """A row as JSON; an invalid line is a rejected row, not the end of the batch."""
-    if not isinstance(row, bytes):
+    """A row as JSON; an invalid one is rejected, and not the end of the batch."""
+    if not isinstance(row, bytes | Raw):
         return row
     try:
-        return decoding.parse_json(row, unique=True)
+        return decoding.parse_json(bytes(row), unique=True)
     except VyomoError as error:
         return error
 
