@@ -90,7 +90,7 @@ export class VyomoClient extends EventTarget {
     ping(): boolean;
     #private;
 }
-export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed" | "session_changed";
+export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed" | "trade_reduced" | "trade_changed" | "order_placed" | "order_ended" | "session_changed";
 export type Transport = "ws" | "sse";
 export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices";
 /**
@@ -122,11 +122,47 @@ export type Exits = {
     stopLoss?: number | null;
     target?: number | null;
 };
+export type Guards = Exits & {
+    trailingStop?: number | null;
+    trailingStep?: number | null;
+    trailFrom?: number | null;
+    breakevenAt?: number | null;
+};
+export type Labels = {
+    tags?: string[] | null;
+    note?: string | null;
+    by?: string;
+};
 export type Exit = {
     exitPrice: number;
     pnl: number;
     pnlPercent: number;
     exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK";
+    exitDetail?: string;
+    stale?: true;
+    closedQuantity?: number;
+    parts?: number;
+    by?: string;
+};
+export type Order = Guards & Labels & {
+    orderId: number;
+    sessionId: number;
+    symbol: string;
+    side: "BUY" | "SELL";
+    quantity: number;
+    type: "LIMIT" | "STOP";
+    price: number;
+    validity: "DAY" | "GTC";
+    timestamp: string;
+};
+export type OrderEnd = {
+    orderId: number;
+    sessionId: number;
+    symbol: string;
+    reason: "CANCELLED" | "EXPIRED" | "REFUSED";
+    detail: string | null;
+    timestamp: string;
+    by?: string;
 };
 export type Figures = {
     sessionId: number;
@@ -155,6 +191,7 @@ export type Change = {
     waived: string[];
     waivedOn: string | null;
     timestamp: string;
+    by?: string;
 };
 export type Quote = {
     symbol: string;
@@ -173,8 +210,9 @@ export type Messages = {
     };
     trade_opened: {
         seq: number;
-        data: Trade & Exits & {
+        data: Trade & Guards & Labels & {
             status: "OPEN";
+            orderId?: number;
         };
     };
     trade_closed: {
@@ -182,6 +220,34 @@ export type Messages = {
         data: Trade & Exit & {
             status: "CLOSED";
         };
+    };
+    /**
+     * `quantity`: what is left
+     */
+    trade_reduced: {
+        seq: number;
+        data: Trade & Exit & {
+            status: "OPEN";
+            realizedPnL: number;
+        };
+    };
+    trade_changed: {
+        seq: number;
+        data: Trade & Guards & Labels & {
+            status: "OPEN";
+            reason: "MANUAL" | "TRAILING" | "BREAKEVEN";
+        };
+    };
+    /**
+     * also after a change
+     */
+    order_placed: {
+        seq: number;
+        data: Order;
+    };
+    order_ended: {
+        seq: number;
+        data: OrderEnd;
     };
     session_changed: {
         seq: number;
@@ -198,6 +264,7 @@ export type Messages = {
             unrealizedPnL: number;
             pnlPercent: number;
             stale: boolean;
+            riskAmount?: number;
         };
     };
     feed_status: {

@@ -151,8 +151,8 @@ export class VyomoClient extends EventTarget {
 
 // What a client hears and says.
 
-/** @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed"
- *   | "session_changed"} SessionType */
+/** @typedef {"session_update" | "pnl_update" | "trade_opened" | "trade_closed" | "trade_reduced"
+ *   | "trade_changed" | "order_placed" | "order_ended" | "session_changed"} SessionType */
 /** @typedef {"ws" | "sse"} Transport */
 /** @typedef {"subscribe_session" | "unsubscribe_session" | "subscribe_prices"
  *   | "unsubscribe_prices"} Command */
@@ -165,8 +165,18 @@ export class VyomoClient extends EventTarget {
 /** @typedef {{ tradeId: number, sessionId: number, symbol: string, side: "BUY" | "SELL",
  *   quantity: number, entryPrice: number, timestamp: string }} Trade */
 /** @typedef {{ stopLoss?: number | null, target?: number | null }} Exits */
+/** @typedef {Exits & { trailingStop?: number | null, trailingStep?: number | null,
+ *   trailFrom?: number | null, breakevenAt?: number | null }} Guards */
+/** @typedef {{ tags?: string[] | null, note?: string | null, by?: string }} Labels */
 /** @typedef {{ exitPrice: number, pnl: number, pnlPercent: number,
- *   exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK" }} Exit */
+ *   exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK", exitDetail?: string,
+ *   stale?: true, closedQuantity?: number, parts?: number, by?: string }} Exit */
+/** @typedef {Guards & Labels & { orderId: number, sessionId: number, symbol: string,
+ *   side: "BUY" | "SELL", quantity: number, type: "LIMIT" | "STOP", price: number,
+ *   validity: "DAY" | "GTC", timestamp: string }} Order */
+/** @typedef {{ orderId: number, sessionId: number, symbol: string,
+ *   reason: "CANCELLED" | "EXPIRED" | "REFUSED", detail: string | null, timestamp: string,
+ *   by?: string }} OrderEnd */
 /** @typedef {{ sessionId: number, status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED",
  *   currentCapital: number, totalPnL: number, todayPnL: number, unrealizedPnL: number,
  *   totalTrades: number, openTrades: number, winningTrades: number, losingTrades: number,
@@ -175,7 +185,7 @@ export class VyomoClient extends EventTarget {
  *   statusReason: string | null, reason: string, detail: string | null,
  *   rules: Record<string, any>, charges: string | null,
  *   lock: Record<string, any> | null, waived: string[], waivedOn: string | null,
- *   timestamp: string }} Change */
+ *   timestamp: string, by?: string }} Change */
 /** @typedef {{ symbol: string, price: number, timestamp: string, asOf: string, source: string,
  *   stale: boolean }} Quote */
 
@@ -183,12 +193,19 @@ export class VyomoClient extends EventTarget {
  * What the server sends, by type; docs/protocol.md says what it means.
  * @typedef {object} Messages
  * @property {{ data: Quote }} price_update
- * @property {{ seq: number, data: Trade & Exits & { status: "OPEN" } }} trade_opened
+ * @property {{ seq: number, data: Trade & Guards & Labels & { status: "OPEN",
+ *   orderId?: number } }} trade_opened
  * @property {{ seq: number, data: Trade & Exit & { status: "CLOSED" } }} trade_closed
+ * @property {{ seq: number, data: Trade & Exit & { status: "OPEN",
+ *   realizedPnL: number } }} trade_reduced `quantity`: what is left
+ * @property {{ seq: number, data: Trade & Guards & Labels & { status: "OPEN",
+ *   reason: "MANUAL" | "TRAILING" | "BREAKEVEN" } }} trade_changed
+ * @property {{ seq: number, data: Order }} order_placed also after a change
+ * @property {{ seq: number, data: OrderEnd }} order_ended
  * @property {{ seq: number, data: Change }} session_changed
  * @property {{ seq: number, recovered?: boolean, data: Figures }} session_update
  * @property {{ data: Trade & Exits & { currentPrice: number, unrealizedPnL: number,
- *   pnlPercent: number, stale: boolean } }} pnl_update
+ *   pnlPercent: number, stale: boolean, riskAmount?: number } }} pnl_update
  * @property {{ data: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string,
  *   timestamp: string, marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION" } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown

@@ -20,9 +20,10 @@ from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID, DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
 from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
@@ -108,8 +109,9 @@ class Memory:
     async def find_event(self, session_id: int, operation_id: str) -> Event | None:
         return None
 
-    async def save_trade(self, trade: Trade, seq: int) -> None:
-        self.copies[trade.trade_id] = trade
+    async def save_copy(self, record: Record, seq: int) -> None:
+        assert isinstance(record, Trade)
+        self.copies[record.trade_id] = record
 
     async def trade(self, trade_id: int) -> Trade | None:
         return self.copies.get(trade_id)
@@ -133,10 +135,17 @@ class Memory:
     async def raise_counter(self, counter: str, at_least: int) -> None:
         pass
 
-    async def highest_trade_id(self) -> int:
+    async def order(self, order_id: int) -> PendingEntry | None:
+        return None
+
+    async def pending_entries(self) -> AsyncIterator[PendingEntry]:
+        for _ in ():
+            yield _
+
+    async def highest_id(self, kind: type[Record]) -> int:
         return 0
 
-    async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
+    async def projected_seqs(self, kind: type[Record], ids: Sequence[int]) -> dict[int, int]:
         return {}
 
 

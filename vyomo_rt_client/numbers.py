@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 EXACT = frozenset({
-    "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "pnl", "pnlPercent",
+    "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "trailingStop",
+    "trailingStep", "trailFrom", "breakevenAt", "riskAmount", "pnl", "pnlPercent", "realizedPnL",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
     "tick",
 })  # fmt: skip

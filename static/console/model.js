@@ -7,7 +7,7 @@ import { Recent, thin } from "./series.js";
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
  * @typedef {import("./series.js").Point} Point
- * @typedef {Messages["trade_opened"] | Messages["trade_closed"]
+ * @typedef {Messages["trade_opened"] | Messages["trade_closed"] | Messages["trade_reduced"]
  *   | Messages["session_changed"]} TapeEvent
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
  *   direction: number, line: Recent }} Quote `first`: the first price that this page saw;
@@ -18,7 +18,7 @@ import { Recent, thin } from "./series.js";
  */
 
 const TAPE_ROWS = 200;
-const TAPE_TYPES = new Set(["trade_opened", "trade_closed", "session_changed"]);
+const TAPE_TYPES = new Set(["trade_opened", "trade_closed", "trade_reduced", "session_changed"]);
 const LINE_SLOT_MS = 1000;
 const LINE_POINTS = 120;
 /** A little under a second: messages come a second apart, more or less. */
@@ -113,16 +113,47 @@ export function noteClosed(message) {
   addToTape([{ type: "trade_closed", ...message }]);
   closed.add(data.tradeId);
   model.open.delete(data.tradeId);
-  realised += data.pnl;
+  realised += earned("trade_closed", data);
   // Only this is known about the time away: the realised P&L.
   if (replaying)
     model.equity.points.push({ t: Date.parse(data.timestamp), v: realised, gap: true });
   touch("positions", "equity");
 }
 
+/** A part was closed: what is left stays. @param {Messages["trade_reduced"]} message */
+export function noteReduced(message) {
+  addToTape([{ type: "trade_reduced", ...message }]);
+  realised += message.data.pnl;
+  noteTrade(message.data, { quantity: message.data.quantity });
+  touch("equity");
+}
+
+/** @param {Messages["trade_changed"]} message */
+export function noteGuards({ data }) {
+  noteTrade(data, { stopLoss: data.stopLoss, target: data.target });
+}
+
+/** @param {{ tradeId: number }} data @param {Partial<Position>} news */
+function noteTrade({ tradeId }, news) {
+  const known = model.open.get(tradeId);
+  if (known) model.open.set(tradeId, { ...known, ...news });
+  touch("positions");
+}
+
 /** @param {Messages["session_changed"]} message */
 export function noteChanged(message) {
   addToTape([{ type: "session_changed", ...message }]);
+}
+
+/** What an event has added to the realised P&L: of a close after partial ones, the last part.
+ * @param {string} type @param {any} data */
+function earned(type, data) {
+  if (type === "trade_reduced") return data.pnl;
+  if (type !== "trade_closed") return 0;
+  if (!data.closedQuantity) return data.pnl;
+  const sign = data.side === "BUY" ? 1 : -1;
+  const pnl = (data.exitPrice - data.entryPrice) * data.closedQuantity * sign;
+  return Math.round(pnl * 100) / 100;
 }
 
 /** The answer to an order, which may come without the stream; its event still follows.
@@ -185,7 +216,7 @@ export function noteSymbols(symbols) {
 export function notePast(session, events, openTrades) {
   model.session = session;
   const known = events.filter(({ seq }) => seq <= session.seq);
-  const pnls = known.map(({ type, data }) => (type === "trade_closed" ? data.pnl : 0));
+  const pnls = known.map(({ type, data }) => earned(type, data));
   let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
   const [live] = model.equity.points;
   const firstLive = live?.t ?? Infinity;
@@ -195,7 +226,8 @@ export function notePast(session, events, openTrades) {
     known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
   known.forEach(({ type, data }, index) => {
     sum += pnls[index];
-    if (type === "trade_closed") past.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
+    if (type === "trade_closed" || type === "trade_reduced")
+      past.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
   });
   model.equity.points = thin(
     [...past.filter(({ t }) => t < firstLive), ...model.equity.points],

@@ -82,6 +82,8 @@ client.on("price_update", ({ data }) => book.notePrice(data));
 client.on("session_update", book.noteFigures);
 client.on("trade_opened", book.noteOpened);
 client.on("trade_closed", book.noteClosed);
+client.on("trade_reduced", book.noteReduced);
+client.on("trade_changed", book.noteGuards);
 client.on("session_changed", book.noteChanged);
 client.on("pnl_update", ({ data }) => book.notePnl(data));
 client.on("feed_status", ({ data }) => {

@@ -46,11 +46,12 @@ function makeRow({ type, data }) {
 /** @param {boolean} opened @param {any} data @returns {[string, (string | Element)[], string]} */
 function traded(opened, data) {
   const at = opened ? data.entryPrice : data.exitPrice;
+  const quantity = data.status === "OPEN" && data.closedQuantity ? data.closedQuantity : data.quantity;
   return [
     opened ? "Opened" : reasonOf(data.exitReason),
     [
       el("span", { class: `side ${data.side}` }, data.side),
-      ` ${whole(data.quantity)} `,
+      ` ${whole(quantity)} `,
       el("b", {}, ...nameOf(data.symbol)),
       el("small", {}, `at ${price(at)} · #${data.tradeId}`),
     ],

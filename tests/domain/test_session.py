@@ -9,45 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.domain.samples import (
+    DAY,
+    DAY_MS,
+    NEXT_DAY,
+    ROLL_OVER_MS,
+    SESSION,
+    START,
+    closed,
+    quote,
+    trade,
+)
 from tests.kit.events import session_event, trade_event
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import Side, divide_half_away
-from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import KEPT_DAYS, Figures, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
-
-DAY_MS = 86_400_000
-ROLL_OVER_MS = 1_795_372_200_000  # 2026-11-22T18:30:00Z
-DAY = date(2026, 11, 22)
-NEXT_DAY = date(2026, 11, 23)
-SESSION = Session(
-    session_id=6,
-    name="Six",
-    starting_capital_paise=50_000_00,
-    created_at_ms=ROLL_OVER_MS - DAY_MS // 2,
-    epoch="epoch",
-)
-START = state_of(SESSION, Figures(), DAY)
-
-
-def trade(trade_id: int = 1, symbol: str = "NIFTY", side: Side = Side.BUY) -> Trade:
-    return Trade(trade_id, 6, symbol, side, 1, 100_0000, None, None, opened_at_ms=0)
-
-
-def closed(pnl_paise: int, at_ms: int, trade_id: int = 1) -> Trade:
-    return trade(trade_id).closed(Exit(100_0000 + pnl_paise * 100, ExitReason.MANUAL, at_ms))
-
-
-def quote(symbol: str, price_e4: int) -> Quote:
-    return Quote(symbol, price_e4, 0, "test", stale=False)
 
 
 def test_the_originals_worked_example() -> None:
     """Capital 50000 + 1245.75 = 51245.75; trades 2, closed 1, won 1: 100 %."""
-    first = Trade(1, 6, "NIFTY", Side.BUY, 75, 22150_5000, None, None, opened_at_ms=0)
+    first = Trade(1, 6, "NIFTY", Side.BUY, 75, 22150_5000, opened_at_ms=0)
     won = first.closed(Exit(22167_1100, ExitReason.TARGET, ROLL_OVER_MS - 1))
-    second = Trade(2, 6, "BANKNIFTY", Side.BUY, 50, 195_2500, None, None, opened_at_ms=0)
+    second = Trade(2, 6, "BANKNIFTY", Side.BUY, 50, 195_2500, opened_at_ms=0)
     state = START
     for seq, of in enumerate([first, won, second], start=1):
         state = state.after(trade_event(of, seq))
@@ -182,7 +167,7 @@ def test_unrealised_pnl_is_the_exact_sum_rounded_once(
 ) -> None:
     state = START
     for number, (symbol, side, entry_e4) in enumerate(orders, start=1):
-        of = Trade(number, 6, symbol, side, 7, entry_e4, None, None, opened_at_ms=0)
+        of = Trade(number, 6, symbol, side, 7, entry_e4, opened_at_ms=0)
         state = state.after(trade_event(of, number))
     prices = {"A": 12_3456, "B": 77_0001}
     exact_e4 = sum((prices[symbol] - entry_e4) * 7 * side.sign for symbol, side, entry_e4 in orders)

@@ -21,7 +21,7 @@ def trade(
     stop_e4: int | None = None,
     target_e4: int | None = None,
 ) -> Trade:
-    return Trade(1, 6, "NIFTY", side, 50, entry_e4, stop_e4, target_e4, opened_at_ms=0)
+    return Trade(1, 6, "NIFTY", side, 50, entry_e4, 0, stop_loss_e4=stop_e4, target_e4=target_e4)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def _opened(session_id: int, trade_id: int) -> Trade:
     side = Side.SELL if trade_id % 3 else Side.BUY
     entry_e4 = 221_505_000 + trade_id % 997 * 500
     at_ms = BEGAN_MS + trade_id * 20
-    return Trade(trade_id, session_id, "NIFTY", side, 50, entry_e4, None, None, opened_at_ms=at_ms)
+    return Trade(trade_id, session_id, "NIFTY", side, 50, entry_e4, opened_at_ms=at_ms)
 
 
 def _closed(trade: Trade) -> Trade:

@@ -67,7 +67,7 @@ WRITES: dict[str, Write] = {
     "a number": lambda store, _: store.reserve_ids("trades", 1),
     "a counter": lambda store, _: store.raise_counter("trades", 5),
     "prices": lambda store, _: SavedPrices(store).save(["NIFTY"], quote_of),
-    "a copy": lambda store, opening: store.save_trade(opening(1).trade, 1),
+    "a copy": lambda store, opening: store.save_copy(opening(1).trade, 1),
 }
 
 

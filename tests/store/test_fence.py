@@ -35,7 +35,7 @@ WRITES: dict[str, Write] = {
     "numbers": lambda store, _: store.reserve_ids("trades", 100),
     "a counter": lambda store, _: store.raise_counter("trades", 5),
     "a checkpoint": lambda store, _: store.save_checkpoint(SESSION, Figures()),
-    "a copy": lambda store, opening: store.save_trade(opening(1).trade, 1),
+    "a copy": lambda store, opening: store.save_copy(opening(1).trade, 1),
     "prices": lambda store, _: SavedPrices(store).save(["NIFTY"], _quote),
 }
 

@@ -19,7 +19,7 @@ from vyomo_rt.domain.moment import DAY_MS, day_start_ms
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import Exit, ExitReason, TradeStatus
+from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import EVERY_TRADE, TradeFilter
 from vyomo_rt.store import documents
 from vyomo_rt.store import trades as trades_module
@@ -27,6 +27,7 @@ from vyomo_rt.store.client import connect
 from vyomo_rt.store.database import BATCH
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
+from vyomo_rt.store.trade_documents import from_trade
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -214,13 +215,13 @@ async def test_an_older_copy_of_a_trade_never_overwrites(
 ) -> None:
     opened = opening(1).trade
     closed = opened.closed(Exit(221_510_000, ExitReason.MANUAL, 1_785_200_001_000))
-    await store.save_trade(opened, 1)
+    await store.save_copy(opened, 1)
     assert await store.trade(opened.trade_id) == opened
-    await store.save_trade(closed, 9)
-    await store.save_trade(opened, 1)
-    await store.save_trade(closed, 9)
+    await store.save_copy(closed, 9)
+    await store.save_copy(opened, 1)
+    await store.save_copy(closed, 9)
     assert await store.trade(opened.trade_id) == closed
-    assert await store.projected_seqs([opened.trade_id, 12345]) == {opened.trade_id: 9}
+    assert await store.projected_seqs(Trade, [opened.trade_id, 12345]) == {opened.trade_id: 9}
 
 
 async def test_of_copies_saved_at_once_the_newest_stays(
@@ -229,7 +230,7 @@ async def test_of_copies_saved_at_once_the_newest_stays(
     opened = opening(1).trade
     closed = opened.closed(Exit(1, ExitReason.RISK, 1_785_200_001_000))
     await asyncio.gather(
-        *(store.save_trade(closed if seq == 20 else opened, seq) for seq in range(1, 21))
+        *(store.save_copy(closed if seq == 20 else opened, seq) for seq in range(1, 21))
     )
     assert await store.trade(opened.trade_id) == closed
 
@@ -239,7 +240,7 @@ async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpe
     trades = [opening(seq).trade for seq in range(1, 8)]
     trades = [trade.closed(exit_) if trade.trade_id % 2 else trade for trade in trades]
     for trade in [*trades, opening(50, session_id=7).trade]:
-        await store.save_trade(trade, 1)
+        await store.save_copy(trade, 1)
 
     async def ids(status: TradeStatus | None, before: int | None, limit: int) -> list[int]:
         return [
@@ -252,7 +253,7 @@ async def test_trades_are_paged_newest_first(store: MongoStore, opening: MakeOpe
     assert await ids(TradeStatus.CLOSED, None, 10) == [107, 105, 103, 101]
     assert await ids(TradeStatus.OPEN, 106, 10) == [104, 102]
     assert [t.trade_id async for t in store.open_trades()] == [102, 104, 106, 150]
-    assert await store.highest_trade_id() == 150
+    assert await store.highest_id(Trade) == 150
 
 
 async def test_a_filter_finds_the_trades_that_it_accepts_newest_first_page_by_page(
@@ -270,7 +271,7 @@ async def test_a_filter_finds_the_trades_that_it_accepts_newest_first_page_by_pa
         trades.append(trade)
     trades.reverse()
     for trade in trades:
-        await store.save_trade(trade, 1)
+        await store.save_copy(trade, 1)
 
     for wanted in (
         TradeFilter(symbol="BANKNIFTY"),
@@ -297,12 +298,12 @@ async def test_all_open_trades_are_found_however_many_there_are(
     for start in range(0, len(ids), 100):  # in one piece it would take a busy machine too long
         await store.database["trades"].insert_many(
             [
-                {"_id": id_, "seq": 1, **documents.from_trade(opening(1, trade_id=id_).trade)}
+                {"_id": id_, "seq": 1, **from_trade(opening(1, trade_id=id_).trade)}
                 for id_ in ids[start : start + 100]
             ]
         )
     assert [trade.trade_id async for trade in store.open_trades()] == [*ids]
-    assert await store.projected_seqs([*ids, 10**9]) == dict.fromkeys(ids, 1)
+    assert await store.projected_seqs(Trade, [*ids, 10**9]) == dict.fromkeys(ids, 1)
 
 
 async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
@@ -310,8 +311,8 @@ async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
     assert await store.trade(1) is None
     assert await store.trades(6, EVERY_TRADE, None, 10) == []
     assert [trade async for trade in store.open_trades()] == []
-    assert await store.projected_seqs([]) == {}
-    assert await store.highest_trade_id() == 0
+    assert await store.projected_seqs(Trade, []) == {}
+    assert await store.highest_id(Trade) == 0
     assert await SavedPrices(store).load() == []
 
 
@@ -319,7 +320,7 @@ async def test_ids_beyond_what_a_database_counts_are_not_found(
     store: MongoStore, opening: MakeOpening
 ) -> None:
     await store.append(opening(1))
-    await store.save_trade(opening(1).trade, 1)
+    await store.save_copy(opening(1).trade, 1)
     assert await store.trade(BEYOND_INT64) is None
     assert await store.trades(BEYOND_INT64, EVERY_TRADE, None, 10) == []
     assert await store.trades(6, EVERY_TRADE, -BEYOND_INT64, 10) == []
@@ -328,7 +329,7 @@ async def test_ids_beyond_what_a_database_counts_are_not_found(
     assert await store.events(BEYOND_INT64, 0) == []
     assert await store.events(6, BEYOND_INT64) == []
     assert await store.events(6, 0, BEYOND_INT64) == [opening(1)]
-    assert await store.projected_seqs([BEYOND_INT64]) == {}
+    assert await store.projected_seqs(Trade, [BEYOND_INT64]) == {}
 
 
 # --- counters and prices
@@ -412,9 +413,9 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
                 6, TradeFilter(status=TradeStatus.CLOSED), 600, 5
             ),
             "page by symbol": lambda: store.trades(6, TradeFilter(symbol="NIFTY"), 600, 5),
-            "highest": store.highest_trade_id,
-            "seqs": lambda: store.projected_seqs([101, 102]),
-            "copy again": lambda: store.save_trade(opening(77).trade, 1),
+            "highest": lambda: store.highest_id(Trade),
+            "seqs": lambda: store.projected_seqs(Trade, [101, 102]),
+            "copy again": lambda: store.save_copy(opening(77).trade, 1),
             # and what else a start does
             "indexes": store.prepare,
             "sessions": store.load_sessions,

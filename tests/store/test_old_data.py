@@ -65,7 +65,8 @@ async def test_sessions_trades_and_prices_of_version_0_1_are_as_they_were(folder
             assert session.items() >= (before | {"timestamp": session["timestamp"]}).items()
             await assert_replayed(rest, session["sessionId"], told.get(session["sessionId"], []))
         for trade in answers["openTrades"]:
-            assert (await rest.call("GET", f"/trades/{trade['tradeId']}"))[1] == trade
+            _, now = await rest.call("GET", f"/trades/{trade['tradeId']}")
+            assert now.items() >= trade.items()
         _, prices = await rest.call("GET", "/prices")
         assert {p["symbol"]: p["price"] for p in prices["prices"]} == {
             p["symbol"]: p["price"] for p in answers["prices"]

@@ -298,7 +298,7 @@ async def test_a_copy_that_a_crash_left_behind_is_no_difference(store: MongoStor
     verdict, found = await findings(store)
     assert found == []
     assert str(verdict).endswith(
-        "16 trades: no differences (2 copies of trades to be written by the next start)"
+        "16 trades: no differences (2 copies to be written by the next start)"
     )
 
 

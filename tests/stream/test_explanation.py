@@ -46,7 +46,11 @@ async def test_what_it_asked_for_is_named_and_what_that_leaves_out() -> None:
     await client.ask("subscribe_prices", symbols=["A"], onlyChanges=True, priceInterval=300)
     document = asked(world, client)
     assert document.subscription.symbols == ["A"]
-    assert says(document, "leave out", "pnl_update, session_changed, trade_closed")
+    assert says(
+        document,
+        "leave out",
+        "order_ended, order_placed, pnl_update, session_changed, trade_changed, trade_closed",
+    )
     assert says(document, "every 500 ms")
     assert says(document, "every 300 ms")
     assert says(document, "onlyChanges")

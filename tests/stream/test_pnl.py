@@ -20,7 +20,7 @@ SYMBOLS = ["A", "B", "C"]
 
 
 def trade(trade_id: int, symbol: str, quantity: int = 10) -> Trade:
-    return Trade(trade_id, 6, symbol, Side.BUY, quantity, 100_0000, None, None, 0)
+    return Trade(trade_id, 6, symbol, Side.BUY, quantity, 100_0000, 0)
 
 
 def quote(symbol: str, price: int, *, stale: bool = False, as_of_ms: int = 0) -> Quote:

@@ -33,7 +33,17 @@ from vyomo_rt.stream.wheel import SLOT_MS
 from vyomo_rt.wire.frame import Framing
 
 START_MS = 1_790_000_000_000
-EVENT_TYPES = frozenset(("trade_opened", "trade_closed", "session_changed"))
+EVENT_TYPES = frozenset(
+    (
+        "trade_opened",
+        "trade_closed",
+        "trade_reduced",
+        "trade_changed",
+        "order_placed",
+        "order_ended",
+        "session_changed",
+    )
+)
 ALL_TYPES = frozenset(("session_update", "pnl_update")) | EVENT_TYPES
 
 

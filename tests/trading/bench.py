@@ -10,7 +10,7 @@ from typing import Any
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
-from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.event import Event, Record, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
@@ -60,10 +60,10 @@ class FaultyStore(MongoStore):
             lambda: super(FaultyStore, self).create_session(session, operation_id, request_hash)
         )
 
-    async def save_trade(self, trade: Trade, seq: int) -> None:
+    async def save_copy(self, record: Record, seq: int) -> None:
         if self.refuses_copies:
             raise Unavailable("no copies now")
-        await super().save_trade(trade, seq)
+        await super().save_copy(record, seq)
 
     async def events_among(self, places: Sequence[tuple[int, int]]) -> list[Event]:
         self.read_after += [seq - 1 for _, seq in places]

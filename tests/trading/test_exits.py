@@ -234,14 +234,14 @@ async def test_of_a_mass_of_exits_all_are_stored_and_told_before_the_first_copy_
     session_id, stops = await bench.new_session(), 50
     for _ in range(stops):
         await bench.open(session_id, stop_e4=95_0000)
-    save_trade, done = bench.store.save_trade, bench.store.journal
+    save_copy, done = bench.store.save_copy, bench.store.journal
     done.clear()
 
     async def save(trade: Trade, seq: int) -> None:
         done.append(f"copied {trade.trade_id}")
-        await save_trade(trade, seq)
+        await save_copy(trade, seq)
 
-    monkeypatch.setattr(bench.store, "save_trade", save)
+    monkeypatch.setattr(bench.store, "save_copy", save)
     bench.tick(94_0000)
     await bench.reached(session_id, 2 * stops)
     trade = await bench.open(session_id)

@@ -34,7 +34,7 @@ async def test_a_trade_whose_copy_is_open_and_that_memory_does_not_know_is_close
     known = await bench.open(session_id)
     trade = replace(known, trade_id=known.trade_id + 1000)
     await bench.store.append(trade_event(trade, 2, operation_id="late"))
-    await bench.store.save_trade(trade, 2)
+    await bench.store.save_copy(trade, 2)
     assert (await bench.close(trade.trade_id, 101_0000)).realised_paise == 10_00
     await bench.assert_sound(session_id)
 

@@ -19,6 +19,7 @@ from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.store import documents
 from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.trade_documents import from_trade
 from vyomo_rt.trading import ledger
 
 
@@ -101,8 +102,6 @@ def long_history(session_id: int, count: int) -> list[TradeEvent]:
                 Side.BUY,
                 10,
                 100_0000 + seq,
-                None,
-                None,
                 opened_at_ms=at_ms,
             )
             open_trades.append(trade)
@@ -135,7 +134,7 @@ async def seed_history(store: MongoStore, events: list[TradeEvent]) -> None:
         (
             store.database["trades"],
             [
-                {"_id": id_, "seq": event.seq, **documents.from_trade(event.trade)}
+                {"_id": id_, "seq": event.seq, **from_trade(event.trade)}
                 for id_, event in copies.items()
             ],
         ),

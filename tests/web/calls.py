@@ -18,7 +18,9 @@ BEGIN = "2026-11-22T10:00:00.123Z"
 TRADE_MEMBERS = {
     *("tradeId", "sessionId", "symbol", "side", "quantity", "entryPrice", "stopLoss", "target"),
     *("status", "timestamp", "exitPrice", "pnl", "pnlPercent", "exitReason"),
-    *("openedAt", "closedAt"),
+    *("trailingStop", "trailingStep", "trailFrom", "breakevenAt", "exitDetail", "stale"),
+    *("closedQuantity", "parts", "openedQuantity", "realizedPnL", "reason", "tags", "note"),
+    *("orderId", "openedAt", "closedAt"),
 }
 ORDER = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100}
 

@@ -39,7 +39,7 @@ Quotes = Callable[[], Sequence[Quote]]
 
 
 def event(seq: int) -> TradeEvent:
-    trade = Trade(seq, 6, "NIFTY", Side.BUY, 1, 100_0000, None, None, NOW_MS)
+    trade = Trade(seq, 6, "NIFTY", Side.BUY, 1, 100_0000, NOW_MS)
     return TradeEvent(
         session_id=6,
         seq=seq,

@@ -30,6 +30,8 @@ async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> 
         "status": "OPEN",
         "timestamp": BEGIN,
         "openedAt": BEGIN,
+        "openedQuantity": 10,
+        "realizedPnL": 0,
     }
     assert await timed.call("GET", f"/trades/{trade_id}") == (200, opened)
 
@@ -40,6 +42,7 @@ async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> 
         "status": "CLOSED",
         "exitPrice": 101.0025,
         "pnl": 10,
+        "realizedPnL": 10,
         "pnlPercent": 1,
         "exitReason": "MANUAL",
         "timestamp": "2026-11-22T10:00:01.623Z",

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from msgspec import Struct
 
 from tests.kit.events import trade_event
-from tests.kit.messages import read_chunks
+from tests.wire.samples import (
+    CLOSED,
+    NOW,
+    NOW_MS,
+    QUOTE,
+    SESSION,
+    STATE,
+    TODAY,
+    TRADE,
+    decoded,
+    event,
+    head,
+    parsed,
+)
 from vyomo_rt.domain.errors import (
     BadJson,
     BadRequest,
@@ -26,53 +37,17 @@ from vyomo_rt.domain.errors import (
     UnknownType,
     VyomoError,
 )
-from vyomo_rt.domain.moment import iso, trading_day
-from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.domain.session import Session
+from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.domain.state import Figures, state_of
-from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.wire.connection import Subscription, ack_text, pong, server_shutdown
-from vyomo_rt.wire.encoding import encode
-from vyomo_rt.wire.event import around_events, events_text, numbered_event
+from vyomo_rt.wire.event import around_events, events_text
 from vyomo_rt.wire.frame import Frame, with_stamps
 from vyomo_rt.wire.health import feed_status
 from vyomo_rt.wire.price import price_update
 from vyomo_rt.wire.refusal import error_frame
 from vyomo_rt.wire.session import session_document, session_update
 from vyomo_rt.wire.trade import pnl_update, trade_document
-
-NOW_MS = 1_795_341_600_123
-NOW = "2026-11-22T10:00:00.123Z"
-TRADE = Trade(2, 6, "BANKNIFTY", Side.BUY, 50, 195_2500, 190_0000, None, NOW_MS)
-CLOSED = TRADE.closed(Exit(196_3000, ExitReason.TARGET, NOW_MS + 1000))
-QUOTE = Quote("BANKNIFTY", 196_3000, NOW_MS - 1500, "sim", stale=False)
-SESSION = Session(
-    session_id=6, name="Six", starting_capital_paise=50_000_00, created_at_ms=NOW_MS, epoch="k3vq"
-)
-TODAY = trading_day(NOW_MS)
-FIGURES = Figures(3, 2, 1, 1, 0, 1_245_75, {TODAY: 1_245_75})
-STATE = state_of(SESSION, FIGURES, TODAY, [TRADE])
-
-
-def parsed(frame: Frame) -> dict[str, Any]:
-    """The message of a frame, with exact numbers."""
-    assert iso(NOW_MS) == NOW
-    [block] = read_chunks(frame.sse)
-    text = next(line for line in block.decode().split("\n") if line.startswith("data: "))
-    message: dict[str, Any] = json.loads(text.removeprefix("data: "), parse_float=Decimal)
-    assert frame.ws.endswith(text.removeprefix("data: ").encode())
-    return message
-
-
-def head(frame: Frame) -> list[str]:
-    """The lines of the SSE block before its data."""
-    [block] = read_chunks(frame.sse)
-    return block.decode().split("\ndata: ")[0].split("\n")
-
-
-def event(trade: Trade, seq: int) -> Frame:
-    return numbered_event(trade_event(trade, seq), "k3vq")
 
 
 def test_price_update() -> None:
@@ -188,6 +163,7 @@ def test_pnl_update_but_for_its_timestamp_which_is_put_in_when_it_is_sent() -> N
             "pnlPercent": Decimal("0.54"),
             "stale": False,
             "timestamp": NOW,
+            "riskAmount": Decimal("262.5"),
         },
     }
     assert head(frame) == ["event: pnl_update"]
@@ -297,26 +273,39 @@ def test_every_error_has_its_code_and_on_sse_a_name_that_is_not_error(
 # --- documents of the REST calls
 
 
-def decoded(document: Struct) -> dict[str, Any]:
-    """A document as a client reads it, with exact numbers."""
-    members: dict[str, Any] = json.loads(encode(document), parse_float=Decimal)
-    return members
+SET_LATER = {
+    "trailingStop": None,
+    "trailingStep": None,
+    "trailFrom": None,
+    "breakevenAt": None,
+    "exitDetail": None,
+    "stale": None,
+    "closedQuantity": None,
+    "parts": None,
+    "reason": None,
+    "tags": None,
+    "note": None,
+    "orderId": None,
+}
+"""What a trade need not have, and this one has not."""
 
 
-def test_a_trade_is_the_union_of_its_two_events() -> None:
+def test_a_trade_is_the_union_of_its_events() -> None:
     opened = parsed(event(replace(CLOSED, exit=None), 3))["data"]
     closed = parsed(event(CLOSED, 4))["data"]
     document = decoded(trade_document(CLOSED))
     times = {"openedAt": NOW, "closedAt": "2026-11-22T10:00:01.123Z"}
-    assert document == opened | closed | times
+    sums = {"openedQuantity": 50, "realizedPnL": Decimal("52.5")}
+    assert document == opened | closed | times | sums | SET_LATER
 
 
 def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows() -> None:
     document = decoded(trade_document(TRADE))
     assert document.keys() == decoded(trade_document(CLOSED)).keys()
-    unknown = {name for name, value in document.items() if value is None}
+    unknown = {name for name, value in document.items() if value is None} - SET_LATER.keys()
     assert unknown == {"target", "exitPrice", "pnl", "pnlPercent", "exitReason", "closedAt"}
     assert (document["status"], document["openedAt"]) == ("OPEN", NOW)
+    assert (document["openedQuantity"], document["realizedPnL"]) == (50, 0)
 
 
 def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:

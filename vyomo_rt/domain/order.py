@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import uuid4
 
+from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.session import SessionStatus
 
@@ -37,15 +38,15 @@ class ChangeOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TradeOrder:
+class TradeOrder(Guards):
     """A trade to be opened; without an entry price, at the symbol's fresh price."""
 
     symbol: str
     side: Side
     quantity: int
     entry_price_e4: int | None = None
-    stop_loss_e4: int | None = None
-    target_e4: int | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,13 @@ class ChangeReason(StrEnum):
     """Why a session was changed."""
 
     MANUAL = "MANUAL"
+    KILL = "KILL"
+    DAILY_LOSS = "DAILY_LOSS"
+    DAILY_TARGET = "DAILY_TARGET"
+    LOCK_ARMED = "LOCK_ARMED"
+    PROFIT_LOCK = "PROFIT_LOCK"
+    LOSING_STREAK = "LOSING_STREAK"
+    NEW_DAY = "NEW_DAY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

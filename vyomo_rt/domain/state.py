@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import trading_day
-from vyomo_rt.domain.money import E4_PER_PAISA, divide_half_away, win_rate_e2
+from vyomo_rt.domain.money import E4_PER_PAISA, divide_half_away, pnl_paise, win_rate_e2
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.trade import Trade
@@ -22,7 +23,8 @@ KEPT_DAYS = 10
 class Figures:
     """Sums over a session's events up to number ``seq``.
 
-    ``days`` has the realised P&L of the newest dates (Asia/Kolkata) on which a trade was closed.
+    ``days`` has the realised P&L of the newest dates (Asia/Kolkata) on which a trade, or a part
+    of one, was closed. Wins and losses count whole trades.
     """
 
     seq: int = 0
@@ -37,9 +39,27 @@ class Figures:
     def win_rate_e2(self) -> int:
         return win_rate_e2(self.wins, self.closed)
 
+    def after(self, event: Event) -> Figures:
+        """The figures after a session's next event."""
+        if isinstance(event, TradeEvent):
+            if event.kind is EventKind.OPENED:
+                return self.after_opening()
+            if event.kind is EventKind.REDUCED:
+                return self.after_reduction(event.trade)
+            if event.kind is EventKind.CLOSED:
+                return self.after_closing(event.trade)
+        return replace(self, seq=self.seq + 1)
+
     def after_opening(self) -> Figures:
         """The figures one opening later."""
         return replace(self, seq=self.seq + 1, opened=self.opened + 1)
+
+    def after_reduction(self, trade: Trade) -> Figures:
+        """The figures after a part of a trade was closed; its date in Asia/Kolkata counts."""
+        part = trade.reduced
+        assert part is not None
+        pnl = pnl_paise(trade.side, part.last_quantity, trade.entry_price_e4, part.last.price_e4)
+        return replace(self, seq=self.seq + 1, **self._with_money(pnl, part.last.at_ms))
 
     def after_closing(self, trade: Trade) -> Figures:
         """The figures one closing later; the exit's date in Asia/Kolkata decides its day."""
@@ -51,13 +71,15 @@ class Figures:
             closed=self.closed + 1,
             wins=self.wins + (pnl > 0),
             losses=self.losses + (pnl < 0),
-            realised_paise=self.realised_paise + pnl,
-            days=_with_day(self.days, trading_day(trade.exit.at_ms), pnl),
+            **self._with_money(trade.last_part_paise, trade.exit.at_ms),
         )
 
-    def after_change(self) -> Figures:
-        """The figures one event later that moved no money."""
-        return replace(self, seq=self.seq + 1)
+    def _with_money(self, pnl_paise: int, at_ms: int) -> dict[str, Any]:
+        day = trading_day(at_ms)
+        return {
+            "realised_paise": self.realised_paise + pnl_paise,
+            "days": _with_day(self.days, day, pnl_paise),
+        }
 
 
 def _with_day(days: Mapping[date, int], day: date, pnl_paise: int) -> dict[date, int]:
@@ -76,7 +98,7 @@ class Exposure(NamedTuple):
 
     def with_trade(self, trade: Trade, count: int = 1) -> Exposure:
         """The exposure with one more trade, or without it if ``count`` is -1."""
-        quantity = count * trade.side.sign * trade.quantity
+        quantity = count * trade.side.sign * trade.open_quantity
         return Exposure(
             self.quantity + quantity,
             self.cost_e4 + quantity * trade.entry_price_e4,
@@ -100,6 +122,8 @@ class SessionState:
     today: date
     open_trades: Mapping[int, Trade]
     exposures: Mapping[str, Exposure]
+    pending: Mapping[int, PendingEntry] = field(default_factory=dict)
+    """The pending entries that wait, by id."""
 
     @property
     def seq(self) -> int:
@@ -120,32 +144,41 @@ class SessionState:
     def after(self, event: Event) -> SessionState:
         """The state one event later; the event must be the next one."""
         assert event.seq == self.seq + 1, (event.seq, self.seq)
+        state = replace(self, figures=self.figures.after(event))
         if isinstance(event, SessionEvent):
-            session = self.session.with_standing(event.standing)
-            return replace(self, session=session, figures=self.figures.after_change())
+            return replace(state, session=self.session.with_standing(event.standing))
+        if isinstance(event, OrderEvent):
+            return state.with_entry(event.entry)
         assert isinstance(event, TradeEvent)
-        trade = event.trade
-        if event.kind is EventKind.OPENED:
-            return self._with_trades(self.figures.after_opening(), opened=trade)
-        return self._with_trades(self.figures.after_closing(trade), ended_id=trade.trade_id)
+        if event.entry is not None:
+            state = state.with_entry(event.entry)
+        return state.with_trade(event.trade)
 
-    def _with_trades(
-        self, figures: Figures, *, opened: Trade | None = None, ended_id: int | None = None
-    ) -> SessionState:
+    def with_trade(self, trade: Trade) -> SessionState:
+        """The same with a trade as it is now."""
         open_trades, exposures = dict(self.open_trades), dict(self.exposures)
         # A copy that is newer than the checkpoint may be of a trade that this event opens.
-        ended = open_trades.pop(opened.trade_id if opened else ended_id or 0, None)
-        if ended is not None:
-            exposure = exposures[ended.symbol].with_trade(ended, -1)
-            if exposure.trades:
-                exposures[ended.symbol] = exposure
-            else:
-                del exposures[ended.symbol]
-        if opened is not None:
-            open_trades[opened.trade_id] = opened
-            before = exposures.get(opened.symbol, Exposure())
-            exposures[opened.symbol] = before.with_trade(opened)
-        return replace(self, figures=figures, open_trades=open_trades, exposures=exposures)
+        before = open_trades.get(trade.trade_id)
+        exposure = exposures.get(trade.symbol, Exposure())
+        if before is not None:
+            exposure = exposure.with_trade(before, -1)
+        if trade.exit is None:
+            open_trades[trade.trade_id] = trade
+            exposure = exposure.with_trade(trade)
+        else:
+            open_trades.pop(trade.trade_id, None)
+        if exposure.trades:
+            exposures[trade.symbol] = exposure
+        else:
+            exposures.pop(trade.symbol, None)
+        return replace(self, open_trades=open_trades, exposures=exposures)
+
+    def with_entry(self, entry: PendingEntry) -> SessionState:
+        """The same with a pending entry as it is now."""
+        pending = {**self.pending, entry.order_id: entry}
+        if entry.end is not None:
+            del pending[entry.order_id]
+        return replace(self, pending=pending)
 
     def on_day(self, day: date) -> SessionState:
         """The state on another date; the same object if that is its date."""
@@ -153,13 +186,20 @@ class SessionState:
 
 
 def state_of(
-    session: Session, figures: Figures, today: date, open_trades: Iterable[Trade] = ()
+    session: Session,
+    figures: Figures,
+    today: date,
+    records: Iterable[Record] = (),
 ) -> SessionState:
-    """A session's state from its figures and its open trades."""
+    """A session's state from its figures, its open trades and its pending entries."""
     exposures: dict[str, Exposure] = {}
     trades: dict[int, Trade] = {}
-    for trade in open_trades:
-        trades[trade.trade_id] = trade
-        before = exposures.get(trade.symbol, Exposure())
-        exposures[trade.symbol] = before.with_trade(trade)
-    return SessionState(session, figures, today, trades, exposures)
+    pending: dict[int, PendingEntry] = {}
+    for record in records:
+        if isinstance(record, PendingEntry):
+            pending[record.order_id] = record
+        else:
+            trades[record.trade_id] = record
+            before = exposures.get(record.symbol, Exposure())
+            exposures[record.symbol] = before.with_trade(record)
+    return SessionState(session, figures, today, trades, exposures, pending)

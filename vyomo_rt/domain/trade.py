@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
 from vyomo_rt.domain.errors import BadRequest, Conflict
-from vyomo_rt.domain.money import Side, pnl_paise, pnl_percent_e2
+from vyomo_rt.domain.guards import Guards
+from vyomo_rt.domain.money import (
+    E4_PER_PAISA,
+    Side,
+    divide_half_away,
+    pnl_paise,
+    pnl_percent_e2,
+)
 
 
 class TradeStatus(StrEnum):
@@ -24,18 +31,70 @@ class ExitReason(StrEnum):
     RISK = "RISK"
 
 
+class ExitDetail(StrEnum):
+    """What is behind an exit: what last moved the stop that was hit, or what closed everything."""
+
+    TRAILING = "TRAILING"
+    BREAKEVEN = "BREAKEVEN"
+    DAILY_LOSS = "DAILY_LOSS"
+    DAILY_TARGET = "DAILY_TARGET"
+    PROFIT_LOCK = "PROFIT_LOCK"
+    KILL = "KILL"
+
+
+class TradeChangeReason(StrEnum):
+    """Why an open trade was changed: by request, or because its stop followed the price."""
+
+    MANUAL = "MANUAL"
+    TRAILING = "TRAILING"
+    BREAKEVEN = "BREAKEVEN"
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A decided close: the price it fills at, why, and when it was triggered."""
+    """A decided close of a trade or of a part: the price it fills at, why, and when it was due.
+
+    ``stale`` says that the price was not fresh.
+    """
 
     price_e4: int
     reason: ExitReason
     at_ms: int
+    _: KW_ONLY
+    detail: ExitDetail | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
-    """A position from its opening on; ``exit`` is None while it is open."""
+class TradeChange:
+    """The newest change of an open trade."""
+
+    reason: TradeChangeReason
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """What was closed of a trade that stayed open.
+
+    ``realised_paise`` is the sum of the parts, each rounded by itself; ``last`` is the newest
+    part's exit, and ``last_quantity`` its quantity.
+    """
+
+    parts: int
+    quantity: int
+    realised_paise: int
+    last: Exit
+    last_quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trade(Guards):
+    """A position from its opening on; ``exit`` is None while it is open.
+
+    ``quantity`` is what was opened. ``stop_moved_by`` is what last moved the stop, unless a
+    request set it since. ``order_id`` is the pending entry that opened it.
+    """
 
     trade_id: int
     session_id: int
@@ -43,29 +102,93 @@ class Trade:
     side: Side
     quantity: int
     entry_price_e4: int
-    stop_loss_e4: int | None
-    target_e4: int | None
     opened_at_ms: int
     exit: Exit | None = None
+    _: KW_ONLY
+    reduced: Reduced | None = None
+    change: TradeChange | None = None
+    stop_moved_by: ExitDetail | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    order_id: int | None = None
+
+    @property
+    def record_id(self) -> int:
+        return self.trade_id
 
     @property
     def status(self) -> TradeStatus:
         return TradeStatus.OPEN if self.exit is None else TradeStatus.CLOSED
 
     @property
-    def realised_paise(self) -> int:
-        """What the closed trade earned; 0 while it is open."""
+    def open_quantity(self) -> int:
+        """What earlier parts left: what is open or, of a closed trade, what the close closed."""
+        return self.quantity if self.reduced is None else self.quantity - self.reduced.quantity
+
+    @property
+    def parts(self) -> int:
+        """How many closings there were."""
+        return (self.reduced.parts if self.reduced else 0) + (self.exit is not None)
+
+    @property
+    def last_part_paise(self) -> int:
+        """What the close earned, without the parts before it; 0 while the trade is open."""
         return 0 if self.exit is None else self.pnl_paise_at(self.exit.price_e4)
 
+    @property
+    def realised_paise(self) -> int:
+        """What the trade has earned so far: the sum of its parts, each rounded by itself."""
+        return (self.reduced.realised_paise if self.reduced else 0) + self.last_part_paise
+
+    @property
+    def realised_percent_e2(self) -> int:
+        """What it has earned, in hundredths of a percent of what was opened."""
+        if self.exit is not None and self.reduced is None:
+            return self.pnl_percent_e2_at(self.exit.price_e4)
+        value_e4 = self.entry_price_e4 * self.quantity
+        return divide_half_away(self.realised_paise * E4_PER_PAISA * 10_000, value_e4)
+
+    @property
+    def newest_ms(self) -> int:
+        """The moment of the newest that happened to it."""
+        if self.exit is not None:
+            return self.exit.at_ms
+        changed_ms = self.change.at_ms if self.change else 0
+        reduced_ms = self.reduced.last.at_ms if self.reduced else 0
+        return max(self.opened_at_ms, changed_ms, reduced_ms)
+
     def pnl_paise_at(self, price_e4: int) -> int:
-        return pnl_paise(self.side, self.quantity, self.entry_price_e4, price_e4)
+        """What is open has earned at a price."""
+        return pnl_paise(self.side, self.open_quantity, self.entry_price_e4, price_e4)
 
     def pnl_percent_e2_at(self, price_e4: int) -> int:
         return pnl_percent_e2(self.side, self.entry_price_e4, price_e4)
 
+    @property
+    def risk_paise(self) -> int | None:
+        """What a close at the stop would lose; None without a stop, 0 at one that only gains."""
+        if self.stop_loss_e4 is None:
+            return None
+        return max(0, -self.pnl_paise_at(self.stop_loss_e4))
+
     def closed(self, exit_: Exit) -> Trade:
         """The same trade after its exit."""
         return replace(self, exit=exit_)
+
+    def reduced_by(self, quantity: int, exit_: Exit) -> Trade:
+        """The same trade after a part of what is open was closed."""
+        before = self.reduced
+        pnl = pnl_paise(self.side, quantity, self.entry_price_e4, exit_.price_e4)
+        return replace(
+            self,
+            reduced=Reduced(
+                parts=1 + (before.parts if before else 0),
+                quantity=quantity + (before.quantity if before else 0),
+                realised_paise=pnl + (before.realised_paise if before else 0),
+                last=exit_,
+                last_quantity=quantity,
+            ),
+        )
 
     def exit_due(self, price_e4: int) -> ExitReason | None:
         """Which exit rule a price triggers, if any.

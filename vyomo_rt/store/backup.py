@@ -1,6 +1,6 @@
 """Copies the truth from a store into a file, and back into an empty store.
 
-That is everything except the readable copies of trades, the checkpoints and the lease, which
+That is everything except the readable copies, the checkpoints and the lease, which
 are made anew. A server may write meanwhile.
 """
 
@@ -23,7 +23,7 @@ from vyomo_rt.store import documents
 from vyomo_rt.store.backup_file import BackupWriter, read, replacing, writing
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import reading
-from vyomo_rt.store.documents import Document
+from vyomo_rt.store.documents import COPIES, Document
 from vyomo_rt.store.fold import UNREADABLE, Fold, unreadable
 from vyomo_rt.store.lease import raise_term
 from vyomo_rt.store.verification import Say, Verdict
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MADE_ANEW = {"trades", "leases"}
+_MADE_ANEW = {*(collection for collection, _ in COPIES.values()), "leases"}
 _WITH_EVENTS = {"sessions", "events"}
 _STAY = {"leases", "meta"}
 _PAGE = 200
@@ -77,7 +77,8 @@ async def check_backup(path: Path, say: Say) -> Verdict:
             verdict.events += 1
             if fold is not None:
                 opened = fold.figures.opened
-                fold.take(document)
+                if event := fold.read(document):
+                    fold.take(event, {})
                 verdict.trades += fold.figures.opened - opened
     return verdict
 
@@ -185,7 +186,7 @@ async def _events(store: Database, session_id: Any, head: int) -> AsyncIterator[
 
 
 async def _require_empty(store: Database) -> None:
-    for name in ("sessions", "events", "trades"):
+    for name in ("sessions", "events", "trades", "orders"):
         found = await store.database[name].find_one({})
         if found is not None:
             raise CannotStart(
@@ -196,8 +197,8 @@ async def _require_empty(store: Database) -> None:
 async def _fill(store: Database, path: Path, progress: _Progress) -> None:
     sessions: list[Document] = []
     events: list[Document] = []
-    newest: dict[Any, Document] = {}
-    """The copies of trades that later events may still change."""
+    newest: dict[tuple[str, Any], Document] = {}
+    """The copies that later events may still change, by collection and id."""
     for collection, document in read(path):
         progress.step()
         if collection == "events":
@@ -214,26 +215,27 @@ async def _fill(store: Database, path: Path, progress: _Progress) -> None:
                 )
                 await _to_its_end(write)
     await _insert_events(store, events, newest)
-    await _insert(store, "trades", newest.values())
+    await _insert_copies(store, newest)
     await _insert(store, "sessions", sessions)
 
 
 async def _insert_events(
-    store: Database, events: list[Document], newest: dict[Any, Document]
+    store: Database, events: list[Document], newest: dict[tuple[str, Any], Document]
 ) -> None:
-    """Insert events, and the copies of the trades that they close."""
+    """Insert events, and the copies of what they end."""
     await _insert(store, "events", events)
-    closed: list[Document] = []
+    ended: dict[tuple[str, Any], Document] = {}
     for event in events:
-        if "trade" in event:
-            trade = event["trade"]
-            copy = {"_id": trade["tradeId"], "seq": event["seq"], **trade}
-            newest.pop(trade["tradeId"], None)
-            if "closedAt" in trade:
-                closed.append(copy)
-            else:
-                newest[trade["tradeId"]] = copy
-    await _insert(store, "trades", closed)
+        for collection, copy in documents.copies_of(event):
+            place = collection, copy["_id"]
+            newest.pop(place, None)
+            (ended if "closedAt" in copy or "endedAt" in copy else newest)[place] = copy
+    await _insert_copies(store, ended)
+
+
+async def _insert_copies(store: Database, copies: Mapping[tuple[str, Any], Document]) -> None:
+    for collection, _ in COPIES.values():
+        await _insert(store, collection, [copies[at] for at in copies if at[0] == collection])
 
 
 async def _insert(store: Database, collection: str, found: Iterable[Document]) -> None:

@@ -61,6 +61,12 @@ _INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
         ([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
         ([("sessionId", _UP), ("symbol", _UP), ("tradeId", _DOWN)], False),
     ],
+    "orders": [
+        ([("orderId", _UP)], False),
+        ([("status", _UP), ("orderId", _UP)], False),
+        ([("sessionId", _UP), ("orderId", _DOWN)], False),
+        ([("sessionId", _UP), ("status", _UP), ("orderId", _DOWN)], False),
+    ],
 }
 """Of each collection the keys, and whether they are unique."""
 

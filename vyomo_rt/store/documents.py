@@ -10,13 +10,27 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.domain.errors import NewerData
-from vyomo_rt.domain.event import SHAPE, Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import (
+    SHAPE,
+    Event,
+    EventKind,
+    OrderEvent,
+    Record,
+    SessionEvent,
+    TradeEvent,
+)
 from vyomo_rt.domain.moment import to_datetime, to_ms
-from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus, Standing
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import Exit, ExitReason, Trade
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.store.trade_documents import (
+    from_record,
+    to_entry,
+    to_trade,
+    where_set,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +55,10 @@ def from_event(event: Event) -> Document:
     }
     if event.shape > 1:
         document |= {"shape": event.shape, "term": event.term}
+    document |= where_set(by=event.by)
     if isinstance(event, SessionEvent):
         return document | {"session": _from_change(event)}
-    assert isinstance(event, TradeEvent)
-    return document | {"trade": from_trade(event.trade)}
+    return document | {MEMBERS[type(record)]: from_record(record) for record in event.records}
 
 
 def to_event(document: Mapping[str, Any]) -> Event:
@@ -55,7 +69,7 @@ def to_event(document: Mapping[str, Any]) -> Event:
             f"event {document['_id']} was written by a newer vyomo-rt (shape {shape}, and this "
             f"one reads up to {SHAPE}): update this server"
         )
-    numbered = {
+    head = {
         "session_id": document["sessionId"],
         "seq": document["seq"],
         "kind": EventKind(document["kind"]),
@@ -64,22 +78,28 @@ def to_event(document: Mapping[str, Any]) -> Event:
         "request_hash": document["requestHash"],
         "term": document.get("term", 0),
         "shape": shape,
+        "by": document.get("by"),
     }
-    if numbered["kind"] is EventKind.SESSION_CHANGED:
+    entry = to_entry(document["order"]) if "order" in document else None
+    if head["kind"] is EventKind.SESSION_CHANGED:
         change = document["session"]
         return SessionEvent(
-            **numbered,
+            **head,
             standing=_to_standing(change),
             reason=ChangeReason(change["reason"]),
             changed_at_ms=to_ms(change["changedAt"]),
+            detail=change.get("detail"),
         )
-    return TradeEvent(**numbered, trade=to_trade(document["trade"]))
+    if head["kind"] in (EventKind.ORDER_PLACED, EventKind.ORDER_ENDED):
+        return OrderEvent(**head, entry=to_entry(document["order"]))
+    return TradeEvent(**head, trade=to_trade(document["trade"]), entry=entry)
 
 
 def _from_change(event: SessionEvent) -> Document:
     return _from_standing(event.standing) | {
         "reason": event.reason.value,
         "changedAt": to_datetime(event.changed_at_ms),
+        **where_set(detail=event.detail),
     }
 
 
@@ -101,54 +121,32 @@ def _to_standing(document: Mapping[str, Any]) -> Standing:
     )
 
 
-def from_trade(trade: Trade) -> Document:
-    document: Document = {
-        "tradeId": trade.trade_id,
-        "sessionId": trade.session_id,
-        "symbol": trade.symbol,
-        "side": trade.side.value,
-        "status": trade.status.value,
-        "quantity": trade.quantity,
-        "entryPriceE4": trade.entry_price_e4,
-        "stopLossE4": trade.stop_loss_e4,
-        "targetE4": trade.target_e4,
-        "openedAt": to_datetime(trade.opened_at_ms),
-    }
-    if trade.exit is not None:
-        document |= {
-            "exitPriceE4": trade.exit.price_e4,
-            "exitReason": trade.exit.reason.value,
-            "closedAt": to_datetime(trade.exit.at_ms),
-            "pnlPaise": trade.realised_paise,
-        }
-    return document
+COPIES: dict[type[Record], tuple[str, str]] = {
+    Trade: ("trades", "tradeId"),
+    PendingEntry: ("orders", "orderId"),
+}
+"""Where the readable copies of a record are, and which member is its id."""
+
+MEMBERS: dict[type[Record], str] = {PendingEntry: "order", Trade: "trade"}
+"""Where the document of an event has its records."""
 
 
-def to_trade(document: Mapping[str, Any]) -> Trade:
-    exit_ = None
-    if "closedAt" in document:
-        exit_ = Exit(
-            price_e4=document["exitPriceE4"],
-            reason=ExitReason(document["exitReason"]),
-            at_ms=to_ms(document["closedAt"]),
-        )
-    return Trade(
-        trade_id=document["tradeId"],
-        session_id=document["sessionId"],
-        symbol=document["symbol"],
-        side=Side(document["side"]),
-        quantity=document["quantity"],
-        entry_price_e4=document["entryPriceE4"],
-        stop_loss_e4=document["stopLossE4"],
-        target_e4=document["targetE4"],
-        opened_at_ms=to_ms(document["openedAt"]),
-        exit=exit_,
-    )
+def copies_of(event: Mapping[str, Any]) -> list[tuple[str, Document]]:
+    """The readable copies that follow from an event's document, each with its collection."""
+    found: list[tuple[str, Document]] = []
+    for kind, member in MEMBERS.items():
+        if member in event:
+            collection, key = COPIES[kind]
+            record = event[member]
+            found.append((collection, {"_id": record[key], "seq": event["seq"], **record}))
+    return found
 
 
-def from_copy(trade: Trade, seq: int) -> Document:
-    """The readable copy of a trade as of event ``seq``."""
-    return {"_id": trade.trade_id, "seq": seq, **from_trade(trade)}
+def from_copy(record: Record, seq: int) -> Document:
+    """The readable copy of a trade or a pending entry as of event ``seq``."""
+    document = from_record(record)
+    _, key = COPIES[type(record)]
+    return {"_id": document[key], "seq": seq, **document}
 
 
 def from_session(session: Session, operation_id: str, request_hash: str) -> Document:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, Record, SessionEvent, TradeEvent
+from vyomo_rt.domain.guards import Guards
+from vyomo_rt.domain.pending import Ending, PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store import documents
-from vyomo_rt.store.documents import Document
+from vyomo_rt.store.documents import COPIES, MEMBERS, Document
+from vyomo_rt.store.trade_documents import from_record
 from vyomo_rt.wire.event import event_message
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -21,10 +25,19 @@ Differ = Callable[[str, str, object, object], None]
 """Called with a difference: which document, which field, what is stored, what is computed."""
 
 
-class Open(NamedTuple):
-    """An open trade: the event that opened it, and its readable copy."""
+Key = tuple[type[Record], int]
+"""A trade or a pending entry: its kind and its id."""
 
-    event: TradeEvent
+
+def key_of(record: Record) -> Key:
+    return type(record), record.record_id
+
+
+class Open(NamedTuple):
+    """An open trade or a pending entry as event ``seq`` left it, and its readable copy."""
+
+    record: Record
+    seq: int
     copy: Document | None
 
 
@@ -37,10 +50,10 @@ class Fold:
         self.session = session
         self.events = 0
         self.figures = Figures()
-        self.open: dict[int, Open] = {}
+        self.open: dict[Key, Open] = {}
         self._checkpoint = checkpoint
         self._differ = differ
-        self._last_trade_id = 0
+        self._last_id: dict[type[Record], int] = {}
         self._compare_checkpoint()
 
     @property
@@ -71,54 +84,72 @@ class Fold:
             self._differ(name, field, value, right)
         return event
 
+    @property
+    def open_trades(self) -> int:
+        """How many trades are open."""
+        return sum(kind is Trade for kind, _ in self.open)
+
     def _as_it_should_be(self, event: Event) -> Event:
         """The event as its content says it should be: its session, its kind, its text."""
+        session_id = self.session.session_id
         if isinstance(event, TradeEvent):
-            trade = replace(event.trade, session_id=self.session.session_id)
-            kind = EventKind.OPENED if trade.exit is None else EventKind.CLOSED
-            event = replace(event, kind=kind, trade=trade)
+            trade = replace(event.trade, session_id=session_id)
+            event = replace(event, kind=_kind_of(event.kind, trade), trade=trade)
+        if isinstance(event, OrderEvent):
+            # A fill stands in the event of the trade.
+            end = event.entry.end if isinstance(event.entry.end, Ending) else None
+            kind = EventKind.ORDER_PLACED if end is None else EventKind.ORDER_ENDED
+            entry = replace(event.entry, session_id=session_id, end=end)
+            event = replace(event, kind=kind, entry=entry)
         return replace(event, message=event_message(event))
 
-    def take(self, document: Document) -> None:
-        """Fold an event that has no readable copy."""
-        event = self.read(document)
+    def take(self, event: Event, copies: Mapping[Key, Document | None]) -> list[Open]:
+        """Fold an event; returns what it ended. ``copies`` are those of what it begins."""
         if isinstance(event, SessionEvent):
-            self.take_change(event)
-        elif isinstance(event, TradeEvent) and event.kind is EventKind.OPENED:
-            self.take_opening(event, None)
-        elif isinstance(event, TradeEvent):
-            self.take_closing(event)
-
-    def take_change(self, event: SessionEvent) -> None:
-        """Fold a change of the session itself."""
-        self.session = self.session.with_standing(event.standing)
-        self.figures = replace(self.figures.after_change(), seq=event.seq)
+            self.session = self.session.with_standing(event.standing)
+        ended: list[Open] = []
+        for record in event.records:
+            key = key_of(record)
+            self._check_record(event, record)
+            begins = self.begins(event, record)
+            before = self.open.pop(key, None)
+            if before is None and not begins:
+                continue
+            now = Open(record, event.seq, before.copy if before else copies.get(key))
+            if _is_over(record):
+                ended.append(now)
+            else:
+                self.open[key] = now
+        self.figures = replace(self.figures.after(event), seq=event.seq)
         self._compare_checkpoint()
+        return ended
 
-    def take_opening(self, event: TradeEvent, copy: Document | None) -> None:
-        """Fold an opening; its trade is open from here on, and ``copy`` is kept with it."""
-        trade_id = event.trade.trade_id
-        if trade_id <= self._last_trade_id:
-            above = f"above {self._last_trade_id}: each is opened once, in this order"
-            self._differ(_name(event), "trade.tradeId", trade_id, above)
-        self._last_trade_id = max(self._last_trade_id, trade_id)
-        self.open[trade_id] = Open(event, copy)
-        self.figures = replace(self.figures.after_opening(), seq=event.seq)
-        self._compare_checkpoint()
+    def begins(self, event: Event, record: Record) -> bool:
+        """Whether a trade or a pending entry begins with an event."""
+        if isinstance(record, Trade):
+            return event.kind is EventKind.OPENED
+        placed = event.kind in (EventKind.OPENED, EventKind.ORDER_PLACED)
+        return placed and key_of(record) not in self.open
 
-    def take_closing(self, event: TradeEvent) -> Open | None:
-        """Fold a closing; returns the trade it closes, if that was open."""
-        opening = self.open.pop(event.trade.trade_id, None)
-        if opening is None:
-            why = f"trade {event.trade.trade_id} is not open: never opened, or closed before"
-            self._differ(_name(event), "kind", event.kind.value, why)
+    def _check_record(self, event: Event, record: Record) -> None:
+        before = self.open.get(key_of(record))
+        name = f"event {documents.event_id(event.session_id, event.seq)}"
+        kind, id_ = key_of(record)
+        what, _ = COPIES[kind]
+        member = MEMBERS[kind]
+        if self.begins(event, record):
+            last = self._last_id.get(kind, 0)
+            if id_ <= last:
+                above = f"above {last}: each is opened once, in this order"
+                self._differ(name, f"{member}.{COPIES[kind][1]}", id_, above)
+            self._last_id[kind] = max(last, id_)
+        elif before is None:
+            why = f"{what[:-1]} {id_} is not open: never opened, or closed before"
+            self._differ(name, "kind", event.kind.value, why)
         else:
-            stored = documents.from_trade(replace(event.trade, exit=None))
-            for field, value, right in unequal(stored, documents.from_trade(opening.event.trade)):
-                self._differ(_name(event), f"trade.{field}", value, right)
-        self.figures = replace(self.figures.after_closing(event.trade), seq=event.seq)
-        self._compare_checkpoint()
-        return opening
+            right = from_record(_expected(before.record, record))
+            for field, value, computed in unequal(from_record(record), right):
+                self._differ(name, f"{member}.{field}", value, computed)
 
     def end(self) -> None:
         """After the last event: no checkpoint may be ahead of it."""
@@ -155,8 +186,37 @@ def _numbers(first: int, last: int) -> str:
     return f"number {first} is" if first == last else f"numbers {first} to {last} are"
 
 
-def _name(event: TradeEvent) -> str:
-    return f"event {documents.event_id(event.session_id, event.seq)}"
+def _kind_of(kind: EventKind, trade: Trade) -> EventKind:
+    """The kind of a trade's event, as far as the trade after it shows."""
+    if trade.exit is not None:
+        return EventKind.CLOSED
+    shows_it = {EventKind.REDUCED: trade.reduced, EventKind.CHANGED: trade.change}
+    return kind if shows_it.get(kind) is not None else EventKind.OPENED
+
+
+def _is_over(record: Record) -> bool:
+    return (record.exit if isinstance(record, Trade) else record.end) is not None
+
+
+def _expected(before: Record, after: Record) -> Record:
+    """What follows from a record and the kind of step that it took."""
+    if isinstance(before, Trade) and isinstance(after, Trade):
+        if after.exit is not None:
+            return replace(before, exit=after.exit)
+        if after.reduced is not None and after.reduced != before.reduced:
+            return before.reduced_by(after.reduced.last_quantity, after.reduced.last)
+        return replace(before, **_taken(after, "change", "stop_moved_by"))
+    assert isinstance(before, PendingEntry)
+    assert isinstance(after, PendingEntry)
+    if after.end is not None:
+        return replace(before, end=after.end)
+    return replace(before, **_taken(after, "quantity", "price_e4", "validity", "changed_at_ms"))
+
+
+def _taken(record: Record, *names: str) -> dict[str, Any]:
+    """What a change may set: the guards, what a person attached, and these."""
+    guards = (field.name for field in fields(Guards))
+    return {name: getattr(record, name) for name in (*guards, "tags", "note", *names)}
 
 
 def unequal(

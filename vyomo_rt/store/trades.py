@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 
-from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import DuplicateKeyError
+from pymongo import DESCENDING
 
-from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.moment import DAY_MS, day_start_ms, to_datetime
 from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import TradeFilter
-from vyomo_rt.store import documents
 from vyomo_rt.store.client import INT64_MAX, where
-from vyomo_rt.store.database import BATCH, Database, reading, settling
+from vyomo_rt.store.copies import Copies
+from vyomo_rt.store.database import BATCH, reading
 from vyomo_rt.store.documents import Document
+from vyomo_rt.store.trade_documents import to_trade
 
-_TRIES = 20
-"""More than there are writers of one copy: its session's, and late ones of former owners."""
 _LOOKED_AT = 500
 """The embedded server needs 10 ms to look at so many and find them all."""
 
 
-class Trades(Database):
+class Trades(Copies):
     """The collection ``trades``."""
-
-    async def save_trade(self, trade: Trade, seq: int) -> None:
-        document = documents.from_copy(trade, seq)
-        this = where(_id=trade.trade_id)
-        for _ in range(_TRIES):
-            with self.writing():
-                try:
-                    await self.database["trades"].replace_one(
-                        this | where(seq={"$lt": seq}), document, upsert=True
-                    )
-                except DuplicateKeyError:
-                    # Either the copy there is as new or newer, so that the filter misses it and
-                    # the insert of the upsert meets its _id; or another one came in between.
-                    with settling():
-                        there = await self.database["trades"].find_one(this)
-                else:
-                    return
-            if there is not None and there["seq"] >= seq:
-                return
-        raise Unavailable(f"the copy of trade {trade.trade_id} is written by too many at once")
 
     async def trade(self, trade_id: int) -> Trade | None:
         async with self.lanes.read():
             with reading():
                 found = await self.database["trades"].find_one(where(_id=trade_id))
-        return None if found is None else documents.to_trade(found)
+        return None if found is None else to_trade(found)
 
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
@@ -73,7 +50,7 @@ class Trades(Database):
                 before_id = lowest_id
             else:
                 break
-        return [documents.to_trade(document) for document in found]
+        return [to_trade(document) for document in found]
 
     async def _page(
         self,
@@ -99,39 +76,8 @@ class Trades(Database):
         return int(last[0]["tradeId"]) if last else 0
 
     async def open_trades(self) -> AsyncIterator[Trade]:
-        after_id = 0
-        while True:
-            with reading():
-                page = (
-                    await self.database["trades"]
-                    .find(
-                        where(status=TradeStatus.OPEN.value, tradeId={"$gt": after_id}),
-                        batch_size=BATCH,
-                    )
-                    .sort("tradeId", ASCENDING)
-                    .limit(BATCH)
-                    .to_list(BATCH)
-                )
-            for document in page:
-                yield documents.to_trade(document)
-            if len(page) < BATCH:
-                return
-            after_id = page[-1]["tradeId"]
-
-    async def highest_trade_id(self) -> int:
-        with reading():
-            found = (
-                await self.database["trades"]
-                .find({}, {"tradeId": 1})
-                .sort("tradeId", DESCENDING)
-                .limit(1)
-                .to_list(1)
-            )
-        return int(found[0]["tradeId"]) if found else 0
-
-    async def projected_seqs(self, trade_ids: Sequence[int]) -> dict[int, int]:
-        found = await self.among(self.database["trades"], trade_ids, {"seq": 1})
-        return {document["_id"]: document["seq"] for document in found}
+        async for document in self.with_status("trades", "tradeId", TradeStatus.OPEN):
+            yield to_trade(document)
 
 
 def _filter(session_id: int, wanted: TradeFilter) -> Document:

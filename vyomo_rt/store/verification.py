@@ -2,7 +2,7 @@
 
 The events are the truth, so everything else is recomputed from the first one on, and
 compared field by field. Nothing is changed. Memory holds one page of each kind of
-document, and the open trades.
+document, the open trades and the pending entries.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vyomo_rt.domain.event import EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import Record
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import BATCH, reading
-from vyomo_rt.store.documents import Document
-from vyomo_rt.store.fold import NOTHING, UNREADABLE, Fold, unequal, unreadable
+from vyomo_rt.store.documents import COPIES, Document
+from vyomo_rt.store.fold import NOTHING, UNREADABLE, Fold, Key, Open, key_of, unequal, unreadable
 
 if TYPE_CHECKING:
     from vyomo_rt.store.database import Database
@@ -62,23 +62,28 @@ async def verify(store: Database, say: Say) -> Verdict:
 
 
 class _Copies:
-    """The readable copies of a session's trades, in the order of their ids."""
+    """The readable copies of a session's trades or pending entries, in the order of their ids."""
 
     def __init__(
-        self, pages: AsyncIterator[Document], tell_extra: Callable[[Document], None]
+        self,
+        kind: type[Record],
+        pages: AsyncIterator[Document],
+        tell_extra: Callable[[type[Record], Document], None],
     ) -> None:
+        self._kind = kind
+        self._key = COPIES[kind][1]
         self._pages = pages
         self._tell_extra = tell_extra
         self._next: Document | None = None
         self._ended = False
 
-    async def take(self, trade_id: float) -> Document | None:
-        """The copy of a trade, or None; copies with lower ids that were not taken are strays."""
-        while (copy := await self._peek()) is not None and copy["tradeId"] <= trade_id:
+    async def take(self, id_: float) -> Document | None:
+        """The copy of a record, or None; copies with lower ids that were not taken are strays."""
+        while (copy := await self._peek()) is not None and copy[self._key] <= id_:
             self._next = None
-            if copy["tradeId"] == trade_id:
+            if copy[self._key] == id_:
                 return copy
-            self._tell_extra(copy)
+            self._tell_extra(self._kind, copy)
         return None
 
     async def _peek(self) -> Document | None:
@@ -93,7 +98,7 @@ class _Verification:
         self._db = store.database
         self._say = say
         self._verdict = Verdict()
-        self._highest_trade_id = 0
+        self._highest_id: dict[type[Record], int] = dict.fromkeys(COPIES, 0)
         self._told_at = time.monotonic()
 
     async def run(self) -> Verdict:
@@ -108,10 +113,12 @@ class _Verification:
         for document in sorted(sessions, key=lambda each: str(each["_id"]).zfill(20)):
             await self._check_session(document)
         await self._find_strays("events", "seq", ids)
-        await self._find_strays("trades", "tradeId", ids)
+        for collection, key in COPIES.values():
+            await self._find_strays(collection, key, ids)
         highest_session_id = max((id_ for id_ in ids if isinstance(id_, int)), default=0)
         await self._check_counter("sessions", highest_session_id)
-        await self._check_counter("trades", self._highest_trade_id)
+        for kind, (counter, _) in COPIES.items():
+            await self._check_counter(counter, self._highest_id[kind])
         return self._verdict
 
     async def _check_session(self, document: Document) -> None:
@@ -144,60 +151,70 @@ class _Verification:
         figures = fold.figures
         self._say(
             f"{name} {session.name!r}: {_count(fold.events, 'event')}, "
-            f"{_count(figures.opened, 'trade')} ({len(fold.open)} open), "
+            f"{_count(figures.opened, 'trade')} ({fold.open_trades} open), "
             f"{figures.realised_paise / 100:.2f} realised: "
             f"{_outcome(verdict.differences - differences, verdict.late_copies - late)}"
         )
 
     async def _check_events(self, fold: Fold) -> None:
-        """Fold a session's events, and compare each trade's copy with the newest of its events.
+        """Fold a session's events, and compare each copy with the newest of its events.
 
-        The copies come in the order of openings: trade ids rise within a session, because an
-        opening takes its id in the session's turn.
+        The copies come in the order of beginnings: ids rise within a session, because an opening
+        takes its id in the session's turn.
         """
         equal = {"sessionId": fold.session.session_id}
-        copies = _Copies(self._pages("trades", equal, "tradeId", _LOWEST), self._differ_extra)
-        async for document in self._pages("events", equal, "seq", _LOWEST):
+        copies = {
+            kind: _Copies(kind, self._pages(*place, _LOWEST, equal), self._differ_extra)
+            for kind, place in COPIES.items()
+        }
+        async for document in self._pages("events", "seq", _LOWEST, equal):
             self._verdict.events += 1
             self._tell_progress(fold.session.session_id)
             event = fold.read(document)
-            if isinstance(event, SessionEvent):
-                fold.take_change(event)
-            elif isinstance(event, TradeEvent) and event.kind is EventKind.OPENED:
-                self._verdict.trades += 1
-                self._use_trade_id(event.trade.trade_id)
-                fold.take_opening(event, await copies.take(event.trade.trade_id))
-            elif isinstance(event, TradeEvent) and (opening := fold.take_closing(event)):
-                self._check_copy(opening.copy, event, fold.checkpoint_seq)
-        await copies.take(math.inf)
+            if event is None:
+                continue
+            begun: dict[Key, Document | None] = {}
+            for record in event.records:
+                kind, id_ = key_of(record)
+                self._use_id(kind, id_)
+                if fold.begins(event, record):
+                    begun[kind, id_] = await copies[kind].take(id_)
+            for ended in fold.take(event, begun):
+                self._check_copy(ended, fold)
+        for strays in copies.values():
+            await strays.take(math.inf)
         for still_open in fold.open.values():
-            self._check_copy(still_open.copy, still_open.event, fold.checkpoint_seq)
+            self._check_copy(still_open, fold)
+        self._verdict.trades += fold.figures.opened
         fold.end()
 
-    def _check_copy(self, copy: Document | None, event: TradeEvent, checkpoint_seq: int) -> None:
-        behind = copy is None or (isinstance(copy.get("seq"), int) and copy["seq"] < event.seq)
-        if behind and event.seq > checkpoint_seq:
+    def _check_copy(self, now: Open, fold: Fold) -> None:
+        kind, id_ = key_of(now.record)
+        name, copy = f"{COPIES[kind][0][:-1]} {id_}", now.copy
+        behind = copy is None or (isinstance(copy.get("seq"), int) and copy["seq"] < now.seq)
+        if behind and now.seq > fold.checkpoint_seq:
             self._verdict.late_copies += 1
         elif copy is None:
-            as_of = f"a copy as of event {event.session_id}-{event.seq}"
-            self._differ(f"trade {event.trade.trade_id}", "document", NOTHING, as_of)
+            as_of = f"a copy as of event {fold.session.session_id}-{now.seq}"
+            self._differ(name, "document", NOTHING, as_of)
         else:
-            computed = documents.from_copy(event.trade, event.seq)
-            self._compare(f"trade {event.trade.trade_id}", copy, computed)
+            self._compare(name, copy, documents.from_copy(now.record, now.seq))
 
-    def _differ_extra(self, copy: Document) -> None:
-        self._use_trade_id(copy["tradeId"])
-        name = f"trade {copy['tradeId']}"
+    def _differ_extra(self, kind: type[Record], copy: Document) -> None:
+        collection, key = COPIES[kind]
+        self._use_id(kind, copy[key])
+        name = f"{collection[:-1]} {copy[key]}"
         self._differ(name, "document", "a copy", "none: no event of its session opens it")
 
-    def _use_trade_id(self, trade_id: object) -> None:
-        if isinstance(trade_id, int):
-            self._highest_trade_id = max(self._highest_trade_id, trade_id)
+    def _use_id(self, kind: type[Record], id_: object) -> None:
+        if isinstance(id_, int):
+            self._highest_id[kind] = max(self._highest_id[kind], id_)
 
     async def _check_operations(self, session_id: int) -> None:
         """Check that no two events of a session have the same operation."""
         last: Document = {}
-        by_operation = self._pages("events", {"sessionId": session_id}, "opId", "", {"opId": 1})
+        equal = {"sessionId": session_id}
+        by_operation = self._pages("events", "opId", "", equal, {"opId": 1})
         async for event in by_operation:
             if event["opId"] == last.get("opId"):
                 right = f"not that of event {last['_id']}"
@@ -213,7 +230,7 @@ class _Verification:
         ):
             session_id = first["sessionId"]
             if session_id not in sessions:
-                strays = self._pages(collection, {"sessionId": session_id}, key, _LOWEST)
+                strays = self._pages(collection, key, _LOWEST, {"sessionId": session_id})
                 async for document in strays:
                     name = f"{collection[:-1]} {document['_id']}"
                     self._differ(name, "sessionId", session_id, "a session that is there")
@@ -228,9 +245,9 @@ class _Verification:
     async def _pages(
         self,
         collection: str,
-        equal: Mapping[str, Any],
         key: str,
         least: Any,
+        equal: Mapping[str, Any],
         fields: Mapping[str, int] | None = None,
     ) -> AsyncIterator[Document]:
         """All documents ordered by a key, a page at a time; the key may repeat."""
@@ -280,7 +297,7 @@ def _outcome(differences: int, late_copies: int) -> str:
     found = _count(differences, "difference") if differences else "no differences"
     if not late_copies:
         return found
-    late = "1 copy of a trade" if late_copies == 1 else f"{late_copies} copies of trades"
+    late = "1 copy" if late_copies == 1 else f"{late_copies} copies"
     return f"{found} ({late} to be written by the next start)"
 
 

@@ -17,9 +17,10 @@ from vyomo_rt.domain.errors import (
     SessionFull,
     Unavailable,
 )
-from vyomo_rt.domain.event import EventKind, TradeEvent
+from vyomo_rt.domain.event import EventKind, Record, TradeEvent
 from vyomo_rt.domain.moment import Clocks, iso
 from vyomo_rt.domain.order import ChangeOrder, Operation, Read, SessionOrder, TradeOrder
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import SessionState
@@ -213,7 +214,9 @@ class Desk(Writer):
                 await asyncio.sleep(_LOAD_PAUSE_S)
         for state in states:
             self.sessions.take_up(state)
-        await asyncio.gather(self._count_sessions(), self._count_trades())
+        kinds = {"trades": Trade, "orders": PendingEntry}
+        counts = (self._count(counter, kind) for counter, kind in kinds.items())
+        await asyncio.gather(self._count_sessions(), *counts)
         await self.late_writes.expect_sessions(self.sessions.highest_id)
         replica = self._replica
         log.info("%d sessions with %d open trades", len(replica), replica.open_count)
@@ -222,8 +225,8 @@ class Desk(Writer):
         await self._journal.raise_counter("sessions", self.sessions.highest_id)
         self.sessions.highest_id = await self._journal.counter("sessions")
 
-    async def _count_trades(self) -> None:
-        await self._journal.raise_counter("trades", await self._journal.highest_trade_id())
+    async def _count(self, counter: str, kind: type[Record]) -> None:
+        await self._journal.raise_counter(counter, await self._journal.highest_id(kind))
 
     async def stop(self) -> None:
         """Let writes in progress finish."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.event import Event, Record
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Trade
@@ -19,7 +20,7 @@ from vyomo_rt.domain.trade_filter import TradeFilter
 
 
 class Journal(Protocol):
-    """Sessions, their numbered events, and readable copies of the trades."""
+    """Sessions, their numbered events, and readable copies of trades and pending entries."""
 
     @property
     def term(self) -> int:
@@ -57,8 +58,8 @@ class Journal(Protocol):
     async def find_event(self, session_id: int, operation_id: str) -> Event | None:
         """The event that an operation made in a session."""
 
-    async def save_trade(self, trade: Trade, seq: int) -> None:
-        """Write the readable copy of a trade as of event ``seq``; an older one never overwrites."""
+    async def save_copy(self, record: Record, seq: int) -> None:
+        """Write a record's readable copy as of event ``seq``; an older one never overwrites."""
 
     async def trade(self, trade_id: int) -> Trade | None:
         """The readable copy of a trade."""
@@ -74,8 +75,17 @@ class Journal(Protocol):
     def open_trades(self) -> AsyncIterator[Trade]:
         """All readable copies with status OPEN, of all sessions."""
 
+    async def order(self, order_id: int) -> PendingEntry | None:
+        """The readable copy of a pending entry."""
+
+    def pending_entries(self) -> AsyncIterator[PendingEntry]:
+        """All readable copies with status PENDING, of all sessions."""
+
     async def reserve_ids(self, counter: str, count: int) -> int:
-        """The first of ``count`` numbers of ``"sessions"`` or ``"trades"``, never given twice."""
+        """The first of ``count`` numbers of a counter, never given twice.
+
+        The counters are ``"sessions"``, ``"trades"`` and ``"orders"``.
+        """
 
     async def counter(self, counter: str) -> int:
         """The last number of a counter that was given out."""
@@ -83,8 +93,8 @@ class Journal(Protocol):
     async def raise_counter(self, counter: str, at_least: int) -> None:
         """Make sure that the next number given is above ``at_least``."""
 
-    async def highest_trade_id(self) -> int:
-        """The highest trade id among the readable copies; 0 if there is none."""
+    async def highest_id(self, kind: type[Record]) -> int:
+        """The highest id among the readable copies of a kind; 0 if there is none."""
 
-    async def projected_seqs(self, trade_ids: Sequence[int]) -> Mapping[int, int]:
-        """For each trade with a readable copy, the number of the event the copy reflects."""
+    async def projected_seqs(self, kind: type[Record], ids: Sequence[int]) -> Mapping[int, int]:
+        """For each of these ids with a readable copy, the number of the event the copy reflects."""

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.order import Operation
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import ChangeReason, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
@@ -18,6 +19,8 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.event import event_message
+
+R = TypeVar("R", Trade, PendingEntry)
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class Ledger:
         self._applied = applied
         self._met_another_writer = met_another_writer
         self._unsettled: Event | None = None
-        self._unprojected: dict[int, TradeEvent] = {}
+        self._unprojected: dict[int, Event] = {}
         self._checkpoint_due = False
         self._worker: asyncio.Task[None] | None = None
 
@@ -134,6 +137,7 @@ class Ledger:
             "message": "",
             "operation_id": operation.operation_id,
             "request_hash": operation.request_hash,
+            "by": operation.by,
             "term": self._journal.term,
         }
 
@@ -162,7 +166,8 @@ class Ledger:
     async def flush(self, at_most: int | None = None) -> None:
         """Bring the readable copies up to date, or some of them. Raises Unavailable."""
         for event in list(self._unprojected.values())[:at_most]:
-            await self._journal.save_trade(event.trade, event.seq)
+            for record in event.records:
+                await self._journal.save_copy(record, event.seq)
             del self._unprojected[event.seq]
 
     async def keep(self) -> None:
@@ -178,10 +183,13 @@ class Ledger:
         """Whether a readable copy is still to be written."""
         return bool(self._unprojected)
 
-    def find_unprojected(self, trade_id: int) -> Trade | None:
-        """A trade whose newest readable copy is still to be written."""
-        events = reversed(self._unprojected.values())
-        return next((event.trade for event in events if event.trade.trade_id == trade_id), None)
+    def find_unprojected(self, kind: type[R], id_: int) -> R | None:
+        """A record whose newest readable copy is still to be written."""
+        for event in reversed(self._unprojected.values()):
+            for record in event.records:
+                if isinstance(record, kind) and record.record_id == id_:
+                    return record
+        return None
 
     def wake(self) -> None:
         """Do in the background what a price triggered, or what the store could not take."""
@@ -237,10 +245,10 @@ class Ledger:
     def _apply(self, event: Event) -> None:
         self._replica.apply(event)
         self._applied(event, self)
-        if isinstance(event, TradeEvent):
+        if event.records:
             self._unprojected[event.seq] = event
-            if event.kind is EventKind.CLOSED:
-                self.latched.pop(event.trade.trade_id, None)
+        if isinstance(event, TradeEvent) and event.trade.exit is not None:
+            self.latched.pop(event.trade.trade_id, None)
         self._checkpoint_due |= event.seq % CHECKPOINT_EVERY == 0
 
     async def _project(self) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.ledger import Ledger, R
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.replica import Replica
 
@@ -54,10 +53,10 @@ class Ledgers:
         del self._ledgers[ledger.session_id]
         self._behind.pop(ledger, None)
 
-    def find_unprojected(self, trade_id: int) -> Trade | None:
-        """A trade whose newest readable copy is still to be written."""
+    def find_unprojected(self, kind: type[R], id_: int) -> R | None:
+        """A record whose newest readable copy is still to be written."""
         for ledger in list(self._behind):
-            if waiting := ledger.find_unprojected(trade_id):
+            if waiting := ledger.find_unprojected(kind, id_):
                 return waiting
             if not ledger.behind:
                 del self._behind[ledger]

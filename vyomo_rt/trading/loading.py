@@ -12,7 +12,8 @@ from datetime import date
 from itertools import islice
 from typing import Any, TypeVar
 
-from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.event import Event, Record
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
@@ -33,16 +34,17 @@ _TELL_EVERY_S = 2.0
 async def load_states(journal: Journal, today: date) -> list[SessionState]:
     """All sessions except those that rest; also brings the readable copies up to date.
 
-    Open trades as of a checkpoint are taken from the readable copies. These may be newer, which
+    What is open as of a checkpoint is taken from the readable copies. These may be newer, which
     does no harm: the events after the checkpoint say the same again.
     """
     sessions = await journal.load_sessions()
     at_checkpoint = {session.session_id for session, figures in sessions if figures is not None}
-    copies: dict[int, list[Trade]] = defaultdict(list)
+    copies: dict[int, list[Record]] = defaultdict(list)
     if at_checkpoint:
-        async for trade in journal.open_trades():
-            if trade.session_id in at_checkpoint:
-                copies[trade.session_id].append(trade)
+        for records in (journal.open_trades(), journal.pending_entries()):
+            async for record in records:
+                if record.session_id in at_checkpoint:
+                    copies[record.session_id].append(record)
     return await _brought_up_to_date(journal, sessions, today, copies)
 
 
@@ -58,7 +60,7 @@ async def _brought_up_to_date(
     journal: Journal,
     sessions: Iterable[tuple[Session, Figures | None]],
     today: date,
-    copies: Mapping[int, Sequence[Trade]],
+    copies: Mapping[int, Sequence[Record]],
 ) -> list[SessionState]:
     """Sessions after the events that followed their checkpoints, with what was open at those."""
     states = {
@@ -68,12 +70,12 @@ async def _brought_up_to_date(
         for session, figures in sessions
     }
     read = {session_id: state.seq for session_id, state in states.items()}
-    newest: dict[int, TradeEvent] = {}
+    newest: dict[int, Event] = {}
     told_at = time.monotonic()
     async for events in read_on(journal, read):
         for event in events:
             states[event.session_id] = states[event.session_id].after(event)
-            if isinstance(event, TradeEvent):
+            if event.records:
                 newest[event.session_id] = event
         if time.monotonic() - told_at > _TELL_EVERY_S:
             told_at = time.monotonic()
@@ -141,26 +143,29 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 async def _repair_copies(
-    journal: Journal, newest: Mapping[int, TradeEvent], read: Mapping[int, int]
+    journal: Journal, newest: Mapping[int, Event], read: Mapping[int, int]
 ) -> None:
     """Write the readable copies that a crash prevented.
 
     Copies are written in the order of their events, so the newest one vouches for the earlier.
     """
-    ids = chunks((event.trade.trade_id for event in newest.values()), _PLACES_A_READ)
-    seqs: dict[int, int] = {}
-    async for some in _in_flight(map(journal.projected_seqs, ids), _READS_AT_ONCE):
-        seqs |= some
-    for session_id, event in newest.items():
-        if seqs.get(event.trade.trade_id, 0) < event.seq:
+    last = {session_id: event.records[-1] for session_id, event in newest.items()}
+    seqs: dict[tuple[type[Record], int], int] = {}
+    for kind in (Trade, PendingEntry):
+        ids = [record.record_id for record in last.values() if isinstance(record, kind)]
+        reads = (journal.projected_seqs(kind, some) for some in chunks(ids, _PLACES_A_READ))
+        async for found in _in_flight(reads, _READS_AT_ONCE):
+            seqs |= {(kind, id_): seq for id_, seq in found.items()}
+    for session_id, record in last.items():
+        if seqs.get((type(record), record.record_id), 0) < newest[session_id].seq:
             await _write_copies(journal, session_id, read[session_id])
 
 
 async def _write_copies(journal: Journal, session_id: int, after: int) -> None:
     while events := await journal.events(session_id, after):
         for event in events:
-            if isinstance(event, TradeEvent):
-                await journal.save_trade(event.trade, event.seq)
+            for record in event.records:
+                await journal.save_copy(record, event.seq)
         after = events[-1].seq
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Exit, Trade
@@ -33,7 +33,7 @@ class Positions:
     def follow(self, event: Event, ledger: Ledger) -> None:
         """An event was applied."""
         if isinstance(event, TradeEvent):
-            if event.kind is EventKind.OPENED:
+            if event.trade.exit is None:
                 self.add(event.trade, ledger)
             else:
                 self._remove(event.trade)

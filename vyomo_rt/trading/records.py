@@ -51,7 +51,7 @@ class Records:
         """A trade as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_open(trade_id):
             return found
-        if waiting := self._ledgers.find_unprojected(trade_id):
+        if waiting := self._ledgers.find_unprojected(Trade, trade_id):
             return waiting
         stored = await self._journal.trade(trade_id)
         if stored is None:

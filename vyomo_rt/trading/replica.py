@@ -7,7 +7,7 @@ from datetime import date
 from typing import Protocol
 
 from vyomo_rt.domain.errors import NotFound
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
@@ -83,7 +83,7 @@ class Replica:
         """Fold a session's next event, and tell the followers."""
         state = self._states[event.session_id] = self._states[event.session_id].after(event)
         if isinstance(event, TradeEvent):
-            if event.kind is EventKind.OPENED:
+            if event.trade.exit is None:
                 self._open[event.trade.trade_id] = event.session_id
             else:
                 self._open.pop(event.trade.trade_id, None)

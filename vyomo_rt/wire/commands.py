@@ -15,7 +15,15 @@ from vyomo_rt.wire.numbers import json_kind
 from vyomo_rt.wire.values import Epoch, Id, IntervalMs, MessageId, SpelledSymbol
 
 StreamType = Literal[
-    "session_update", "pnl_update", "trade_opened", "trade_closed", "session_changed"
+    "session_update",
+    "pnl_update",
+    "trade_opened",
+    "trade_closed",
+    "trade_reduced",
+    "trade_changed",
+    "order_placed",
+    "order_ended",
+    "session_changed",
 ]
 ALL_TYPES: frozenset[StreamType] = frozenset(get_args(StreamType))
 

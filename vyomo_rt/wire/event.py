@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from msgspec import Meta
 
-from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data, Message, encode
+from vyomo_rt.wire.encoding import Data, encode
 from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.order import OrderEnded, OrderPlaced, order_ended, order_placed
 from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.session import SessionChanged, SessionUpdate, session_changed
-from vyomo_rt.wire.trade import PnlUpdate, TradeClosed, TradeOpened, trade_closed, trade_opened
+from vyomo_rt.wire.trade import PnlUpdate
+from vyomo_rt.wire.trade_event import (
+    TradeChanged,
+    TradeClosed,
+    TradeOpened,
+    TradeReduced,
+    trade_changed,
+    trade_closed,
+    trade_opened,
+    trade_reduced,
+)
 from vyomo_rt.wire.values import MAX_INT, Epoch, Seq
 
-NumberedMessage = TradeOpened | TradeClosed | SessionChanged
+NumberedMessage = (
+    TradeOpened
+    | TradeClosed
+    | TradeReduced
+    | TradeChanged
+    | OrderPlaced
+    | OrderEnded
+    | SessionChanged
+)
 
 SessionMessage = SessionUpdate | PnlUpdate | NumberedMessage
 """What a session's stream may carry."""
@@ -37,16 +56,26 @@ class EventList(Data):
 def event_message(event: Event) -> str:
     """The JSON text of a numbered event, as it is stored and as clients get it.
 
-    The content of older event shapes has not changed since, so all are written alike.
+    What newer shapes have more is left out where it is not set, so all are written alike.
     """
-    message: Message
+    return encode(_message(event)).decode()
+
+
+def _message(event: Event) -> NumberedMessage:
     if isinstance(event, SessionEvent):
-        message = session_changed(event)
-    else:
-        assert isinstance(event, TradeEvent)
-        written = trade_opened if event.kind is EventKind.OPENED else trade_closed
-        message = written(event.trade, event.seq)
-    return encode(message).decode()
+        return session_changed(event)
+    if isinstance(event, OrderEvent):
+        return order_placed(event) if event.kind is EventKind.ORDER_PLACED else order_ended(event)
+    assert isinstance(event, TradeEvent)
+    return _TRADE_MESSAGES[event.kind](event)
+
+
+_TRADE_MESSAGES: dict[EventKind, Callable[[TradeEvent], NumberedMessage]] = {
+    EventKind.OPENED: trade_opened,
+    EventKind.CLOSED: trade_closed,
+    EventKind.REDUCED: trade_reduced,
+    EventKind.CHANGED: trade_changed,
+}
 
 
 def numbered_event(event: Event, epoch: str) -> Frame:

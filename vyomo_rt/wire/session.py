@@ -17,7 +17,7 @@ from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.numbers import CapitalPaise, from_e2, from_paise
 from vyomo_rt.wire.position import spell_position
-from vyomo_rt.wire.values import MAX_INT, Count, Epoch, Id, Money, Percent, Seq, Timestamp
+from vyomo_rt.wire.values import MAX_INT, By, Count, Epoch, Id, Money, Percent, Seq, Timestamp
 
 
 class NewSession(Body):
@@ -58,6 +58,7 @@ class SessionChangedData(Data, kw_only=True):
     waived: list[str] = field(default_factory=list)
     waived_on: str | None = None
     timestamp: Timestamp
+    by: By = UNSET
 
 
 class SessionChanged(Message, tag="session_changed"):
@@ -118,7 +119,9 @@ def session_changed(event: SessionEvent) -> SessionChanged:
         status=standing.status,
         status_reason=standing.status_reason,
         reason=event.reason,
+        detail=event.detail,
         timestamp=iso(event.changed_at_ms),
+        by=unless_none(event.by),
     )
     return SessionChanged(data=data, seq=event.seq)
 

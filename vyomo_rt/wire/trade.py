@@ -1,26 +1,35 @@
-"""A trade: the order for it, its two events, its P&L while it is open, its document."""
+"""A trade: the order for it, its P&L while it is open, its document."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
 
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import TradeOrder
 from vyomo_rt.domain.quote import Quote, parse_symbol
-from vyomo_rt.domain.trade import ExitReason, Trade, TradeStatus
+from vyomo_rt.domain.trade import (
+    ExitDetail,
+    ExitReason,
+    Trade,
+    TradeChangeReason,
+    TradeStatus,
+)
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
+from vyomo_rt.wire.guards import Tags, guard_members, optional_e4
 from vyomo_rt.wire.numbers import ClosePriceE4, PriceE4, from_e2, from_e4, from_paise
+from vyomo_rt.wire.trade_event import TradeTerms, labels, result, terms
 from vyomo_rt.wire.values import (
+    Count,
     Id,
     Money,
     Percent,
     Price,
     Quantity,
-    Seq,
     SpelledSymbol,
     Symbol,
     Timestamp,
@@ -58,47 +67,6 @@ class ClosingOrder(Body):
 # What the server sends
 
 
-class TradeTerms(Data):
-    """What both events of a trade's life begin with."""
-
-    trade_id: Id
-    session_id: Id
-    symbol: Symbol
-    side: Side
-    quantity: Quantity
-    entry_price: Price
-
-
-class OpenedData(TradeTerms):
-    stop_loss: Price | None
-    target: Price | None
-    status: Literal["OPEN"]
-    timestamp: Timestamp
-
-
-class TradeOpened(Message, tag="trade_opened"):
-    """A trade was opened, and it is stored."""
-
-    data: OpenedData
-    seq: Seq
-
-
-class ClosedData(TradeTerms):
-    exit_price: Price
-    pnl: Money
-    pnl_percent: Percent
-    exit_reason: ExitReason
-    status: Literal["CLOSED"]
-    timestamp: Timestamp
-
-
-class TradeClosed(Message, tag="trade_closed"):
-    """A trade was closed, and it is stored."""
-
-    data: ClosedData
-    seq: Seq
-
-
 class PnlData(Data):
     session_id: Id
     trade_id: Id
@@ -113,6 +81,10 @@ class PnlData(Data):
     pnl_percent: Percent
     stale: bool
     timestamp: Timestamp
+    risk_amount: Annotated[
+        Money | UnsetType,
+        Meta(description="What an exit at `stopLoss` would lose, at least 0; absent without one"),
+    ] = UNSET
 
 
 class PnlUpdate(Message, tag="pnl_update"):
@@ -121,8 +93,11 @@ class PnlUpdate(Message, tag="pnl_update"):
     data: PnlData
 
 
-class TradeDocument(TradeTerms):
-    """The union of a trade's two events; members that only a close has are null before it."""
+class TradeDocument(TradeTerms, kw_only=True):
+    """The union of a trade's events; members that none of its events had yet are null.
+
+    After a partial close, the members of the exit are those of the newest part.
+    """
 
     stop_loss: Price | None
     target: Price | None
@@ -132,23 +107,24 @@ class TradeDocument(TradeTerms):
     pnl: Money | None
     pnl_percent: Percent | None
     exit_reason: ExitReason | None
+    trailing_stop: Price | None
+    trailing_step: Price | None
+    trail_from: Price | None
+    breakeven_at: Price | None
+    exit_detail: ExitDetail | None
+    stale: bool | None
+    closed_quantity: Quantity | None
+    parts: Count | None
+    opened_quantity: Quantity
+    realized_pnl: Money
+    reason: Annotated[
+        TradeChangeReason | None, Meta(description="Why it was last changed while it was open")
+    ]
+    tags: Tags | None
+    note: str | None
+    order_id: Id | None
     opened_at: Timestamp
     closed_at: Timestamp | None
-
-
-def trade_opened(trade: Trade, seq: int) -> TradeOpened:
-    data = OpenedData(
-        **_terms(trade), **_levels(trade), status="OPEN", timestamp=iso(trade.opened_at_ms)
-    )
-    return TradeOpened(data=data, seq=seq)
-
-
-def trade_closed(trade: Trade, seq: int) -> TradeClosed:
-    assert trade.exit is not None
-    data = ClosedData(
-        **_terms(trade), **_result(trade), status="CLOSED", timestamp=iso(trade.exit.at_ms)
-    )
-    return TradeClosed(data=data, seq=seq)
 
 
 def pnl_update(trade: Trade, quote: Quote) -> Frame:
@@ -159,65 +135,34 @@ def pnl_update(trade: Trade, quote: Quote) -> Frame:
         trade_id=trade.trade_id,
         symbol=trade.symbol,
         side=trade.side,
-        quantity=trade.quantity,
+        quantity=trade.open_quantity,
         current_price=from_e4(quote.price_e4),
         entry_price=from_e4(trade.entry_price_e4),
-        stop_loss=_optional_e4(trade.stop_loss_e4),
-        target=_optional_e4(trade.target_e4),
+        stop_loss=optional_e4(trade.stop_loss_e4),
+        target=optional_e4(trade.target_e4),
         unrealized_pnl=from_paise(trade.pnl_paise_at(quote.price_e4)),
         pnl_percent=from_e2(trade.pnl_percent_e2_at(quote.price_e4)),
         stale=quote.stale,
         timestamp=iso(0),
+        risk_amount=UNSET if (risk := trade.risk_paise) is None else from_paise(risk),
     )
     frame = make_frame("pnl_update", encode(PnlUpdate(data=data)))
     return without_stamp(frame)
 
 
 def trade_document(trade: Trade) -> TradeDocument:
-    opened_at = iso(trade.opened_at_ms)
-    closed_at = None if trade.exit is None else iso(trade.exit.at_ms)
+    is_open = trade.exit is None
     return TradeDocument(
-        **_terms(trade),
-        **_levels(trade),
-        **_result(trade),
+        **terms(trade, trade.open_quantity if is_open else trade.quantity),
+        **guard_members(trade),
+        **result(trade),
+        **labels(trade),
         status=trade.status,
-        timestamp=closed_at or opened_at,
-        opened_at=opened_at,
-        closed_at=closed_at,
+        timestamp=iso(trade.newest_ms),
+        opened_quantity=trade.quantity,
+        realized_pnl=from_paise(trade.realised_paise),
+        reason=trade.change.reason if trade.change else None,
+        order_id=trade.order_id,
+        opened_at=iso(trade.opened_at_ms),
+        closed_at=None if trade.exit is None else iso(trade.exit.at_ms),
     )
-
-
-def _terms(trade: Trade) -> dict[str, Any]:
-    """The members that all of them have."""
-    return {
-        "trade_id": trade.trade_id,
-        "session_id": trade.session_id,
-        "symbol": trade.symbol,
-        "side": trade.side,
-        "quantity": trade.quantity,
-        "entry_price": from_e4(trade.entry_price_e4),
-    }
-
-
-def _levels(trade: Trade) -> dict[str, Any]:
-    """The levels at which it closes by itself."""
-    return {
-        "stop_loss": _optional_e4(trade.stop_loss_e4),
-        "target": _optional_e4(trade.target_e4),
-    }
-
-
-def _result(trade: Trade) -> dict[str, Any]:
-    """How it ended; all null while it is open."""
-    if trade.exit is None:
-        return dict.fromkeys(("exit_price", "pnl", "pnl_percent", "exit_reason"))
-    return {
-        "exit_price": from_e4(trade.exit.price_e4),
-        "pnl": from_paise(trade.realised_paise),
-        "pnl_percent": from_e2(trade.pnl_percent_e2_at(trade.exit.price_e4)),
-        "exit_reason": trade.exit.reason,
-    }
-
-
-def _optional_e4(price_e4: int | None) -> Decimal | None:
-    return None if price_e4 is None else from_e4(price_e4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from vyomo_rt.domain.money import MAX_QUANTITY
 from vyomo_rt.domain.quote import SYMBOL
@@ -26,7 +26,7 @@ ConnectionId = Annotated[str, Meta(description="Name of an open stream, from its
 Count = Annotated[int, Meta(ge=0)]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[75])]
 Seq = Annotated[
-    int, Meta(ge=0, description="Number of a trade event in its session's history: 1, 2, 3 …")
+    int, Meta(ge=0, description="Number of an event in its session's history: 1, 2, 3 …")
 ]
 Epoch = Annotated[str, Meta(description="Random name of the session's history")]
 IntervalMs = Annotated[
@@ -63,6 +63,14 @@ Timestamp = Annotated[
             "format": "date-time",
             "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
         },
+    ),
+]
+
+By = Annotated[
+    str | UnsetType,
+    Meta(
+        description="The `sub` of the person or program that asked for it; absent without access"
+        " control and for what the server decided by itself"
     ),
 ]
 
