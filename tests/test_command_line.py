@@ -132,6 +132,7 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--market-hours",
         "--calendar",
         "--allow-open",
+        "--trusted-proxy",
         "--log-level",
     }
 

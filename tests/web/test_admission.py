@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -21,11 +22,13 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
+from vyomo_rt.access.limits import Pace
 from vyomo_rt.app import server as server_module
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.web.addresses import Addresses
 from vyomo_rt.web.admission import Admission
-from vyomo_rt.web.listening import FileLimits, accept_on
+from vyomo_rt.web.listening import Acceptor, FileLimits
 
 TICKS = "/api/auto-trader/ticks"
 UNFINISHED = {
@@ -174,15 +177,17 @@ def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptu
             Clockwork(lambda: MarketMs(0)),
             FileLimits(256, 0, 0),
             (),
+            Addresses((), limit=1),
             request_timeout_s=1,
             idle_timeout_s=1,
         )
         sock = socket.create_server(("127.0.0.1", 0))
-        server = await accept_on(sock, lambda: full.admit(no_room))
+        admit = partial(full.admit, no_room)
+        acceptor = Acceptor([sock], admit, Pace(500, 1), full.no_file_left)
+        acceptor.start()
         async with raw_socket(f"http://127.0.0.1:{sock.getsockname()[1]}") as newcomer:
             assert await newcomer.rest() == b""
-        server.close()
-        await asyncio.sleep(0.05)
+        acceptor.stop()
 
     factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -45,10 +45,11 @@ async def test_a_frame_glued_to_the_handshake_is_carried_out(server: Rest) -> No
 
 
 async def test_more_frames_than_fit_into_a_buffer_may_be_glued_to_the_handshake(
-    server: Rest,
+    make_settings: MakeSettings,
 ) -> None:
     count = 5000
-    async with raw_socket(server.url) as raw:
+    settings = make_settings(message_burst=count + 1)
+    async with serve_here(settings) as server, raw_socket(server.url) as raw:
         sending = asyncio.create_task(raw.send(HANDSHAKE.encode() + frame(PING) * count))
         assert "101" in await raw.head()
         for _ in range(count):

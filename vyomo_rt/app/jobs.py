@@ -72,6 +72,7 @@ class Jobs:
         clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
         clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)
         clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)
+        clock.add("hasty clients", SLOT_MS, rooms.streaming.haste.sweep)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.supervisor.keep_prices)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from vyomo_rt import config
+from vyomo_rt.access.limits import Pace
 from vyomo_rt.access.tokens import Tokens
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
@@ -31,10 +32,12 @@ from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.web import origins
+from vyomo_rt.web.addresses import Addresses
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.connection import StreamServer
 from vyomo_rt.web.ingest import Intake
 from vyomo_rt.web.listening import FileLimits
+from vyomo_rt.web.reading import Haste
 
 
 class Rooms:
@@ -73,10 +76,10 @@ class Rooms:
         self.desk = self._desk()
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
-        self.streaming = StreamServer(
-            self.hub, Commands(self.hub), self.heartbeat, settings.max_message_bytes
-        )
+        self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
+        self.streaming = self._streaming()
         self.intake = Intake(self.board, self.feed.source if self.feed.takes_posts else None)
+        self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
         self.admission = self._admission()
 
     def _board(self) -> Board:
@@ -151,14 +154,31 @@ class Rooms:
             slow_timeout_s=self.settings.slow_timeout_s,
         )
 
+    def _streaming(self) -> StreamServer:
+        settings = self.settings
+        return StreamServer(
+            self.hub,
+            Commands(self.hub),
+            self.heartbeat,
+            self.addresses.seats,
+            Haste(Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
+            settings.max_message_bytes,
+        )
+
     def _admission(self) -> Admission:
         return Admission(
             self.clock,
             self.limits,
             self.streaming.connections,
+            self.addresses,
             request_timeout_s=self.settings.request_timeout_s,
             idle_timeout_s=self.settings.idle_timeout_s,
         )
+
+
+def _accepted_at_once(settings: Settings) -> int:
+    """A twentieth of a second's: time that the loop was busy with others is made up for."""
+    return 1 + settings.accepts_per_s // 20
 
 
 def _hours(settings: Settings, feed: Feed, calendar: Calendar) -> MarketHours | None:

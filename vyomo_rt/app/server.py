@@ -21,7 +21,7 @@ from vyomo_rt.config import Settings
 from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.store.opening import owned_store, while_owned
 from vyomo_rt.web.http import HttpConnection
-from vyomo_rt.web.listening import accept_on, file_limits
+from vyomo_rt.web.listening import Acceptor, file_limits
 from vyomo_rt.web.loading import Loading
 
 log = logging.getLogger(__name__)
@@ -74,22 +74,19 @@ async def _serving(
     rooms: Rooms, app: web.Application, sockets: list[socket.socket]
 ) -> AsyncIterator[None]:
     """Let requests in; at the end tell everybody, and answer the requests in progress."""
-    loop = asyncio.get_running_loop()
     runner = web.AppRunner(app, shutdown_timeout=_HANDLERS_S)
     await runner.setup()
-    listeners: list[asyncio.Server] = []
+    assert runner.server is not None
+    admission = rooms.admission
+    http = partial(HttpConnection, runner.server, admission, rooms.origins)
+    admit = partial(admission.admit, http)
+    acceptor = Acceptor(sockets, admit, rooms.accepts, admission.no_file_left)
+    acceptor.start()
     try:
-        assert runner.server is not None
-        loop.set_exception_handler(rooms.admission.on_loop_error)
-        http = partial(HttpConnection, runner.server, rooms.admission, rooms.origins)
-        connect = partial(rooms.admission.admit, http)
-        listeners += [await accept_on(sock, connect) for sock in sockets]
         yield
     finally:
-        for listener in listeners:
-            listener.close()
+        acceptor.stop()
         await runner.cleanup()
-        loop.set_exception_handler(None)
 
 
 async def _load(rooms: Rooms) -> None:

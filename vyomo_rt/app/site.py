@@ -29,7 +29,9 @@ _GOODBYE_S = 0.8
 
 def application(rooms: Rooms, loading: Loading) -> web.Application:
     """The application; requests that need sessions wait until these are loaded."""
-    app = web.Application(middlewares=[problems, rooms.admission.track, loading.middleware])
+    app = web.Application(
+        middlewares=[problems, rooms.admission.track, rooms.addresses.locate, loading.middleware]
+    )
     origins.install(app, rooms.origins)
     app.on_response_prepare.append(add_headers)
     pages = _pages(rooms, loading)

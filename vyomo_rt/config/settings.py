@@ -234,6 +234,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_000_000, description="Streams open at a time, across all clients."),
     ] = 10_000
+    max_connections_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description=(
+                "Connections that one address (of IPv6: one /64 network) may have open; "
+                "this machine's own are not counted."
+            ),
+        ),
+    ] = 200
+    trusted_proxy: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Proxies in front of this server, which add their client's address to "
+                "X-Forwarded-For or Forwarded; nobody else's word is taken for it."
+            ),
+            extra={
+                "expected": "an address or a network such as 10.0.0.0/8 (several separated by "
+                "commas)",
+                "flag": "serve",
+            },
+        ),
+    ] = ()
+    accepts_per_s: Annotated[
+        int,
+        Meta(
+            ge=1, le=1_000_000, description="New connections a second; the others wait their turn."
+        ),
+    ] = 500
+    messages_per_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description=(
+                "Messages a second that one WebSocket may send in the long run; "
+                "what is beyond that is read more slowly."
+            ),
+        ),
+    ] = 20
+    message_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages that it may send at once.")
+    ] = 40
     request_timeout_s: Annotated[
         float,
         Meta(ge=0.01, le=3600, description="Time a client has to send a request, body included."),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from yarl import URL
@@ -164,6 +164,14 @@ def _moment_ms(text: str) -> int:
     return to_ms(moment)
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        network = ip_network(text, strict=False)
+    raise NotUsable(f"an address in a network is not the network: write {network}")
+
+
 READERS: Mapping[str, Callable[[str], object]] = {
     "host": _host,
     "data_dir": _folder,
@@ -182,4 +190,5 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "auth_previous_key_until": _moment_ms,
     "auth_audience": str,
     "auth_issuer": str,
+    "trusted_proxy": _network,
 }

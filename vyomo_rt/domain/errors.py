@@ -20,6 +20,7 @@ ErrorCode = Literal[
     "conflict",
     "limit_exceeded",
     "unauthorized",
+    "rate_limited",
     "forbidden",
     "unavailable",
     "internal",
@@ -134,6 +135,16 @@ class Unauthorized(VyomoError):
 
     code = "unauthorized"
     part = "Authorization"
+
+
+class RateLimited(VyomoError):
+    """Too much in too short a time; ``retry_after_s`` says when it may be tried again."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Forbidden(VyomoError):

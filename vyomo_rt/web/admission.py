@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
-import os
 from collections.abc import Callable, Iterator, Sized
 from itertools import chain, islice, takewhile
-from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.errors import BadRequest
-from vyomo_rt.web.listening import ACCEPTED_AT_ONCE, FileLimits
+from vyomo_rt.web.addresses import Addresses
+from vyomo_rt.web.listening import FileLimits
 
 log = logging.getLogger(__name__)
 
-_OVERLAP = ACCEPTED_AT_ONCE
+_OVERLAP = 32
 """A closing socket keeps its file until the loop's next turn."""
 
 _WARN_AGAIN_S = 60.0
-_NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
 
 
 class RequestUnfinished(BadRequest, TimeoutError):
     """The rest of a request did not come in time; aiohttp then ends the connection itself."""
 
     part = "body"
-
-
-class _TurnedAway(asyncio.Protocol):
-    """Drops its connection."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()  # uvloop's is none by name
 
 
 class Admission:
@@ -50,6 +39,7 @@ class Admission:
         clock: Clockwork,
         limits: FileLimits,
         streams: Sized,
+        addresses: Addresses,
         *,
         request_timeout_s: float,
         idle_timeout_s: float,
@@ -58,9 +48,9 @@ class Admission:
         self._clock = clock
         self._limits = limits
         self._streams = streams
+        self._addresses = addresses
         self._request_timeout_s = request_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        self._coming: set[web.RequestHandler] = set()
         # Since when each waits for its client: for the first request, or for another one. Both
         # are in the order of these times.
         self._new: dict[web.RequestHandler, float] = {}
@@ -71,32 +61,35 @@ class Admission:
         self._warned_s: float | None = None
 
     def __len__(self) -> int:
-        parts = (self._coming, self._new, self._idle, self._busy, self._ending, self._streams)
+        parts: tuple[Sized, ...] = (self._new, self._idle, self._busy, self._ending, self._streams)
         return sum(map(len, parts))
 
     # -- one connection ----------------------------------------------------------
 
-    def admit(self, connect: Callable[[], web.RequestHandler]) -> asyncio.Protocol:
-        """The protocol of a socket that was just accepted.
+    def admit(
+        self, connect: Callable[[], web.RequestHandler], host: str
+    ) -> web.RequestHandler | None:
+        """The protocol of a socket that was just accepted; None if it is to be dropped.
 
         At the limit the client that has been silent longest makes room; if all are being served,
         the newcomer is dropped. In the kernel's queue it would only wait in vain.
         """
+        if self._addresses.refuses(host):
+            return None
         excess = len(self) - self._limits.sockets
         if excess >= 0 and (excess >= _OVERLAP or not self._make_room()):
             self._warn()
-            return _TurnedAway()
-        connection = connect()
-        self._coming.add(connection)
-        return connection
+            return None
+        return connect()
 
     def enter(self, connection: web.RequestHandler) -> None:
         """It is connected."""
-        self._coming.discard(connection)
+        self._addresses.arrive(connection)
         self._new[connection] = self._clock.time_s()
 
     def leave(self, connection: web.RequestHandler) -> None:
         """It has ended, or become a stream."""
+        self._addresses.depart(connection)
         self._new.pop(connection, None)
         self._idle.pop(connection, None)
         self._busy.pop(connection, None)
@@ -123,7 +116,6 @@ class Admission:
 
     def sweep(self) -> None:
         """End connections that have waited too long for their client."""
-        self._coming.clear()
         now_s = self._clock.time_s()
         for waiting, timeout_s in (
             (self._new, self._request_timeout_s),
@@ -135,17 +127,11 @@ class Admission:
         for request in list(self._unfinished(now_s)):
             words = f"the body did not come within {self._request_timeout_s:g} s"
             request.content.set_exception(RequestUnfinished(words))
-        if not _a_file_is_left():
-            self._warn()
-            self._make_room()
 
-    def on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A loop's exception handler: asyncio's own reports each socket that gets no file."""
-        error = context.get("exception")
-        if isinstance(error, OSError) and error.errno in _NO_FILE_LEFT and "socket" in context:
-            self._warn()
-        else:
-            loop.default_exception_handler(context)
+    def no_file_left(self) -> None:
+        """The process may not open another file: somebody has to make room."""
+        self._warn()
+        self._make_room()
 
     def _unfinished(self, now_s: float) -> Iterator[web.Request]:
         for request, due_s in self._busy.values():
@@ -176,12 +162,3 @@ class Admission:
         if self._warned_s is None or now_s - self._warned_s >= _WARN_AGAIN_S:
             self._warned_s = now_s
             log.warning("no file left for new connections (limit %d)", self._limits.files)
-
-
-def _a_file_is_left() -> bool:
-    """Whether a file can be opened: libuv does not report sockets for which there was none."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno not in _NO_FILE_LEFT
-    return True

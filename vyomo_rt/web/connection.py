@@ -9,16 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 from time import monotonic
+from typing import ClassVar
 
 from wsproto.events import CloseConnection, Ping, Pong
 
+from vyomo_rt.access.limits import Tally
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.traffic import CLIENT_LEFT, REFUSED
+from vyomo_rt.web.addresses import Client
 from vyomo_rt.web.inbound import Inbound, Violation
+from vyomo_rt.web.reading import Haste, ReadingTurns
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.frame import LAST_CHUNK, Framing, without_chunks
 
@@ -28,41 +32,8 @@ _MAX_ERRORS = 100
 _ERROR_WINDOW_S = 60.0
 _CLOSE_TIMEOUT_S = 1.0
 _PIECE_BYTES = 256
-_SLICE_S, _REST_S = 0.001, 0.002
 
-
-class ReadingTurns:
-    """Connections that sent more than is read at once: served in turn, a third of the time.
-
-    However much clients send, the others wait for one slice of it at most, and the driver's
-    threads, which need the interpreter too, get on with the trades.
-    """
-
-    def __init__(self, slice_s: float = _SLICE_S, rest_s: float = _REST_S) -> None:
-        self._slice_s = slice_s
-        self._rest_s = rest_s
-        self._waiting: deque[WebSocketConnection] = deque()
-        self._is_due = False
-
-    def add(self, connection: WebSocketConnection, *, first: bool = False) -> None:
-        """It wants to read on: last, or before all others."""
-        if first:
-            self._waiting.appendleft(connection)
-        else:
-            self._waiting.append(connection)
-        self._continue()
-
-    def _continue(self) -> None:
-        if self._waiting and not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_later(self._rest_s, self._serve)
-
-    def _serve(self) -> None:
-        until_s = monotonic() + self._slice_s
-        while self._waiting and monotonic() < until_s:
-            self._waiting.popleft().read_on()
-        self._is_due = False
-        self._continue()
+Received = str | Ping | Pong | CloseConnection | Violation
 
 
 @dataclass(frozen=True)
@@ -72,6 +43,9 @@ class StreamServer:
     hub: Hub
     commands: Commands
     heartbeat: Heartbeat
+    seats: Tally
+    """Of the clients' addresses."""
+    haste: Haste
     max_message_bytes: int
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,29 +64,32 @@ class StreamServer:
 class Connection(Peer, asyncio.Protocol):
     """The socket's protocol, and the peer through which the hub writes."""
 
-    __slots__ = ("_address", "_code", "_ended", "_streaming", "_transport")
+    __slots__ = ("_code", "_ended", "_seat", "_streaming", "_transport", "address")
 
     def __init__(
         self,
         transport: asyncio.Transport,
         framing: Framing,
         grant: Grant,
-        address: str,
+        client: Client,
         streaming: StreamServer,
     ) -> None:
         super().__init__(token_hex(6), framing, grant, streaming.hub.traffic, transport.write)
         self._transport = transport
         self._streaming = streaming
-        self._address = address
+        self.address = client.shown
+        self._seat = client.seat
         self._ended = ""
         self._code: int | None = None
 
     def start(self) -> None:
         """Begin to stream; by now the socket must belong to this protocol."""
         self._streaming.connections.add(self)
+        if self._seat is not None:
+            self._streaming.seats.enter(self._seat)
         self._streaming.hub.enter(self)
         self._streaming.heartbeat.add(self)
-        log.info("%s %s opened from %s", self.framing.label, self.id, self._address)
+        log.info("%s %s opened from %s", self.framing.label, self.id, self.address)
 
     def pause_writing(self) -> None:
         self._streaming.hub.delivery.pause(self)
@@ -143,6 +120,8 @@ class Connection(Peer, asyncio.Protocol):
         self._streaming.hub.leave(self)
         self._streaming.heartbeat.remove(self)
         self._streaming.connections.discard(self)
+        if self._seat is not None:
+            self._streaming.seats.leave(self._seat)
         ended_by = CLIENT_LEFT if self._code is None else str(self._code or REFUSED)
         self._streaming.hub.traffic.closed[ended_by, self.framing] += 1
         if not self._streaming.connections:
@@ -152,7 +131,7 @@ class Connection(Peer, asyncio.Protocol):
             "%s %s closed from %s: %s; %.1f s, %d messages, %d bytes sent",
             self.framing.label,
             self.id,
-            self._address,
+            self.address,
             why,
             monotonic() - self.opened_at_s,
             self.messages,
@@ -166,9 +145,9 @@ class EventStreamConnection(Connection):
     __slots__ = ()
 
     def __init__(
-        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+        self, transport: asyncio.Transport, grant: Grant, client: Client, streaming: StreamServer
     ) -> None:
-        super().__init__(transport, Framing.SSE, grant, address, streaming)
+        super().__init__(transport, Framing.SSE, grant, client, streaming)
 
     def _say_goodbye(self, _code: int, _reason: str) -> None:
         self._transport.write(LAST_CHUNK)
@@ -181,9 +160,9 @@ class RawEventStreamConnection(EventStreamConnection):
     __slots__ = ()
 
     def __init__(
-        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+        self, transport: asyncio.Transport, grant: Grant, client: Client, streaming: StreamServer
     ) -> None:
-        super().__init__(transport, grant, address, streaming)
+        super().__init__(transport, grant, client, streaming)
         self.write = self._write_raw
 
     def _write_raw(self, chunks: bytes) -> None:
@@ -202,8 +181,9 @@ class RawEventStreamConnection(EventStreamConnection):
 class WebSocketConnection(Connection):
     """A WebSocket: texts are commands, carried out strictly in order.
 
-    While a command waits for the store, or the client does not read, its further texts stay
-    in the socket. Input is read in pieces, so that a flood holds up nobody else.
+    While a command waits for the store, the client does not read, or it has sent too much, its
+    further texts stay in the socket. Input is read in pieces, so that a flood holds up nobody
+    else. Pings count as messages: they are answered, too.
     """
 
     __slots__ = (
@@ -215,16 +195,21 @@ class WebSocketConnection(Connection):
         "_is_deaf",
         "_pending",
         "_unread",
+        "bucket_s",
     )
 
+    is_paced: ClassVar[bool] = True
+    """Whether it may send only so many messages a second."""
+
     def __init__(
-        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+        self, transport: asyncio.Transport, grant: Grant, client: Client, streaming: StreamServer
     ) -> None:
-        super().__init__(transport, Framing.WS, grant, address, streaming)
+        super().__init__(transport, Framing.WS, grant, client, streaming)
         # Parser and inbox exist only while something is half received or waits.
         self._inbound: Inbound | None = None
-        self._inbox: deque[str] | None = None
+        self._inbox: deque[Received] | None = None
         self._unread = b""
+        self.bucket_s = 0.0
         self._has_turn = False
         self._is_deaf = False
         self._pending: asyncio.Future[bool] | None = None
@@ -261,9 +246,8 @@ class WebSocketConnection(Connection):
         if self._has_more() or self._must_wait:
             if transport.is_reading():
                 transport.pause_reading()
-            if not (self._must_wait or self._has_turn):
-                self._has_turn = True
-                self._queue()
+            if not self._must_wait:
+                self.ask_for_turn()
         elif not transport.is_reading():
             transport.resume_reading()
 
@@ -271,51 +255,76 @@ class WebSocketConnection(Connection):
         """Whether something has come that is not yet read."""
         return bool(self._unread)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that it sent has not been carried out."""
+        return bool(self._inbox) or self._has_more()
+
+    def ask_for_turn(self) -> None:
+        """Be read on once it is this connection's turn."""
+        if not self._has_turn:
+            self._has_turn = True
+            self._queue()
+
     def _queue(self) -> None:
         self._streaming.reading_turns.add(self)
 
     def read_on(self) -> None:
         """Parse a piece of the input, unless the client has to wait; the rest comes later."""
         self._has_turn = False
+        self._run_inbox()
         if not (self._must_wait or self._transport.is_closing()):
             piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
-            self._inbound = inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
+            self._inbound = inbound = self._framer()
             try:
                 for event in inbound.receive(piece):
-                    self._handle(inbound, event)
+                    self._handle(event)
             except Violation as violation:
-                self._broke_a_rule(violation)
+                self._handle(violation)
             except Exception as error:
                 self._fail(error)
             if inbound.idle and not self._ended:
                 self._inbound = None
         self._go_on()
 
-    def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
-        if isinstance(event, CloseConnection):
-            self._finish(inbound, event)
-        elif self.closed:
-            return
-        elif isinstance(event, str):
-            if self._inbox is None:
-                self._inbox = deque()
+    def _handle(self, event: Received) -> None:
+        if isinstance(event, Pong):
+            self.awaiting_pong = False
+        elif not self._ended:
+            self._inbox = self._inbox or deque()
             self._inbox.append(event)
             self._run_inbox()
-        elif isinstance(event, Ping):
-            self._transport.write(inbound.answer(event))
-        else:
-            self.awaiting_pong = False
+        elif isinstance(event, CloseConnection):
+            self._transport.close()  # it answers ours
+        elif isinstance(event, Violation):
+            self._broke_a_rule(event)
 
     def _run_inbox(self) -> None:
         """Carry out what was received, as far as the client's own pace allows."""
         while self._inbox and self._pending is None and not (self.paused or self.closed):
-            outcome = self._streaming.commands.receive(self, self._inbox.popleft())
-            if isinstance(outcome, bool):
-                self._count_error(outcome)
-            else:
-                self._pending = asyncio.ensure_future(outcome)
-                self._pending.add_done_callback(self._pending_done)
+            event = self._inbox[0]
+            is_message = isinstance(event, str | Ping)
+            if is_message and self.is_paced and not self._streaming.haste.may_take(self):
+                break
+            self._inbox.popleft()
+            self._carry_out(event)
         self._inbox = self._inbox or None
+
+    def _carry_out(self, event: Received) -> None:
+        match event:
+            case str():
+                outcome = self._streaming.commands.receive(self, event)
+                if isinstance(outcome, bool):
+                    self._count_error(outcome)
+                else:
+                    self._pending = asyncio.ensure_future(outcome)
+                    self._pending.add_done_callback(self._pending_done)
+            case Ping():
+                self._transport.write(self._framer().answer(event))
+            case CloseConnection():
+                self._finish(event)
+            case Violation():
+                self._broke_a_rule(event)
 
     def _pending_done(self, pending: asyncio.Future[bool]) -> None:
         self._pending = None
@@ -341,12 +350,11 @@ class WebSocketConnection(Connection):
         if self._errors >= _MAX_ERRORS:
             self.close(CloseCode.ERRORS, f"{_MAX_ERRORS} errors in a minute")
 
-    def _finish(self, inbound: Inbound, event: CloseConnection) -> None:
-        """The client closes, or answers our close."""
-        if not self._ended:
-            self._ended = f"client closed with {event.code}"
-            self._streaming.hub.leave(self)
-            self._transport.write(inbound.answer(event))
+    def _finish(self, event: CloseConnection) -> None:
+        """The client closes."""
+        self._ended = f"client closed with {event.code}"
+        self._streaming.hub.leave(self)
+        self._transport.write(self._framer().answer(event))
         self._transport.close()
 
     def _broke_a_rule(self, violation: Violation) -> None:
@@ -362,6 +370,9 @@ class WebSocketConnection(Connection):
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         """Send the close frame; the client's answer, or the timeout, ends the connection."""
-        inbound = self._inbound = self._inbound or Inbound(self._streaming.max_message_bytes)
+        inbound = self._inbound = self._framer()
         self._transport.write(inbound.close(code, reason))
         self._go_on()
+
+    def _framer(self) -> Inbound:
+        return self._inbound or Inbound(self._streaming.max_message_bytes)

@@ -15,8 +15,10 @@ from wsproto.events import CloseConnection, Ping, Pong
 from vyomo_rt.domain.errors import BadJson, BadRequest, VyomoError
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.market.board import Board
-from vyomo_rt.web.connection import ReadingTurns, StreamServer, WebSocketConnection
+from vyomo_rt.web.addresses import Client
+from vyomo_rt.web.connection import Received, StreamServer, WebSocketConnection
 from vyomo_rt.web.inbound import Inbound, Violation
+from vyomo_rt.web.reading import ReadingTurns
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.web.streams import open_websocket
 from vyomo_rt.web.ticks import Batch, required
@@ -78,17 +80,18 @@ class IngestConnection(WebSocketConnection):
         "_untold",
     )
 
+    is_paced = False
     pushes = True
 
     def __init__(
         self,
         transport: asyncio.Transport,
         grant: Grant,
-        address: str,
+        client: Client,
         streaming: StreamServer,
         intake: Intake,
     ) -> None:
-        super().__init__(transport, grant, address, streaming)
+        super().__init__(transport, grant, client, streaming)
         self._intake = intake
         self._source = required(intake.source)
         self._events: Iterator[str | Ping | Pong | CloseConnection] | None = None
@@ -153,7 +156,7 @@ class IngestConnection(WebSocketConnection):
             self._events = inbound.receive(piece)
         event = next(self._events, None)
         if event is not None:
-            self._handle(inbound, event)
+            self._handle(event)
             return
         self._events = None
         if not self._is_unread():
@@ -161,11 +164,11 @@ class IngestConnection(WebSocketConnection):
             if inbound.idle and not self._ended:
                 self._inbound = None
 
-    def _handle(self, inbound: Inbound, event: str | Ping | Pong | CloseConnection) -> None:
+    def _handle(self, event: Received) -> None:
         if isinstance(event, str) and not self.closed:
             self._receive(event.encode())
         else:
-            super()._handle(inbound, event)
+            super()._handle(event)
 
     # -- frames ------------------------------------------------------------------
 
@@ -275,6 +278,6 @@ class IngestRoutes:
         return await open_websocket(request, self._streaming, self._max_connections, self._connect)
 
     def _connect(
-        self, transport: asyncio.Transport, grant: Grant, address: str, streaming: StreamServer
+        self, transport: asyncio.Transport, grant: Grant, client: Client, streaming: StreamServer
     ) -> IngestConnection:
-        return IngestConnection(transport, grant, address, streaming, self._intake)
+        return IngestConnection(transport, grant, client, streaming, self._intake)

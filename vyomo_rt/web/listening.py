@@ -8,15 +8,17 @@ import logging
 import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from vyomo_rt.access.limits import Pace
 from vyomo_rt.domain.errors import CannotStart
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 4096
-ACCEPTED_AT_ONCE = 32
+_NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
+_AFTER_ERROR_S = 0.1
 _FILES_KEPT_FREE = 64
 _SOCKETS_FOR_REQUESTS = 16
 _LEAST_FILES = 128
@@ -82,13 +84,83 @@ def _tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def accept_on(sock: socket.socket, connect: Callable[[], asyncio.Protocol]) -> asyncio.Server:
-    """Accept connections on a bound socket."""
-    loop = asyncio.get_running_loop()
-    # asyncio accepts this many in one step, and tries this often when no file is left.
-    server = await loop.create_server(connect, sock=sock, backlog=ACCEPTED_AT_ONCE)
-    sock.listen(_BACKLOG)
-    return server
+class Acceptor:
+    """Takes connections from the queues of listening sockets at a pace, whatever comes.
+
+    ``admit`` makes the protocol of a connection from that address, or refuses it by None.
+    ``no_file_left`` is told when the process may not open another file.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        admit: Callable[[str], asyncio.Protocol | None],
+        pace: Pace,
+        no_file_left: Callable[[], None],
+    ) -> None:
+        self._listeners = listeners
+        self._admit = admit
+        self._pace = pace
+        self._bucket_s = 0.0
+        self._no_file_left = no_file_left
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._resting: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin, or go on."""
+        loop = asyncio.get_running_loop()
+        self._resting = None
+        for listener in self._listeners:
+            listener.setblocking(False)
+            loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def stop(self) -> None:
+        """Accept nothing more; who connects now is refused."""
+        if self._resting is None:
+            self._remove_readers()
+        else:
+            self._resting.cancel()
+        for task in self._connecting:
+            task.cancel()
+        for listener in self._listeners:
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        now_s = asyncio.get_running_loop().time()
+        while not (wait_s := self._pace.wait_s(self._bucket_s, now_s)):
+            try:
+                accepted, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_FILE_LEFT:
+                    self._no_file_left()
+                wait_s = _AFTER_ERROR_S
+                break
+            self._bucket_s = self._pace.taken(self._bucket_s, now_s)
+            if (protocol := self._admit(address[0])) is None:
+                accepted.close()
+            else:
+                task = asyncio.create_task(_connect(protocol, accepted))
+                self._connecting.add(task)
+                task.add_done_callback(self._connecting.discard)
+        self._rest(wait_s)
+
+    def _rest(self, wait_s: float) -> None:
+        self._remove_readers()
+        self._resting = asyncio.get_running_loop().call_later(wait_s, self.start)
+
+    def _remove_readers(self) -> None:
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+
+
+async def _connect(protocol: asyncio.Protocol, accepted: socket.socket) -> None:
+    accepted.setblocking(False)
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, accepted)
+    except OSError:  # it has left already
+        accepted.close()
 
 
 class FileLimits(NamedTuple):

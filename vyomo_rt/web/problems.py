@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from vyomo_rt.domain.errors import (
     NotFound,
     NumberTaken,
     PreconditionFailed,
+    RateLimited,
     SessionFull,
     Unauthorized,
     Unavailable,
@@ -29,7 +31,7 @@ from vyomo_rt.domain.errors import (
 from vyomo_rt.web.admission import RequestUnfinished
 from vyomo_rt.web.bodies import ENCODINGS
 from vyomo_rt.wire.encoding import encode
-from vyomo_rt.wire.refusal import RETRY_AFTER_S, problem_document
+from vyomo_rt.wire.refusal import problem_document, retry_after_ms
 from vyomo_rt.wire.session import SessionDocument
 from vyomo_rt.wire.tick import NoTickAccepted
 
@@ -47,6 +49,7 @@ _STATUS: dict[type[VyomoError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     LimitExceeded: HTTPStatus.BAD_REQUEST,
     SessionFull: HTTPStatus.CONFLICT,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     NoTickAccepted: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -75,10 +78,10 @@ def answer(
         content_type="application/problem+json",
         headers=NO_STORE,
     )
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if (after_ms := retry_after_ms(error)) is not None:
+        response.headers["Retry-After"] = str(math.ceil(after_ms / 1000))
     if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         response.headers["Accept-Encoding"] = ", ".join(ENCODINGS)
     return response

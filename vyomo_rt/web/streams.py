@@ -15,6 +15,7 @@ from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.web import problems
+from vyomo_rt.web.addresses import CLIENT, CROWDED, Client
 from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.connection import (
     EventStreamConnection,
@@ -87,10 +88,6 @@ class StreamRoutes:
         ]
         # fmt: on
 
-    @property
-    def _full(self) -> bool:
-        return len(self._streaming.hub.peers) >= self._max_connections
-
     async def stream_websocket(self, request: web.Request) -> web.StreamResponse:
         """Open a WebSocket, over which a client subscribes and unsubscribes.
 
@@ -134,7 +131,12 @@ class StreamRoutes:
         with self._session(None if trouble else asked.session) as session:
             if request.method == hdrs.METH_HEAD:
                 return _head()
-            trouble = trouble or await self._prepare(session)
+            # Asked last whether there is room: while the store was read others may have come.
+            trouble = (
+                trouble
+                or await self._prepare(session)
+                or no_room(request, self._streaming, self._max_connections)
+            )
             await accept_event_stream(request)
             kind = (
                 EventStreamConnection
@@ -142,7 +144,7 @@ class StreamRoutes:
                 else RawEventStreamConnection
             )
             connection = kind(
-                open_transport(request), request[GRANT], _address(request), self._streaming
+                open_transport(request), request[GRANT], request[CLIENT], self._streaming
             )
             connection.keep_alive = asked.keep_alive
             response = hand_over(request, connection)
@@ -192,15 +194,25 @@ class StreamRoutes:
                 await self._streaming.hub.subscriptions.load(*session)
         except Unavailable as error:
             return error
-        # Asked last: while the store was read others may have come.
-        return LimitExceeded("too many connections: try again later") if self._full else None
+        return None
+
+
+def no_room(
+    request: web.Request, streaming: StreamServer, max_connections: int
+) -> LimitExceeded | None:
+    """Why no other stream can be opened for this client now."""
+    if request[CLIENT].crowded:
+        return LimitExceeded(CROWDED)
+    if len(streaming.hub.peers) >= max_connections:
+        return LimitExceeded("too many connections: try again later")
+    return None
 
 
 async def open_websocket(
     request: web.Request,
     streaming: StreamServer,
     max_connections: int,
-    connect: Callable[[asyncio.Transport, Grant, str, StreamServer], WebSocketConnection],
+    connect: Callable[[asyncio.Transport, Grant, Client, StreamServer], WebSocketConnection],
 ) -> web.StreamResponse:
     """Accept a handshake, and put the connection that ``connect`` makes in its place.
 
@@ -213,14 +225,14 @@ async def open_websocket(
         refusal.headers.update(_SPOKEN_HERE)
         return refusal
     early = await accept_websocket(request, headers)
-    connection = connect(open_transport(request), request[GRANT], _address(request), streaming)
+    connection = connect(open_transport(request), request[GRANT], request[CLIENT], streaming)
     response = hand_over(request, connection)
-    full = len(streaming.hub.peers) >= max_connections
+    full = no_room(request, streaming, max_connections)
     connection.start()
     if streaming.hub.closing:
         streaming.hub.dismiss(connection)
-    elif full:
-        connection.close(CloseCode.TOO_MANY, "too many connections")
+    elif full is not None:
+        connection.close(CloseCode.TOO_MANY, str(full))
     elif early:
         connection.data_received(early)
     return response
@@ -231,11 +243,3 @@ def _head() -> web.Response:
         content_type="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
-
-
-def _address(request: web.Request) -> str:
-    peername = request.transport.get_extra_info("peername") if request.transport else None
-    if not peername:
-        return "unknown"
-    host, port = peername[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

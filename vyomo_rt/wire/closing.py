@@ -36,6 +36,7 @@ class CloseCode(IntEnum):
     SHUTDOWN = 4001, "the server shuts down", Reconnect.WHEN_TOLD
     SLOW = 4008, "too slow, or too many events behind", Reconnect.WITH_SINCE
     NO_PONG = 4012, "no pong", Reconnect.WITH_BACK_OFF
+    TOO_FAST = 4013, "too many messages for more than 10 s", Reconnect.WITH_BACK_OFF
     TOO_MANY = 4504, "too many connections", Reconnect.WITH_BACK_OFF
     ERRORS = 4509, "100 errors in a minute", Reconnect.NEVER
 

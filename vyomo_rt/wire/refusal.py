@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -10,7 +11,9 @@ from vyomo_rt.domain.errors import (
     BadJson,
     ErrorCode,
     KeyReused,
+    NumberTaken,
     OutcomeUnknown,
+    RateLimited,
     Unavailable,
     VyomoError,
 )
@@ -58,6 +61,9 @@ class Problem(Data):
             " Idempotency-Key, given or made, finds out, and does nothing twice"
         ),
     ] = UNSET
+    retry_after_ms: Annotated[
+        Count | UnsetType, Meta(description="When a call may be repeated that was one too many")
+    ] = UNSET
     trade: Annotated[
         TradeDocument | UnsetType,
         Meta(description="The trade that is already closed, or that the Idempotency-Key made"),
@@ -83,10 +89,20 @@ def error_frame(error: VyomoError, id_: MessageId | None) -> Frame:
             code=error.code,
             detail=unless_none(detail),
             id=unless_none(id_),
-            retry_after_ms=RETRY_AFTER_S * 1000 if isinstance(error, Unavailable) else UNSET,
+            retry_after_ms=unless_none(retry_after_ms(error)),
         )
     )
     return make_frame("server_error", text)
+
+
+def retry_after_ms(error: VyomoError) -> int | None:
+    """When to try again what was refused only for now."""
+    match error:
+        case RateLimited():
+            return math.ceil(error.retry_after_s * 1000)
+        case Unavailable() | NumberTaken():
+            return RETRY_AFTER_S * 1000
+    return None
 
 
 def problem_document(
@@ -104,6 +120,8 @@ def problem_document(
     )
     if isinstance(error, AlreadyClosed | KeyReused) and error.trade is not None:
         found.trade = trade_document(error.trade)
+    if isinstance(error, RateLimited):
+        found.retry_after_ms = unless_none(retry_after_ms(error))
     if isinstance(error, OutcomeUnknown):
         found.idempotency_key = unless_none(error.idempotency_key)
     if isinstance(error, NoTickAccepted):

@@ -121,13 +121,14 @@ class ServerUnderTest:
 async def on_first_core(
     kind: type[Server], connections: int, **variables: str
 ) -> AsyncIterator[tuple[Server, list[int]]]:
-    """A server with simulated prices and room for connections, alone on the first core.
+    """A server with simulated prices and room for connections at any pace, on the first core alone.
 
     Yields it with the cores for the load, on which this process is meanwhile too; with one
     core only, or where that cannot be had, there are none. Raises ServerFailed.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     variables["VYOMO_RT_MAX_CONNECTIONS"] = str(max(10_000, connections + 1))
+    variables.setdefault("VYOMO_RT_ACCEPTS_PER_S", "1000000")
     with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
         own = kind(Path(folder), "--feed", "sim", **variables)
         if len(cores) > 1:

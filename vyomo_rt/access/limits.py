@@ -1,0 +1,88 @@
+"""How often something may be done: a bucket for each connection, caller or address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+from vyomo_rt.domain.errors import RateLimited
+
+_MOST_REMEMBERED = 10_000
+_ROUNDING_S = 1e-6
+
+
+class Pace(NamedTuple):
+    """So many a second in the long run, and ``burst`` of them at once.
+
+    A bucket is a number: the time at which it will be full again. A full one is any time in the
+    past, so 0.0 is one, and what is full need not be remembered.
+    """
+
+    per_s: float
+    burst: int
+
+    def wait_s(self, bucket_s: float, now_s: float) -> float:
+        """How long until something may be taken from a bucket."""
+        wait_s = bucket_s - now_s - (self.burst - 1) / self.per_s
+        return wait_s if wait_s > _ROUNDING_S else 0.0
+
+    def taken(self, bucket_s: float, now_s: float) -> float:
+        """The bucket after one was taken."""
+        return max(bucket_s, now_s) + 1 / self.per_s
+
+
+class Buckets:
+    """A bucket for each key.
+
+    Only those that are not full are remembered, and at most ten thousand, the last ones used: a
+    stranger with a million addresses fills no memory. Times are those of ``time_s``.
+    """
+
+    def __init__(self, pace: Pace, time_s: Callable[[], float], what: str) -> None:
+        self._pace = pace
+        self._time_s = time_s
+        self._what = what
+        self._buckets: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def require(self, key: str) -> None:
+        """Raise RateLimited if nothing is left for this key. It takes nothing."""
+        if wait_s := self._pace.wait_s(self._buckets.get(key, 0.0), self._time_s()):
+            raise RateLimited(f"too many {self._what}: try again later", wait_s)
+
+    def take(self, key: str) -> None:
+        """Take one, even if there is none: what happened counts."""
+        now_s = self._time_s()
+        self._buckets[key] = self._pace.taken(self._buckets.pop(key, 0.0), now_s)
+        for oldest in list(islice(self._buckets, 2)):
+            if self._buckets[oldest] <= now_s or len(self._buckets) > _MOST_REMEMBERED:
+                del self._buckets[oldest]
+
+
+class Tally:
+    """How many are open for each key."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._open: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def count(self, key: str) -> int:
+        return self._open.get(key, 0)
+
+    def enter(self, key: str) -> bool:
+        """One more is open; whether it is within the limit."""
+        self._open[key] = count = self._open.get(key, 0) + 1
+        return count <= self.limit
+
+    def leave(self, key: str) -> None:
+        """One fewer is open."""
+        if self._open[key] == 1:
+            del self._open[key]
+        else:
+            self._open[key] -= 1
