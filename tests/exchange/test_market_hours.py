@@ -87,3 +87,19 @@ def test_where_all_symbols_follow_the_exchange_an_unnamed_one_has_the_hours_of_a
         assert hours.in_session("UNNAMED", by_day, by_day)
         assert hours.in_session("UNNAMED", by_night, by_night) is open_by_night
         assert not hours.in_session("NIFTY", by_night, by_night)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "at", "end"),
+    [
+        ("NIFTY", "2026-11-23T10:00", "2026-11-23T15:15"),
+        ("NIFTY", "2026-11-23T15:15", "2026-11-25T15:15"),  # a holiday comes between
+        ("NIFTY", "2026-11-20T18:00", "2026-11-23T15:15"),
+        ("USDINR", "2026-11-20T18:00", "2026-11-21T00:00"),
+        ("USDINR", "2026-11-21T00:00", "2026-11-22T00:00"),
+    ],
+)
+def test_a_session_ends_at_the_next_close_and_that_of_day_and_night_at_midnight(
+    symbol: str, at: str, end: str
+) -> None:
+    assert HOURS.session_end_ms(symbol, ist(at)) == ist(end)

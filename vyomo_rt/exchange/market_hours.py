@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketSession, MarketState, Segment
-from vyomo_rt.domain.moment import day_start_ms, trading_day
+from vyomo_rt.domain.moment import DAY_MS, day_start_ms, trading_day
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import expiry_of, has_expired, is_named, segment_of
 
@@ -68,11 +68,20 @@ class MarketHours:
         assert session is not None
         return session.close_ms
 
+    def session_end_ms(self, symbol: str, moment_ms: int) -> int:
+        """When a symbol's next session after a moment ends; day and night end at midnight."""
+        if not self._follows(symbol):
+            return next_midnight_ms(symbol, moment_ms)
+        return self._calendar.next_close_ms(segment_of(symbol), moment_ms + 1)
+
+    def _follows(self, symbol: str) -> bool:
+        return self._all_symbols or is_named(symbol)
+
     def _look_up(self, symbol: str, moment_ms: int) -> _Hours:
         if len(self._hours) >= _SYMBOLS_KEPT:
             self._hours.clear()
         hours = _ALWAYS
-        if self._all_symbols or is_named(symbol):
+        if self._follows(symbol):
             day = trading_day(moment_ms)
             session = self._calendar.session(segment_of(symbol), day)
             times = (0, 0) if session is None else self._times(symbol, session)
@@ -84,3 +93,8 @@ class MarketHours:
         """The start and end of a symbol's trading in a session; none once it has expired."""
         expired = has_expired(symbol, session.open_ms, self._calendar)
         return (0, 0) if expired else (session.open_ms, session.close_ms)
+
+
+def next_midnight_ms(_symbol: str, moment_ms: int) -> int:
+    """When the day in Asia/Kolkata ends: the session of what is open day and night."""
+    return day_start_ms(trading_day(moment_ms)) + DAY_MS
