@@ -265,6 +265,7 @@ async def test_a_filter_finds_the_trades_that_it_accepts_newest_first_page_by_pa
     for seq in range(1, 31):
         trade = replace(opening(seq).trade, side=Side.BUY if seq % 3 else Side.SELL)
         trade = replace(trade, symbol="NIFTY" if seq % 2 else "BANKNIFTY")
+        trade = replace(trade, tags=("morning", "gap")[: seq % 3])
         if seq % 5:
             closed_ms = day_start_ms(day + timedelta(days=seq // 8)) + seq % 4 * (DAY_MS - 1) // 3
             trade = trade.closed(Exit(1, ExitReason.SL, closed_ms))
@@ -276,6 +277,10 @@ async def test_a_filter_finds_the_trades_that_it_accepts_newest_first_page_by_pa
     for wanted in (
         TradeFilter(symbol="BANKNIFTY"),
         TradeFilter(side=Side.SELL),
+        TradeFilter(tag="gap"),
+        TradeFilter(tag="ga"),
+        TradeFilter(tag="gap", side=Side.BUY, status=TradeStatus.CLOSED, symbol="NIFTY"),
+        TradeFilter(tag="morning", status=TradeStatus.CLOSED, first_day=date(2026, 7, 29)),
         TradeFilter(side=Side.SELL, symbol="NIFTY", status=TradeStatus.CLOSED),
         TradeFilter(status=TradeStatus.CLOSED, first_day=date(2026, 7, 30)),
         TradeFilter(status=TradeStatus.CLOSED, last_day=date(2026, 7, 28)),

@@ -56,6 +56,7 @@ async def test_trades_are_paged_newest_first(server: Rest) -> None:
         *(("status=GONE", "status"), (f"limit={'0' * 20}1999", "limit")),
         (f"after={'0' * 20}{'9' * 5000}", "after"),
         *(("side=HOLD", "side"), ("symbol=!", "symbol"), ("from=yesterday", "from")),
+        *(("tag=No", "tag"), (f"tag={'x' * 33}", "tag")),
         *(("to=2026-11-31", "to"), ("to=20261123", "to"), ("from_=2026-11-23", "from_")),
     ],
     ids=lambda text: text[:24],
@@ -120,6 +121,24 @@ async def test_a_list_has_the_trades_of_a_symbol_a_side_and_of_days(
         assert [int(row["tradeId"]) for row in rows] == [ids[index] for index in expected]
 
 
+async def test_a_list_has_the_trades_with_a_tag(server: Rest) -> None:
+    session_id = await server.new_session()
+    ids = [
+        (await server.open_trade(session_id, tags=tags))["tradeId"]
+        for tags in (["gap", "a_b-1"], [], ["gap"])
+    ]
+    await server.close_trade(ids[0], 1)
+    for query, expected in (
+        ("tag=gap", [2, 0]),
+        ("tag=a_b-1", [0]),
+        ("tag=ga", []),
+        ("tag=gap&status=OPEN", [2]),
+        ("tag=gap&from=2026-01-01&symbol=banknifty", [2, 0]),
+    ):
+        _, page = await server.call("GET", f"/sessions/{session_id}/trades?{query}")
+        assert [trade["tradeId"] for trade in page["trades"]] == [ids[i] for i in expected]
+
+
 async def test_days_change_at_midnight_in_india(timed: Rest, clock: Clock) -> None:
     clock.now_ms = 1_795_372_199_999  # 2026-11-22 23:59:59.999 in Asia/Kolkata
     session_id = await timed.new_session()
@@ -143,7 +162,8 @@ async def test_a_table_has_the_members_of_a_trade_as_columns_and_its_values_as_o
         trades = json.loads(await response.text(), parse_float=Decimal)["trades"]
     assert [list(row) for row in rows] == [list(trade) for trade in trades]
     for row, trade in zip(rows, trades, strict=True):
-        assert row == {name: "" if v is None else str(v) for name, v in trade.items()}
+        words = {name: "" if v is None else str(v) for name, v in trade.items()}
+        assert row == words
     assert {len(line.split(",")) for line in text.split("\r\n")[:-1]} == {len(rows[0])}
     assert "\n" not in text.replace("\r\n", ""), "lines end as RFC 4180 says"
     assert (rows[1]["pnl"], rows[1]["entryPrice"], rows[0]["exitReason"]) == (
@@ -151,6 +171,18 @@ async def test_a_table_has_the_members_of_a_trade_as_columns_and_its_values_as_o
         "100.0025",
         "",
     )
+
+
+async def test_a_spreadsheet_computes_no_text_of_a_table(server: Rest) -> None:
+    """What begins like a formula gets an apostrophe; commas, quotes and line ends stay."""
+    session_id = await server.new_session()
+    notes = ["=1+1", "+1", "-1", "@x", '"a", b\nc = d', "₹ 5"]
+    for note in notes:
+        await server.open_trade(session_id, note=note, tags=["-gap", "a"])
+    _, rows = await table(server, session_id)
+    shown = [f"'{note}" if note[0] in "=+-@" else note for note in notes]
+    assert [row["note"] for row in reversed(rows)] == shown
+    assert {row["tags"] for row in rows} == {"'-gap a"}
 
 
 async def test_a_table_without_a_trade_is_its_header(server: Rest) -> None:

@@ -76,6 +76,15 @@ async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> 
         ({"target": True}, "target"),
         ({"side": "SELL", "stopLoss": 99}, "stopLoss"),
         ({"side": "SELL", "target": 101}, "target"),
+        ({"tags": "gap"}, "tags"),
+        ({"tags": ["Gap"]}, "tags"),
+        ({"tags": ["gap", "a b"]}, "tags"),
+        ({"tags": ["gap\n"]}, "tags"),
+        ({"tags": [""]}, "tags"),
+        ({"tags": ["x" * 33]}, "tags"),
+        ({"tags": [f"t{i}" for i in range(11)]}, "tags"),
+        ({"note": 5}, "note"),
+        ({"note": "x" * 2001}, "note"),
     ],
     ids=str,
 )
@@ -104,6 +113,17 @@ async def test_a_sell_has_its_stop_above_and_its_target_below(server: Rest) -> N
 
     trade = await until(closed)
     assert (trade["exitReason"], trade["exitPrice"], trade["pnl"]) == ("TARGET", 89.5, 105)
+
+
+async def test_a_trade_keeps_the_tags_and_the_note_that_it_is_opened_with(server: Rest) -> None:
+    session_id = await server.new_session()
+    tags, note = [f"{'x' * 31}{i}" for i in range(10)], "₹" * 2000
+    trade = await server.open_trade(session_id, tags=[*tags[:9], tags[0], tags[9]][:10], note=note)
+    assert (trade["tags"], trade["note"]) == (tags[:9], note)
+    closed = await server.close_trade(trade["tradeId"], 1)
+    assert (closed["tags"], closed["note"]) == (tags[:9], note)
+    _, events = await server.call("GET", f"/sessions/{session_id}/events")
+    assert events["events"][0]["data"]["tags"] == tags[:9]
 
 
 async def test_opening_needs_an_active_session(server: Rest) -> None:

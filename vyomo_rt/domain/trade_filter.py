@@ -21,6 +21,7 @@ class TradeFilter:
     status: TradeStatus | None = None
     symbol: str | None = None
     side: Side | None = None
+    tag: str | None = None
     first_day: date | None = None
     last_day: date | None = None
 
@@ -37,6 +38,7 @@ class TradeFilter:
             self.status in (None, trade.status)
             and self.symbol in (None, trade.symbol)
             and self.side in (None, trade.side)
+            and (self.tag is None or self.tag in trade.tags)
             and (self.first_day is None or self.first_day <= day)
             and (self.last_day is None or day <= self.last_day)
         )

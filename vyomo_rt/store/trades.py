@@ -69,7 +69,7 @@ class Trades(Copies):
         What no index knows is looked for among so many trades at a time: otherwise a search
         that finds little would hold up writes until it has seen the whole session.
         """
-        if wanted.side is None and not wanted.has_days:
+        if wanted.side is None and wanted.tag is None and not wanted.has_days:
             return 0
         before = where(sessionId=session_id, tradeId={"$lt": before_id})
         last = await self._page(before, 1, skip=_LOOKED_AT - 1, fields={"tradeId": 1})
@@ -87,6 +87,9 @@ def _filter(session_id: int, wanted: TradeFilter) -> Document:
         filter_ |= where(status=wanted.status.value)
     if wanted.symbol is not None:
         filter_ |= where(symbol=wanted.symbol)
+    if wanted.tag is not None:
+        # Not as ``$eq``: in this form the embedded server looks into the array, too.
+        filter_["tags"] = wanted.tag
     if wanted.side is not None:
         filter_ |= where(side=wanted.side.value)
     moments: Document = {}

@@ -169,6 +169,8 @@ class Desk(Writer):
             stop_loss_e4=order.stop_loss_e4,
             target_e4=order.target_e4,
             opened_at_ms=self._now(),
+            tags=order.tags,
+            note=order.note,
         )
 
     async def close_trade(

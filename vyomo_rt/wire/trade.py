@@ -20,7 +20,7 @@ from vyomo_rt.domain.trade import (
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
-from vyomo_rt.wire.guards import Tags, guard_members, optional_e4
+from vyomo_rt.wire.guards import Note, Tags, guard_members, optional_e4, parse_tags
 from vyomo_rt.wire.numbers import ClosePriceE4, PriceE4, from_e2, from_e4, from_paise
 from vyomo_rt.wire.trade_event import TradeTerms, labels, result, terms
 from vyomo_rt.wire.values import (
@@ -47,9 +47,11 @@ class NewTrade(Body):
     entry_price: PriceE4 | None = None
     stop_loss: PriceE4 | None = None
     target: PriceE4 | None = None
+    tags: Tags | None = None
+    note: Note | None = None
 
     def order(self) -> TradeOrder:
-        """The order in domain units. Raises BadRequest for what cannot be a symbol."""
+        """The order in domain units. Raises BadRequest for what cannot be a symbol or a tag."""
         return TradeOrder(
             symbol=parse_symbol(self.symbol),
             side=self.side,
@@ -57,6 +59,8 @@ class NewTrade(Body):
             entry_price_e4=self.entry_price,
             stop_loss_e4=self.stop_loss,
             target_e4=self.target,
+            tags=parse_tags(self.tags),
+            note=self.note,
         )
 
 

@@ -20,6 +20,7 @@ from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data
+from vyomo_rt.wire.guards import Tag, parse_tag
 from vyomo_rt.wire.trade import TradeDocument, trade_document
 from vyomo_rt.wire.values import MAX_INT, Id, SpelledSymbol
 
@@ -42,6 +43,7 @@ class TradeFilterQuery(Body):
     status: Annotated[str, Meta(extra_json_schema={"enum": [*TradeStatus]})] | None = None
     symbol: SpelledSymbol | None = None
     side: Annotated[str, Meta(extra_json_schema={"enum": [*Side]})] | None = None
+    tag: Tag | None = None
     from_: Day | None = msgspec.field(default=None, name="from")
     to: Day | None = None
 
@@ -51,6 +53,7 @@ class TradeFilterQuery(Body):
             status=_choice("status", self.status, TradeStatus),
             symbol=None if self.symbol is None else parse_symbol(self.symbol),
             side=_choice("side", self.side, Side),
+            tag=None if self.tag is None else parse_tag(self.tag, "tag"),
             first_day=_day("from", self.from_),
             last_day=_day("to", self.to),
         )
