@@ -274,6 +274,11 @@ export type Messages = {
             message: string;
             timestamp: string;
             marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION";
+            sources?: {
+                source: string;
+                state: "LIVE" | "DEGRADED" | "DOWN";
+                message: string;
+            }[];
         };
     };
     server_shutdown: {

@@ -207,7 +207,9 @@ export class VyomoClient extends EventTarget {
  * @property {{ data: Trade & Exits & { currentPrice: number, unrealizedPnL: number,
  *   pnlPercent: number, stale: boolean, riskAmount?: number } }} pnl_update
  * @property {{ data: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string,
- *   timestamp: string, marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION" } }} feed_status
+ *   timestamp: string, marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION",
+ *   sources?: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string }[]
+ *   } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown
  * @property {{ id?: string | number, timestamp: string }} pong
  * @property {{ id?: string | number, connectionId?: string, result: Subscription & {

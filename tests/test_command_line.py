@@ -157,7 +157,7 @@ def test_serve_hands_the_settings_to_the_app_and_ends_with_0(
 
     app_is(serve)
     assert command_line.main(["serve", "--demo", "--port", "0"]) == 0
-    assert served == [config.Settings(demo=True, feed="sim", port=0)]
+    assert served == [config.Settings(demo=True, feed=("sim",), port=0)]
 
 
 def test_serve_logs_the_warning_about_an_open_address_at_every_start(

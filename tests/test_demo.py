@@ -30,6 +30,7 @@ from vyomo_rt.domain.state import Figures, SessionState
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.market.board import Board
+from vyomo_rt.market.book import Book
 from vyomo_rt.market.feeds.sim.feed import SimFeed
 from vyomo_rt.market.feeds.sim.symbols import load_symbols
 from vyomo_rt.market.wanted import Wanted
@@ -181,7 +182,8 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         feed = SimFeed(now, Settings().seed, symbols)
         memory = Memory()
         demand = Demand()
-        board = Board(now, feed.fresh_for_ms, on_price, demand=demand, arrived=now)
+        book = Book(feed.source, feed.fresh_for_ms, demand=demand, arrived=now)
+        board = Board([book], now, on_price, demand=demand)
         replica = Replica(trading_day(now()))
         replica.followers.append(Watcher())
         desk = Desk(
@@ -235,7 +237,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def demo_server(make_settings: MakeSettings, _hurried: None) -> AsyncIterator[Rest]:
-    settings = make_settings(demo=True, feed="sim")
+    settings = make_settings(demo=True, feed=("sim",))
     async with serve_here(settings) as rest:
         yield rest
 
@@ -288,7 +290,7 @@ async def test_a_visitors_trades_are_left_alone_also_those_that_look_like_the_de
 async def test_after_a_restart_it_closes_what_it_opened_before_and_nothing_else(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = make_settings(demo=True, feed="sim")
+    settings = make_settings(demo=True, feed=("sim",))
     ideas = [idea for idea in demo._IDEAS if idea.away_e4 is None]
     monkeypatch.setattr(demo, "_IDEAS", ideas)  # no price closes these
     monkeypatch.setattr(demo, "_STEP_S", 0.05)
@@ -314,7 +316,7 @@ async def test_after_a_restart_it_closes_what_it_opened_before_and_nothing_else(
 async def test_when_a_visitor_stops_its_session_it_goes_on_in_another_and_says_so(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = make_settings(demo=True, feed="sim")
+    settings = make_settings(demo=True, feed=("sim",))
     caplog.set_level(logging.INFO)
     async with serve_here(settings) as rest:
         assert (await rest.call("PATCH", "/sessions/6", {"status": "HALTED"}))[0] == 200
@@ -349,7 +351,7 @@ async def test_the_greeting_names_the_session(server_process: MakeServer) -> Non
 
 async def test_the_data_of_the_demo_are_invisible_without_it(make_settings: MakeSettings) -> None:
     def settings(*, is_demo: bool) -> Settings:
-        feed: Any = "sim" if is_demo else "ingest"
+        feed = ("sim",) if is_demo else ("ingest",)
         return make_settings(demo=is_demo, feed=feed)
 
     async with serve_here(settings(is_demo=True)) as rest:

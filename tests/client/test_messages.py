@@ -130,7 +130,7 @@ async def test_an_address_may_be_that_of_an_endpoint(server: Rest, path: str) ->
 async def test_unknown_symbols_are_told_and_the_others_come(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = make_settings(feed="sim")
+    settings = make_settings(feed=("sim",))
     async with (
         serve_here(settings) as rest,
         connect(rest.url, symbols=["NIFTY", "NIFTI"]) as stream,

@@ -42,7 +42,7 @@ def test_an_empty_variable_counts_as_not_set(variable: str, blank: str) -> None:
 
 
 def test_blanks_and_line_ends_around_a_value_do_not_matter() -> None:
-    assert settings_of(PORT=" 80\r", FEED="sim ") == Settings(port=80, feed="sim")
+    assert settings_of(PORT=" 80\r", FEED="sim ") == Settings(port=80, feed=("sim",))
 
 
 def test_values_get_the_type_of_their_setting() -> None:
@@ -50,7 +50,12 @@ def test_values_get_the_type_of_their_setting() -> None:
         DATA_DIR="/srv/x", DEMO="TRUE", PONG_TIMEOUT_S="0.5", MAX_SYMBOLS="3", SEED="7"
     )
     assert settings == Settings(
-        data_dir=Path("/srv/x"), demo=True, feed="sim", pong_timeout_s=0.5, max_symbols=3, seed="7"
+        data_dir=Path("/srv/x"),
+        demo=True,
+        feed=("sim",),
+        pong_timeout_s=0.5,
+        max_symbols=3,
+        seed="7",
     )
 
 
@@ -390,15 +395,35 @@ def test_a_file_for_a_secret_that_is_of_no_use_is_told_without_it(tmp_path: Path
 
 
 def test_the_demo_implies_simulated_prices() -> None:
-    assert load({"demo": True}, {})[0].feed == "sim"
-    assert load({"demo": True, "feed": "sim"}, {})[0].feed == "sim"
-    assert load({"demo": False}, {"VYOMO_RT_DEMO": "1"})[0].feed == "ingest"
+    assert load({"demo": True}, {})[0].feed == ("sim",)
+    assert load({"demo": True, "feed": "sim"}, {})[0].feed == ("sim",)
+    assert load({"demo": False}, {"VYOMO_RT_DEMO": "1"})[0].feed == ("ingest",)
 
 
 def test_the_demo_cannot_go_with_pushed_prices() -> None:
     assert error_of({"demo": True}, {"VYOMO_RT_FEED": "ingest"}) == (
         "VYOMO_RT_FEED: ingest cannot go with --demo, which simulates prices: leave one of them out"
     )
+
+
+def test_several_feeds_are_ranked_as_they_are_written() -> None:
+    assert load({"feed": "yahoo, ingest"}, {})[0].feed == ("yahoo", "ingest")
+    assert settings_of(FEED="ingest,yahoo").feed == ("ingest", "yahoo")
+
+
+@pytest.mark.parametrize(
+    ("feeds", "words"),
+    [
+        ("yahoo,sim", "sim cannot go with yahoo: simulated prices never stand behind real ones"),
+        ("ingest,sim,yahoo", "sim cannot go with ingest, yahoo"),
+        ("yahoo,ingest,yahoo", "yahoo is named twice: name it once"),
+        ("yahoo,yaho", "no such feed is installed: write one of ingest, sim, yahoo, got 'yaho'"),
+        (",", "names no feed: write one, such as ingest"),
+    ],
+)
+def test_feeds_that_cannot_go_together_are_refused_with_the_setting(feeds: str, words: str) -> None:
+    assert error_of({}, {"VYOMO_RT_FEED": feeds}).startswith(f"VYOMO_RT_FEED: {words}")
+    assert error_of({"feed": feeds}, {}).startswith(f"--feed: {words}")
 
 
 # Showing the settings

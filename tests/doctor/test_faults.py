@@ -222,7 +222,7 @@ async def test_a_stale_price_and_an_unused_session(server: Rest) -> None:
 
 
 async def test_a_symbol_and_a_session_that_do_not_exist(make_settings: MakeSettings) -> None:
-    settings = make_settings(feed="sim")
+    settings = make_settings(feed=("sim",))
     async with serve_here(settings) as rest:
         seen = await look(rest.url, symbol="nonsense", session=99)
     assert "there is no session 99" in seen.of("requests")

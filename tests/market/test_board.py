@@ -12,7 +12,7 @@ from tests.market.market import FRESH_FOR_MS, START_MS, Market
 from vyomo_rt.domain.money import MAX_PRICE_E4
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.symbol_classes import class_of
-from vyomo_rt.market.board import DELAYED_MS, MAX_AHEAD_MS
+from vyomo_rt.market.book import DELAYED_MS, MAX_AHEAD_MS
 
 HOUR_MS = 3_600_000
 
@@ -61,7 +61,7 @@ def test_the_last_accepted_tick_wins_and_no_symbol_goes_back_in_time(sent: list[
             accepted += 1
             last[tick.symbol] = (tick.price_e4, held_ms)
             assert market.heard[-1] == market.confirmed(tick.symbol)
-            assert market.board.last_accepted_ms == market.now_ms
+            assert market.book.last_accepted_ms == market.now_ms
         assert {q.symbol: (q.price_e4, q.as_of_ms) for q in market.board.quotes()} == last
     assert len(market.heard) == accepted
 
@@ -84,11 +84,11 @@ def test_whatever_comes_nothing_that_is_held_or_stale_triggers_and_no_moment_goe
     for tick in sent:
         market.now_ms += tick.wait_ms
         before = market.board.confirmed(tick.symbol), market.board.quote(tick.symbol)
-        held_before, heard = market.board.is_held(tick.symbol), len(market.heard)
+        held_before, heard = market.book.is_held(tick.symbol), len(market.heard)
         as_of_ms = None if tick.age_ms is None else market.now_ms - tick.age_ms
         refused = market.accept(tick.symbol, tick.price_e4, as_of_ms) is not None
         confirmed, shown = before
-        if refused or market.board.is_held(tick.symbol):
+        if refused or market.book.is_held(tick.symbol):
             assert len(market.heard) == heard
             assert market.board.confirmed(tick.symbol) == confirmed
         else:
@@ -130,24 +130,24 @@ def test_a_first_tick_that_is_an_hour_old_is_stale_at_once(market: Market) -> No
 
 def test_an_identical_tick_renews_freshness_and_is_heard_but_is_no_change(market: Market) -> None:
     market.accept("NIFTY", 101, START_MS)
-    market.board.changed.clear()
+    market.book.changed.clear()
     market.now_ms += HOUR_MS
     assert market.confirmed().stale
     assert market.accept("NIFTY", 101, START_MS) is None
     assert not market.confirmed().stale
     assert market.heard[-1] == market.confirmed()
-    assert not market.board.changed
-    assert market.board.last_accepted_ms == market.now_ms
+    assert not market.book.changed
+    assert market.book.last_accepted_ms == market.now_ms
 
 
 def test_the_same_moment_with_another_price_is_a_new_tick_of_that_moment(market: Market) -> None:
     market.accept("NIFTY", 101, START_MS)
-    market.board.changed.clear()
+    market.book.changed.clear()
     market.now_ms += HOUR_MS
     assert market.accept("NIFTY", 102, START_MS) is None
     assert market.confirmed().price_e4 == 102
     assert market.confirmed().stale
-    assert market.board.changed == {"NIFTY"}
+    assert market.book.changed == {"NIFTY"}
 
 
 def test_a_tick_without_a_moment_counts_as_of_now_but_not_before_the_last(market: Market) -> None:
@@ -184,9 +184,9 @@ def test_a_refusal_says_why_and_changes_nothing(
     market: Market, price_e4: int, as_of_ms: int | None, reason: str
 ) -> None:
     market.accept("NIFTY", 101, START_MS + 1000)
-    held, changed = market.confirmed(), set(market.board.changed)
+    held, changed = market.confirmed(), set(market.book.changed)
     assert market.accept("NIFTY", price_e4, as_of_ms) == reason
-    assert (market.confirmed(), market.board.changed, len(market.heard)) == (held, changed, 1)
+    assert (market.confirmed(), market.book.changed, len(market.heard)) == (held, changed, 1)
 
 
 def test_a_server_clock_that_is_set_back_does_not_stop_the_prices(market: Market) -> None:
@@ -212,9 +212,9 @@ def test_a_price_that_nobody_renews_after_the_clock_was_set_back_is_stale(market
 def test_restored_prices_are_stale_until_a_tick_renews_them(market: Market) -> None:
     kept = [Quote(s, 105, START_MS - 1, "ingest", stale=False) for s in ("NIFTY", "SBIN", "TCS")]
     market.accept("TCS", 106)
-    market.board.changed.clear()
-    market.board.restore(kept)
-    assert not market.board.changed, "what comes from the store need not be written there"
+    market.book.changed.clear()
+    market.board.restore(market.book, kept)
+    assert not market.book.changed, "what comes from the store need not be written there"
     assert market.confirmed("NIFTY") == replace(kept[0], stale=True)
     assert market.confirmed("TCS").price_e4 == 106
     assert market.accept("NIFTY", 104, START_MS - 2) is not None
@@ -232,9 +232,9 @@ def test_who_saves_prices_is_told_of_each_that_is_another(market: Market) -> Non
         (500, START_MS + 2, set()),
         (505, START_MS + 3, {"NIFTY"}),
     ]:
-        market.board.changed.clear()
+        market.book.changed.clear()
         market.accept("NIFTY", price_e4, as_of_ms)
-        assert market.board.changed == changed, price_e4
+        assert market.book.changed == changed, price_e4
 
 
 def test_a_symbol_without_a_price_has_no_quote(market: Market) -> None:

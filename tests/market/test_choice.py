@@ -49,9 +49,9 @@ async def test_the_example_of_the_documentation_is_a_feed_once_it_is_installed(
     table = tmp_path / "prices.json"
     table.write_text(json.dumps({"NIFTY": 24_190.05}))
     monkeypatch.setenv("TABLE_FILE", str(table))
-    assert load({"feed": "table"}, {})[0].feed == "table"
+    assert load({"feed": "table"}, {})[0].feed == ("table",)
     async with (
-        serve_here(make_settings(feed="table")) as server,
+        serve_here(make_settings(feed=("table",))) as server,
         watching("ws", server.url, symbols=["NIFTY", "TCS"]) as watcher,
     ):
         price = (await watcher.next("price_update"))["data"]
@@ -85,6 +85,6 @@ async def test_a_feed_that_cannot_be_made_ends_the_start_with_its_name_and_the_r
 ) -> None:
     install(text, f"broken = broken_{abs(hash(text))}:Broken")
     with pytest.raises(CannotStart, match="feed broken") as refusal:
-        async with serve_here(make_settings(feed="broken")):
+        async with serve_here(make_settings(feed=("broken",))):
             pass
     assert words in str(refusal.value)

@@ -11,10 +11,10 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
+from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.wanted import Wanted
 
@@ -25,9 +25,8 @@ class Ingest(Market):
     def __init__(self, *, trade_on_delayed: bool = False) -> None:
         super().__init__(trade_on_delayed=trade_on_delayed)
         self.feed: Feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
-        self.monitor = FeedMonitor(
-            self.feed, self.board, self.demand, lambda: MarketMs(self.now_ms)
-        )
+        health = SourceHealth(self.feed, self.book, self.board)
+        self.monitor = FeedMonitor([health], self.demand, self.now)
 
     def poll_after(self, wait_ms: int) -> FeedStatus | None:
         self.now_ms += wait_ms
@@ -115,11 +114,11 @@ def test_refused_ticks_and_restored_prices_do_not_count_as_life(ingest: Ingest) 
     ingest.accept("NIFTY", 1)
     kept = ingest.board.quotes()
     restarted = Ingest()
-    restarted.board.restore(kept)
+    restarted.board.restore(restarted.book, kept)
     assert restarted.accept("NIFTY", 0) is not None
     why = "ticks come in but are refused: price must be greater than 0"
     assert restarted.poll_after(1_000) == status(FeedState.DEGRADED, why, after_ms=1_000)
-    restarted.board.refuse(None, "expected an object")
+    restarted.board.refuse("ingest", None, "expected an object")
     assert restarted.poll_after(0) is None
     assert restarted.monitor.status().message.endswith("refused: expected an object")
     assert message_of(restarted.poll_after(FRESH_FOR_MS + 1)) == "waiting for the first tick"
@@ -136,13 +135,15 @@ def test_the_log_hears_of_refused_ticks_once_a_minute(
     ingest.poll_after(0)
     of_last = "the last for S999: more than 5 s ahead of the server's clock (2026-02-02T"
     assert len(refusals_told()) == 1
-    assert refusals_told()[0].startswith(f"1000 ticks refused in the last minute, {of_last}")
-    ingest.board.refuse(None, "expected an object")
+    assert refusals_told()[0].startswith(
+        f"1000 ticks of ingest refused in the last minute, {of_last}"
+    )
+    ingest.board.refuse("ingest", None, "expected an object")
     ingest.poll_after(59_999)
     assert len(refusals_told()) == 1
     ingest.poll_after(1)
     assert refusals_told()[1:] == [
-        "1 tick refused in the last minute, the last: expected an object"
+        "1 tick of ingest refused in the last minute, the last: expected an object"
     ]
     ingest.poll_after(3_600_000)
     assert len(refusals_told()) == 2

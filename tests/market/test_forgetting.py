@@ -10,14 +10,14 @@ from tests.kit.rest import Rest
 from tests.kit.streams import watching
 from tests.market.market import START_MS, Market
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.market import board as board_module
+from vyomo_rt.market import places
 
 ROOM = 3
 
 
 @pytest.fixture(autouse=True)
 def small_board(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "MAX_SYMBOLS", ROOM)
+    monkeypatch.setattr(places, "MAX_SYMBOLS", ROOM)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def market() -> Market:
     market = Market()
     for symbol in "ABC":
         market.tick(100, symbol)
-    market.board.changed.clear()
+    market.book.changed.clear()
     return market
 
 
@@ -37,7 +37,7 @@ def test_a_new_symbol_takes_the_place_of_the_one_whose_tick_is_oldest(market: Ma
     market.tick(101, "A")
     market.tick(100, "D")
     assert held(market) == "A C D"
-    assert market.board.changed == {"A", "B", "D"}, "who saves prices learns that one is gone"
+    assert market.book.changed == {"A", "B", "D"}, "who saves prices learns that one is gone"
     assert market.board.quote("B") is None
     assert market.board.confirmed("B") is None
 
@@ -78,10 +78,11 @@ def test_a_restart_keeps_what_open_trades_need_and_then_the_newest(market: Marke
     restarted.demand.wanted(["OLD", "NEVER"])
     kept = {"OLD": 0, "A": 3, "B": 5, "C": 4}
     restarted.board.restore(
-        Quote(symbol, 100, START_MS + ms, "ingest", stale=True) for symbol, ms in kept.items()
+        restarted.book,
+        (Quote(symbol, 100, START_MS + ms, "ingest", stale=True) for symbol, ms in kept.items()),
     )
     assert held(restarted) == "B OLD"
-    assert restarted.board.changed == {"A", "C"}, "so that the store forgets them, too"
+    assert restarted.book.changed == {"A", "C"}, "so that the store forgets them, too"
     restarted.tick(100, "D")
     assert held(restarted) == "D OLD"
     restarted.tick(100, "NEVER")

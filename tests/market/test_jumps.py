@@ -12,7 +12,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
-from vyomo_rt.market.board import JUMP_HELD_MS
+from vyomo_rt.market.book import JUMP_HELD_MS
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_price_near_the_confirmed_one_takes_it_back_though_it_is_shown(market:
     market.now_ms += JUMP_HELD_MS
     market.tick(1001)
     assert (prices(market), market.told) == ((1001, 1001), [1000, 1001])
-    assert not market.board.is_held("NIFTY")
+    assert not market.book.is_held("NIFTY")
 
 
 def test_a_second_price_on_its_side_confirms_it_and_only_that_one_counts(market: Market) -> None:
@@ -86,7 +86,7 @@ def test_the_very_same_tick_once_more_does_not_confirm_it_nor_put_it_off(market:
     for _ in range(3):
         market.tick(1500, as_of_ms=START_MS)
         assert (prices(market), market.told) == ((1000, 1000), [1000])
-        assert market.board.is_held("NIFTY")
+        assert market.book.is_held("NIFTY")
         market.now_ms += JUMP_HELD_MS // 3
     market.now_ms += JUMP_HELD_MS // 3
     assert prices(market) == (1500, 1000)
@@ -135,7 +135,7 @@ def test_once_a_doubt_is_shown_the_newest_one_is_so_that_what_is_shown_does_not_
 def test_a_tick_older_than_the_held_one_contradicts_nothing(market: Market) -> None:
     market.tick(1500, as_of_ms=START_MS + 1000)
     assert market.accept("NIFTY", 1000, START_MS + 999) is not None
-    assert market.board.is_held("NIFTY")
+    assert market.book.is_held("NIFTY")
 
 
 def test_a_confirming_tick_that_is_old_itself_is_told_as_stale(market: Market) -> None:
@@ -158,7 +158,7 @@ def test_a_held_price_does_not_make_the_last_one_fresh_but_the_feed_is_alive(
 ) -> None:
     market.now_ms += FRESH_FOR_MS - 1000
     market.tick(1500)
-    assert market.board.last_accepted_ms == market.board.last_fresh_ms == market.now_ms
+    assert market.book.last_accepted_ms == market.book.last_fresh_ms == market.now_ms
     market.now_ms += 1500
     assert market.confirmed().stale
 
@@ -184,7 +184,7 @@ def test_stocks_indices_and_futures_may_move_by_a_fifth_and_options_fivefold(
         market = Market()
         market.tick(100, symbol)
         market.tick(price_e4, symbol)
-        assert market.board.is_held(symbol) == (price_e4 not in (falls_to, rises_to))
+        assert market.book.is_held(symbol) == (price_e4 not in (falls_to, rises_to))
 
 
 misprints = st.integers(1, 799) | st.integers(1201, 3000)

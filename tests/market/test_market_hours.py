@@ -12,11 +12,12 @@ from tests.kit.streams import watching, web_socket
 from tests.kit.waiting import until
 from tests.market.market import FRESH_FOR_MS, Market
 from vyomo_rt.domain.market import MarketState
-from vyomo_rt.domain.moment import MarketMs, to_ms
+from vyomo_rt.domain.moment import to_ms
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.market_hours import MarketHours
 from vyomo_rt.market.feeds.ingest import IngestFeed
+from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.monitor import FeedMonitor
 
 
@@ -32,9 +33,8 @@ class Exchange(Market):
         super().__init__(trade_on_delayed=trade_on_delayed, in_session=hours.in_session)
         self.at("2026-11-26 12:00")
         feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
-        self.monitor = FeedMonitor(
-            feed, self.board, self.demand, lambda: MarketMs(self.now_ms), hours
-        )
+        health = SourceHealth(feed, self.book, self.board, hours)
+        self.monitor = FeedMonitor([health], self.demand, self.now)
 
     def at(self, moment: str) -> None:
         self.now_ms = ist(moment)
@@ -265,7 +265,7 @@ async def test_the_simulated_market_shows_its_close_at_night_and_moves_by_day(
     make_settings: MakeSettings,
 ) -> None:
     clock = Clock("2026-11-26 20:00")
-    async with serve_here(make_settings(feed="sim", market_hours=True), clock) as server:
+    async with serve_here(make_settings(feed=("sim",), market_hours=True), clock) as server:
 
         async def price(symbol: str) -> tuple[str, bool]:
             _, answer = await server.call("GET", f"/prices?symbols={symbol}")

@@ -16,6 +16,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import Quote, Tick
 from vyomo_rt.market.board import Board
+from vyomo_rt.market.book import Book
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.sim.feed import SimFeed
 from vyomo_rt.market.feeds.sim.path import PricePath
@@ -72,7 +73,9 @@ def sim(night: Night) -> SimFeed:
 
 
 def board_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -> Board:
-    return Board(night.now, 2_000, on_price, demand=Demand(), arrived=night.now)
+    demand = Demand()
+    book = Book("sim", 2_000, demand=demand, arrived=night.now)
+    return Board([book], night.now, on_price, demand=demand)
 
 
 async def run(feed: Feed, take: Callable[[Tick], object]) -> None:

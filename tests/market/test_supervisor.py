@@ -93,10 +93,3 @@ async def test_a_feed_whose_ticks_are_posted_need_not_be_kept_running() -> None:
     kept = Kept(IngestFeed())
     await asyncio.wait_for(kept.supervisor.run(), timeout=30)
     assert kept.monitor.status().state is FeedState.DEGRADED
-
-
-async def test_the_prices_of_a_feed_that_ticks_by_itself_are_not_kept() -> None:
-    kept = Kept(Cable())
-    kept.tick(100)
-    await kept.supervisor.keep_prices()
-    await kept.supervisor.restore()

@@ -195,7 +195,7 @@ async def test_only_a_handshake_of_one_who_may_push_is_accepted(
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await server.http.ws_connect(f"{server.url}{PATH}", headers=headers)
         assert refused.value.status == status
-    async with serve_here(make_settings(feed="sim")) as simulated:
+    async with serve_here(make_settings(feed=("sim",))) as simulated:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await simulated.http.ws_connect(f"{simulated.url}{PATH}")
         assert refused.value.status == 409

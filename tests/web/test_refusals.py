@@ -266,7 +266,7 @@ async def test_no_answer_names_versions(server: Rest) -> None:
 
 async def test_what_is_true_only_now_is_stored_by_no_cache(make_settings: MakeSettings) -> None:
     """Files, pages and contracts are asked for again by their tag; a stream is no document."""
-    async with serve_here(make_settings(feed="sim")) as server:
+    async with serve_here(make_settings(feed=("sim",))) as server:
         for path in PATHS:
             async with server.http.get(server.url + path) as response:
                 kept = response.headers.get("Cache-Control")

@@ -159,7 +159,7 @@ async def test_prices_are_listed_by_symbol_and_unknown_ones_left_out(server: Res
 
 
 async def test_under_simulated_prices_ticks_are_refused(make_settings: MakeSettings) -> None:
-    async with serve_here(make_settings(feed="sim")) as rest:
+    async with serve_here(make_settings(feed=("sim",))) as rest:
         problem = await refused(rest, 409, "POST", "/ticks", tick())
         assert problem["code"] == "conflict"
         session_id = await rest.new_session()

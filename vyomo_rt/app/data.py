@@ -79,4 +79,4 @@ def _prices(settings: Settings) -> str:
     """The kind of prices in a database: databases of different kinds are never mixed."""
     if settings.demo:
         return "demo"
-    return "simulated" if settings.feed == "sim" else "real"
+    return "simulated" if settings.is_simulated else "real"

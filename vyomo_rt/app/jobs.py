@@ -34,7 +34,7 @@ class Jobs:
         rooms = self._rooms
         self._wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
-            rooms.supervisor.run(),
+            *(supervisor.run() for supervisor in rooms.pricing.supervisors),
             rooms.clock.run(),
             rooms.desk.late_writes.watch(),
         ]
@@ -53,7 +53,7 @@ class Jobs:
         # A store that hangs must not delay the end: these prices are only a convenience.
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WRITE_S):
-                await self._rooms.supervisor.keep_prices(pause_s=0)
+                await self._rooms.pricing.keeper.keep(pause_s=0)
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look healthy: let it stop and say why."""
@@ -74,7 +74,7 @@ class Jobs:
         clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)
         clock.add("hasty clients", SLOT_MS, rooms.streaming.haste.sweep)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
-        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.supervisor.keep_prices)
+        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)
 
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():

@@ -92,7 +92,7 @@ def _greet(settings: Settings, sockets: list[socket.socket], demo: DemoTrader | 
     everywhere = settings.host in {"0.0.0.0", "::"}  # noqa: S104 (compared, not bound)
     host = "localhost" if settings.host is None or everywhere else settings.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}"
-    what = f"feed {settings.feed}"
+    what = f"feed {','.join(settings.feed)}"
     if demo:
         what = f"DEMO, simulated prices, session {demo.session_id}"
     if settings.trade_on_delayed:

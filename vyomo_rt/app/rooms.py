@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from vyomo_rt import config
 from vyomo_rt.access.limits import Pace
 from vyomo_rt.access.tokens import Tokens
+from vyomo_rt.app.pricing import Pricing
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
@@ -14,13 +15,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.exchange.market_hours import MarketHours
-from vyomo_rt.market.board import Board, day_and_night
-from vyomo_rt.market.choice import make_feed
-from vyomo_rt.market.feed import Feed, FeedContext
-from vyomo_rt.market.monitor import FeedMonitor
-from vyomo_rt.market.supervisor import Supervisor
-from vyomo_rt.market.wanted import Wanted
+from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
@@ -60,14 +55,15 @@ class Rooms:
         self.origins = _origins(settings)
         self.tokens = Tokens(settings, clocks.wall) if settings.has_key else None
         self._demand = Demand()
-        context = FeedContext(settings, clocks.market, calendar)
-        self.feed = make_feed(settings.feed, context)
-        self.hours = _hours(settings, self.feed, calendar)
-        self.board = self._board()
-        self.monitor = FeedMonitor(self.feed, self.board, self._demand, clocks.market, self.hours)
-        self.supervisor = Supervisor(
-            self.feed, Wanted(self._demand), self.board, self.monitor, SavedPrices(store)
+        self.pricing = Pricing(
+            FeedContext(settings, clocks.market, calendar),
+            self._demand,
+            self._on_price,
+            arrived=lambda: self.clock.last_on_time_ms,
+            kept=SavedPrices(store),
         )
+        self.board = self.pricing.board
+        self.monitor = self.pricing.monitor
         self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
         self.days = Days(self.replica, clocks.market)
@@ -78,20 +74,9 @@ class Rooms:
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
         self.streaming = self._streaming()
-        self.intake = Intake(self.board, self.feed.source if self.feed.takes_posts else None)
+        self.intake = Intake(self.board, self.pricing.posted_source)
         self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
         self.admission = self._admission()
-
-    def _board(self) -> Board:
-        return Board(
-            self.clocks.market,
-            self.feed.fresh_for_ms,
-            self._on_price,
-            demand=self._demand,
-            arrived=lambda: self.clock.last_on_time_ms,
-            trade_on_delayed=self.settings.trade_on_delayed,
-            in_session=day_and_night if self.hours is None else self.hours.in_session,
-        )
 
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
@@ -112,10 +97,10 @@ class Rooms:
             history=self.history,
             quote=self.board.quote,
             confirmed=self.board.confirmed,
-            refusal=self.board.refusals.reason,
+            refusal=self.board.refusal,
             demand=self._demand,
             market_now=self.clocks.market,
-            knows=self.feed.knows,
+            knows=self.pricing.knows,
             feed_status=self.monitor.status,
         )
 
@@ -125,7 +110,7 @@ class Rooms:
             self.replica,
             clocks=self.clocks,
             quote=self.board.confirmed,
-            knows=self.feed.knows,
+            knows=self.pricing.knows,
             max_open_trades=self.settings.max_open_trades,
             demand=self._demand,
             reserve=self.board.reserve,
@@ -179,12 +164,6 @@ class Rooms:
 def _accepted_at_once(settings: Settings) -> int:
     """A twentieth of a second's: time that the loop was busy with others is made up for."""
     return 1 + settings.accepts_per_s // 20
-
-
-def _hours(settings: Settings, feed: Feed, calendar: Calendar) -> MarketHours | None:
-    if not (settings.market_hours or feed.keeps_hours):
-        return None
-    return MarketHours(calendar, all_symbols=feed.keeps_hours)
 
 
 def _origins(settings: Settings) -> origins.Origins:

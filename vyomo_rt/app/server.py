@@ -94,6 +94,6 @@ async def _load(rooms: Rooms) -> None:
     await rooms.store.require_readable()
     await rooms.store.prepare()
     await rooms.desk.load()
-    await rooms.supervisor.restore()
+    await rooms.pricing.keeper.restore()
     if rooms.demo:
         await rooms.demo.prepare()

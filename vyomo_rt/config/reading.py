@@ -63,7 +63,8 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given[name].source}: the time for a pong must be shorter than the time between "
             f"pings, got {settings.pong_timeout_s:g} and {settings.ping_interval_s:g} seconds"
         )
-    if settings.trade_on_delayed and settings.feed == "sim":
+    _require_feeds_that_go_together(settings, given)
+    if settings.trade_on_delayed and settings.is_simulated:
         raise ConfigError(
             f"{given['trade_on_delayed'].source}: simulated prices are never delayed: leave it out"
         )
@@ -101,6 +102,21 @@ def _require_agreement_of_keys(settings: Settings, given: Mapping[str, Given]) -
 def _is_open(settings: Settings) -> bool:
     """Whether others than this machine may come, and need no token."""
     return not is_loopback(settings.host) and not settings.has_key
+
+
+def _require_feeds_that_go_together(settings: Settings, given: Mapping[str, Given]) -> None:
+    feeds = settings.feed
+    if not feeds:
+        raise ConfigError(f"{given['feed'].source}: names no feed: write one, such as ingest")
+    if len(set(feeds)) < len(feeds):
+        twice = next(name for name in feeds if feeds.count(name) > 1)
+        raise ConfigError(f"{given['feed'].source}: {twice} is named twice: name it once")
+    if settings.is_simulated and len(feeds) > 1:
+        others = ", ".join(name for name in feeds if name != "sim")
+        raise ConfigError(
+            f"{given['feed'].source}: sim cannot go with {others}: simulated prices never stand "
+            "behind real ones: leave one of them out"
+        )
 
 
 def given_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Given]:
@@ -194,10 +210,10 @@ def _items(value: object) -> Iterable[str]:
 def _let_demo_imply_sim(values: dict[str, Any], given: Mapping[str, Given]) -> None:
     if not values.get("demo"):
         return
-    if values.setdefault("feed", "sim") != "sim":
+    if values.setdefault("feed", ("sim",)) != ("sim",):
         raise ConfigError(
-            f"{given['feed'].source}: {values['feed']} cannot go with {given['demo'].source}, "
-            "which simulates prices: leave one of them out"
+            f"{given['feed'].source}: {', '.join(values['feed'])} cannot go with "
+            f"{given['demo'].source}, which simulates prices: leave one of them out"
         )
 
 

@@ -69,15 +69,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     feed: Annotated[
-        str,
+        tuple[str, ...],
         Meta(
             description=(
-                "Where prices come from: pushed by a client (ingest), simulated (sim), or Yahoo "
-                "Finance (yahoo: for personal use, and maybe 15 minutes late)."
+                "Where prices come from, the best first: pushed by a client (ingest), simulated "
+                "(sim), or Yahoo Finance (yahoo: for personal use, and maybe 15 minutes late). "
+                "Of several, the first that is fresh is used for each symbol."
             ),
-            extra={"expected": "ingest, sim, yahoo or a feed of another package", "flag": "store"},
+            extra={
+                "expected": (
+                    "ingest, sim, yahoo or a feed of another package (several separated by commas)"
+                ),
+                "flag": "store",
+            },
         ),
-    ] = "ingest"
+    ] = ("ingest",)
     yahoo_url: Annotated[
         str,
         Meta(
@@ -321,6 +327,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def has_key(self) -> bool:
         """Whether callers need a token."""
         return bool(self.auth_key or self.auth_public_keys or self.auth_jwks_url)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether prices are simulated; then they have a database of their own."""
+        return "sim" in self.feed
 
     def __repr__(self) -> str:
         """All values, without passwords and keys, because a repr ends up in logs."""

@@ -67,9 +67,17 @@ class FeedState(StrEnum):
 _AS_USUAL = (None, MarketState.OPEN)
 
 
+class SourceStatus(NamedTuple):
+    """How one of several price sources is doing, in words for a person."""
+
+    source: str
+    state: FeedState
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """How the price source is doing, since when, in words for a person."""
+    """How the price sources are doing, since when, in words for a person."""
 
     source: str
     state: FeedState
@@ -81,9 +89,12 @@ class FeedStatus:
     """The contracts on which trades are open although they have expired."""
     leaves_out: bool = False
     """Whether symbols that somebody watches or holds get no price."""
+    sources: tuple[SourceStatus, ...] = ()
+    """Each by itself, the best first; none if there is only one."""
 
     @property
     def is_news(self) -> bool:
         """Whether somebody who just comes should hear of it."""
         is_usual = self.state is FeedState.LIVE and self.market_state in _AS_USUAL
-        return not is_usual or bool(self.expired) or self.leaves_out
+        is_whole = all(source.state is FeedState.LIVE for source in self.sources)
+        return not (is_usual and is_whole) or bool(self.expired) or self.leaves_out

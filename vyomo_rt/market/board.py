@@ -1,306 +1,138 @@
-"""The board of prices: which ticks are believed, and how fresh those are."""
+"""The board of prices: the one entrance for ticks, and the one price of each symbol."""
 
 from __future__ import annotations
 
-import logging
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import Counter
 
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import IST_AHEAD_MS, MarketClock, iso
-from vyomo_rt.domain.money import MAX_PRICE_E4
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote, Tick
-from vyomo_rt.exchange.symbol_classes import SymbolClass, class_of
-from vyomo_rt.market.refusals import Refusals
-
-log = logging.getLogger(__name__)
-
-MAX_AHEAD_MS = 5_000
-"""How far a source's clock may run ahead of the server's."""
-
-MAX_SYMBOLS = 10_000
-"""A source that names ever more symbols must not fill the memory."""
-
-JUMP_HELD_MS = 2_000
-"""How long a price that jumped too far is hidden, unless it is confirmed."""
-
-DELAYED_MS = 60_000
-"""A price that comes in later than this is from a market that has moved on."""
-
-InSession = Callable[[str, int, int], bool]
-"""Whether two moments, in epoch milliseconds, lie in one session of a symbol."""
-
-_TELL_AGAIN_MS = 60_000
-_NEVER_MS = -(2**62)
-
-
-def day_and_night(_symbol: str, _first_ms: int, _last_ms: int) -> bool:
-    """The hours of symbols that follow none."""
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Jump:
-    """A price too far from the last one to be believed; its quote is stale for good."""
-
-    quote: Quote
-    held_at_ms: int
-
-    def is_shown(self, now_ms: int) -> bool:
-        # A clock that is set back must not hide it for ever.
-        return not 0 <= now_ms - self.held_at_ms < JUMP_HELD_MS
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What is known of a symbol; without ``confirmed``, a place kept for its first price."""
-
-    symbol_class: SymbolClass
-    confirmed: Quote | None = None
-    fresh_since_ms: int = _NEVER_MS
-    """From when on the confirmed price counts as fresh; never if it came too late."""
-    jump: _Jump | None = None
-    newest_ms: int = 0
-    """The moment of the newest tick, including a held one."""
-    told_of_jump_ms: int = _NEVER_MS
+from vyomo_rt.market import places
+from vyomo_rt.market.book import Book, TickRefused
+from vyomo_rt.market.places import Places
+from vyomo_rt.market.ranking import Ranking
 
 
 class Board:
-    """The last prices of each symbol; `accept` is the only entrance for ticks.
+    """The last prices of each symbol, of the books of all sources; the first ranks highest.
 
     ``confirmed`` is the price that counts: trades are valued, filled and closed at
-    it. ``quote`` is the price to show, which differs while a jump is in doubt.
-
-    A price further from the confirmed one than its class of symbols allows is held:
-    one misprint must not close everybody's trades. The next tick on its side confirms
-    it (and is then the one that counts); a tick near the confirmed price drops it. After
-    ``JUMP_HELD_MS`` without either, the held price is shown, as stale, until one comes.
+    it. ``quote`` is the price to show, which differs while a jump or a change of source
+    is in doubt.
 
     ``on_price`` is called with each tick's confirmed price, even if the tick only
     renews freshness: a stop that a stale price was not allowed to trigger must trigger
-    once a tick says that the price still holds.
-
-    When there are ``MAX_SYMBOLS``, a new one takes the place of the symbol that has gone
-    longest without a tick and without anybody to want it; what ``demand`` wants stays.
-
-    A tick that names no moment counts as of ``arrived``. With ``trade_on_delayed`` a
-    price is as fresh as its arrival, whatever moment it names.
-
-    ``in_session`` tells the hours of a symbol: only a price of the session that goes on
-    is fresh, the last one before it is the close, and stale.
+    once a tick says that the price still holds. A tick of a source that does not speak for
+    its symbol is not told.
     """
 
     def __init__(
         self,
+        books: Sequence[Book],
         now: MarketClock,
-        fresh_for_ms: int,
         on_price: Callable[[Quote], None],
         *,
         demand: Demand,
-        arrived: MarketClock,
-        trade_on_delayed: bool = False,
-        in_session: InSession = day_and_night,
     ) -> None:
+        self._books = {book.source: book for book in books}
+        self._only = books[0] if len(books) == 1 else None
+        """The book of the only source: then there is nothing to choose."""
+        self._ranking = Ranking(books)
         self._now = now
-        self._fresh_for_ms = fresh_for_ms
         self._on_price = on_price
         self._demand = demand
-        self._arrived = arrived
-        self.trade_on_delayed = trade_on_delayed
-        self._in_session = in_session
-        self._entries: dict[str, _Entry] = {}
-        self._idle: OrderedDict[str, None] = OrderedDict()
-        """The symbols that nobody wants; the first is forgotten next."""
-        demand.listeners.append(self._on_demand)
-        self.changed: set[str] = set()
-        """Symbols whose confirmed price changed, or went, since somebody cleared this."""
-        self.last_accepted_ms: int | None = None
-        """When the newest accepted tick came in, by the server's clock."""
-        self.last_fresh_ms: int | None = None
-        """When the newest fresh tick came in."""
-        self.last_late: Quote | None = None
-        """The newest accepted tick that came too late to be fresh."""
+        self._places = Places(demand, self._forget)
         self.ticks = Counter(
             "vyomo_rt_ticks", "Ticks that came in, by outcome", ["outcome"], registry=None
         )
         self._accepted = self.ticks.labels("accepted")
         self._held = self.ticks.labels("held")
-        self.refusals = Refusals(self.ticks.labels("refused"), demand)
+        self._refused = self.ticks.labels("refused")
 
     # -- ticks -----------------------------------------------------------------
 
     def accept(self, tick: Tick) -> str | None:
         """Take a tick; returns None, or the reason for refusing it, for a person.
 
-        A tick without a moment counts as of its arrival, but never before the symbol's
-        last one. A held jump counts as taken.
+        A held jump counts as taken. Raises LookupError for a source that has no book.
         """
-        reason = self._take(tick)
-        if reason is not None:
-            self.refuse(tick.symbol, reason)
-            return reason
-        self.refusals.forget(tick.symbol)
-        (self._held if self.is_held(tick.symbol) else self._accepted).inc()
-        return None
-
-    def refuse(self, symbol: str | None, reason: str) -> None:
-        """Count a tick that was refused, here or before it became one."""
-        self.refusals.note(symbol, reason, self._now())
-
-    def is_held(self, symbol: str) -> bool:
-        """Whether the symbol's newest tick is a jump that waits to be confirmed."""
-        entry = self._entries.get(symbol)
-        return entry is not None and entry.jump is not None
-
-    def _take(self, tick: Tick) -> str | None:
-        symbol, price_e4, as_of_ms, _ = tick
-        if not 0 < price_e4 <= MAX_PRICE_E4:
-            return _price_reason(price_e4)
+        symbol, book = tick.symbol, self._only
         now_ms = self._now()
-        latest_ms = now_ms + MAX_AHEAD_MS
-        entry = self._entries.get(symbol)
-        # A last moment beyond the limit was accepted before the server's clock was
-        # set back; obeying it would refuse everything until the clock catches up.
-        earliest_ms = entry.newest_ms if entry and entry.newest_ms <= latest_ms else 0
-        if as_of_ms is None:
-            as_of_ms = max(self._arrived(), earliest_ms)
-        elif not earliest_ms <= as_of_ms <= latest_ms:
-            return _moment_reason(symbol, as_of_ms, earliest_ms, now_ms)
-        if entry is None and (entry := self._place(symbol)) is None:
-            return f"no room for {symbol}: the server holds {MAX_SYMBOLS} symbols that are in use"
-        if symbol in self._idle:
-            self._idle.move_to_end(symbol)
-        entry.newest_ms = as_of_ms
-        if self._must_wait(entry, tick, as_of_ms, now_ms):
-            fresh_since_ms = self._fresh_since_ms(symbol, as_of_ms, now_ms)
-            quote = Quote(symbol, price_e4, as_of_ms, tick.source, stale=False)
-            self._note_age(self._judged(quote, fresh_since_ms, now_ms), now_ms)
-        else:
-            quote = self._confirm(entry, tick, as_of_ms, now_ms)
-            self._note_age(quote, now_ms)
+        try:
+            if book is not None and book.source == tick.source:
+                quote = book.take(tick, now_ms, self._place)
+                is_held = quote is None
+            else:
+                book = self._book(tick.source)
+                quote = self._ranking.take(book, tick, now_ms, self._place)
+                is_held = book.is_held(symbol)
+        except TickRefused as refusal:
+            reason = str(refusal)
+            self.refuse(tick.source, symbol, reason)
+            return reason
+        if symbol in self._places.idle:
+            self._places.touch(symbol)
+        book.refusals.forget(symbol)
+        (self._held if is_held else self._accepted).inc()
+        if quote is not None:
             self._on_price(quote)
         return None
 
-    def _must_wait(self, entry: _Entry, tick: Tick, as_of_ms: int, now_ms: int) -> bool:
-        """Whether a tick is a jump that nothing has confirmed yet; then it is held."""
-        price_e4, last, held = tick.price_e4, entry.confirmed, entry.jump
-        if last is None or entry.symbol_class.allows(last.price_e4, price_e4):
-            entry.jump = None
-            return False
-        if held is not None:
-            if (held.quote.price_e4, held.quote.as_of_ms) == (price_e4, as_of_ms):
-                return True  # a repetition is no second opinion
-            if (held.quote.price_e4 > last.price_e4) == (price_e4 > last.price_e4):
-                entry.jump = None
-                return False
-        # Once a doubtful price is shown, the newest one is: the display never goes back in time.
-        since_ms = held.held_at_ms if held is not None and held.is_shown(now_ms) else now_ms
-        quote = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale=True)
-        entry.jump = _Jump(quote, since_ms)
-        self._tell_of_jump(entry, tick.symbol, now_ms)
-        return True
+    def refuse(self, source: str, symbol: str | None, reason: str) -> None:
+        """Count a tick that was refused, here or before it became one."""
+        self._refused.inc()
+        self._book(source).refusals.note(symbol, reason, self._now())
 
-    def _confirm(self, entry: _Entry, tick: Tick, as_of_ms: int, now_ms: int) -> Quote:
-        """Make a tick the price that counts; an identical one only renews its freshness."""
-        last, price_e4 = entry.confirmed, tick.price_e4
-        if last is not None and last.as_of_ms == as_of_ms and last.price_e4 == price_e4:
-            # What came too late, or is a close, is not made true by saying it again.
-            was_fresh = entry.fresh_since_ms != _NEVER_MS or self._is_in_time(as_of_ms, now_ms)
-            if was_fresh and self._in_session(tick.symbol, as_of_ms, now_ms):
-                renewed_ms = min(entry.fresh_since_ms, now_ms)
-                entry.fresh_since_ms = max(self._arrived(), renewed_ms)
-            return self._judged(last, entry.fresh_since_ms, now_ms)
-        fresh_since_ms = self._fresh_since_ms(tick.symbol, as_of_ms, now_ms)
-        entry.fresh_since_ms = fresh_since_ms
-        stale = now_ms - fresh_since_ms > self._fresh_for_ms
-        quote = entry.confirmed = Quote(tick.symbol, price_e4, as_of_ms, tick.source, stale)
-        self.changed.add(tick.symbol)
-        return quote
+    def is_held(self, symbol: str, source: str) -> bool:
+        """Whether a source's newest tick of a symbol is a jump that waits to be confirmed."""
+        return self._book(source).is_held(symbol)
 
-    def _is_in_time(self, as_of_ms: int, now_ms: int) -> bool:
-        return self.trade_on_delayed or now_ms - as_of_ms <= DELAYED_MS
+    def refusal(self, symbol: str) -> str | None:
+        """Why the last tick of a wanted symbol was refused by a book; None if none was."""
+        reasons = (book.refusals.reason(symbol) for book in self._books.values())
+        return next(filter(None, reasons), None)
 
-    def _fresh_since_ms(self, symbol: str, as_of_ms: int, now_ms: int) -> int:
-        """From when on a new price counts as fresh."""
-        if not self._in_session(symbol, as_of_ms, now_ms):
-            return _NEVER_MS
-        if self.trade_on_delayed:
-            return self._arrived()
-        return min(as_of_ms, now_ms) if self._is_in_time(as_of_ms, now_ms) else _NEVER_MS
-
-    def _note_age(self, quote: Quote, now_ms: int) -> None:
-        self.last_accepted_ms = now_ms
-        if quote.stale:
-            self.last_late = quote
-        else:
-            self.last_fresh_ms = now_ms
-
-    def _tell_of_jump(self, entry: _Entry, symbol: str, now_ms: int) -> None:
-        if now_ms - entry.told_of_jump_ms >= _TELL_AGAIN_MS:
-            entry.told_of_jump_ms = now_ms
-            one = entry.symbol_class
-            log.warning(
-                "%s jumped beyond %d to %d %% of its last price: it is held until confirmed",
-                symbol,
-                one.falls_to_percent,
-                one.rises_to_percent,
-            )
+    def _book(self, source: str) -> Book:
+        book = self._books.get(source)
+        if book is None:
+            named = ", ".join(self._books)
+            raise LookupError(f"a tick is of {source!r}, the sources here are {named}")
+        return book
 
     # -- reading ---------------------------------------------------------------
 
     def quote(self, symbol: str) -> Quote | None:
         """The price of a symbol to show, stale or not as of this call."""
-        entry = self._entries.get(symbol)
-        return None if entry is None else self._shown(entry, self._now())
+        return (self._only or self._ranking).shown(symbol, self._now())
 
     def confirmed(self, symbol: str) -> Quote | None:
         """The price of a symbol that counts, stale or not as of this call."""
-        entry = self._entries.get(symbol)
-        if entry is None or entry.confirmed is None:
-            return None
-        return self._judged(entry.confirmed, entry.fresh_since_ms, self._now())
+        return (self._only or self._ranking).confirmed(symbol, self._now())
 
     def quotes(self) -> list[Quote]:
         """The price of every symbol to show, stale or not as of this call."""
-        now_ms = self._now()
-        shown = (self._shown(entry, now_ms) for entry in self._entries.values())
+        now_ms, source = self._now(), self._only or self._ranking
+        shown = (source.shown(symbol, now_ms) for symbol in self._places)
         return [quote for quote in shown if quote is not None]
-
-    def _shown(self, entry: _Entry, now_ms: int) -> Quote | None:
-        if entry.jump is not None and entry.jump.is_shown(now_ms):
-            return entry.jump.quote
-        if entry.confirmed is None:
-            return None
-        return self._judged(entry.confirmed, entry.fresh_since_ms, now_ms)
-
-    def _judged(self, quote: Quote, fresh_since_ms: int, now_ms: int) -> Quote:
-        # A moment far ahead is from before the server's clock was set back: obeying it would
-        # make the price fresh until the clock catches up.
-        stale = not (
-            -MAX_AHEAD_MS <= now_ms - fresh_since_ms <= self._fresh_for_ms
-            and self._in_session(quote.symbol, now_ms, now_ms)
-        )
-        return quote if quote.stale == stale else replace(quote, stale=stale)
 
     # -- what is held ----------------------------------------------------------
 
     def __iter__(self) -> Iterator[str]:
         """The symbols that have a place."""
-        return iter(self._entries)
+        return iter(self._places)
 
     def __len__(self) -> int:
         """How many symbols have a place."""
-        return len(self._entries)
+        return len(self._places)
 
     def reserve(self, symbol: str) -> bool:
         """Keep a place for a symbol whose price a trade will need; False if none is free."""
-        return symbol in self._entries or self._place(symbol) is not None
+        return self._places.take(symbol)
 
-    def restore(self, quotes: Iterable[Quote]) -> None:
-        """Put back prices kept over a restart, stale until a tick renews them.
+    def restore(self, book: Book, quotes: Iterable[Quote]) -> None:
+        """Put back a book's prices, kept over a restart, stale until a tick renews them.
 
         Call it before the first tick, once ``demand`` knows what open trades need: these
         symbols get their places first, then the newest prices. A symbol that already has a
@@ -309,50 +141,23 @@ class Board:
         for symbol in self._demand:
             self.reserve(symbol)
         newest_first = sorted(quotes, key=lambda quote: quote.as_of_ms, reverse=True)
-        others = [quote for quote in newest_first if quote.symbol not in self._entries]
-        room = max(0, MAX_SYMBOLS - len(self._entries))
-        for quote in reversed(others[:room]):
-            self._place(quote.symbol)
+        others = [quote for quote in newest_first if quote.symbol not in self._places]
+        for quote in reversed(others[: self._places.left]):
+            self._places.take(quote.symbol)
+        now_ms = self._now()
         for quote in newest_first:
-            entry = self._entries.get(quote.symbol)
-            if entry is None:
-                self.changed.add(quote.symbol)
-            elif entry.confirmed is None:
-                entry.confirmed = replace(quote, stale=True)
-                entry.newest_ms = quote.as_of_ms
+            if quote.symbol in self._places:
+                book.restore(quote)
+                self._ranking.restore(book, quote.symbol, now_ms)
+            else:
+                book.changed.add(quote.symbol)
 
-    def _place(self, symbol: str) -> _Entry | None:
-        """A new symbol's entry, in place of an unwanted one if need be; None if all are in use."""
-        if len(self._entries) >= MAX_SYMBOLS:
-            if not self._idle:
-                return None
-            forgotten, _ = self._idle.popitem(last=False)
-            del self._entries[forgotten]
-            self.changed.add(forgotten)
-        entry = self._entries[symbol] = _Entry(class_of(symbol))
-        if symbol not in self._demand:
-            self._idle[symbol] = None
-        return entry
+    def _place(self, symbol: str) -> None:
+        if not self._places.take(symbol):
+            held = f"the server holds {places.MAX_SYMBOLS} symbols that are in use"
+            raise TickRefused(f"no room for {symbol}: {held}")
 
-    def _on_demand(self, symbol: str, wanted: bool) -> None:
-        if wanted:
-            self._idle.pop(symbol, None)
-        elif symbol in self._entries:
-            self._idle[symbol] = None
-
-
-def _price_reason(price_e4: int) -> str:
-    if price_e4 <= 0:
-        return "price must be greater than 0"
-    return f"price must be at most {MAX_PRICE_E4 // 10_000}"
-
-
-def _moment_reason(symbol: str, as_of_ms: int, earliest_ms: int, now_ms: int) -> str:
-    if as_of_ms >= earliest_ms:
-        ahead_ms = as_of_ms - now_ms
-        hint = "; is it Indian time sent as UTC?" if abs(ahead_ms - IST_AHEAD_MS) < 60_000 else ""
-        limit_s = MAX_AHEAD_MS // 1000
-        return f"more than {limit_s} s ahead of the server's clock ({iso(now_ms)}){hint}"
-    if as_of_ms < 0:
-        return "before 1970-01-01"
-    return f"older than the last price of {symbol} ({iso(earliest_ms)})"
+    def _forget(self, symbol: str) -> None:
+        for book in self._books.values():
+            book.forget(symbol)
+        self._ranking.forget(symbol)

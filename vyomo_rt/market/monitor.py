@@ -1,4 +1,4 @@
-"""How a feed is doing."""
+"""How the sources are doing, each by itself and all together."""
 
 from __future__ import annotations
 
@@ -9,59 +9,43 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import MarketState
-from vyomo_rt.domain.moment import MarketClock, iso
-from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
-from vyomo_rt.exchange.market_hours import MarketHours
-from vyomo_rt.market.board import DELAYED_MS, MAX_AHEAD_MS, Board
-from vyomo_rt.market.feed import Feed
+from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.quote import FeedState, FeedStatus, SourceStatus
+from vyomo_rt.market.health import Judgement, SourceHealth, expired_words, left_out_words
 
 log = logging.getLogger(__name__)
 
-_NAMED = 5
-"""A message names so many symbols; of more it tells the number."""
 
+class _Report(NamedTuple):
+    """What is told: a change of anything but the messages is news."""
 
-class _Judgement(NamedTuple):
-    """How a feed is doing; a change of anything but the message is news.
+    judgements: tuple[Judgement, ...]
+    left_out: tuple[tuple[str, ...], ...]
+    """Of each source, the wanted symbols that it has no price of."""
+    market_state: MarketState | None
+    expired: tuple[str, ...]
 
-    The message names the latest of many late ticks.
-    """
+    def is_other_than(self, told: _Report) -> bool:
+        return self._news() != told._news()
 
-    state: FeedState
-    kind: str
-    message: str
-    market_state: MarketState | None = None
-    expired: tuple[str, ...] = ()
-
-    def is_other_than(self, told: _Judgement) -> bool:
-        return self._replace(message="") != told._replace(message="")
+    def _news(self) -> tuple[object, ...]:
+        without_messages = [one._replace(message="") for one in self.judgements]
+        return without_messages, [*map(len, self.left_out)], self.market_state, self.expired
 
 
 class FeedMonitor:
-    """Judges how a feed is doing, by the age of the prices it sends.
+    """Tells how the sources are doing, and when that changes; the first ranks highest.
 
-    A feed whose ticks are all late or refused is not LIVE, however many it sends. With
-    ``hours``, a feed need not send anything while none of its symbols is traded.
+    Prices come in as promised if they do from one of them: the others are named.
     """
 
-    def __init__(
-        self,
-        feed: Feed,
-        board: Board,
-        demand: Demand,
-        now: MarketClock,
-        hours: MarketHours | None = None,
-    ) -> None:
-        self._feed = feed
-        self._board = board
+    def __init__(self, sources: Sequence[SourceHealth], demand: Demand, now: MarketClock) -> None:
+        self._sources = sources
         self._demand = demand
         self._now = now
-        self._hours = hours
-        self._is_due = (-1, True)
+        self._hours = next((one.hours for one in sources if one.hours is not None), None)
         self._expired: tuple[int, tuple[str, ...]] = (-1, ())
-        self.failure: str | None = None
-        """Why the source stopped, for a person; None while it has not."""
-        self._told = self._judge(now())
+        self._told = self._look(now())
         self._since_ms = now()
         self._shown_ahead = False
         """Whether somebody was shown a state that no poll has told yet."""
@@ -72,117 +56,94 @@ class FeedMonitor:
         The log hears of the change, and of ticks that were refused.
         """
         now_ms = self._now()
-        if self._feed.resting is not None:
-            self.failure = None  # it was restarted, and has found nothing to send
-        self._board.refusals.tell(now_ms)
-        judgement = self._judge(now_ms)
-        if not judgement.is_other_than(self._told) and not self._shown_ahead:
+        for source in self._sources:
+            if source.feed.resting is not None:
+                source.failure = None  # it was restarted, and has found nothing to send
+            source.book.refusals.tell(now_ms)
+        report = self._look(now_ms)
+        if not report.is_other_than(self._told) and not self._shown_ahead:
             return None
-        self._told, self._since_ms, self._shown_ahead = judgement, now_ms, False
-        status = self._status(judgement, now_ms)
+        self._told, self._since_ms, self._shown_ahead = report, now_ms, False
+        status = self._status(report, now_ms)
         level = logging.INFO if status.state is FeedState.LIVE else logging.WARNING
         log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
         return status
 
     def age_s(self) -> float:
         """How long ago the newest accepted tick came in; NaN before the first."""
-        last_ms = self._board.last_accepted_ms
-        return math.nan if last_ms is None else (self._now() - last_ms) / 1000
+        last_ms = [source.book.last_accepted_ms for source in self._sources]
+        newest_ms = max((ms for ms in last_ms if ms is not None), default=None)
+        return math.nan if newest_ms is None else (self._now() - newest_ms) / 1000
 
     def status(self) -> FeedStatus:
-        """How the feed is doing right now, which may be newer than the last poll."""
+        """How the sources are doing right now, which may be newer than the last poll."""
         now_ms = self._now()
-        judgement = self._judge(now_ms)
-        is_news = judgement.is_other_than(self._told)
+        report = self._look(now_ms)
+        is_news = report.is_other_than(self._told)
         self._shown_ahead = self._shown_ahead or is_news
-        return self._status(judgement, now_ms if is_news else self._since_ms)
+        return self._status(report, now_ms if is_news else self._since_ms)
 
-    def _status(self, judgement: _Judgement, since_ms: int) -> FeedStatus:
-        source, (state, _, message, market_state, expired) = self._feed.source, judgement
-        if expired:
-            more = f" and {len(expired) - _NAMED} more" if len(expired) > _NAMED else ""
-            message += f"; expired, to be closed by hand: {', '.join(expired[:_NAMED])}{more}"
-        leaves_out = bool(self._feed.unserved)
-        return FeedStatus(source, state, message, since_ms, market_state, expired, leaves_out)
+    def _look(self, now_ms: int) -> _Report:
+        return _Report(
+            tuple(source.judge(now_ms) for source in self._sources),
+            tuple(tuple(source.feed.unserved) for source in self._sources),
+            None if self._hours is None else self._hours.state(now_ms),
+            self._find_expired(now_ms),
+        )
 
-    def _judge(self, now_ms: int) -> _Judgement:
-        judgement = self._judge_feed(now_ms)
-        if left_out := self._feed.unserved:
-            judgement = judgement._replace(
-                kind=f"{judgement.kind} without {len(left_out)}",
-                message=f"{judgement.message}; {_unserved(left_out)}",
-            )
+    def _find_expired(self, now_ms: int) -> tuple[str, ...]:
+        """The expired contracts on which trades are open, found once a second."""
         if self._hours is None:
-            return judgement
-        expired = self._find_expired(self._hours, now_ms)
-        return judgement._replace(market_state=self._hours.state(now_ms), expired=expired)
-
-    def _judge_feed(self, now_ms: int) -> _Judgement:
-        board, resting = self._board, self._feed.resting
-        if resting is not None:
-            return _Judgement(FeedState.LIVE, resting, resting)
-        if self.failure is not None:
-            return _Judgement(FeedState.DOWN, self.failure, self.failure)
-        if self._is_recent(board.last_fresh_ms, now_ms):
-            delayed = "; delayed prices trigger too (--trade-on-delayed)"
-            how = delayed if board.trade_on_delayed else ""
-            return _Judgement(FeedState.LIVE, "live", f"prices are coming in{how}")
-        if self._hours is not None and not self._is_tick_due(self._hours, now_ms):
-            words = "outside market hours: the last prices stand"
-            return _Judgement(FeedState.LIVE, "closed", words)
-        return _Judgement(FeedState.DEGRADED, *self._what_is_wrong(now_ms))
-
-    def _is_tick_due(self, hours: MarketHours, now_ms: int) -> bool:
-        """Whether a symbol has been in its session for so long that a tick should have come.
-
-        It may take a look at all symbols, so it is found out once a second.
-        """
-        second = now_ms // 1000
-        if self._is_due[0] != second:
-            first_ms = now_ms - self._feed.fresh_for_ms
-            if len(self._board):
-                due = any(hours.in_session(symbol, first_ms, now_ms) for symbol in self._board)
-            else:
-                due = hours.state(first_ms) is hours.state(now_ms) is MarketState.OPEN
-            self._is_due = (second, due)
-        return self._is_due[1]
-
-    def _find_expired(self, hours: MarketHours, now_ms: int) -> tuple[str, ...]:
-        """The expired contracts on which trades are open, found once a second as well."""
+            return ()
         second = now_ms // 1000
         if self._expired[0] != second:
             held = self._demand.held()
-            found = sorted(one for one in held if hours.has_expired(one, now_ms))
+            found = sorted(one for one in held if self._hours.has_expired(one, now_ms))
             self._expired = (second, tuple(found))
         return self._expired[1]
 
-    def _what_is_wrong(self, now_ms: int) -> tuple[str, str]:
-        board, refusal = self._board, self._board.refusals.last
-        if board.last_late is not None and self._is_recent(board.last_accepted_ms, now_ms):
-            return self._how_late(board.last_late)
-        if refusal is not None and self._is_recent(refusal.at_ms, now_ms):
-            return "refused", f"ticks come in but are refused: {refusal.reason}"
-        if board.last_accepted_ms is None:
-            return "waiting", "waiting for the first tick"
-        # Names a moment, not an age, so that it stays true without being sent again.
-        silent = f"no tick since {iso(board.last_accepted_ms)}"
-        return silent, silent
-
-    def _how_late(self, tick: Quote) -> tuple[str, str]:
-        assert self._board.last_accepted_ms is not None
-        which = f"{tick.symbol} is as of {iso(tick.as_of_ms)}"
-        late_ms = self._board.last_accepted_ms - tick.as_of_ms
-        if late_ms <= DELAYED_MS:
-            return "late", f"ticks come in, but late: {which}"
-        minutes = round(late_ms / 60_000)
-        plural = "s" if minutes > 1 else ""
-        return "delayed", f"prices are {minutes} minute{plural} late: stops wait ({which})"
-
-    def _is_recent(self, at_ms: int | None, now_ms: int) -> bool:
-        # A moment far ahead is from before the server's clock was set back: it says nothing.
-        return at_ms is not None and -MAX_AHEAD_MS <= now_ms - at_ms <= self._feed.fresh_for_ms
+    def _status(self, report: _Report, since_ms: int) -> FeedStatus:
+        names = [source.feed.source for source in self._sources]
+        sources = [
+            SourceStatus(name, one.state, one.message + left_out_words(left_out))
+            for name, one, left_out in zip(names, report.judgements, report.left_out, strict=True)
+        ]
+        left_out = _left_out_by_all(report.left_out)
+        state, message = _together(sources, report.judgements)
+        return FeedStatus(
+            source=",".join(names),
+            state=state,
+            message=message + left_out_words(left_out) + expired_words(report.expired),
+            since_ms=since_ms,
+            market_state=report.market_state,
+            expired=report.expired,
+            leaves_out=bool(left_out),
+            sources=tuple(sources) if len(sources) > 1 else (),
+        )
 
 
-def _unserved(symbols: Sequence[str]) -> str:
-    names = ", ".join(symbols[:_NAMED]) + (", …" if len(symbols) > _NAMED else "")
-    return f"{len(symbols)} symbol{'s get' if len(symbols) > 1 else ' gets'} no price: {names}"
+def _left_out_by_all(left_out: Sequence[Sequence[str]]) -> list[str]:
+    """The symbols that no source has a price of."""
+    first, *others = left_out
+    return [symbol for symbol in first if all(symbol in one for one in others)]
+
+
+def _together(
+    sources: Sequence[SourceStatus], judgements: Sequence[Judgement]
+) -> tuple[FeedState, str]:
+    """The best state of those that should send, and the words of all that matter."""
+    if len(sources) == 1:
+        return judgements[0].state, judgements[0].message
+    ranked = list(zip(sources, judgements, strict=True))
+    should_send = [pair for pair in ranked if not pair[1].is_quiet] or ranked
+    best, (_, _, message, _) = min(should_send, key=lambda pair: _BEST_FIRST.index(pair[0].state))
+    words = [f"{best.source}: {message}"]
+    words += [
+        f"{source.source} is {source.state}: {judgement.message}"
+        for source, judgement in ranked
+        if source is not best and source.state is not FeedState.LIVE
+    ]
+    return best.state, "; ".join(words)
+
+
+_BEST_FIRST = (FeedState.LIVE, FeedState.DEGRADED, FeedState.DOWN)

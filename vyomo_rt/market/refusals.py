@@ -1,11 +1,9 @@
-"""Refused ticks: how many, why, and a line in the log now and then."""
+"""The refused ticks of a source: why, and a line in the log now and then."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-
-from prometheus_client import Counter
 
 from vyomo_rt.domain.demand import Demand
 
@@ -30,9 +28,9 @@ class Refusals:
     Programs that push prices often do not read the answers.
     """
 
-    def __init__(self, counter: Counter, demand: Demand) -> None:
+    def __init__(self, source: str, demand: Demand) -> None:
         self.last: Refusal | None = None
-        self._counter = counter
+        self._source = source
         self._demand = demand
         self._of_wanted: dict[str, Refusal] = {}
         self._untold = 0
@@ -40,7 +38,6 @@ class Refusals:
         demand.listeners.append(self._on_demand)
 
     def note(self, symbol: str | None, reason: str, at_ms: int) -> None:
-        self._counter.inc()
         self._untold += 1
         self.last = Refusal(symbol, reason, at_ms)
         if symbol is not None and symbol in self._demand:
@@ -64,7 +61,13 @@ class Refusals:
         count = "1 tick" if self._untold == 1 else f"{self._untold} ticks"
         of_symbol = f" for {self.last.symbol}" if self.last.symbol else ""
         reason = self.last.reason
-        log.warning("%s refused in the last minute, the last%s: %s", count, of_symbol, reason)
+        log.warning(
+            "%s of %s refused in the last minute, the last%s: %s",
+            count,
+            self._source,
+            of_symbol,
+            reason,
+        )
         self._untold = 0
         self._told_ms = now_ms
 

@@ -1,19 +1,15 @@
-"""Keeps a feed running, and keeps over a restart the prices that it would not send again."""
+"""Keeps a feed running."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
-from contextlib import aclosing, suppress
-from typing import Protocol
+from contextlib import aclosing
 
-from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.board import Board
-from vyomo_rt.market.feed import Feed, FeedFailed, FeedRefused
-from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.feed import FeedFailed, FeedRefused
+from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.wanted import Wanted
 
 log = logging.getLogger(__name__)
@@ -25,46 +21,18 @@ _LONGEST_PAUSE_S = 60.0
 _JITTER = 0.2
 """Many servers that lost the same source must not come back to it at the same moment."""
 
-_SAVE_PAUSE_S = 0.1
-
-
-class KeptPrices(Protocol):
-    """What the market needs of a store; ``vyomo_rt.store`` has the implementation."""
-
-    async def load(self) -> Iterable[Quote]:
-        """The prices of the last save. Raises Unavailable."""
-
-    async def save(
-        self,
-        changed: Iterable[str],
-        confirmed: Callable[[str], Quote | None],
-        /,
-        *,
-        pause_s: float,
-    ) -> None:
-        """Keep the prices of these symbols, or forget one that has none any more.
-
-        In pieces, with a pause after each.
-
-        Raises Unavailable or OutcomeUnknown; the next call then does what is left.
-        """
-
 
 class Supervisor:
     """Carries a feed's ticks to the board, and restarts it when it fails.
 
-    Each time after a longer pause, but never again where no retry helps. Only posted prices
-    are kept over a restart: nobody posts them again, while other feeds tick by themselves.
+    Each time after a longer pause, but never again where no retry helps.
     """
 
-    def __init__(
-        self, feed: Feed, wanted: Wanted, board: Board, monitor: FeedMonitor, kept: KeptPrices
-    ) -> None:
-        self._feed = feed
+    def __init__(self, health: SourceHealth, wanted: Wanted, board: Board) -> None:
+        self._health = health
+        self._feed = health.feed
         self._wanted = wanted
         self._board = board
-        self._monitor = monitor
-        self._kept = kept
         self._pause_s = _FIRST_PAUSE_S
 
     async def run(self) -> None:
@@ -98,10 +66,10 @@ class Supervisor:
         async with aclosing(self._feed.ticks(self._wanted)) as ticks:
             async for tick in ticks:
                 self._board.accept(tick)
-                self._monitor.failure = None
+                self._health.failure = None
 
     def _fail(self, why: str) -> None:
-        self._monitor.failure = why
+        self._health.failure = why
         self._feed.resting = None
 
     def _next_pause_s(self, asked_for_s: float | None) -> float:
@@ -112,18 +80,3 @@ class Supervisor:
         else:
             pause_s = asked_for_s
         return pause_s * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
-
-    async def restore(self) -> None:
-        """Load the prices that were kept. Raises Unavailable."""
-        if self._feed.takes_posts:
-            self._board.restore(await self._kept.load())
-
-    async def keep_prices(self, pause_s: float = _SAVE_PAUSE_S) -> None:
-        """Keep the changed prices for the next start, if the store is there.
-
-        Slowly, since trades come first.
-        """
-        if self._feed.takes_posts:
-            changed, self._board.changed = self._board.changed, set()
-            with suppress(VyomoError):
-                await self._kept.save(changed, self._board.confirmed, pause_s=pause_s)

@@ -101,4 +101,4 @@ def _database_name(settings: Settings, in_uri: str | None) -> str:
     base = in_uri or _DATABASE
     if settings.demo:
         return f"{base}_demo"
-    return f"{base}_sim" if settings.feed == "sim" else base
+    return f"{base}_sim" if settings.is_simulated else base

@@ -25,7 +25,7 @@ from vyomo_rt.wire.tick_rows import Rows
 def required(posted_source: str | None) -> str:
     """The source of pushed ticks. Raises Conflict if none may be pushed."""
     if posted_source is None:
-        words = "the server has a feed of its own: start it with --feed ingest to push prices"
+        words = "prices come from elsewhere: name ingest among the feeds (--feed ingest) to push"
         raise Conflict(words, "path")
     return posted_source
 
@@ -71,7 +71,7 @@ class Batch:
             symbol, reason = _symbol_of(row), str(error)
             # The log repeats no text that was not understood: it may be anything.
             told = "a line is not valid JSON" if isinstance(error, BadJson) else reason
-            self._board.refuse(symbol, told)
+            self._board.refuse(self._source, symbol, told)
         else:
             symbol, reason = tick.symbol, self._board.accept(tick)
         if symbol is not None:
@@ -83,7 +83,7 @@ class Batch:
 
     def answer(self) -> TicksAnswer:
         """What became of the ticks that were taken."""
-        held = sorted(filter(self._board.is_held, self._symbols))
+        held = sorted(one for one in self._symbols if self._board.is_held(one, self._source))
         return TicksAnswer(self._accepted, self.rejected, held or UNSET)
 
 

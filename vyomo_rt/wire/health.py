@@ -14,6 +14,14 @@ from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.values import Timestamp
 
 
+class SourceData(Data):
+    """How one of several price sources is doing."""
+
+    source: str
+    state: FeedState
+    message: str
+
+
 class FeedStatusData(Data):
     source: str
     state: FeedState
@@ -21,12 +29,16 @@ class FeedStatusData(Data):
     timestamp: Timestamp
     market_state: Annotated[
         MarketState | UnsetType,
-        Meta(description="Of the index segment; only with `--market-hours`"),
+        Meta(description="Of the index segment; where prices follow the hours of the exchange"),
+    ] = UNSET
+    sources: Annotated[
+        list[SourceData] | UnsetType,
+        Meta(description="Each by itself, the best first; only if there are several"),
     ] = UNSET
 
 
 class FeedStatusMessage(Message, tag="feed_status"):
-    """How the price source is doing."""
+    """How the price source is doing; several are as well as the best of them."""
 
     data: FeedStatusData
 
@@ -54,5 +66,6 @@ def feed_status(status: FeedStatus) -> Frame:
         message=status.message,
         timestamp=iso(status.since_ms),
         market_state=unless_none(status.market_state),
+        sources=[SourceData(*source) for source in status.sources] or UNSET,
     )
     return make_frame("feed_status", encode(FeedStatusMessage(data=data)))

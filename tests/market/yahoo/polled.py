@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.kit.waiting import until
-from tests.market.keeping import NothingKept
 from tests.market.market import Market
 from tests.market.yahoo.mock import MockYahoo, mock_yahoo
-from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.market.feeds.fetching import Pace
 from vyomo_rt.market.feeds.names import Names
 from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
+from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.market.wanted import Wanted
@@ -28,17 +27,15 @@ FAST = Pace(least_s=0.01, round_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
 
 class Polled(Market):
     def __init__(self, mock: MockYahoo, pace: Pace) -> None:
-        super().__init__(YahooFeed.fresh_for_ms)
+        super().__init__(YahooFeed.fresh_for_ms, source=YahooFeed.source)
         self.mock = mock
         self.now_ms = OPEN_MS
-
-        def now() -> MarketMs:
-            return MarketMs(self.now_ms)
-
-        self.feed = YahooFeed(Names.of_source("yahoo"), mock.url, Calendar.shipped(), now, pace)
-        self.monitor = FeedMonitor(self.feed, self.board, self.demand, now)
-        wanted = Wanted(self.demand)
-        self.supervisor = Supervisor(self.feed, wanted, self.board, self.monitor, NothingKept())
+        self.feed = YahooFeed(
+            Names.of_source("yahoo"), mock.url, Calendar.shipped(), self.now, pace
+        )
+        health = SourceHealth(self.feed, self.book, self.board)
+        self.monitor = FeedMonitor([health], self.demand, self.now)
+        self.supervisor = Supervisor(health, Wanted(self.demand), self.board)
 
     @property
     def status(self) -> FeedStatus:

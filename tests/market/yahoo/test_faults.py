@@ -195,9 +195,9 @@ async def test_moments_in_the_past_never_follow_newer_ones() -> None:
         await polled.priced("NIFTY", NIFTY_E4)
         polled.mock.last_minute_s -= 60
         polled.mock.rows["^NSEI"]["close"][-1] = 24_000.0
-        await until(lambda: polled.board.refusals.last)
-        assert polled.board.refusals.last is not None
-        assert "older than the last price of NIFTY" in polled.board.refusals.last.reason
+        await until(lambda: polled.book.refusals.last)
+        assert polled.book.refusals.last is not None
+        assert "older than the last price of NIFTY" in polled.book.refusals.last.reason
         assert polled.confirmed().price_e4 == NIFTY_E4
 
 

@@ -28,7 +28,7 @@ async def mock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MockYahoo]:
 
 @pytest.fixture
 def on_yahoo(make_settings: MakeSettings, mock: MockYahoo) -> Configure:
-    return lambda **more: make_settings(feed="yahoo", yahoo_url=mock.url, **more)
+    return lambda **more: make_settings(feed=("yahoo",), yahoo_url=mock.url, **more)
 
 
 def at_eleven() -> int:
@@ -84,7 +84,7 @@ async def test_stops_wait_for_prices_that_are_late_unless_that_is_allowed(
 ) -> None:
     """The trade was opened on pushed prices, with which these share a database."""
     mock.last_minute_s -= 900
-    async with serve_here(structs.replace(on_yahoo(), feed="ingest")) as server:
+    async with serve_here(structs.replace(on_yahoo(), feed=("ingest",))) as server:
         session_id = await server.new_session()
         order = {"symbol": "TCS", "entryPrice": 3400, "stopLoss": 3350}
         trade = await server.open_trade(session_id, **order)
@@ -107,7 +107,7 @@ async def test_after_the_close_nothing_triggers_not_even_late_prices_that_may(
 ) -> None:
     """Also of a stock that the data on instruments does not name."""
     mock.rows["UNNAMED.NS"] = mock.rows["TCS.NS"]
-    async with serve_here(structs.replace(on_yahoo(), feed="ingest")) as server:
+    async with serve_here(structs.replace(on_yahoo(), feed=("ingest",))) as server:
         session_id = await server.new_session()
         order = {"symbol": "UNNAMED", "entryPrice": 3400, "stopLoss": 3350}
         trade = await server.open_trade(session_id, **order)
@@ -129,7 +129,7 @@ async def test_simulated_prices_never_see_the_trades_of_real_ones(
     assert mock.asked == []
     async with serve_here(on_yahoo(), now=at_eleven) as server:
         await server.new_session()
-    async with serve_here(structs.replace(on_yahoo(), feed="sim"), now=at_eleven) as server:
+    async with serve_here(structs.replace(on_yahoo(), feed=("sim",)), now=at_eleven) as server:
         _, answer = await server.call("GET", "/sessions")
         assert answer["sessions"] == []
 

@@ -1,0 +1,69 @@
+"""Wires the sources of prices: for each its feed, book, health and supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.exchange.market_hours import MarketHours
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.book import Book, day_and_night
+from vyomo_rt.market.choice import make_feeds
+from vyomo_rt.market.feed import Feed, FeedContext
+from vyomo_rt.market.health import SourceHealth
+from vyomo_rt.market.keeping import KeptPrices, PriceKeeper
+from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.supervisor import Supervisor
+from vyomo_rt.market.wanted import Wanted
+
+
+class Pricing:
+    """Where prices come from; nothing runs yet.
+
+    ``arrived`` is when a tick that comes in now arrived.
+    """
+
+    def __init__(
+        self,
+        context: FeedContext,
+        demand: Demand,
+        on_price: Callable[[Quote], None],
+        *,
+        arrived: MarketClock,
+        kept: KeptPrices,
+    ) -> None:
+        self._context = context
+        self._demand = demand
+        self._arrived = arrived
+        self._feeds = make_feeds(context.settings.feed, context)
+        hours = {feed: self._hours(feed) for feed in self._feeds}
+        books = {feed: self._book(feed, hours[feed]) for feed in self._feeds}
+        self.board = Board([*books.values()], context.now, on_price, demand=demand)
+        sources = [SourceHealth(feed, books[feed], self.board, hours[feed]) for feed in self._feeds]
+        self.monitor = FeedMonitor(sources, demand, context.now)
+        self.supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]
+        posted = next((feed for feed in self._feeds if feed.takes_posts), None)
+        self.posted_source = None if posted is None else posted.source
+        """The source of posted ticks; None if none may be posted."""
+        self.keeper = PriceKeeper(self.board, None if posted is None else books[posted], kept)
+
+    def knows(self, symbol: str) -> bool:
+        """Whether any source might price a symbol at all."""
+        return any(feed.knows(symbol) for feed in self._feeds)
+
+    def _hours(self, feed: Feed) -> MarketHours | None:
+        if not (feed.keeps_hours or self._context.settings.market_hours):
+            return None
+        return MarketHours(self._context.calendar, all_symbols=feed.keeps_hours)
+
+    def _book(self, feed: Feed, hours: MarketHours | None) -> Book:
+        return Book(
+            feed.source,
+            feed.fresh_for_ms,
+            demand=self._demand,
+            arrived=self._arrived,
+            trade_on_delayed=self._context.settings.trade_on_delayed,
+            in_session=day_and_night if hours is None else hours.in_session,
+        )
