@@ -1,4 +1,4 @@
-"""Benchmark of the fan-out: what a delivered message costs, how late it is, how many fit.
+"""Benchmark of the fan-out, and of ticks in: what each costs, how late it is, how many fit.
 
 Each measurement starts its own server, connects to it, and counts for a few seconds what
 arrives; beside it stands what the kernel alone takes (lab/bench/floor.py). It judges nothing:

@@ -120,6 +120,18 @@ async def test_each_event_is_followed_to_the_last_subscriber() -> None:
     assert posted.max_ms > 0
 
 
+async def test_pushed_ticks_are_counted_by_the_server_while_clients_get_prices() -> None:
+    case = replace(SCENARIOS["ingest"][1].scaled(0.02), ticks_per_s=5000)
+    measured = await Bench(0.5, 1, Bar(), asyncio.Event()).measure(case, "ws", "a test")
+    assert measured is not None
+    assert measured.connected == 2
+    assert measured.ticks_per_s is not None
+    assert 0 < measured.ticks_per_s < 15_000
+    assert measured.cpu_us_per_tick is not None
+    assert measured.cpu_us_per_tick > 0
+    assert measured.price_delays.samples > 0
+
+
 async def test_after_ctrl_c_there_are_figures_so_far_and_no_process(
     paced: tuple[str, Path],
 ) -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 Transport = Literal["ws", "sse", "both"]
-Kind = Literal["prices", "idle", "event"]
+Kind = Literal["prices", "idle", "event", "ingest"]
 
 
 class Case(Struct, frozen=True):
@@ -28,6 +28,10 @@ class Case(Struct, frozen=True):
     stalled_share: float = 0.0
     """Of the watchers, those that stop reading."""
     deflate: bool = False
+    ticks_per_s: int | None = None
+    """Pushed over one connection, instead of simulated; 0: as many as the server takes."""
+    frame_ticks: int = 500
+    pushed_symbols: int = 500
 
     def scaled(self, scale: float) -> Case:
         """The same with a share of the connections, but at least 2: one for each transport."""
@@ -39,7 +43,9 @@ class Case(Struct, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """What it is about: prices, connections that get nothing, or trade events."""
+        """What it is about: prices, connections that get nothing, trade events, ticks in."""
+        if self.ticks_per_s is not None:
+            return "ingest"
         if self.trades_per_s:
             return "event"
         return "prices" if self.watchers else "idle"
@@ -70,6 +76,11 @@ SCENARIOS: dict[str, tuple[Case, ...]] = {
     "mixed": (
         Case("mixed", 1000, transports=("both",)),
         Case("mixed-stalled", 1000, transports=("both",), stalled_share=0.05),
+    ),
+    "ingest": (
+        Case("ingest-1000", 100, transports=("ws",), ticks_per_s=1000, frame_ticks=100),
+        Case("ingest-50000", 100, transports=("ws",), ticks_per_s=50_000),
+        Case("ingest-full", 100, transports=("ws",), ticks_per_s=0),
     ),
     # Ten thousand less often, or the core would be full.
     "scale": (

@@ -50,6 +50,10 @@ class Observed(NamedTuple):
     """When the command was sent that made the event 1, 2, ..."""
     failed_trades: Counter[str]
     server_problems: list[str]
+    ticks: float | None
+    """Accepted in the window, where ticks were pushed."""
+    producer_cpu_s: float
+    """Of the program that pushed them."""
 
 
 class Measurement(Struct, rename="camel"):
@@ -80,6 +84,11 @@ class Measurement(Struct, rename="camel"):
     """From sending a command until the last subscriber had its event, including storing it."""
     stored_to_last: Spread
     """From the store's answer on; up to 1 ms too long, because that moment is cut to a ms."""
+    ticks_per_s: float | None = None
+    """Pushed ones that were accepted."""
+    cpu_us_per_tick: float | None = None
+    """Of the whole server process, including what its other clients cost."""
+    producer_cpu_percent: float | None = None
     doubts: list[str] = field(default_factory=list)
     """Reasons to doubt the figures, in words."""
 
@@ -123,6 +132,10 @@ def figures_of(seen: Observed) -> Measurement:
         posted_to_last=Spread.of(posted),
         stored_to_last=Spread.of(stored),
     )
+    if seen.ticks is not None:
+        measurement.ticks_per_s = seen.ticks / seen.window.at_s
+        measurement.cpu_us_per_tick = _ratio(1e6 * seen.window.cpu_s, seen.ticks)
+        measurement.producer_cpu_percent = 100 * seen.producer_cpu_s / seen.window.at_s
     measurement.doubts = _doubts(seen, measurement, receipts)
     return measurement
 

@@ -7,13 +7,16 @@ import os
 import re
 import signal
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from lab.bench.cases import Case, Transport
 from lab.bench.figures import Measurement, Moment, Observed, figures_of
 from lab.bench.floor import Floor, send_only
+from lab.bench.producer import ProducerFailed, pushing
 from lab.cli import Bar, going_on
 from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
@@ -55,12 +58,17 @@ class Bench:
     async def measure(self, case: Case, transport: Transport, what: str) -> Measurement | None:
         """Measure a case, called ``what`` meanwhile; None if it was stopped.
 
-        Raises TargetError, ServerFailed or WorkerDied.
+        Raises TargetError, ServerFailed, ProducerFailed or WorkerDied.
         """
         # Clients that stopped reading must stay, to be measured.
         variables = {"VYOMO_RT_SLOW_TIMEOUT_S": "3600"} if case.stalled else {}
-        room = on_first_core(_ObservedServer, case.connections, **variables)
-        async with room as (server, cores), connected(server.url) as target:
+        feed = "sim" if case.ticks_per_s is None else "ingest"
+        room = on_first_core(_ObservedServer, case.connections, feed, **variables)
+        async with (
+            room as (server, cores),
+            connected(server.url) as target,
+            _producer(case, server.url, cores) as producer_pid,
+        ):
             plans = await _plans(case, transport, target)
             symbol, price = next(iter((await target.prices()).items()))
             started = _moment(server)
@@ -76,14 +84,14 @@ class Bench:
                 await self._ramp(what, crowds, case.connections)
                 ramped = _moment(server)
                 await self._wait(f"{what}: settling", self._settle_s)
-                settled = _moment(server)
+                settled, pushed = _moment(server), await _pushed(target, producer_pid)
                 for crowd in crowds:
                     crowd.measure()
                 trader = Trader(target, plans[0].session_id, symbol, price, case.trades_per_s)
                 await self._wait(f"{what}: measuring", self._duration_s)
                 for crowd in crowds:
                     crowd.rest()
-                measured = _moment(server)
+                measured, pushed_later = _moment(server), await _pushed(target, producer_pid)
                 await trader.stop()
                 if self._stop.is_set():
                     return None
@@ -106,6 +114,8 @@ class Bench:
                     posted_ms=trader.sent_ms,
                     failed_trades=trader.failed,
                     server_problems=server.problems,
+                    ticks=None if producer_pid is None else pushed_later.ticks - pushed.ticks,
+                    producer_cpu_s=pushed_later.cpu_s - pushed.cpu_s,
                 )
             )
 
@@ -149,6 +159,34 @@ def _moment(server: ServerUnderTest) -> Moment:
     if used is None:
         raise ServerFailed("the server ended by itself")
     return Moment(time.monotonic(), used.cpu_s, used.waited_s, used.memory_bytes)
+
+
+class _Pushed(NamedTuple):
+    """What a producer has done so far."""
+
+    ticks: float
+    cpu_s: float
+
+
+@asynccontextmanager
+async def _producer(case: Case, url: str, cores: list[int]) -> AsyncIterator[int | None]:
+    """The number of a process that pushes ticks, for a case with such ticks."""
+    if case.ticks_per_s is None:
+        yield None
+        return
+    core = cores[-1] if cores else None
+    async with pushing(
+        url, case.ticks_per_s, case.frame_ticks, case.pushed_symbols, core
+    ) as process:
+        yield process.pid
+
+
+async def _pushed(target: Target, producer_pid: int | None) -> _Pushed:
+    if producer_pid is None:
+        return _Pushed(0, 0)
+    if (used := usage(producer_pid)) is None:
+        raise ProducerFailed("the producer of ticks ended by itself")
+    return _Pushed(await target.accepted_ticks(), used.cpu_s)
 
 
 async def _plans(case: Case, transport: Transport, target: Target) -> list[Plan]:

@@ -21,6 +21,7 @@ scenarios:
   idle       1000, 5000 and 15 000 that get nothing: memory, connects, garbage collection
   event      trades to 1000 subscribers, and to 50, while thousands get prices
   mixed      both transports at once, without and with clients that stop reading
+  ingest     ticks over /ws/ingest, while 100 get prices: 1000 a second, 50 000, all it takes
   scale      100, 1000 and 10 000 connections: is the cost of a message the same?
 
 To see what a change does: --json before.json, change, --against before.json, on the same

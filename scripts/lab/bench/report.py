@@ -102,6 +102,7 @@ _TITLES: dict[Kind, str] = {
     "prices": "Prices",
     "idle": "Connections that get nothing",
     "event": "Trade events, while others get prices",
+    "ingest": "Ticks in, while others get prices",
 }
 _MEMORY = _Column("bytes/conn", "bytesPerConnection", "{:,.0f}")
 _CONNECTS = _Column("connects/s", "connectsPerS", "{:,.0f}")
@@ -142,6 +143,17 @@ _COLUMNS: dict[Kind, list[_Column]] = {
         _SERVER,
         _LOAD,
     ],
+    "ingest": [
+        _Column("ticks/s", "ticksPerS", "{:,.0f}"),
+        _Column("µs/tick", "cpuUsPerTick", "{:.2f}"),
+        _SERVER,
+        _Column("producer %", "producerCpuPercent", "{:.0f}"),
+        _MESSAGES,
+        _Column("p50 ms", "priceDelays.p50Ms", "{:.1f}"),
+        _Column("p99", "priceDelays.p99Ms", "{:.1f}"),
+        _Column("max", "priceDelays.maxMs", "{:.1f}"),
+        _LOAD,
+    ],
 }
 _NOTES: dict[Kind, str] = {
     "prices": (
@@ -157,6 +169,11 @@ _NOTES: dict[Kind, str] = {
     "event": (
         "POST to last: from sending a command until the last subscriber had its event, the "
         "store's write included. Stored to last: from the store's answer on, up to 1 ms too long."
+    ),
+    "ingest": (
+        "A process of its own pushes over /ws/ingest, with acks. µs of the whole server process "
+        "an accepted tick, with what its other clients cost, without its store. Delays are those "
+        "of their prices, from a message's timestamp to its receipt."
     ),
 }
 

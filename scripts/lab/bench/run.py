@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from lab.bench.cases import Case
 from lab.bench.floor import FloorFailed
 from lab.bench.measure import Bench
+from lab.bench.producer import ProducerFailed
 from lab.bench.report import Parameters, Report, Row
 from lab.cli import Bar, interruption
 from lab.crowd.workers import WorkerDied
@@ -41,7 +42,7 @@ async def run(options: argparse.Namespace) -> Report:
                 await _round(bench, case, rows, at)
                 if stop.is_set():
                     return report
-    except (TargetError, ServerFailed, WorkerDied, FloorFailed) as problem:
+    except (TargetError, ServerFailed, WorkerDied, FloorFailed, ProducerFailed) as problem:
         report.failure = str(problem)
     finally:
         report.interrupted = stop.is_set()

@@ -119,9 +119,10 @@ class ServerUnderTest:
 
 @asynccontextmanager
 async def on_first_core(
-    kind: type[Server], connections: int, **variables: str
+    kind: type[Server], connections: int, feed: str = "sim", **variables: str
 ) -> AsyncIterator[tuple[Server, list[int]]]:
-    """A server with simulated prices and room for connections at any pace, on the first core alone.
+    """A server with room for connections at any pace, alone on the first core; by default its
+    prices are simulated.
 
     Yields it with the cores for the load, on which this process is meanwhile too; with one
     core only, or where that cannot be had, there are none. Raises ServerFailed.
@@ -130,7 +131,7 @@ async def on_first_core(
     variables["VYOMO_RT_MAX_CONNECTIONS"] = str(max(10_000, connections + 1))
     variables.setdefault("VYOMO_RT_ACCEPTS_PER_S", "1000000")
     with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
-        own = kind(Path(folder), "--feed", "sim", **variables)
+        own = kind(Path(folder), "--feed", feed, **variables)
         if len(cores) > 1:
             os.sched_setaffinity(0, cores[1:])
         try:

@@ -71,6 +71,16 @@ class Target:
         answer = msgspec.json.decode(await self.call("GET", "/prices"))
         return {price["symbol"]: price["price"] for price in answer["prices"]}
 
+    async def accepted_ticks(self) -> float:
+        """How many ticks it has accepted so far."""
+        try:
+            async with self._http.get(f"{self.url}/metrics") as response:
+                lines = (await response.text()).splitlines()
+        except _UNREACHABLE as error:
+            raise TargetError(f"GET /metrics: {error}") from error
+        ours = [line for line in lines if line.startswith("vyomo_rt_ticks_total{")]
+        return sum(float(line.split()[-1]) for line in ours if '"accepted"' in line)
+
     async def new_session(self) -> int:
         """A session that nobody else trades in."""
         name = f"load test {time.strftime('%Y-%m-%d %H:%M:%S')}"
