@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import date
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 from vyomo_rt.config.feeds import GROUP
+from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.wanted import Wanted
@@ -41,6 +43,9 @@ class Two(Scripted):
 
     def knows(self, symbol: str, /) -> bool:
         return symbol != "NOBODYS"
+
+    def previous_close(self, symbol: str, /) -> PreviousClose | None:
+        return PreviousClose(985_000, date(2026, 11, 25)) if symbol == "NIFTY" else None
 
 
 def installed() -> dict[str, EntryPoint]:

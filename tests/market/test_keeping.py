@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tests.market.market import START_MS, Market
+from tests.market.rivals import Rivals
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.keeping import PriceKeeper
 
@@ -35,6 +36,14 @@ async def test_what_was_posted_is_there_after_a_restart_and_stale() -> None:
     await PriceKeeper(after.board, after.book, kept).restore()
     assert (after.confirmed().price_e4, after.confirmed().as_of_ms) == (100, START_MS)
     assert after.confirmed().stale
+
+
+async def test_what_was_posted_is_kept_while_another_source_speaks() -> None:
+    rivals, kept = Rivals(), Kept()
+    rivals.says("second", 1010)
+    rivals.says("first", 1000)
+    await PriceKeeper(rivals.board, rivals.books["second"], kept).keep()
+    assert [(quote.source, quote.price_e4) for quote in kept.prices.values()] == [("second", 1010)]
 
 
 async def test_the_prices_of_a_feed_that_ticks_by_itself_are_not_kept() -> None:

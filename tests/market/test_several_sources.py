@@ -73,6 +73,33 @@ async def test_a_symbol_is_unknown_if_no_source_knows_it(server: Rest) -> None:
         assert answer["result"]["unknown"] == ["NOBODYS"]
 
 
+async def test_the_close_of_the_session_before_is_that_of_the_best_source_that_knows_it(
+    server: Rest,
+) -> None:
+    _, answer = await server.call("GET", "/instruments?symbols=NIFTY,SBIN")
+    nifty, sbin = answer["instruments"]
+    assert (nifty["previousClose"], nifty["previousCloseDate"]) == (98.5, "2026-11-25")
+    assert not {"previousClose", "previousCloseDate"} & sbin.keys()
+
+
+async def test_an_order_for_a_symbol_that_nobody_watches_is_told_to_watch_it_or_to_name_a_price(
+    server: Rest,
+) -> None:
+    """Its source is not asked for it, so no price would come, however long one waits."""
+    session_id = await server.new_session()
+    path, order = f"/sessions/{session_id}/trades", {"symbol": "NIFTY", "quantity": 1}
+    status, problem = await server.call("POST", path, order)
+    assert (status, problem["field"]) == (409, "entryPrice")
+    assert problem["detail"] == (
+        "no price of NIFTY is known: watch it first (subscribe_prices) or give entryPrice"
+    )
+    async with watching("ws", server.url, symbols=["NIFTY"]) as watcher:
+        Two.script.put_nowait(100)
+        await watcher.next("price_update")
+        status, trade = await server.call("POST", path, order)
+    assert (status, trade["entryPrice"]) == (201, 100)
+
+
 async def test_two_feeds_of_one_name_end_the_start(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.market_hours import MarketHours
@@ -52,6 +53,11 @@ class Pricing:
     def knows(self, symbol: str) -> bool:
         """Whether any source might price a symbol at all."""
         return any(feed.knows(symbol) for feed in self._feeds)
+
+    def previous_close(self, symbol: str) -> PreviousClose | None:
+        """The close of the session before, from the best source that knows it."""
+        told = (feed.previous_close(symbol) for feed in self._feeds)
+        return next((close for close in told if close is not None), None)
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

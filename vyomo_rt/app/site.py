@@ -42,7 +42,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *_rest(rooms, long_answers).routes(),
         *AccessRoutes().routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
-        *MarketRoutes(rooms.calendar, rooms.board, rooms.clocks.market).routes(),
+        *_market(rooms).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]
@@ -57,6 +57,15 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
 
     app.on_shutdown.append(say_goodbye)
     return app
+
+
+def _market(rooms: Rooms) -> MarketRoutes:
+    return MarketRoutes(
+        rooms.calendar,
+        rooms.board,
+        previous_close=rooms.pricing.previous_close,
+        now=rooms.clocks.market,
+    )
 
 
 def _rest(rooms: Rooms, long_answers: LongAnswers) -> RestRoutes:

@@ -46,6 +46,13 @@ class MarketSession(NamedTuple):
         return MarketState.OPEN if moment_ms < self.close_ms else MarketState.AUCTION
 
 
+class PreviousClose(NamedTuple):
+    """The last price of the session before, in units of ₹0.0001, and the date of that session."""
+
+    price_e4: int
+    date: date
+
+
 class Instrument(NamedTuple):
     """What is known of a symbol; None for what is not known."""
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from vyomo_rt.config import Settings
+from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
@@ -52,6 +53,11 @@ class Feed(ABC):
         """Whether it might price the symbol at all; one that it does not know is refused."""
         del symbol
         return True
+
+    def previous_close(self, symbol: str, /) -> PreviousClose | None:
+        """The close of the session before, if the source has told it with its prices."""
+        del symbol
+        return None
 
     @abstractmethod
     def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:

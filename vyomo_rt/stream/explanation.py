@@ -105,7 +105,9 @@ def _of_its_prices(hub: Hub, peer: Peer) -> Iterator[str]:
 
 def _is_doubted(hub: Hub, symbol: str) -> bool:
     shown, confirmed = hub.sources.quote(symbol), hub.sources.confirmed(symbol)
-    return shown is not None and confirmed is not None and shown.price_e4 != confirmed.price_e4
+    if shown is None or confirmed is None or shown.source != confirmed.source:
+        return False
+    return shown.price_e4 != confirmed.price_e4
 
 
 def _of_refusals(hub: Hub, symbols: Iterable[str]) -> Iterator[str]:

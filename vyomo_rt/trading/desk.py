@@ -269,7 +269,12 @@ class Desk(Writer):
         if quote is None or quote.stale:
             last = f" (the last is as of {iso(quote.as_of_ms)})" if quote else ""
             what = "no fresh price" if quote else "no price"
-            raise Conflict(f"{what} of {symbol} is known{last}: give entryPrice", "entryPrice")
+            do = (
+                "give entryPrice"
+                if quote
+                else "watch it first (subscribe_prices) or give entryPrice"
+            )
+            raise Conflict(f"{what} of {symbol} is known{last}: {do}", "entryPrice")
         return quote.price_e4
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from aiohttp import web
 
 from vyomo_rt.domain.grant import Need
-from vyomo_rt.domain.market import Segment
+from vyomo_rt.domain.market import PreviousClose, Segment
 from vyomo_rt.domain.moment import MarketClock, trading_day
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.exchange.calendar import Calendar
@@ -33,9 +33,17 @@ _MOST_FOUND = 500
 class MarketRoutes:
     """Handlers of the calls about the market."""
 
-    def __init__(self, calendar: Calendar, board: Board, now: MarketClock) -> None:
+    def __init__(
+        self,
+        calendar: Calendar,
+        board: Board,
+        *,
+        previous_close: Callable[[str], PreviousClose | None],
+        now: MarketClock,
+    ) -> None:
         self._calendar = calendar
         self._board = board
+        self._previous_close = previous_close
         self._now = now
 
     def routes(self) -> list[Route]:
@@ -82,7 +90,8 @@ class MarketRoutes:
     def _instrument(self, symbol: str) -> InstrumentData:
         quote = self._board.confirmed(symbol)
         price_e4 = None if quote is None else quote.price_e4
-        return instrument_data(instrument(symbol, self._now(), self._calendar, price_e4))
+        known = instrument(symbol, self._now(), self._calendar, price_e4)
+        return instrument_data(known, self._previous_close(symbol))
 
 
 def _containing(text: str, symbols: Iterable[str]) -> Iterable[str]:

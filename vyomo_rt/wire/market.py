@@ -8,7 +8,13 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from vyomo_rt.domain.market import Instrument, MarketSession, MarketState, Segment
+from vyomo_rt.domain.market import (
+    Instrument,
+    MarketSession,
+    MarketState,
+    PreviousClose,
+    Segment,
+)
 from vyomo_rt.domain.moment import iso_ist
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, unless_none
@@ -64,6 +70,12 @@ class InstrumentData(Data):
     expiry: Annotated[
         date | UnsetType, Meta(description="Of a contract: the last date on which it is traded")
     ] = UNSET
+    previous_close: Annotated[
+        Price | UnsetType, Meta(description="Where the source of its price tells it")
+    ] = UNSET
+    previous_close_date: Annotated[
+        date | UnsetType, Meta(description="The date of the session that ended with it")
+    ] = UNSET
 
 
 class InstrumentsQuery(Body):
@@ -105,11 +117,13 @@ def market_document(
     )
 
 
-def instrument_data(known: Instrument) -> InstrumentData:
+def instrument_data(known: Instrument, close: PreviousClose | None) -> InstrumentData:
     return InstrumentData(
         symbol=known.symbol,
         segment=known.segment,
         lot=known.lot,
         tick=None if known.tick_e4 is None else from_e4(known.tick_e4),
         expiry=unless_none(known.expiry),
+        previous_close=UNSET if close is None else from_e4(close.price_e4),
+        previous_close_date=UNSET if close is None else close.date,
     )
