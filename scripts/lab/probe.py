@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 
-from vyomo_rt.market.feed import FeedFailed
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.market.feed import FeedContext, FeedFailed, FeedRefused
+from vyomo_rt.market.feeds.kite.feed import KiteFeed
+from vyomo_rt.market.feeds.nse.answers import read_constituents, read_indices, read_quote
+from vyomo_rt.market.feeds.openalgo.feed import OpenAlgoFeed
+from vyomo_rt.market.feeds.reading import Price
+from vyomo_rt.market.feeds.sockets import SocketFeed
 from vyomo_rt.market.feeds.yahoo.feed import USER_AGENTS
 from vyomo_rt.market.feeds.yahoo.spark import read_spark
+from vyomo_rt.market.wanted import Wanted
 
-YAHOO = "https://query1.finance.yahoo.com"
-NSE = "https://www.nseindia.com"
 _NSE_PAGE = "/option-chain"
 """A visit to it gives the cookies without which NSE refuses its API."""
-_INDIA = timezone(timedelta(hours=5, minutes=30))
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _LONGEST_HEADER = 40_950
 _SHOWN = 70
+_LISTENED_FOR, _LISTENED_S = "NIFTY", 15
+_SWITCHED = 101
 
 
 class Sample(NamedTuple):
@@ -57,8 +68,7 @@ HEAD = f"{'address':<22} {'status':>6} {'ms':>6} {'lag':>9}  sample, or what cam
 
 
 def _spark(body: bytes) -> Sample:
-    name, price = next(iter(read_spark(body).items()))
-    return Sample(f"{name} {price.price_e4 / 10_000}", price.as_of_ms)
+    return _first(read_spark(body))
 
 
 def _chart(body: bytes) -> Sample:
@@ -81,22 +91,21 @@ def _search(body: bytes) -> Sample:
 
 
 def _indices(body: bytes) -> Sample:
-    answer = msgspec.json.decode(body)
-    row = answer["data"][0]
-    return Sample(f"{row['index']} {row['last']}", _india_ms(answer["timestamp"], "%d-%b-%Y"))
+    return _first(read_indices(body))
 
 
 def _constituents(body: bytes) -> Sample:
-    row = msgspec.json.decode(body)["data"][0]
-    return Sample(
-        f"{row['symbol']} {row['lastPrice']}", _india_ms(row["lastUpdateTime"], "%Y-%m-%d")
-    )
+    return _first(read_constituents(body))
 
 
 def _single(body: bytes) -> Sample:
-    row = msgspec.json.decode(body)["equityResponse"][0]
-    text = f"{row['metaData']['symbol']} {row['orderBook']['lastPrice']}"
-    return Sample(text, _india_ms(row["lastUpdateTime"], "%d-%b-%Y"))
+    price = read_quote("RELIANCE", body)
+    return _first({} if price is None else {"RELIANCE": price})
+
+
+def _first(prices: Mapping[str, Price]) -> Sample:
+    name, price = next(iter(prices.items()))
+    return Sample(f"{name} {price.price_e4 / 10_000}", price.as_of_ms)
 
 
 def _state(body: bytes) -> Sample:
@@ -107,13 +116,6 @@ def _state(body: bytes) -> Sample:
 def _holidays(body: bytes) -> Sample:
     rows = msgspec.json.decode(body)["CM"]
     return Sample(f"{len(rows)} holidays, the last on {rows[-1]['tradingDate']}", None)
-
-
-def _india_ms(text: str, day: str) -> int:
-    """NSE's moments are Indian time and do not say so."""
-    return round(
-        datetime.strptime(text, f"{day} %H:%M:%S").replace(tzinfo=_INDIA).timestamp() * 1000
-    )
 
 
 _QUOTE_API = "/api/NextApi/apiClient/GetQuoteApi?functionName=getSymbolData"
@@ -133,12 +135,40 @@ NSE_PROBES = (
 )
 
 
-async def probe(yahoo: str = YAHOO, nse: str = NSE) -> list[Outcome]:
-    """Ask every address once, one after the other."""
+USABLE = {"yahoo spark v8", "yahoo spark v7", "nse indices", "kite socket", "openalgo socket"}
+"""Those by which a feed gets its prices."""
+
+
+async def probe(settings: Settings) -> list[Outcome]:
+    """Ask every address once, one after the other, and listen to the sources that send."""
     return [
-        *await _ask_all(yahoo, YAHOO_PROBES, USER_AGENTS[0], None),
-        *await _ask_all(nse, NSE_PROBES, USER_AGENTS[-1], _NSE_PAGE),
+        *await _ask_all(settings.yahoo_url, YAHOO_PROBES, USER_AGENTS[0], None),
+        *await _ask_all(settings.nse_url, NSE_PROBES, USER_AGENTS[-1], _NSE_PAGE),
+        await _listen(KiteFeed, settings.kite_api_key and settings.kite_access_token, settings),
+        await _listen(OpenAlgoFeed, settings.openalgo_api_key, settings),
     ]
+
+
+async def _listen(kind: type[SocketFeed], key: str | None, settings: Settings) -> Outcome:
+    """The first price of the NIFTY, as the feed gets it."""
+    begun_s = time.monotonic()
+    name = f"{kind.source} socket"
+    if not key:
+        return Outcome(name, None, 0, None, "not asked: no key is set")
+    demand = Demand()
+    demand.wanted([_LISTENED_FOR])
+    context = FeedContext(settings, lambda: MarketMs(round(time.time() * 1000)), Calendar.shipped())
+    try:
+        async with asyncio.timeout(_LISTENED_S):
+            async with aclosing(kind.made_for(context).ticks(Wanted(demand))) as ticks:
+                tick = await anext(each async for each in ticks if each is not None)
+    except (FeedFailed, FeedRefused, CannotStart) as error:
+        return _outcome(name, begun_s, None, str(error))
+    except TimeoutError:
+        words = f"connected, but no price of {_LISTENED_FOR} came within {_LISTENED_S} s"
+        return _outcome(name, begun_s, _SWITCHED, words)
+    text = f"{tick.symbol} {tick.price_e4 / 10_000}"
+    return _outcome(name, begun_s, _SWITCHED, text, tick.as_of_ms)
 
 
 async def _ask_all(
@@ -160,25 +190,27 @@ async def _ask_all(
 
 
 async def _ask(http: aiohttp.ClientSession, base: str, probe_: Probe) -> Outcome:
-    begun_s = time.monotonic()
-
-    def outcome(status: int | None, text: str, lag_s: int | None = None) -> Outcome:
-        took_ms = round((time.monotonic() - begun_s) * 1000)
-        return Outcome(probe_.name, status, took_ms, lag_s, text)
-
+    name, begun_s = probe_.name, time.monotonic()
     try:
         async with http.get(base + probe_.path) as response:
             body = await response.read()
     except (aiohttp.ClientError, TimeoutError) as error:
-        return outcome(None, str(error) or "no answer in time")
+        return _outcome(name, begun_s, None, str(error) or "no answer in time")
     if response.status != 200:
-        return outcome(response.status, _start(body))
+        return _outcome(name, begun_s, response.status, _start(body))
     try:
         sample = probe_.read(body)
     except (FeedFailed, msgspec.DecodeError, LookupError, StopIteration, TypeError, ValueError):
-        return outcome(200, f"another form: {_start(body)}")
-    lag_s = None if sample.as_of_ms is None else round(time.time() - sample.as_of_ms / 1000)
-    return outcome(200, sample.text, lag_s)
+        return _outcome(name, begun_s, 200, f"another form: {_start(body)}")
+    return _outcome(name, begun_s, 200, sample.text, sample.as_of_ms)
+
+
+def _outcome(
+    name: str, begun_s: float, status: int | None, text: str, as_of_ms: int | None = None
+) -> Outcome:
+    took_ms = round((time.monotonic() - begun_s) * 1000)
+    lag_s = None if as_of_ms is None else round(time.time() - as_of_ms / 1000)
+    return Outcome(name, status, took_ms, lag_s, text)
 
 
 def _start(body: bytes) -> str:

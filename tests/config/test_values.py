@@ -17,7 +17,10 @@ from vyomo_rt.web.origins import Origins
 
 DEFAULTS = Settings()
 VARIABLES = [field.variable for field in FIELDS]
-NO_SUCH_FEED = "--feed: no such feed is installed: write one of ingest, sim, yahoo, got 'nse'"
+NO_SUCH_FEED = (
+    "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
+    "got 'bse'"
+)
 NUMBERS = [field for field in FIELDS if type(field.default) in {int, float}]
 
 
@@ -69,7 +72,7 @@ def test_values_get_the_type_of_their_setting() -> None:
         ),
         ({"port": "65536"}, {}, "--port: expected an integer from 0 to 65535, got '65536'"),
         (
-            {"feed": "nse"},
+            {"feed": "bse"},
             {},
             NO_SUCH_FEED,
         ),
@@ -172,7 +175,7 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir" | "calendar" | "symbol_names":
+        case "data_dir" | "calendar" | "symbol_names" | "kite_instruments":
             return bool(value == Path(text) and not text.startswith("~"))
     if isinstance(value, tuple):
         return all(path and not path.startswith("~") for path in value)
@@ -364,31 +367,44 @@ def test_variables_of_others_and_of_the_tests_are_left_alone() -> None:
 # Secrets
 
 
-def test_a_secret_may_stand_in_a_file_and_is_shown_nowhere(tmp_path: Path) -> None:
-    file, variable = tmp_path / "uri", "VYOMO_RT_MONGO_URI_FILE"
-    file.write_text("mongodb://me:pa55@h\n")
-    environ = {variable: str(file)}
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "key"
+    file.write_text("k3y-of-a-file\n")
+    return file
+
+
+def test_a_secret_may_stand_in_a_file_and_is_shown_nowhere(key_file: Path) -> None:
+    environ = {
+        "VYOMO_RT_KITE_API_KEY_FILE": str(key_file),
+        "VYOMO_RT_KITE_ACCESS_TOKEN": "t0ken",
+        "VYOMO_RT_MONGO_URI_FILE": str(key_file),
+    }
+    key_file.with_name("uri").write_text("mongodb://me:pa55@h")
+    environ["VYOMO_RT_MONGO_URI_FILE"] = str(key_file.with_name("uri"))
     settings, warnings = load({}, environ)
     assert warnings == []
+    assert (settings.kite_api_key, settings.kite_access_token) == ("k3y-of-a-file", "t0ken")
     assert settings.mongo_uri == "mongodb://me:pa55@h"
     table = config.describe(settings, {}, environ)
-    assert "pa55" not in table + repr(settings)
+    for secret in ("k3y", "t0ken", "pa55"):
+        assert secret not in table + repr(settings)
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()}
-    assert rows["mongo_uri"] == ["mongodb://me:***@h", variable]
+    assert rows["kite_api_key"] == ["***", "VYOMO_RT_KITE_API_KEY_FILE"]
 
 
-def test_a_file_for_a_secret_that_is_of_no_use_is_told_without_it(tmp_path: Path) -> None:
-    file, variable = tmp_path / "uri", "VYOMO_RT_MONGO_URI_FILE"
-    assert "cannot be read: No such file" in error_of({}, {variable: str(file)})
-    file.write_text("pa55")
-    assert error_of({}, {variable: str(file), "VYOMO_RT_MONGO_URI": "mongodb://h"}) == (
-        f"{variable}: VYOMO_RT_MONGO_URI is set too: leave one of them out"
+def test_a_file_for_a_secret_that_is_of_no_use_is_told_without_it(key_file: Path) -> None:
+    variable = "VYOMO_RT_KITE_API_KEY_FILE"
+    assert "cannot be read: No such file" in error_of({}, {variable: f"{key_file}x"})
+    both = {variable: str(key_file), "VYOMO_RT_KITE_API_KEY": "other"}
+    assert error_of({}, both) == (
+        f"{variable}: VYOMO_RT_KITE_API_KEY is set too: leave one of them out"
     )
-    message = error_of({}, {variable: str(file)})
-    assert message.startswith(f"{variable}: expected mongodb://")
-    assert "pa55" not in message
-    file.write_text("")
-    assert "is empty" in error_of({}, {variable: str(file)})
+    key_file.write_text("k3y and more")
+    message = error_of({}, {variable: str(key_file)})
+    assert message == f"{variable}: a key has no spaces: leave them out, got '***'"
+    key_file.write_text("")
+    assert "is empty" in error_of({}, {variable: str(key_file)})
 
 
 # Feed and demo
@@ -417,7 +433,13 @@ def test_several_feeds_are_ranked_as_they_are_written() -> None:
         ("yahoo,sim", "sim cannot go with yahoo: simulated prices never stand behind real ones"),
         ("ingest,sim,yahoo", "sim cannot go with ingest, yahoo"),
         ("yahoo,ingest,yahoo", "yahoo is named twice: name it once"),
-        ("yahoo,yaho", "no such feed is installed: write one of ingest, sim, yahoo, got 'yaho'"),
+        (
+            "yahoo,yaho",
+            (
+                "no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
+                "got 'yaho'"
+            ),
+        ),
         (",", "names no feed: write one, such as ingest"),
     ],
 )

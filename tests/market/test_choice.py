@@ -63,9 +63,10 @@ async def test_the_example_of_the_documentation_is_a_feed_once_it_is_installed(
 
 
 def test_our_feeds_are_entry_points_and_another_name_is_refused_with_those_there_are() -> None:
-    assert list(installed_feeds()) == ["ingest", "sim", "yahoo"]
-    assert error_of({"feed": "nse"}, {}) == (
-        "--feed: no such feed is installed: write one of ingest, sim, yahoo, got 'nse'"
+    assert list(installed_feeds()) == ["ingest", "kite", "nse", "openalgo", "sim", "yahoo"]
+    assert error_of({"feed": "bse"}, {}) == (
+        "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
+        "got 'bse'"
     )
 
 

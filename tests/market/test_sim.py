@@ -78,7 +78,7 @@ def board_of(night: Night, on_price: Callable[[Quote], None] = lambda _: None) -
     return Board([book], night.now, on_price, demand=demand)
 
 
-async def run(feed: Feed, take: Callable[[Tick], object]) -> None:
+async def run(feed: SimFeed, take: Callable[[Tick], object]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         async for tick in feed.ticks(Wanted(Demand())):
             take(tick)

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
+from msgspec import structs
 
 from lab.probe import Outcome, probe
+from tests.market.feeds.kite import MockKite
+from tests.market.feeds.openalgo import MockOpenAlgo
+from tests.market.feeds.serving import serving as mocking
+from vyomo_rt.config import Settings
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "probe_feeds.py"
-SPARK = Path(__file__).parents[1] / "market" / "yahoo" / "fixtures" / "spark_v8.json"
+SPARK = Path(__file__).parents[1] / "market" / "feeds" / "fixtures" / "yahoo" / "spark_v8.json"
 LATE_S = 900
 NSE: dict[str, Any] = {
     "/api/allIndices": {
@@ -53,6 +58,11 @@ def yahoo_answers() -> dict[str, Any]:
     }
 
 
+def settings_of(yahoo: BaseTestServer, nse: BaseTestServer) -> Settings:
+    yahoo_url, nse_url = (str(server.make_url("/")).rstrip("/") for server in (yahoo, nse))
+    return Settings(yahoo_url=yahoo_url, nse_url=nse_url)
+
+
 def serving(answers: dict[str, Any]) -> TestServer:
     """A server of these answers; it refuses all else, and says so in HTML."""
 
@@ -68,7 +78,7 @@ def serving(answers: dict[str, Any]) -> TestServer:
 
 async def test_each_address_has_its_status_its_lag_and_a_sample() -> None:
     async with serving(yahoo_answers()) as yahoo, serving(NSE) as nse:
-        outcomes = await probe(str(yahoo.make_url("/")), str(nse.make_url("/")))
+        outcomes = await probe(settings_of(yahoo, nse))
     found: dict[str, Outcome] = {outcome.name: outcome for outcome in outcomes}
     spark = found["yahoo spark v8"]
     assert (spark.status, spark.text) == (200, "^NSEI 24190.05")
@@ -82,16 +92,41 @@ async def test_each_address_has_its_status_its_lag_and_a_sample() -> None:
     # 2023-10-16 15:30 in India is 10:00 UTC.
     assert abs(time.time() - indices.lag_s - 1_697_450_400) <= 60
     assert found["nse market status"].text == "Capital Market Closed"
+    assert found["kite socket"].text == "not asked: no key is set"
 
 
-async def test_the_program_prints_a_table_and_says_by_its_code_whether_yahoo_can_be_used() -> None:
+async def test_sources_that_send_are_listened_to_if_there_is_a_key() -> None:
+    kite = MockKite(round(time.time() - 5) * 1000)
+    openalgo = MockOpenAlgo(kite.at_ms)
+    openalgo.accepts = set()
+    async with serving({}) as site, mocking(kite), mocking(openalgo):
+        settings = structs.replace(
+            settings_of(site, site),
+            kite_url=kite.url.replace("http", "ws"),
+            kite_api_key=kite.key,
+            kite_access_token=kite.token,
+            openalgo_url=openalgo.url.replace("http", "ws"),
+            openalgo_api_key="wrong",
+        )
+        found = {outcome.name: outcome for outcome in await probe(settings)}
+    listened = found["kite socket"]
+    assert (listened.status, listened.text) == (101, "NIFTY 24190.05")
+    assert listened.lag_s is not None
+    assert 4 <= listened.lag_s <= 65
+    assert found["openalgo socket"].status is None
+    assert found["openalgo socket"].text.startswith("OpenAlgo refuses the key")
+
+
+async def test_the_program_prints_a_table_and_says_by_its_code_whether_any_source_can_be_used() -> (
+    None
+):
     async with serving(yahoo_answers()) as yahoo, serving(NSE) as nse:
         urls = [str(server.make_url("/")) for server in (yahoo, nse)]
         code, output = await run(*urls)
         assert code == 0, output
         assert output.startswith("address ")
         assert "^NSEI 24190.05" in output
-        code, output = await run(urls[1], urls[1])
+        code, output = await run(urls[1], urls[0])
         assert code == 1
         assert "yahoo spark v8" in output
 

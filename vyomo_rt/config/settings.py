@@ -73,12 +73,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description=(
                 "Where prices come from, the best first: pushed by a client (ingest), simulated "
-                "(sim), or Yahoo Finance (yahoo: for personal use, and maybe 15 minutes late). "
+                "(sim), Yahoo Finance or NSE's site (yahoo, nse: for personal use, and maybe "
+                "late), Zerodha's Kite Connect (kite), or an OpenAlgo server (openalgo). "
                 "Of several, the first that is fresh is used for each symbol."
             ),
             extra={
                 "expected": (
-                    "ingest, sim, yahoo or a feed of another package (several separated by commas)"
+                    "ingest, kite, nse, openalgo, sim, yahoo or a feed of another package "
+                    "(several separated by commas)"
                 ),
                 "flag": "store",
             },
@@ -91,12 +93,64 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "http:// or https:// with a host, perhaps a path"},
         ),
     ] = "https://query1.finance.yahoo.com"
+    nse_url: Annotated[
+        str,
+        Meta(
+            description="Where the feed nse asks, if a gateway of yours answers in its place.",
+            extra={"expected": "http:// or https:// with a host, perhaps a path"},
+        ),
+    ] = "https://www.nseindia.com"
+    kite_url: Annotated[
+        str,
+        Meta(
+            description="Where the feed kite connects to.",
+            extra={"expected": "ws:// or wss:// with a host, perhaps a path"},
+        ),
+    ] = "wss://ws.kite.trade"
+    kite_api_key: Annotated[
+        str | None,
+        Meta(
+            description="The key of your app at Kite Connect, for the feed kite.",
+            extra={"expected": "a key", "secret": True, "key": True},
+        ),
+    ] = None
+    kite_access_token: Annotated[
+        str | None,
+        Meta(
+            description="What Kite Connect gives when you log in; it lasts for one trading day.",
+            extra={"expected": "a token", "secret": True, "key": True},
+        ),
+    ] = None
+    kite_instruments: Annotated[
+        Path | None,
+        Meta(
+            description=(
+                "File with Kite's list of instruments, as https://api.kite.trade/instruments "
+                "gives it: the tokens of stocks, futures and options, for the feed kite."
+            ),
+            extra={"expected": "a file"},
+        ),
+    ] = None
+    openalgo_url: Annotated[
+        str,
+        Meta(
+            description="The WebSocket of the OpenAlgo server, for the feed openalgo.",
+            extra={"expected": "ws:// or wss:// with a host, perhaps a path"},
+        ),
+    ] = "ws://127.0.0.1:8765"
+    openalgo_api_key: Annotated[
+        str | None,
+        Meta(
+            description="The API key that your OpenAlgo server shows, for the feed openalgo.",
+            extra={"expected": "a key", "secret": True, "key": True},
+        ),
+    ] = None
     symbol_names: Annotated[
         Path | None,
         Meta(
             description=(
                 "File with what feeds call symbols, over the names that are built in: a JSON "
-                'object such as {"yahoo": {"NIFTY": "^NSEI"}}.'
+                'object such as {"yahoo": {"NIFTY": "^NSEI"}, "kite": {"NIFTY": 256265}}.'
             ),
             extra={"expected": "a file"},
         ),

@@ -1,7 +1,7 @@
 """Checks on single values that their type does not make."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -122,6 +122,12 @@ def _host_of(url: URL) -> str:
     return host
 
 
+def _broker_key(text: str) -> str:
+    if " " in text:
+        raise NotUsable("a key has no spaces: leave them out")
+    return text
+
+
 def _feed(text: str) -> str:
     names = list(installed_feeds())
     if text not in names:
@@ -130,9 +136,17 @@ def _feed(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
-    """Where a service is asked; what is behind its host is kept, as a gateway may need it."""
+    return _address(text, {"http", "https"})
+
+
+def _socket_url(text: str) -> str:
+    return _address(text, {"ws", "wss"})
+
+
+def _address(text: str, schemes: Collection[str]) -> str:
+    """Where a service is; what is behind its host is kept, as a gateway may need it."""
     url = URL(text)
-    if url.scheme not in {"http", "https"} or not url.host or url.raw_query_string:
+    if url.scheme not in schemes or not url.host or url.raw_query_string:
         raise ValueError(text)
     if url.raw_user is not None or url.raw_fragment:
         raise NotUsable("leave out the user, the password and what follows a #")
@@ -177,6 +191,13 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "data_dir": _folder,
     "feed": _feed,
     "yahoo_url": _base_url,
+    "nse_url": _base_url,
+    "kite_url": _socket_url,
+    "kite_api_key": _broker_key,
+    "kite_access_token": _broker_key,
+    "kite_instruments": _file,
+    "openalgo_url": _socket_url,
+    "openalgo_api_key": _broker_key,
     "symbol_names": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,

@@ -60,8 +60,10 @@ class Feed(ABC):
         return None
 
     @abstractmethod
-    def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
+    def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick | None, None]:
         """Its ticks, as they come; ends only if all of them are posted.
+
+        None says that the source answers again, but knows nothing new.
 
         Any exception means that the source failed: after a pause it is begun anew by another
         call. `FeedFailed` says so in words, `FeedRefused` that it must not be begun anew.

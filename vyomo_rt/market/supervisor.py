@@ -38,7 +38,7 @@ class Supervisor:
     async def run(self) -> None:
         """Take ticks until cancelled, or until the feed ends for good.
 
-        One that failed is DOWN until its next tick.
+        One that failed is DOWN until its source answers again.
         """
         loop = asyncio.get_running_loop()
         name = self._feed.source
@@ -65,7 +65,8 @@ class Supervisor:
     async def _take_ticks(self) -> None:
         async with aclosing(self._feed.ticks(self._wanted)) as ticks:
             async for tick in ticks:
-                self._board.accept(tick)
+                if tick is not None:
+                    self._board.accept(tick)
                 self._health.failure = None
 
     def _fail(self, why: str) -> None:

@@ -11,12 +11,16 @@ from msgspec import MsgspecError, json
 
 from vyomo_rt.config.feeds import installed_feeds
 from vyomo_rt.domain.errors import BadRequest, CannotStart
+from vyomo_rt.domain.market import Segment
 from vyomo_rt.domain.quote import parse_symbol
+from vyomo_rt.exchange.instruments import segment_of
 
 _Value = str | int | list[str]
 _Rows = dict[str, dict[str, _Value]]
 _TEXT = re.compile(r"[A-Za-z0-9^][A-Za-z0-9 ^&._:=-]{0,63}")
 _MAX_NUMBER = 2**32 - 1
+
+_STOCK = re.compile(r"[A-Z0-9][A-Z0-9&_-]*")
 
 Name = str | int
 """What a source calls a symbol: a name or a number."""
@@ -40,6 +44,12 @@ class Names:
     def of(self, symbol: str) -> tuple[Name, ...]:
         """The names that the source may use for a symbol; none where no row has it."""
         return self._rows.get(symbol, ())
+
+
+def is_stock(symbol: str) -> bool:
+    """Whether a symbol may be a stock: it is no index, no contract, and looks like one."""
+    is_listed = segment_of(symbol) in {Segment.EQ, Segment.EQ_FNO}
+    return is_listed and _STOCK.fullmatch(symbol) is not None
 
 
 def _read(path: Path) -> _Rows:

@@ -55,15 +55,14 @@ class PollingFeed(Feed):
     @abstractmethod
     async def fetch(
         self, http: aiohttp.ClientSession, batch: Sequence[str], every_s: float
-    ) -> Mapping[str, Price]:
-        """The prices of a batch, as far as the source has any.
+    ) -> Mapping[str, Price | None]:
+        """The prices of a batch; None of what the source does not know.
 
-        The request is not made before ``every_s`` have passed since the last one. Raises
-        FeedFailed.
+        A symbol that is left out is asked for again. No request is made before ``every_s``
+        have passed since the last one. Raises FeedFailed.
         """
 
-    async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
-        self._told.clear()
+    async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick | None, None]:
         round_s = self._fetcher.pace.round_s
         async with self._fetcher.session() as http:
             while True:
@@ -77,8 +76,10 @@ class PollingFeed(Feed):
                     continue
                 self._schedule.take(batch)
                 every_s = round_s / max(1, self.requests(served))
-                found = await self.fetch(http, batch, every_s)
-                self._note(batch, found)
+                answered = await self.fetch(http, batch, every_s)
+                found = {symbol: price for symbol, price in answered.items() if price is not None}
+                self._note(list(answered), found)
+                yield None
                 for tick in self._news(found):
                     yield tick
 
@@ -94,13 +95,13 @@ class PollingFeed(Feed):
         self.unserved = left_out + self._schedule.absent()
         return served
 
-    def _note(self, batch: Sequence[str], found: Mapping[str, Price]) -> None:
-        self._schedule.note(batch, found)
+    def _note(self, answered: Sequence[str], found: Mapping[str, Price]) -> None:
+        self._schedule.note(answered, found)
         if self._schedule.is_any_open():
             self.resting = None
         else:
             self.resting = CLOSED if self._schedule.is_any_known() else UNWANTED
-        if absent := sorted(set(batch).difference(found)):
+        if absent := sorted(set(answered).difference(found)):
             log.debug("%s has no price of %s", self.site.service, ", ".join(absent))
 
     def _news(self, found: Mapping[str, Price]) -> Iterator[Tick]:

@@ -45,7 +45,7 @@ def price_e4(value: object, decimals: int = _MAX_DECIMALS) -> int | None:
         rounded = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     except InvalidOperation:
         return None
-    return int(rounded.scaleb(_MAX_DECIMALS)) or None
+    return int(rounded.scaleb(_MAX_DECIMALS)) or None if rounded.is_finite() else None
 
 
 def start(body: bytes | str) -> str:

@@ -8,13 +8,11 @@ from typing import Self
 
 import aiohttp
 
-from vyomo_rt.domain.market import Segment
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.exchange.instruments import segment_of
 from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.market.feeds.fetching import Pace, Site
-from vyomo_rt.market.feeds.names import Names
+from vyomo_rt.market.feeds.names import Names, is_stock
 from vyomo_rt.market.feeds.polling import PollingFeed
 from vyomo_rt.market.feeds.reading import Price
 from vyomo_rt.market.feeds.yahoo.spark import read_spark
@@ -31,8 +29,6 @@ USER_AGENTS = (
 _PATH = "v8/finance/spark"
 _IS_YAHOOS = re.compile(r"\^.+|.+\.(NS|BO)")
 """A symbol that is Yahoo's own name already."""
-
-_IS_STOCK = re.compile(r"[A-Z0-9][A-Z0-9&_-]*")
 
 
 class YahooFeed(PollingFeed):
@@ -71,9 +67,7 @@ class YahooFeed(PollingFeed):
             return str(names[0])
         if _IS_YAHOOS.fullmatch(symbol):
             return symbol
-        if segment_of(symbol) is Segment.FNO or not _IS_STOCK.fullmatch(symbol):
-            return None
-        return f"{symbol}.NS"
+        return f"{symbol}.NS" if is_stock(symbol) else None
 
     def batch(self, due: Sequence[str]) -> list[str]:
         return list(due[:MAX_BATCH])
@@ -83,10 +77,10 @@ class YahooFeed(PollingFeed):
 
     async def fetch(
         self, http: aiohttp.ClientSession, batch: Sequence[str], every_s: float
-    ) -> Mapping[str, Price]:
-        names = {symbol: self.name(symbol) for symbol in batch}
-        asked = sorted({name for name in names.values() if name is not None})
+    ) -> Mapping[str, Price | None]:
+        names = {symbol: name for symbol in batch if (name := self.name(symbol)) is not None}
+        asked = sorted(set(names.values()))
         query = {"symbols": ",".join(asked), "range": "1d", "interval": "1m"}
         answer = await self._fetcher.get(http, _PATH, query, every_s)
         prices = read_spark(answer.body)
-        return {symbol: prices[name] for symbol, name in names.items() if name in prices}
+        return {symbol: prices.get(name) for symbol, name in names.items()}

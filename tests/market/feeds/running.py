@@ -1,19 +1,17 @@
-"""The feed with what keeps it, asking a mock of Yahoo, at a moment that is set by hand."""
+"""A feed with what keeps it running, listening to a mock, at a moment that is set by hand."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
 from tests.kit.waiting import until
+from tests.market.feeds.serving import Mock, MockStream, serving
 from tests.market.market import Market
-from tests.market.yahoo.mock import MockYahoo, mock_yahoo
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.market.feeds.fetching import Pace
-from vyomo_rt.market.feeds.names import Names
-from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
 from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
@@ -22,17 +20,18 @@ from vyomo_rt.market.wanted import Wanted
 OPEN_MS = 1_795_584_600_000
 """2026-11-25 11:00 in India, a Wednesday."""
 
-FAST = Pace(least_s=0.01, round_s=0.01, timeout_s=30.0, pauses_s=(0.05, 0.1))
+M = TypeVar("M", bound=Mock)
 
 
-class Polled(Market):
-    def __init__(self, mock: MockYahoo, pace: Pace) -> None:
-        super().__init__(YahooFeed.fresh_for_ms, source=YahooFeed.source)
+class Running(Market, Generic[M]):
+    task: asyncio.Task[None]
+    """What runs the feed; it ends where no retry would help."""
+
+    def __init__(self, mock: M) -> None:
+        self.feed = mock.feed(Calendar.shipped(), self.now)
+        super().__init__(self.feed.fresh_for_ms, source=self.feed.source)
         self.mock = mock
         self.now_ms = OPEN_MS
-        self.feed = YahooFeed(
-            Names.of_source("yahoo"), mock.url, Calendar.shipped(), self.now, pace
-        )
         health = SourceHealth(self.feed, self.book, self.board)
         self.monitor = FeedMonitor([health], self.demand, self.now)
         self.supervisor = Supervisor(health, Wanted(self.demand), self.board)
@@ -54,24 +53,26 @@ class Polled(Market):
 
         await until(has_come)
 
-    async def asked_more(self, times: int = 3) -> None:
-        """Wait until the mock was asked some more times."""
-        already = len(self.mock.asked)
-        await until(lambda: len(self.mock.asked) >= already + times)
-
 
 @asynccontextmanager
-async def polling(
-    *symbols: str, late_s: int = 5, pace: Pace = FAST, now_ms: int = OPEN_MS
-) -> AsyncIterator[Polled]:
-    """The feed while it polls, with prices that are so late."""
-    async with mock_yahoo(now_ms // 1000 - late_s) as mock:
-        polled = Polled(mock, pace)
-        polled.now_ms = now_ms
-        polled.demand.wanted(symbols)
-        running = asyncio.create_task(polled.supervisor.run())
+async def running(mock: M, *symbols: str, now_ms: int = OPEN_MS) -> AsyncIterator[Running[M]]:
+    """The feed while it runs, with these symbols wanted."""
+    async with serving(mock):
+        market = Running(mock)
+        market.now_ms = now_ms
+        market.demand.wanted(symbols)
+        market.task = asyncio.create_task(market.supervisor.run())
         try:
-            yield polled
+            yield market
         finally:
-            running.cancel()
-            await asyncio.wait([running])
+            market.task.cancel()
+            await asyncio.wait([market.task])
+
+
+async def recovers(market: Running[M]) -> None:
+    """The source comes back, with a new price."""
+    market.mock.heals()
+    await until(lambda: not isinstance(market.mock, MockStream) or market.mock.sockets)
+    await market.mock.set_price("NIFTY", 24_200.0)
+    await market.priced("NIFTY", 242_000_000)
+    await market.becomes(FeedState.LIVE)

@@ -11,8 +11,9 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from tests.market.yahoo.mock import MockYahoo, mock_yahoo
-from tests.market.yahoo.polled import FAST, OPEN_MS
+from tests.market.feeds.running import OPEN_MS
+from tests.market.feeds.serving import serving
+from tests.market.feeds.yahoo import FAST, MockYahoo
 from vyomo_rt.config import Settings, load
 from vyomo_rt.market.feeds.yahoo.feed import YahooFeed
 
@@ -22,7 +23,8 @@ Configure = Callable[..., Settings]
 @pytest.fixture
 async def mock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MockYahoo]:
     monkeypatch.setattr(YahooFeed, "pace", FAST)
-    async with mock_yahoo(OPEN_MS // 1000 - 5) as mock:
+    mock = MockYahoo(OPEN_MS - 5000)
+    async with serving(mock):
         yield mock
 
 
@@ -83,7 +85,7 @@ async def test_stops_wait_for_prices_that_are_late_unless_that_is_allowed(
     on_yahoo: Configure, mock: MockYahoo
 ) -> None:
     """The trade was opened on pushed prices, with which these share a database."""
-    mock.last_minute_s -= 900
+    mock.at_ms -= 900_000
     async with serve_here(structs.replace(on_yahoo(), feed=("ingest",))) as server:
         session_id = await server.new_session()
         order = {"symbol": "TCS", "entryPrice": 3400, "stopLoss": 3350}

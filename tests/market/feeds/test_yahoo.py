@@ -1,4 +1,4 @@
-"""What can go wrong with Yahoo, and that the feed says so and recovers."""
+"""What Yahoo alone does, or has done to it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,15 @@ import json
 import pytest
 
 from tests.kit.waiting import until
-from tests.market.yahoo.mock import recorded
-from tests.market.yahoo.polled import FAST, OPEN_MS, Polled, polling
+from tests.market.feeds.running import OPEN_MS, recovers
+from tests.market.feeds.serving import recorded
+from tests.market.feeds.yahoo import FAST, asked_more, polling
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.market.feeds.fetching import BackOff
 from vyomo_rt.market.feeds.yahoo.feed import USER_AGENTS, YahooFeed
 
 NIFTY_E4 = 241_900_500
-LIVE, DEGRADED, DOWN = FeedState.LIVE, FeedState.DEGRADED, FeedState.DOWN
-
-
-async def recovers(polled: Polled) -> None:
-    """The source comes back, with a new price."""
-    polled.mock.fault = None
-    polled.mock.rows["^NSEI"]["close"][-1] = 24_200.0
-    await polled.priced("NIFTY", 242_000_000)
-    await polled.becomes(LIVE)
-    assert polled.mock.most_at_once == 1
-
-
-async def test_a_source_that_hangs_is_given_up_and_asked_again() -> None:
-    async with polling("NIFTY", pace=FAST._replace(timeout_s=0.1)) as polled:
-        polled.mock.hangs()
-        await polled.becomes(DOWN, "Yahoo does not answer within 0.1 s")
-        polled.feed._fetcher.pace = FAST
-        await recovers(polled)
+LIVE, DOWN = FeedState.LIVE, FeedState.DOWN
 
 
 async def test_403_is_tried_as_each_browser_and_then_left_alone() -> None:
@@ -50,7 +34,7 @@ async def refused_with(status: int) -> None:
     async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.5, 1.5))) as polled:
         await polled.priced("NIFTY", NIFTY_E4)
         polled.mock.agents.clear()
-        polled.mock.fails_with(status, recorded("too_many_requests.html"))
+        polled.mock.fails_with(status, recorded("yahoo/too_many_requests.html"))
         told = await polled.becomes(DOWN, f"Yahoo refuses to answer ({status}")
         assert "asked again after" in told
         assert tuple(polled.mock.agents[:3]) == USER_AGENTS
@@ -63,9 +47,8 @@ async def test_the_pause_after_a_429_grows_from_one_minute_to_five() -> None:
     assert [back_off.next_s() for _ in range(5)] == [60, 120, 240, 300, 300]
     async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.01, 0.02))) as polled:
         polled.mock.fails_with(429)
-        await until(lambda: polled.feed._fetcher.back_off.refused >= 3)
+        await until(lambda: len(polled.mock.agents) >= 3 * len(USER_AGENTS))
         await recovers(polled)
-        assert polled.feed._fetcher.back_off.refused == 0
 
 
 async def test_a_source_that_says_how_long_to_wait_is_left_alone_for_so_long() -> None:
@@ -78,33 +61,17 @@ async def test_the_browser_that_was_answered_is_used_again() -> None:
     async with polling("NIFTY") as polled:
         polled.mock.agents_refused = set(USER_AGENTS[:1])
         await polled.priced("NIFTY", NIFTY_E4)
-        await polled.asked_more()
+        await asked_more(polled.mock)
         assert polled.mock.agents.count(USER_AGENTS[0]) == 1
         assert set(polled.mock.agents[1:]) == {USER_AGENTS[1]}
-
-
-async def test_500_is_a_failure_after_which_it_is_asked_again() -> None:
-    async with polling("NIFTY") as polled:
-        polled.mock.fails_with(500)
-        await polled.becomes(DOWN, "Yahoo answers with status 500")
-        await recovers(polled)
 
 
 async def test_html_instead_of_json_is_said_to_be_no_json() -> None:
     async with polling("NIFTY") as polled:
         header = {"X-Long": "x" * 20_000}  # Yahoo's pages have such
-        polled.mock.fails_with(200, recorded("consent.html"), **header)
+        polled.mock.fails_with(200, recorded("yahoo/consent.html"), **header)
         told = await polled.becomes(DOWN, "Yahoo sends no whole JSON")
         assert "<!DOCTYPE html>" in told
-        await recovers(polled)
-
-
-async def test_truncated_json_gives_no_price() -> None:
-    async with polling("NIFTY") as polled:
-        text = recorded("spark_v8.json")
-        polled.mock.fails_with(200, text[: len(text) // 2], "application/json")
-        await polled.becomes(DOWN, "Yahoo sends no whole JSON")
-        assert polled.board.quote("NIFTY") is None
         await recovers(polled)
 
 
@@ -137,7 +104,7 @@ async def test_trailing_nulls_leave_the_last_minute_that_has_a_price() -> None:
         await polled.priced("M&M", 29_510_500)
         assert polled.confirmed("TCS").as_of_ms == OPEN_MS - 65_000
         assert polled.confirmed("M&M").as_of_ms == OPEN_MS - 185_000
-        assert "%26" in polled.mock.queries[0], "an & ends no parameter"
+        assert "%26" in polled.mock.paths[0], "an & ends no parameter"
 
 
 async def test_a_day_without_a_trade_yet_has_the_price_from_before_its_first_minute() -> None:
@@ -152,23 +119,14 @@ async def test_a_symbol_without_minutes_gives_no_price() -> None:
     async with polling("TCS", "NIFTY") as polled:
         polled.mock.rows["TCS.NS"].update(timestamp=[], close=[])
         await polled.priced("NIFTY", NIFTY_E4)
-        await polled.asked_more()
+        await asked_more(polled.mock)
         assert polled.board.quote("TCS") is None
-
-
-async def test_an_unknown_symbol_is_no_failure_and_told() -> None:
-    async with polling("NIFTY", "TYPO") as polled:
-        await polled.priced("NIFTY", NIFTY_E4)
-        told = await polled.becomes(LIVE, "1 symbol gets no price: TYPO")
-        assert told.startswith("prices are coming in")
-        polled.demand.released(["TYPO"])
-        await until(lambda: polled.status.message == "prices are coming in")
 
 
 async def test_only_unknown_symbols_are_no_failure() -> None:
     """Also where Yahoo says so by a 404 with JSON."""
     async with polling("TYPO") as polled:
-        polled.mock.fails_with(404, recorded("not_found.json"), "application/json")
+        polled.mock.fails_with(404, recorded("yahoo/not_found.json"), "application/json")
         await polled.becomes(LIVE, "1 symbol gets no price: TYPO")
 
 
@@ -180,61 +138,9 @@ async def test_a_failure_is_forgotten_where_only_unknown_symbols_are_wanted() ->
         await polled.becomes(LIVE)
 
 
-async def test_prices_of_a_quarter_of_an_hour_ago_are_told_as_late_and_stops_wait() -> None:
-    async with polling("NIFTY", late_s=900) as polled:
-        told = await polled.becomes(DEGRADED, "prices are 15 minutes late: stops wait")
-        assert "NIFTY is as of 2026-11-25T05:15:00.000Z" in told
-        assert polled.confirmed().stale
-        polled.mock.rows["^NSEI"]["close"][-1] = 24_100.0
-        await polled.priced("NIFTY", 241_000_000)
-        assert polled.heard[-1].stale
-
-
-async def test_moments_in_the_past_never_follow_newer_ones() -> None:
-    async with polling("NIFTY") as polled:
-        await polled.priced("NIFTY", NIFTY_E4)
-        polled.mock.last_minute_s -= 60
-        polled.mock.rows["^NSEI"]["close"][-1] = 24_000.0
-        await until(lambda: polled.book.refusals.last)
-        assert polled.book.refusals.last is not None
-        assert "older than the last price of NIFTY" in polled.book.refusals.last.reason
-        assert polled.confirmed().price_e4 == NIFTY_E4
-
-
-async def test_moments_in_the_future_are_refused_and_the_feed_says_so() -> None:
-    async with polling("NIFTY", late_s=-3600) as polled:
-        await polled.becomes(DEGRADED, "ticks come in but are refused: more than 5 s ahead")
-        assert polled.board.quote("NIFTY") is None
-
-
-async def test_a_symbol_that_disappears_keeps_its_last_price_which_goes_stale() -> None:
-    async with polling("TCS", "NIFTY") as polled:
-        await polled.priced("TCS", 33_001_000)
-        row = polled.mock.rows.pop("TCS.NS")
-        await polled.becomes(LIVE, "1 symbol gets no price: TCS")
-        polled.now_ms += 130_000
-        assert polled.confirmed("TCS").stale
-        assert polled.confirmed("TCS").price_e4 == 33_001_000
-        polled.mock.last_minute_s += 130
-        row["close"][-1] = 3305.0
-        polled.mock.rows["TCS.NS"] = row
-        await polled.priced("TCS", 33_050_000)
-        assert not polled.confirmed("TCS").stale
-
-
-async def test_an_answer_that_never_changes_goes_stale() -> None:
-    """It may be a copy that Yahoo kept."""
-    async with polling("NIFTY") as polled:
-        await polled.becomes(LIVE)
-        polled.now_ms += 130_000
-        await polled.asked_more()
-        assert polled.confirmed().stale
-        await polled.becomes(DEGRADED, "no tick since 2026-11-25T05:30:00.000Z")
-
-
 async def test_the_older_form_of_the_answer_is_read_as_well() -> None:
     async with polling("NIFTY", "TCS", "M&M", "RELIANCE") as polled:
-        answer = json.loads(recorded("spark_v7.json"))
+        answer = json.loads(recorded("yahoo/spark_v7.json"))
         for result in answer["spark"]["result"]:
             response = result["response"][0]
             response["timestamp"] = polled.mock.row(result["symbol"])["timestamp"]

@@ -1,0 +1,4 @@
+"""Live prices of Zerodha's Kite Connect.
+
+Invariant: neither the API key nor the access token stands in a message or in the log.
+"""
