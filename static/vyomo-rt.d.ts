@@ -18,6 +18,9 @@ export class VyomoClient extends EventTarget {
      *   from which this module was loaded
      * @param {"auto" | Transport} [options.transport] `auto` uses WebSocket, and Server-Sent Events
      *   if that cannot be opened
+     * @param {() => string | Promise<string>} [options.getToken] gets a token that says who the page
+     *   is, where the server wants to know; called at first, before the token ends, and when it is
+     *   refused. An empty text ends the connection. A page that has signed in needs none.
      * @param {new (url: string) => any} [options.WebSocket] a class to use if there is no global
      *   one
      * @param {new (url: string) => any} [options.EventSource] likewise
@@ -25,6 +28,7 @@ export class VyomoClient extends EventTarget {
     constructor(options?: {
         url?: string | URL | undefined;
         transport?: "auto" | Transport | undefined;
+        getToken?: (() => string | Promise<string>) | undefined;
         WebSocket?: (new (url: string) => any) | undefined;
         EventSource?: (new (url: string) => any) | undefined;
     });
@@ -284,6 +288,11 @@ export type Messages = {
     server_shutdown: {
         data: {
             reconnectAfterMs: number;
+        };
+    };
+    token_expiring: {
+        data: {
+            expiresAt: string;
         };
     };
     pong: {

@@ -26,6 +26,9 @@ export class VyomoClient extends EventTarget {
    *   from which this module was loaded
    * @param {"auto" | Transport} [options.transport] `auto` uses WebSocket, and Server-Sent Events
    *   if that cannot be opened
+   * @param {() => string | Promise<string>} [options.getToken] gets a token that says who the page
+   *   is, where the server wants to know; called at first, before the token ends, and when it is
+   *   refused. An empty text ends the connection. A page that has signed in needs none.
    * @param {new (url: string) => any} [options.WebSocket] a class to use if there is no global
    *   one
    * @param {new (url: string) => any} [options.EventSource] likewise
@@ -41,6 +44,7 @@ export class VyomoClient extends EventTarget {
     const means = {
       base,
       transport: options.transport ?? "auto",
+      getToken: options.getToken,
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
       EventSource: options.EventSource ?? globalThis.EventSource,
     };
@@ -211,6 +215,7 @@ export class VyomoClient extends EventTarget {
  *   sources?: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string }[]
  *   } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown
+ * @property {{ data: { expiresAt: string } }} token_expiring
  * @property {{ id?: string | number, timestamp: string }} pong
  * @property {{ id?: string | number, connectionId?: string, result: Subscription & {
  *   seq?: number | null, epoch?: string | null, recovered?: boolean, unknown?: string[] } }} ack

@@ -18,7 +18,8 @@ The methods of `Api` make the REST calls.
 
 from vyomo_rt_client.api import Api, ApiError
 from vyomo_rt_client.messages import Gap, Message, Position, Refused, Status
-from vyomo_rt_client.stream import Stream, connect
+from vyomo_rt_client.opening import connect
+from vyomo_rt_client.stream import Stream
 
 __all__ = [
     "Api", "ApiError", "Gap", "Message", "Position", "Refused", "Status", "Stream", "connect",

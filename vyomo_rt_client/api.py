@@ -15,7 +15,9 @@ import aiohttp
 from yarl import URL
 
 from vyomo_rt_client import numbers
-from vyomo_rt_client.links import Lost, base_url, reasons, why_full
+from vyomo_rt_client.links import Lost, base_url, bearer, reasons, why_full
+from vyomo_rt_client.messages import Refused
+from vyomo_rt_client.tokens import Tokens, TokenSource
 
 Number = Decimal | int
 Document = dict[str, Any]
@@ -69,16 +71,21 @@ class Api:
     yourself to repeat a call after the program has ended. Pushed ticks are not repeated, because
     they would be out of date. All methods raise ApiError.
 
-    `session` is an aiohttp session to use, for a proxy or TLS; it stays open.
+    `token` says who the program is, if the server wants to know: a text, or an async function that
+    returns one. The function is called at first, and once more when a token is refused; an empty
+    text means that the program is no longer allowed. `session` is an aiohttp session to use, for a
+    proxy or TLS; it stays open.
     """  # noqa: E501 (the line of code reads best whole)
 
     def __init__(
         self,
         url: str | URL,
         *,
+        token: TokenSource | None = None,
         session: aiohttp.ClientSession | None = None,
         timeout_s: float = 30.0,
     ) -> None:
+        self._tokens = Tokens(token)
         self._base = base_url(url) / "api/auto-trader"
         self._http = session
         self._own_http: aiohttp.ClientSession | None = None
@@ -218,7 +225,7 @@ class Api:
         loop = asyncio.get_running_loop()
         give_up_at_s, attempt = loop.time() + self._timeout_s, 0
         while True:
-            failed = await self._attempt(method, url, text, idempotency_key)
+            failed = await self._send(method, url, text, idempotency_key)
             if not isinstance(failed, ApiError):
                 return failed
             delay_s = _back_off_s(attempt) + (failed.retry_after_s or 0)
@@ -231,12 +238,30 @@ class Api:
     async def _make(self, path: str, body: object, key: str | None) -> Document:
         return await self.call("POST", path, body, idempotency_key=key or uuid4().hex)
 
-    async def _attempt(
+    async def _send(
         self, method: str, url: URL, text: str | None, key: str | None
+    ) -> Document | ApiError:
+        """One attempt, and one more with another token if the first is refused for its token."""
+        try:
+            token = await self._tokens.current()
+            answer = await self._attempt(method, url, text, key, token)
+            if isinstance(answer, ApiError) and answer.status == 401:
+                refused = Refused(str(answer), code=answer.code, status=401)
+                token = await self._tokens.replace(refused, token)
+                answer = await self._attempt(method, url, text, key, token)
+        except Refused as refused:
+            problem = {"code": refused.code}
+            return ApiError(str(refused), status=401, problem=problem, idempotency_key=key)
+        return answer
+
+    async def _attempt(
+        self, method: str, url: URL, text: str | None, key: str | None, token: str
     ) -> Document | ApiError:
         if self._http is None:
             self._http = self._own_http = aiohttp.ClientSession()
-        headers = {"Content-Type": "application/json"} if text is not None else {}
+        headers = bearer(token)
+        if text is not None:
+            headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
         timeout = aiohttp.ClientTimeout(total=_ATTEMPT_S)
@@ -262,14 +287,20 @@ def _read(response: aiohttp.ClientResponse, body: bytes, key: str | None) -> Doc
         message += f" with {response.content_type}: is this a vyomo-rt server?"
     elif document is not None:
         message = document.get("detail") or message
-    retry_after = response.headers.get("Retry-After", "")
     return ApiError(
         message,
         status=response.status,
-        retry_after_s=float(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else None,
+        retry_after_s=_retry_after_s(response, document or {}),
         problem=document,
         idempotency_key=key,
     )
+
+
+def _retry_after_s(response: aiohttp.ClientResponse, problem: Document) -> float | None:
+    exact_ms, seconds = problem.get("retryAfterMs"), response.headers.get("Retry-After", "")
+    if isinstance(exact_ms, int | Decimal):
+        return float(exact_ms) / 1000
+    return float(seconds) if re.fullmatch("[0-9]{1,9}", seconds) else None
 
 
 def _back_off_s(attempt: int) -> float:

@@ -13,9 +13,10 @@ from yarl import URL
 
 from vyomo_rt_client.events import EventParser
 from vyomo_rt_client.messages import Refused
-from vyomo_rt_client.subscription import PRICES_ID, SESSION_ID, Fields
+from vyomo_rt_client.subscription import AUTH_ID, PRICES_ID, SESSION_ID, Fields
 
-_FINAL_CLOSE_CODES = {1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509}
+TOKEN_ENDED = 4005
+_FINAL_CLOSE_CODES = {1003, 1007, 1009, TOKEN_ENDED, 4500, 4502, 4503, 4507, 4509}
 _FINAL_STATUSES = {400, 401, 403, 404, 421}
 _PATIENCE_S = 40.0
 """After so long without a byte a connection is dead: the server pings, or writes keep-alives."""
@@ -56,7 +57,7 @@ class WebSocket:
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
+        cls, http: aiohttp.ClientSession, base: URL, token: str, session: Fields, prices: Fields
     ) -> Self:
         """Connect and send the two commands, if there are any. Raises Lost or Refused."""
         if (reason := why_full(http, base)) is not None:
@@ -65,6 +66,7 @@ class WebSocket:
             try:
                 ws = await http.ws_connect(
                     base / "ws/auto-trader",
+                    headers=bearer(token),
                     heartbeat=_PATIENCE_S / 1.5,  # and half as long again for the answer
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 )
@@ -85,6 +87,11 @@ class WebSocket:
         """Send one of the two commands; its name is also its id. Raises Lost."""
         with reasons():
             await self._ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
+
+    async def authenticate(self, token: str) -> None:
+        """Go on with another token. Raises Lost."""
+        with reasons():
+            await self._ws.send_json({"type": "auth", "id": AUTH_ID, "token": token})
 
     async def receive(self) -> str:
         """The next text. Raises Lost or Refused."""
@@ -121,7 +128,7 @@ class EventStream:
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, base: URL, session: Fields, prices: Fields
+        cls, http: aiohttp.ClientSession, base: URL, token: str, session: Fields, prices: Fields
     ) -> Self:
         """Connect, with both commands in the query. Raises Lost or Refused."""
         if (reason := why_full(http, base)) is not None:
@@ -130,7 +137,7 @@ class EventStream:
             response = await http.get(
                 base / "sse/auto-trader",
                 params={name: _query_text(value) for name, value in (session | prices).items()},
-                headers={"Accept": "text/event-stream"},
+                headers={"Accept": "text/event-stream", **bearer(token)},
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=_PATIENCE_S),
                 raise_for_status=False,
             )
@@ -151,6 +158,11 @@ class EventStream:
 
     async def close(self) -> None:
         self._response.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that says who the program is; none without a token."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def base_url(url: str | URL) -> URL:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Literal, Self
 
 import aiohttp
 from yarl import URL
 
-from vyomo_rt_client.links import EventStream, Full, Lost, WebSocket, base_url, reasons
+from vyomo_rt_client.links import (
+    TOKEN_ENDED,
+    EventStream,
+    Full,
+    Lost,
+    WebSocket,
+    reasons,
+)
 from vyomo_rt_client.messages import Message, Position, Refused, State, Status, Transport
-from vyomo_rt_client.subscription import SESSION_ID, Fields, Subscription, parse
+from vyomo_rt_client.subscription import AUTH_ID, SESSION_ID, Fields, Subscription, parse
+from vyomo_rt_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -33,78 +41,6 @@ _OPEN_S = 20.0
 """From the first packet to the server's first answer."""
 
 
-def connect(
-    url: str | URL,
-    *,
-    session_id: int | None = None,
-    symbols: Collection[str] = (),
-    types: Collection[str] | None = None,
-    update_interval_ms: int | None = None,
-    price_interval_ms: int | None = None,
-    only_changes: bool | None = None,
-    since: int | str | Position | None = None,
-    transport: Choice = "auto",
-    session: aiohttp.ClientSession | None = None,
-    on_status: OnStatus | None = None,
-) -> Stream:
-    """The messages of a session, of prices, or of both. It connects when the first is requested.
-
-    `url` is the server's address, http(s) or ws(s). `types` selects messages of the session.
-    `since` is the event after which to continue: its number, a `Position`, or the text of one; if
-    left out, the stream starts with the current state. `transport` ``auto`` is WebSocket, and
-    Server-Sent Events if that cannot be opened. `session` is an aiohttp session to use, for a proxy
-    or TLS; it stays open. Each stream takes one of its connections while it lasts, and aiohttp
-    allows 100: for more, make it with ``TCPConnector(limit=0)``. `on_status` is called with each
-    `Status`; an exception from it ends the iteration. The rest is as in docs/protocol.md. A
-    message's `text` is the JSON as the server wrote it.
-
-    Raises ValueError for arguments that make no sense. If the server refuses, the iteration raises
-    `Refused`.
-    """
-    _check_names(symbols, types)
-    if session_id is None and not symbols:
-        raise ValueError("session_id or symbols is required")
-    if transport not in ("auto", "ws", "sse"):
-        raise ValueError(f"transport is auto, ws or sse, not {transport!r}")
-    session_fields: Fields = {
-        "sessionId": session_id,
-        "types": None if types is None else list(types),
-        "updateInterval": update_interval_ms,
-    }
-    price_fields: Fields = {
-        "symbols": list(symbols),
-        "priceInterval": price_interval_ms,
-        "onlyChanges": only_changes,
-    }
-    subscription = Subscription(
-        {} if session_id is None else session_fields,
-        price_fields if symbols else {},
-        _position(session_id, since),
-    )
-    return Stream(base_url(url), subscription, transport, session, on_status)
-
-
-def _check_names(symbols: Collection[str], types: Collection[str] | None) -> None:
-    for name, names in (("symbols", symbols), ("types", types)):
-        if isinstance(names, str):
-            raise ValueError(f"{name} is a list of names: write [{names!r}]")
-    if types is not None and not types:
-        raise ValueError("types: name at least one, or leave it out for all")
-
-
-def _position(session_id: int | None, since: int | str | Position | None) -> Position | None:
-    if since is None:
-        return None
-    if session_id is None:
-        raise ValueError("since needs a session_id")
-    if isinstance(since, int):
-        return Position(session_id, since)
-    position = Position.parse(since) if isinstance(since, str) else since
-    if position.session_id != session_id:
-        raise ValueError(f"since: {position} is not a position of session {session_id}")
-    return position
-
-
 class Stream:
     """The messages, one by one, by ``async for`` or `anext`; made by `connect`.
 
@@ -116,6 +52,8 @@ class Stream:
         self,
         base: URL,
         subscription: Subscription,
+        tokens: Tokens,
+        *,
         choice: Choice,
         http: aiohttp.ClientSession | None,
         on_status: OnStatus | None,
@@ -126,6 +64,10 @@ class Stream:
         self._may_change = choice == "auto"
         self._opened = False
         self._failed_opens = 0
+        self._tokens = tokens
+        self._token = ""
+        self._renewal: asyncio.Task[None] | None = None
+        self._banned: Refused | None = None
         self._http = http
         self._own_http: aiohttp.ClientSession | None = None
         self._link: WebSocket | EventStream | None = None
@@ -172,8 +114,7 @@ class Stream:
         """The next message; a cancelled call loses none. Raises Refused."""
         while not self._closed.is_set():
             try:
-                text = await (self._receive(self._link) if self._link else self._open())
-                message = self._take(text)
+                message = await self._next()
             except Lost as lost:
                 if not self._closed.is_set():
                     await self._wait(lost)
@@ -184,6 +125,38 @@ class Stream:
                 if message is not None:
                     return message
         raise StopAsyncIteration
+
+    async def _next(self) -> Message | None:
+        """What the program gets from the next text. Raises Lost or Refused."""
+        try:
+            return self._take(await (self._receive(self._link) if self._link else self._open()))
+        except Lost:
+            if self._banned is not None:
+                raise self._banned from None
+            raise
+        except Refused as refused:
+            if not _is_about_token(refused):
+                raise
+            with reasons("no token in time"):
+                async with asyncio.timeout(_OPEN_S):
+                    await self._tokens.replace(refused, self._token)
+            raise Lost(str(refused)) from refused
+
+    async def _renew_token(self, link: WebSocket | EventStream | None) -> None:
+        """Get another token before this one ends, and send it if that is possible."""
+        try:
+            with reasons():
+                token = await self._tokens.renew()
+            if isinstance(link, WebSocket) and token != self._token:
+                self._token = token
+                await link.authenticate(token)
+        except Lost as lost:
+            # At the end of the old one another is asked for.
+            log.warning("the token could not be renewed yet: %s", lost)
+        except Refused as refused:
+            self._banned = refused
+            if link is not None:
+                await link.close()
 
     async def aclose(self) -> None:
         """Close the connection; the iteration ends, even if another task waits in it."""
@@ -203,6 +176,8 @@ class Stream:
     async def _drop(self) -> None:
         link, self._link = self._link, None
         self._repeat_at_s = None
+        if self._renewal is not None:
+            self._renewal.cancel()
         if link is not None:
             await link.close()
 
@@ -220,7 +195,9 @@ class Stream:
         try:
             with reasons(f"no answer within {_OPEN_S:.0f} s"):
                 async with asyncio.timeout(_OPEN_S):
-                    link = await kind.open(self._http, self._base, *self._subscription.commands())
+                    self._token = await self._tokens.current()
+                    commands = self._subscription.commands()
+                    link = await kind.open(self._http, self._base, self._token, *commands)
                     try:
                         text = await link.receive()
                     except BaseException:
@@ -231,6 +208,8 @@ class Stream:
                 raise
             raise Refused(str(full)) from full
         except Refused as refused:
+            if _is_about_token(refused) and self._tokens.can_change:
+                raise
             # Perhaps a proxy does not let a WebSocket through, or not at the moment.
             not_now = self._opened and refused.status not in _STANDING
             from_between = self._transport == "ws" and (self._may_change or not_now)
@@ -273,12 +252,18 @@ class Stream:
             case "server_shutdown":
                 delay_s = float(message["data"]["reconnectAfterMs"]) / 1000
                 raise Lost("the server shuts down", delay_s=delay_s, spread=True)
-            case _:
-                return self._subscription.deliver(message, text)
+            case "token_expiring" if self._tokens.can_change:
+                self._renewal = asyncio.create_task(self._renew_token(self._link))
+        return self._subscription.deliver(message, text)
 
     def _take_error(self, error: Fields) -> None:
         """Repeat later what is refused for now. Otherwise raises Lost or Refused."""
-        # An SSE stream that has begun was accepted: what it says before its end will pass.
+        if error.get("id") == AUTH_ID:
+            log.warning("the new token was not taken: %s", error["message"])
+            return
+        if self._transport == "sse" and error.get("code") == "unauthorized":
+            raise Refused(error["message"], code="unauthorized")
+        # An SSE stream that has begun was accepted: what else it says before its end will pass.
         if self._transport == "ws" and error.get("code") not in _PASSING:
             raise Refused(error["message"], code=error.get("code"))
         lost = Lost(error["message"], delay_s=float(error.get("retryAfterMs") or 0) / 1000)
@@ -325,6 +310,12 @@ class Stream:
         log.info("%s", self._status)
         if self._on_status is not None:
             self._on_status(self._status)
+
+
+def _is_about_token(refused: Refused) -> bool:
+    """Whether another token may help."""
+    found = (refused.code, refused.status, refused.close_code)
+    return "unauthorized" in found or 401 in found or TOKEN_ENDED in found
 
 
 async def _to_the_end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

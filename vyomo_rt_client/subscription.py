@@ -10,6 +10,7 @@ from vyomo_rt_client.messages import Gap, Message, Position
 
 log = logging.getLogger(__name__)
 
+AUTH_ID = "auth"
 PRICES_ID = "prices"
 SESSION_ID = "session"
 
@@ -38,6 +39,8 @@ class Subscription:
 
     def acknowledge(self, id_: str | None, result: Fields) -> None:
         """Process the server's answer to a command, or on SSE to both."""
+        if id_ == AUTH_ID:  # its position may be ahead of what has come
+            return
         if result["unknown"]:
             log.warning("the server does not know these symbols: %s", ", ".join(result["unknown"]))
         if result["sessionId"] is None or id_ == PRICES_ID:

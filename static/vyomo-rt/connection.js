@@ -1,38 +1,34 @@
 // @ts-check
 /** The life of a client's connections: open, lose, wait, change transport. */
 import { BackOff } from "./backoff.js";
-import { askForRedirect, askWhy } from "./inquiry.js";
+import { askForRedirect, askForTicket, askWhy } from "./inquiry.js";
+import { EventSourceLink, socketUrl, streamUrl, WebSocketLink } from "./links.js";
 import { Liveness, onReturn } from "./liveness.js";
+import { parsed } from "./messages.js";
 import { Subscriptions } from "./subscription.js";
+import { NoToken, Tokens } from "./tokens.js";
 
 /** @import { AnyMessage, Events, Status, Transport, Typed } from "../vyomo-rt.js" */
 /** @import { Change } from "./subscription.js" */
-
 /** @typedef {<T extends keyof Events>(type: T, detail: Events[T]) => void} Report */
-/** @typedef {new (url: string) => any} LinkClass */
-/** @typedef {{ base: URL, transport: "auto" | Transport, WebSocket?: LinkClass,
- *   EventSource?: LinkClass }} Means */
+/** @import { LinkClass } from "./links.js" */
+/** @import { GetToken } from "./tokens.js" */
 
-/** The types on a stream beside those of the session, which its `ack` names. */
-const SSE_EVENTS = ["ack", "price_update", "feed_status", "server_shutdown", "server_error"];
+/** @typedef {{ base: URL, transport: "auto" | Transport, getToken?: GetToken,
+ *   WebSocket?: LinkClass, EventSource?: LinkClass }} Means */
+
 /** After these another attempt would only be refused again. */
 const FINAL_CODES = new Set([1003, 1007, 1009, 4500, 4502, 4503, 4507, 4509]);
 const FINAL_STATUSES = new Set([400, 401, 403, 404, 421]);
 const REDIRECTS = "the server redirects: is it https://?";
+/** The `id` of the first message of a page with a token. */
+const AUTH_ID = "auth";
+const TOKEN_ENDED = 4005;
+const BAD_TOKEN = 4500;
 const SILENT = "the server fell silent";
 /** An opening that takes longer has failed. */
 const OPEN_MS = 10_000;
 const WHY_MS = 8000;
-
-/** @param {string} text @returns {any} the message in it; undefined if there is none */
-function parsed(text) {
-  try {
-    const message = JSON.parse(text);
-    return typeof message?.type === "string" ? message : undefined;
-  } catch {
-    /* not JSON */
-  }
-}
 
 export class Connection {
   /** @type {Status} */
@@ -40,10 +36,13 @@ export class Connection {
   #means;
   #choice;
   #report;
+  #tokens;
   /** @type {Transport} */
   #transport = "ws";
-  /** @type {any} the WebSocket or EventSource in use; events of any other are ignored */
+  /** @type {WebSocketLink | EventSourceLink | null} */
   #link = null;
+  /** What this connection was opened with, or goes on with; empty without access control. */
+  #token = "";
   /** @type {string | null} */
   #id = null;
   #failedOpens = 0;
@@ -74,6 +73,7 @@ export class Connection {
     this.#means = means;
     this.#choice = means.transport;
     this.#report = report;
+    this.#tokens = new Tokens(means.getToken);
   }
 
   get status() {
@@ -145,84 +145,88 @@ export class Connection {
   #open() {
     this.#drop();
     this.#liveness.start();
-    if (this.#transport === "ws") this.#openWebSocket();
-    else if (this.subscription.isEmpty) this.#wait("nothing is subscribed yet");
-    else this.#openEventSource();
+    if (this.#transport === "sse" && this.subscription.isEmpty) {
+      this.#wait("nothing is subscribed yet");
+    } else if (this.#tokens.areNeeded) this.#openWithToken();
+    else this.#openLink();
   }
 
-  /** @param {any} Kind @param {URL} url @returns {any} a link; undefined if the page may not
-   * make one, as its Content-Security-Policy or mixed content forbids it, or does not
-   * want it any more */
-  #make(Kind, url) {
+  async #openWithToken() {
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    const { base } = this.#means;
+    let token = "";
+    this.#after(OPEN_MS, () => this.#lost(`no token within ${OPEN_MS / 1000} s`));
+    this.#become("connecting", base.host);
+    try {
+      token = await this.#tokens.current();
+      const ticket =
+        this.#transport === "sse" && !signal.aborted
+          ? await askForTicket(base, this.#streamUrl(), token, signal)
+          : undefined;
+      if (signal.aborted) return;
+      this.#token = token;
+      this.#openLink(ticket);
+    } catch (error) {
+      if (!signal.aborted) this.#unwelcome(token, /** @type {any} */ (error));
+    }
+  }
+
+  /** There is no token or no ticket. @param {string} token
+   * @param {Error & { status?: number, retryAfterMs?: number }} error */
+  #unwelcome(token, error) {
+    if (error instanceof NoToken) return this.#finish(error.message);
+    if (error.status === 401) this.#tokens.refuse(token, error.message);
+    this.#orderedDelay = this.#backOff.next(error.retryAfterMs);
+    this.#lost(error.message);
+  }
+
+  #streamUrl() {
+    return streamUrl(this.#means.base, { ...this.subscription.query(), keepAlive: "event" });
+  }
+
+  /** @param {string} [ticket] */
+  #openLink(ticket) {
+    const { base, WebSocket, EventSource } = this.#means;
+    const isSocket = this.#transport === "ws";
+    const url = isSocket ? socketUrl(base) : this.#streamUrl();
+    if (ticket) url.searchParams.set("ticket", ticket);
     let failure;
     try {
-      this.#link = new Kind(url.href);
+      const ear = this.#ear;
+      // The transport was chosen by what there is.
+      this.#link = isSocket
+        ? new WebSocketLink(/** @type {LinkClass} */ (WebSocket), base, ear)
+        : new EventSourceLink(/** @type {LinkClass} */ (EventSource), url, ear);
     } catch (error) {
+      // its Content-Security-Policy or mixed content forbids the page to make one
       failure = error instanceof Error ? error.message : String(error);
     }
-    const link = this.#link;
     this.#after(OPEN_MS, () => this.#lost(`no answer within ${OPEN_MS / 1000} s`));
     const connecting = this.#become("connecting", url.host);
-    if (this.#status !== connecting) return;
-    if (failure === undefined) return link;
-    this.#lost(failure);
+    if (failure !== undefined && this.#status === connecting) this.#lost(failure);
   }
 
-  #openWebSocket() {
-    const url = new URL("ws/auto-trader", this.#means.base);
-    url.protocol = url.protocol.replace("http", "ws");
-    const socket = this.#make(this.#means.WebSocket, url);
-    if (!socket) return;
-    socket.onopen = () => {
-      if (this.#link !== socket) return;
+  /** What a link in use tells. @type {import("./links.js").Ear} */
+  #ear = {
+    opened: () => {
+      if (this.#token) this.#write({ type: "auth", id: AUTH_ID, token: this.#token });
       this.subscription.askAll();
-      this.#opened();
-    };
-    socket.onmessage = (/** @type {any} */ event) => this.#receive(socket, event.data);
-    socket.onerror = () => {
-      // `close` follows and says more, except where the page is forbidden
-      if (this.#link !== socket || socket.readyState !== 3) return;
-      this.#after(0, () => this.#lost(`no WebSocket: does connect-src allow ${url.origin}?`));
-    };
-    socket.onclose = (/** @type {any} */ { code, reason }) => {
-      if (this.#link === socket) this.#lost(reason || `the connection ended (${code})`, code);
-    };
-  }
+      if (!this.#token) this.#opened();
+    },
+    received: (text) => this.#receive(text),
+    heard: () => this.#liveness.heard(),
+    lost: (detail, code) => this.#lost((code === undefined && this.#lastError) || detail, code),
+    refused: (url) => this.#refused(url),
+  };
 
-  #openEventSource() {
-    const url = new URL("sse/auto-trader", this.#means.base);
-    const query = { ...this.subscription.query(), keepAlive: "event" };
-    for (const [name, value] of Object.entries(query)) {
-      const text = String(value ?? "");
-      if (text) url.searchParams.set(name, text);
-    }
-    const source = this.#make(this.#means.EventSource, url);
-    if (!source) return;
-    this.#hear(source, SSE_EVENTS);
-    source.addEventListener("keep_alive", () => {
-      if (this.#link === source) this.#liveness.heard();
-    });
-    // Left alone it would come back at a fixed pace, however long the server is in trouble.
-    source.onerror = () => {
-      if (this.#link !== source) return;
-      if (source.readyState === 2) this.#refused(source, url);
-      else this.#lost(this.#lastError || "the stream ended");
-    };
-  }
-
-  /** EventSource delivers only the types that were asked for by name. @param {any} source
-   * @param {string[]} types */
-  #hear(source, types) {
-    const listener = (/** @type {any} */ event) => this.#receive(source, event.data);
-    for (const type of types) source.addEventListener(type, listener);
-  }
-
-  /** A stream was refused. @param {any} source @param {URL} url */
-  async #refused(source, url) {
+  /** A stream was refused. @param {URL} url */
+  async #refused(url) {
+    const link = this.#link;
     this.#asking = new AbortController();
     this.#after(WHY_MS, () => this.#lost("the server can't be reached"));
     const { status, problem } = await askWhy(url, this.#asking.signal);
-    if (this.#link !== source) return;
+    if (this.#link !== link) return;
     const { detail, title, code } = problem ?? {};
     const message = detail ?? title ?? (status ? `HTTP ${status}` : "the server can't be reached");
     const command = this.subscription.unconfirmed();
@@ -263,7 +267,9 @@ export class Connection {
     const opening = this.#status.state === "connecting";
     const orderedDelay = this.#orderedDelay;
     this.#drop();
-    if (code && FINAL_CODES.has(code)) return this.#finish(detail, code);
+    if (this.#token && (code === TOKEN_ENDED || (code === BAD_TOKEN && opening))) {
+      this.#tokens.refuse(this.#token, detail);
+    } else if (code && FINAL_CODES.has(code)) return this.#finish(detail, code);
     if (opening && ++this.#failedOpens > 0) {
       if (this.#redirects) detail = REDIRECTS;
       else if (this.#exchange()) {
@@ -292,8 +298,7 @@ export class Connection {
     this.#become("waiting", detail, more);
   }
 
-  /** In place of what else was to happen. @param {number | undefined} ms
-   * @param {() => void} action */
+  /** In place of what else was to happen. @param {number | undefined} ms @param {() => void} action */
   #after(ms, action) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(action, ms);
@@ -321,41 +326,52 @@ export class Connection {
 
   /** @param {object} message @returns {boolean} was it sent? */
   #write(message) {
-    if (this.#transport !== "ws" || this.#link?.readyState !== 1) return false;
-    this.#link.send(JSON.stringify(message));
-    return true;
+    return this.#link?.send(message) ?? false;
   }
 
-  /** @param {any} link the connection that it came on @param {string} text */
-  #receive(link, text) {
-    if (this.#link !== link) return;
+  /** @param {string} text */
+  #receive(text) {
+    const link = this.#link;
     this.#liveness.heard();
     this.#report("raw", { text, transport: this.#transport });
     if (this.#link !== link) return; // ended by a listener
-    const message = parsed(text) ?? {
-      type: "error",
-      code: "bad_json",
-      message: `the server sent no message: ${text}`.slice(0, 200),
-    };
+    const message = parsed(text);
     if (message.type === "error") this.#noteError(message);
     else this.#lastError = "";
     if (message.type === "server_shutdown") this.#orderedDelay = message.data?.reconnectAfterMs;
+    if (message.type === "token_expiring" && this.#tokens.areNeeded) this.#renewToken();
     if (message.type === "ack") this.#noteAck(message);
     if (this.subscription.advance(message)) this.#emit(message);
   }
 
   /** @param {Typed["ack"]} ack */
   #noteAck(ack) {
-    if (this.#transport === "sse") this.#hear(this.#link, ack.result.types ?? []);
+    if (this.#link instanceof EventSourceLink) this.#link.hear(ack.result.types ?? []);
     this.#id = ack.connectionId ?? null;
-    this.subscription.acknowledge(ack);
-    if (ack.id === undefined) this.#opened();
+    const isForToken = ack.id === AUTH_ID; // its position may be ahead of what has come
+    if (!isForToken) this.subscription.acknowledge(ack);
+    if (ack.id === undefined || (isForToken && this.#status.state !== "open")) this.#opened();
+  }
+
+  /** The token will end: the connection goes on with the next one, or a stream ends and is
+   * opened with that. */
+  async #renewToken() {
+    const link = this.#link;
+    try {
+      const token = await this.#tokens.renew();
+      if (this.#link !== link || token === this.#token) return;
+      if (this.#write({ type: "auth", id: AUTH_ID, token })) this.#token = token;
+    } catch (error) {
+      // What else goes wrong is tried again at the end.
+      if (error instanceof NoToken && this.#link === link) this.#finish(error.message);
+    }
   }
 
   /** @param {Typed["error"]} error */
   #noteError(error) {
     this.#lastError = error.message;
     if (this.#transport === "sse") {
+      if (error.code === "unauthorized") this.#tokens.refuse(this.#token, error.message);
       error.command = this.subscription.unconfirmed();
       this.#orderedDelay = this.#backOff.next(error.retryAfterMs); // the stream ends after it
     } else if (this.subscription.refuse(error)) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** What WebSocket and EventSource hide about a failed opening, and a plain request shows. */
+/** What WebSocket and EventSource can't do or hide, and a plain request can. */
 
 /**
  * Status and problem document of a refusal.
@@ -34,4 +34,35 @@ export async function askForRedirect(base, signal) {
   } catch {
     return undefined;
   }
+}
+
+/** A call was refused. */
+export class Refusal extends Error {
+  /** @param {number} status @param {any} problem */
+  constructor(status, problem) {
+    super(problem?.detail ?? `HTTP ${status}`);
+    this.status = status;
+    this.retryAfterMs = problem?.retryAfterMs;
+  }
+}
+
+/**
+ * A stream can't carry a token; a ticket in its query opens that stream, and nothing else. Throws
+ * Refusal, and what fetch throws.
+ * @param {URL} base @param {URL} stream @param {string} token @param {AbortSignal} signal
+ * @returns {Promise<string | undefined>} undefined: the server wants none
+ */
+export async function askForTicket(base, stream, token, signal) {
+  const query = new URLSearchParams(stream.searchParams);
+  query.delete("lastEventId");
+  const response = await fetch(new URL("api/auto-trader/tickets", base), {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ path: "/sse/auto-trader", query: `${query}` }),
+    signal,
+  });
+  const isJson = /json/.test(response.headers.get("content-type") ?? "");
+  const document = isJson ? await response.json() : undefined;
+  if (response.ok) return document?.ticket;
+  if (response.status !== 409) throw new Refusal(response.status, document);
 }

@@ -39,6 +39,21 @@ async def answering(ws: Handler, sse: Handler | None = None) -> AsyncIterator[st
     app = web.Application()
     app.router.add_get("/ws/auto-trader", ws)
     app.router.add_get("/sse/auto-trader", sse or ws)
+    async with _serving(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def calls_to(handler: Handler) -> AsyncIterator[str]:
+    """A server that answers every call by one handler."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    async with _serving(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _serving(app: web.Application) -> AsyncIterator[str]:
     runner = web.AppRunner(app)
     await runner.setup()
     try:
