@@ -1,6 +1,7 @@
 // @ts-check
 /** What the page knows about the session and prices. Messages change it here; the parts paint
  * it. */
+import { earned } from "./earned.js";
 import { touch } from "./frame.js";
 import { Recent, thin } from "./series.js";
 
@@ -143,17 +144,6 @@ function noteTrade({ tradeId }, news) {
 /** @param {Messages["session_changed"]} message */
 export function noteChanged(message) {
   addToTape([{ type: "session_changed", ...message }]);
-}
-
-/** What an event has added to the realised P&L: of a close after partial ones, the last part.
- * @param {string} type @param {any} data */
-function earned(type, data) {
-  if (type === "trade_reduced") return data.pnl;
-  if (type !== "trade_closed") return 0;
-  if (!data.closedQuantity) return data.pnl;
-  const sign = data.side === "BUY" ? 1 : -1;
-  const pnl = (data.exitPrice - data.entryPrice) * data.closedQuantity * sign;
-  return Math.round(pnl * 100) / 100;
 }
 
 /** The answer to an order, which may come without the stream; its event still follows.

@@ -46,7 +46,8 @@ function makeRow({ type, data }) {
 /** @param {boolean} opened @param {any} data @returns {[string, (string | Element)[], string]} */
 function traded(opened, data) {
   const at = opened ? data.entryPrice : data.exitPrice;
-  const quantity = data.status === "OPEN" && data.closedQuantity ? data.closedQuantity : data.quantity;
+  const quantity =
+    data.status === "OPEN" && data.closedQuantity ? data.closedQuantity : data.quantity;
   return [
     opened ? "Opened" : reasonOf(data.exitReason),
     [

@@ -298,10 +298,10 @@ export class Connection {
     this.#become("waiting", detail, more);
   }
 
-  /** In place of what else was to happen. @param {number | undefined} ms @param {() => void} action */
-  #after(ms, action) {
+  /** Instead of what else was to happen. @param {number | undefined} ms @param {() => void} act */
+  #after(ms, act) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(action, ms);
+    this.#timer = setTimeout(act, ms);
   }
 
   /** @param {string} detail @param {number} [code] */
