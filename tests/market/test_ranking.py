@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.market.rivals import START_MS, Rivals
 from vyomo_rt.domain.quote import Quote, Tick
@@ -243,64 +239,3 @@ def test_a_symbol_that_was_forgotten_begins_anew(
 def test_a_tick_under_another_name_is_a_fault_of_the_feed() -> None:
     with pytest.raises(LookupError, match="'third', the sources here are first, second"):
         Rivals().says("third", 1)
-
-
-@dataclass(frozen=True)
-class Said:
-    wait_ms: int
-    source: str
-    price_e4: int
-    age_ms: int
-
-
-said = st.builds(
-    Said,
-    wait_ms=st.sampled_from([0, 1, 900, 5_000, 15_001, 31_000, 100_000]),
-    source=st.sampled_from(["a", "b", "c"]),
-    price_e4=st.sampled_from([1000, 1001, 990, 1500, 1510]),
-    age_ms=st.sampled_from([-6_000, 0, 1, 5_000, 16_000, 61_000]),
-)
-
-
-@settings(deadline=None, max_examples=300)
-@given(st.lists(said, max_size=40))
-def test_whatever_sources_send_no_change_of_source_acts_and_each_price_is_of_one_book(
-    steps: list[Said],
-) -> None:
-    rivals, board, speaker = Rivals("a", "b", "c"), None, ""
-    board = rivals.board
-    first: tuple[int, int] | None = None
-    accepted: set[tuple[str, int, int]] = set()
-    for step in steps:
-        rivals.now_ms += step.wait_ms
-        for is_before in (True, False):
-            counted = board.confirmed("NIFTY")
-            if not is_before:
-                as_of_ms = rivals.now_ms - step.age_ms
-                rivals.acted.clear()
-                if rivals.says(step.source, step.price_e4, age_s=step.age_ms / 1000) is None:
-                    accepted.add((step.source, step.price_e4, as_of_ms))
-                for quote in rivals.acted:
-                    assert quote.source == step.source
-                    assert speaker in {"", quote.source}, "a change of source acts on nothing"
-                    assert first != (quote.price_e4, quote.as_of_ms), "nor does its first price"
-                    first = None
-                now_counted = board.confirmed("NIFTY")
-                if not rivals.acted and counted is not None:
-                    assert now_counted is not None
-                    assert now_counted.price_e4 == counted.price_e4
-            shown, counted = board.quote("NIFTY"), board.confirmed("NIFTY")
-            if shown is None or counted is None:
-                assert shown is counted is None
-                continue
-            book = rivals.books[shown.source]
-            assert shown == book.shown("NIFTY", rivals.now_ms)
-            for quote in (shown, counted):
-                assert (quote.source, quote.price_e4, quote.as_of_ms) in accepted
-            said_by = book.confirmed("NIFTY", rivals.now_ms)
-            assert said_by is not None
-            if speaker not in {"", shown.source}:
-                first = (said_by.price_e4, said_by.as_of_ms)
-            speaker = shown.source
-            others = (one.confirmed("NIFTY", rivals.now_ms) for one in rivals.books.values())
-            assert not said_by.stale or all(one is None or one.stale for one in others)

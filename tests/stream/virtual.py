@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_START_S = 5000.0
+START_S = 5000.0
 _INSTANT_S = 1e-9
 """Even a turn takes some time, or who waits for a moment that rounding puts off spins for ever."""
 
@@ -32,7 +32,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         selector = _Skipping()
         selector.loop = self
-        self.now_s = _START_S
+        self.now_s = START_S
         super().__init__(selector)
 
     def time(self) -> float:
