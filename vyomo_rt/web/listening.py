@@ -87,6 +87,7 @@ def _tune(sock: socket.socket) -> None:
 class Acceptor:
     """Takes connections from the queues of listening sockets at a pace, whatever comes.
 
+    A loop that is busy takes fewer: those that are here come before those that come.
     ``admit`` makes the protocol of a connection from that address, or refuses it by None.
     ``no_file_left`` is told when the process may not open another file.
     """
@@ -126,25 +127,27 @@ class Acceptor:
             listener.close()
 
     def _accept(self, listener: socket.socket) -> None:
+        """Take one connection; the next one in the loop's next turn, however long that takes."""
         now_s = asyncio.get_running_loop().time()
-        while not (wait_s := self._pace.wait_s(self._bucket_s, now_s)):
-            try:
-                accepted, address = listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_FILE_LEFT:
-                    self._no_file_left()
-                wait_s = _AFTER_ERROR_S
-                break
-            self._bucket_s = self._pace.taken(self._bucket_s, now_s)
-            if (protocol := self._admit(address[0])) is None:
-                accepted.close()
-            else:
-                task = asyncio.create_task(_connect(protocol, accepted))
-                self._connecting.add(task)
-                task.add_done_callback(self._connecting.discard)
-        self._rest(wait_s)
+        if wait_s := self._pace.wait_s(self._bucket_s, now_s):
+            self._rest(wait_s)
+            return
+        try:
+            accepted, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in _NO_FILE_LEFT:
+                self._no_file_left()
+            self._rest(_AFTER_ERROR_S)
+            return
+        self._bucket_s = self._pace.taken(self._bucket_s, now_s)
+        if (protocol := self._admit(address[0])) is None:
+            accepted.close()
+            return
+        task = asyncio.create_task(_connect(protocol, accepted))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def _rest(self, wait_s: float) -> None:
         self._remove_readers()

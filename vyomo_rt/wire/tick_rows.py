@@ -69,7 +69,7 @@ def split_ticks(body: bytes, most: int, *, newline_delimited: bool = False) -> R
         if body.startswith(b"["):
             return _at_most(_list(body), most)
         return [_one(body)] if body.startswith(b"{") else None
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return None
 
 
@@ -96,7 +96,7 @@ def _split_envelope(text: bytes) -> tuple[bytes, MessageId | None] | None:
         return None
     try:
         frame = _quick_frame(text)
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return None
     ticks = bytes(frame.ticks)
     return (ticks, frame.id) if ticks.startswith(b"[") else None

@@ -1,0 +1,1 @@
+"""What a storm of new connections does to those that are there."""
