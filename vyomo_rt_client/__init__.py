@@ -16,7 +16,8 @@ a minute, the server considers it gone; when it asks again, it is reconnected an
 The methods of `Api` make the REST calls.
 """
 
-from vyomo_rt_client.api import Api, ApiError
+from vyomo_rt_client.api import Api
+from vyomo_rt_client.calls import ApiError
 from vyomo_rt_client.messages import Gap, Message, Position, Refused, Status
 from vyomo_rt_client.opening import connect
 from vyomo_rt_client.stream import Stream

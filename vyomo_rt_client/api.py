@@ -2,63 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from datetime import date
 from decimal import Decimal
-from typing import Any, Self
-from uuid import uuid4
+from typing import Any, TypedDict, Unpack
 
-import aiohttp
-from yarl import URL
-
-from vyomo_rt_client import numbers
-from vyomo_rt_client.links import Lost, base_url, bearer, reasons, why_full
-from vyomo_rt_client.messages import Refused
-from vyomo_rt_client.tokens import Tokens, TokenSource
+from vyomo_rt_client.calls import Calls, Document
 
 Number = Decimal | int
-Document = dict[str, Any]
-"""JSON as docs/protocol.md describes it: money and prices are Decimal, ids and counts int."""
-
-_ATTEMPT_S = 10.0
-_BACK_OFF_S, _BACK_OFF_MAX_S = 0.2, 3.0
-_PASSING = {429, 502, 503, 504}
-"""Answers of a server or a proxy that may be different on a retry."""
-_REPEATABLE = {"GET", "PATCH"}
 
 
-class ApiError(Exception):
-    """A call was refused, or was not answered in time; the text says why.
+class Terms(TypedDict, total=False):
+    """How a trade is guarded, and what is noted with it. In a change None takes a member away.
 
-    `status` and `code` (``not_found``, …) are those of docs/protocol.md, or None if no server
-    answered. `field` is the member or parameter at fault, if the server names one.
-    `retry_after_s` is when to ask again, if the server says so. `problem` is the whole problem
-    document, which may hold the trade that is already closed. With `idempotency_key` the call can
-    be repeated without being carried out twice.
+    `trailing_stop` is a distance, `trailing_step` by how much the stop moves at least. `trail_from`
+    and `breakeven_at` are prices. `tags` have letters, digits, ``_`` and ``-``.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        problem: Document | None = None,
-        idempotency_key: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.problem = problem or {}
-        self.code: str | None = self.problem.get("code")
-        self.field: str | None = self.problem.get("field")
-        self.retry_after_s = retry_after_s
-        self.idempotency_key = idempotency_key
+    stop_loss: Number | None
+    target: Number | None
+    trailing_stop: Number | None
+    trailing_step: Number | None
+    trail_from: Number | None
+    breakeven_at: Number | None
+    tags: Collection[str] | None
+    note: str | None
 
 
-class Api:
+class TradeFilter(TypedDict, total=False):
+    """Which trades of a session; dates are those of the exit in India, as ``2026-11-23``."""
+
+    status: str
+    symbol: str
+    side: str
+    tag: str
+    from_date: date | str
+    to_date: date | str
+
+
+class Api(Calls):
     """A server's REST calls; ``async with`` closes the connections they use.
 
         async with Api("http://localhost:4025") as api:
@@ -77,31 +60,6 @@ class Api:
     proxy or TLS; it stays open.
     """  # noqa: E501 (the line of code reads best whole)
 
-    def __init__(
-        self,
-        url: str | URL,
-        *,
-        token: TokenSource | None = None,
-        session: aiohttp.ClientSession | None = None,
-        timeout_s: float = 30.0,
-    ) -> None:
-        self._tokens = Tokens(token)
-        self._base = base_url(url) / "api/auto-trader"
-        self._http = session
-        self._own_http: aiohttp.ClientSession | None = None
-        self._timeout_s = timeout_s
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections, except those of a session that was passed in."""
-        if self._own_http is not None:
-            await self._own_http.close()
-
     # -- sessions ----------------------------------------------------------------
 
     async def create_session(
@@ -112,7 +70,7 @@ class Api:
         idempotency_key: str | None = None,
     ) -> Document:
         body = {"startingCapital": starting_capital, "name": name}
-        return await self._make("sessions", body, idempotency_key)
+        return await self.make("sessions", body, idempotency_key)
 
     async def list_sessions(self) -> list[Document]:
         sessions: list[Document] = []
@@ -127,9 +85,29 @@ class Api:
     async def show_session(self, session_id: int) -> Document:
         return await self.call("GET", f"sessions/{session_id}")
 
-    async def change_session(self, session_id: int, *, status: str) -> Document:
+    async def change_session(
+        self, session_id: int, *, status: str | None = None, name: str | None = None
+    ) -> Document:
         """Set `name` or `status`: ACTIVE, PAUSED, HALTED, or STOPPED, which is final."""
-        return await self.call("PATCH", f"sessions/{session_id}", {"status": status})
+        changes = {"status": status, "name": name}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return await self.call("PATCH", f"sessions/{session_id}", given)
+
+    async def close_all(
+        self, session_id: int, *, halt: bool = True, reason: str | None = None
+    ) -> Document:
+        """The kill switch: halt the session, then close everything in it.
+
+        The answer has the ids of the `closed` trades, and says of each of the `failed` ones why.
+        """
+        body = {"halt": halt} | ({} if reason is None else {"reason": reason})
+        path = f"sessions/{session_id}/close-all"
+        return await self.call("POST", path, body, is_idempotent=True)
+
+    async def halt(self, *, close_all: bool = False, reason: str | None = None) -> Document:
+        """Halt all `sessions` that the caller may trade, and maybe close everything in them."""
+        body = {"closeAll": close_all} | ({} if reason is None else {"reason": reason})
+        return await self.call("POST", "halt", body, is_idempotent=True)
 
     async def list_events(self, session_id: int, *, since: int = 0) -> Document:
         """At most 10 000 `events` after number `since`, as the streams carry them."""
@@ -145,18 +123,76 @@ class Api:
         *,
         side: str = "BUY",
         entry_price: Number | None = None,
-        stop_loss: Number | None = None,
-        target: Number | None = None,
         idempotency_key: str | None = None,
+        **terms: Unpack[Terms],
     ) -> Document:
         """Open a trade; without `entry_price`, at the last price."""
-        body = {
-            "symbol": symbol, "quantity": quantity, "side": side, "entryPrice": entry_price,
-            "stopLoss": stop_loss, "target": target,
-        }  # fmt: skip
-        return await self._make(f"sessions/{session_id}/trades", body, idempotency_key)
+        body = {"symbol": symbol, "quantity": quantity, "side": side, "entryPrice": entry_price}
+        body |= _members(terms)
+        return await self.make(f"sessions/{session_id}/trades", body, idempotency_key)
 
     async def list_trades(
+        self,
+        session_id: int,
+        *,
+        limit: int | None = None,
+        after: int | None = None,
+        **which: Unpack[TradeFilter],
+    ) -> Document:
+        """A page of `trades`, newest first; its `next` is the next page's `after`."""
+        query = _parameters(which) | {"limit": limit, "after": after}
+        return await self.call("GET", f"sessions/{session_id}/trades", query=query)
+
+    async def export_trades(self, session_id: int, **which: Unpack[TradeFilter]) -> str:
+        """All these trades as a table (CSV)."""
+        return await self.fetch_table(f"sessions/{session_id}/trades.csv", _parameters(which))
+
+    async def show_trade(self, trade_id: int) -> Document:
+        return await self.call("GET", f"trades/{trade_id}")
+
+    async def change_trade(self, trade_id: int, **terms: Unpack[Terms]) -> Document:
+        """Change the guards, tags or note of an open trade. If closed, 409: `problem["trade"]`."""
+        return await self.call("PATCH", f"trades/{trade_id}", _members(terms))
+
+    async def close_trade(
+        self,
+        trade_id: int,
+        *,
+        quantity: int | None = None,
+        price: Number | None = None,
+        idempotency_key: str | None = None,
+    ) -> Document:
+        """Close a trade or a part of it; without `price`, at the last one.
+
+        If closed, 409: `problem["trade"]`.
+        """
+        body = {"quantity": quantity, "price": price}
+        return await self.make(f"trades/{trade_id}/close", body, idempotency_key)
+
+    # -- pending entries ---------------------------------------------------------
+
+    async def place_order(
+        self,
+        session_id: int,
+        symbol: str,
+        quantity: int,
+        *,
+        order_type: str,
+        price: Number,
+        side: str = "BUY",
+        validity: str | None = None,
+        idempotency_key: str | None = None,
+        **terms: Unpack[Terms],
+    ) -> Document:
+        """Open a trade once a price is reached: the `order`, and its `trade` if it is filled.
+
+        `order_type` is LIMIT (`price` or better) or STOP (`price` or worse), `validity` DAY or GTC.
+        """
+        body = {"symbol": symbol, "quantity": quantity, "side": side, "type": order_type}
+        body |= {"price": price, "validity": validity} | _members(terms)
+        return await self.make(f"sessions/{session_id}/orders", body, idempotency_key)
+
+    async def list_orders(
         self,
         session_id: int,
         *,
@@ -164,18 +200,27 @@ class Api:
         limit: int | None = None,
         after: int | None = None,
     ) -> Document:
-        """A page of `trades`, newest first; its `next` is the next page's `after`."""
+        """A page of `orders`, newest first; its `next` is the next page's `after`."""
         query = {"status": status, "limit": limit, "after": after}
-        return await self.call("GET", f"sessions/{session_id}/trades", query=query)
+        return await self.call("GET", f"sessions/{session_id}/orders", query=query)
 
-    async def show_trade(self, trade_id: int) -> Document:
-        return await self.call("GET", f"trades/{trade_id}")
-
-    async def close_trade(
-        self, trade_id: int, *, price: Number | None = None, idempotency_key: str | None = None
+    async def change_order(
+        self,
+        order_id: int,
+        *,
+        quantity: int | None = None,
+        price: Number | None = None,
+        validity: str | None = None,
+        **terms: Unpack[Terms],
     ) -> Document:
-        """Close a trade; without `price`, at the last one. If closed, 409: `problem["trade"]`."""
-        return await self._make(f"trades/{trade_id}/close", {"price": price}, idempotency_key)
+        """Change a pending entry, which may fill it. If ended, 409: `problem["order"]`."""
+        changes = {"quantity": quantity, "price": price, "validity": validity}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return await self.call("PATCH", f"orders/{order_id}", given | _members(terms))
+
+    async def cancel_order(self, order_id: int) -> Document:
+        """Cancel a pending entry. If ended, 409: `problem["order"]`."""
+        return await self.call("DELETE", f"orders/{order_id}")
 
     # -- prices ------------------------------------------------------------------
 
@@ -204,105 +249,14 @@ class Api:
         query = {"symbols": None if symbols is None else ",".join(symbols), "q": search}
         return list((await self.call("GET", "instruments", query=query))["instruments"])
 
-    # -- any call ----------------------------------------------------------------
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        query: Mapping[str, object] | None = None,
-        idempotency_key: str | None = None,
-    ) -> Document:
-        """Any call, by its path after ``/api/auto-trader/``; None members are left out."""
-        if isinstance(body, Mapping):
-            body = {name: value for name, value in body.items() if value is not None}
-        text = None if body is None else numbers.encode(body)
-        given = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        url = self._base.joinpath(path.lstrip("/")).with_query(given)
-        repeats = method in _REPEATABLE or idempotency_key is not None
-        loop = asyncio.get_running_loop()
-        give_up_at_s, attempt = loop.time() + self._timeout_s, 0
-        while True:
-            failed = await self._send(method, url, text, idempotency_key)
-            if not isinstance(failed, ApiError):
-                return failed
-            delay_s = _back_off_s(attempt) + (failed.retry_after_s or 0)
-            attempt += 1
-            passes = failed.status is None or failed.status in _PASSING
-            if not (repeats and passes) or loop.time() + delay_s > give_up_at_s:
-                raise failed
-            await asyncio.sleep(delay_s)
-
-    async def _make(self, path: str, body: object, key: str | None) -> Document:
-        return await self.call("POST", path, body, idempotency_key=key or uuid4().hex)
-
-    async def _send(
-        self, method: str, url: URL, text: str | None, key: str | None
-    ) -> Document | ApiError:
-        """One attempt, and one more with another token if the first is refused for its token."""
-        try:
-            token = await self._tokens.current()
-            answer = await self._attempt(method, url, text, key, token)
-            if isinstance(answer, ApiError) and answer.status == 401:
-                refused = Refused(str(answer), code=answer.code, status=401)
-                token = await self._tokens.replace(refused, token)
-                answer = await self._attempt(method, url, text, key, token)
-        except Refused as refused:
-            problem = {"code": refused.code}
-            return ApiError(str(refused), status=401, problem=problem, idempotency_key=key)
-        return answer
-
-    async def _attempt(
-        self, method: str, url: URL, text: str | None, key: str | None, token: str
-    ) -> Document | ApiError:
-        if self._http is None:
-            self._http = self._own_http = aiohttp.ClientSession()
-        headers = bearer(token)
-        if text is not None:
-            headers["Content-Type"] = "application/json"
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        timeout = aiohttp.ClientTimeout(total=_ATTEMPT_S)
-        try:
-            with reasons(f"no answer within {_ATTEMPT_S:.0f} s"):
-                async with self._http.request(
-                    method, url, data=text, headers=headers, timeout=timeout, raise_for_status=False
-                ) as response:
-                    return _read(response, await response.read(), key)
-        except Lost as lost:
-            return ApiError(why_full(self._http, url) or str(lost), idempotency_key=key)
+def _members(terms: Terms) -> Document:
+    """The members of a body, named as on the wire."""
+    return {
+        re.sub("_(.)", lambda found: found[1].upper(), name): value for name, value in terms.items()
+    }
 
 
-def _read(response: aiohttp.ClientResponse, body: bytes, key: str | None) -> Document | ApiError:
-    document: Document | None = None
-    if "json" in response.content_type:
-        with suppress(ValueError):
-            document = numbers.decode(body)
-    if response.ok and document is not None:
-        return document
-    message = f"HTTP {response.status} {response.reason}"
-    if response.ok:
-        message += f" with {response.content_type}: is this a vyomo-rt server?"
-    elif document is not None:
-        message = document.get("detail") or message
-    return ApiError(
-        message,
-        status=response.status,
-        retry_after_s=_retry_after_s(response, document or {}),
-        problem=document,
-        idempotency_key=key,
-    )
-
-
-def _retry_after_s(response: aiohttp.ClientResponse, problem: Document) -> float | None:
-    exact_ms, seconds = problem.get("retryAfterMs"), response.headers.get("Retry-After", "")
-    if isinstance(exact_ms, int | Decimal):
-        return float(exact_ms) / 1000
-    return float(seconds) if re.fullmatch("[0-9]{1,9}", seconds) else None
-
-
-def _back_off_s(attempt: int) -> float:
-    """Full jitter, so that many programs do not repeat their calls together."""
-    return random.uniform(0, min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** min(attempt, 10)))  # noqa: S311
+def _parameters(which: TradeFilter) -> Document:
+    """The parameters of a query, named as on the wire."""
+    return {name.removesuffix("_date"): value for name, value in which.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import aiohttp
@@ -55,6 +57,21 @@ async def test_a_trade_is_made_shown_listed_and_closed_with_exact_numbers(api: A
     changed = await api.change_session(session_id, status="STOPPED")
     assert changed["status"] == "STOPPED"
     assert session_id in [listed["sessionId"] for listed in await api.list_sessions()]
+
+
+async def test_trades_are_found_by_what_they_are_and_exported(api: Api) -> None:
+    session_id = (await api.create_session(50000))["sessionId"]
+    for symbol, tags in (("A", ["early"]), ("B", ["early", "gap"]), ("B", [])):
+        await api.open_trade(session_id, symbol, 1, entry_price=1, tags=tags, note="=why")
+    found = await api.list_trades(session_id, symbol="B", tag="early", from_date="2020-01-01")
+    assert [trade["tags"] for trade in found["trades"]] == [["early", "gap"]]
+    rows = list(csv.DictReader(StringIO(await api.export_trades(session_id, tag="early"))))
+    assert [(row["symbol"], row["tags"], row["note"]) for row in rows] == [
+        ("B", "early gap", "'=why"), ("A", "early", "'=why"),
+    ]  # fmt: skip
+    with pytest.raises(ApiError) as refused:
+        await api.export_trades(session_id, side="sideways")
+    assert (refused.value.code, refused.value.field) == ("bad_request", "side")
 
 
 async def test_prices_are_pushed_and_listed(api: Api) -> None:

@@ -269,9 +269,9 @@ async def test_a_call_that_comes_too_often_waits_as_long_as_the_server_says(
     async def server(_: web.Request) -> web.StreamResponse:
         return answers.pop(0)
 
-    monkeypatch.setattr("vyomo_rt_client.api.random.uniform", lambda *_: 0)
+    monkeypatch.setattr("vyomo_rt_client.calls.random.uniform", lambda *_: 0)
     async with calls_to(server) as url, Api(url) as api:
-        monkeypatch.setattr("vyomo_rt_client.api.asyncio.sleep", sleep)
+        monkeypatch.setattr("vyomo_rt_client.calls.asyncio.sleep", sleep)
         assert await api.list_prices() == []
     assert 0.03 in slept
 
