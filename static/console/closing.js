@@ -7,7 +7,7 @@ import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
 import { confirmsPrice } from "./orders.js";
-import { distance, lookUp, oldness } from "./quotes.js";
+import { distance, lookUp, standing } from "./quotes.js";
 import { client, isChanging } from "./stream.js";
 
 /** @type {HTMLDialogElement} */
@@ -35,7 +35,7 @@ function paint() {
   if (!dialog.open) return;
   const trade = model.open.get(closingId);
   if (!trade) return put($("close-what"), `#${closingId} is closed by now.`);
-  const old = oldness(trade);
+  const from = standing(trade);
   const at = fieldsOf(form).price;
   const given =
     typeof at === "number" && trade.currentPrice
@@ -45,7 +45,7 @@ function paint() {
     $("close-what"),
     `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
       `from ${price(trade.entryPrice)}, ` +
-      `last ${price(trade.currentPrice)}${old ? ` (${old})` : ""}, ` +
+      `last ${price(trade.currentPrice)}${from ? ` (${from})` : ""}, ` +
       `P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
   );
 }

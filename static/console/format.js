@@ -43,7 +43,7 @@ export const arrow = (value) => (value ? (value > 0 ? "▲" : "▼") : "");
 /** @param {Intl.DateTimeFormatOptions} options */
 const timeFormatter = (options) => {
   const { format } = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", ...options });
-  return (/** @type {number | string} */ moment) => format(new Date(moment));
+  return (/** @type {number | string} */ at) => format(new Date(at));
 };
 /** hh:mm:ss, IST. */
 export const time = timeFormatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -58,17 +58,17 @@ export const dateTime = timeFormatter({
   second: "2-digit",
 });
 
+/** With its date only where it is of another day. @param {string} at */
+export const moment = (at) => (isNear(at) ? time(at) : dateTime(at));
+
 const HALF_A_DAY_MS = 43_200_000;
-/** @param {string} moment */
-const isNear = (moment) => Math.abs(Date.now() - Date.parse(moment)) < HALF_A_DAY_MS;
+/** @param {string} at */
+const isNear = (at) => Math.abs(Date.now() - Date.parse(at)) < HALF_A_DAY_MS;
 
 /** The server writes moments in UTC; this page shows none, and a date only where it matters.
  * @param {string} text */
 export const inIst = (text) =>
-  text.replace(
-    /\d{4}-\d\d-\d\dT[\d:.]+Z/g,
-    (moment) => `${isNear(moment) ? time(moment) : dateTime(moment)} IST`,
-  );
+  text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => `${moment(at)} IST`);
 
 /** A duration in its largest unit; under a second it doesn't count along. @param {number} ms */
 export function age(ms) {

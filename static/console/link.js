@@ -1,9 +1,10 @@
 // @ts-check
-/** Whether what is on screen is true now: the connection, the feed, and since when they are not. */
+/** Whether what is on screen is true now: the connection, and since when it is not. */
 import { $, attribute, put } from "./dom.js";
-import { age, inIst, time } from "./format.js";
+import { paintFeed } from "./feed.js";
+import { age, time } from "./format.js";
 import { part, touch } from "./frame.js";
-import { feedIsLate, silentForMs } from "./liveness.js";
+import { silentForMs } from "./liveness.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
 
@@ -57,38 +58,10 @@ function paint() {
   paintFeed(link === "live");
 }
 
-/** @param {boolean} known */
-function paintFeed(known) {
-  const feed = model.feed;
-  if (!feed || !known) {
-    put($("feed-text"), `Feed ${document.body.dataset.feed}`);
-    attribute($("feed"), "data-state", null);
-    $("feed-banner").hidden = true;
-    return;
-  }
-  put($("feed-text"), `Feed ${feed.source} ${feed.state}`);
-  attribute($("feed"), "data-state", { LIVE: "good", DEGRADED: "warn", DOWN: "bad" }[feed.state]);
-  $("feed-banner").hidden = feed.state === "LIVE";
-  const name = feed.state === "DOWN" ? "banner down" : "banner";
-  put(
-    $("feed-banner"),
-    `Price feed ${feed.source} is ${feed.state}: ${inIst(feed.message)}` +
-      `${feedIsLate() ? ". Stops and targets wait for fresh prices." : ""}`,
-    name,
-  );
-}
-
 export function start() {
   part("link", paint);
-  // A feed that is LIVE is not announced: no message at the snapshot means that it is.
-  client.on("message", ({ type }) => {
-    if (model.feed || (type !== "price_update" && type !== "session_update")) return;
-    const source = document.body.dataset.feed ?? "";
-    model.feed = { source, state: "LIVE", message: "", timestamp: "" };
-  });
-  client.on("status", ({ state, retryInMs }) => {
+  client.on("status", ({ retryInMs }) => {
     retryAt = retryInMs === undefined ? 0 : performance.now() + retryInMs;
-    if (state === "connecting") model.feed = null;
   });
   $("reconnect").addEventListener("click", reconnect);
   setInterval(() => {

@@ -1,6 +1,7 @@
 // @ts-check
 /** Whether what is on screen is true now: the line, and the prices behind the P&L. */
 import { nowMs } from "./latency.js";
+import { isShut } from "./market.js";
 import { model } from "./model.js";
 import { client } from "./stream.js";
 
@@ -51,8 +52,19 @@ export const isLive = () => client.status.state === "open" && silentForMs() === 
 /** @returns {boolean} the whole feed; what it sends may be too old to trigger anything */
 export const feedIsLate = () => model.feed !== null && model.feed.state !== "LIVE";
 
-/** Open trades that an old price values. */
-export const staleTrades = () => [...model.open.values()].filter(({ stale }) => stale);
+/** The source of a trade's price, as far as this page knows. @param {string} symbol */
+export const sourceOf = (symbol) => model.prices.get(symbol)?.source ?? model.feed?.source;
+
+/** An old price values the trade, which is not just the close.
+ * @param {import("./model.js").Position} trade */
+export const isStale = ({ symbol, stale }) => Boolean(stale) && !isShut(symbol, sourceOf(symbol));
+
+/** Open trades that an old price values, other than the close. */
+export const staleTrades = () => [...model.open.values()].filter(isStale);
+
+/** Open trades that the close values, until their market opens. */
+export const shutTrades = () =>
+  [...model.open.values()].filter((trade) => trade.stale && !isStale(trade));
 
 /** @returns {boolean} the P&L is made of old prices */
 export const pnlIsOld = () => model.open.size > 0 && (feedIsLate() || staleTrades().length > 0);

@@ -7,6 +7,7 @@ import * as closing from "./closing.js";
 import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
 import * as equity from "./equity.js";
+import * as feed from "./feed.js";
 import { wireDialogs } from "./forms.js";
 import { part, touch, touchAll } from "./frame.js";
 import * as keys from "./keys.js";
@@ -81,6 +82,7 @@ async function showPlace() {
 
 wireDialogs();
 paintTheme();
+feed.start();
 link.start();
 session.start();
 prices.start((symbol) => orders.openTicket({ symbol }));

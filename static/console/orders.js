@@ -5,7 +5,7 @@ import { money, price, signedMoney, whole } from "./format.js";
 import { clearProblems, confirmed, fieldsOf, hint, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
-import { distance, isFar, isOld, lastOf, lookUp, priceAndAge } from "./quotes.js";
+import { distance, isFar, isOld, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
 import { asked, client, isChanging } from "./stream.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
@@ -66,7 +66,7 @@ function preview(fields) {
       : "";
   const parts = [
     entryPrice === undefined && last
-      ? `Last ${priceAndAge(last)}`
+      ? `Last ${priceAndOrigin(last)}`
       : `Filled at ${price(at)}${last ? `: ${distance(at, last.price)}` : ""}`,
   ];
   if (Number.isInteger(quantity)) {

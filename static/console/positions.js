@@ -3,8 +3,10 @@
 import { $, el, keyed, nameOf, put } from "./dom.js";
 import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
 import { part } from "./frame.js";
-import { feedIsLate, staleTrades } from "./liveness.js";
+import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
+import { marketWords } from "./market.js";
 import { model } from "./model.js";
+import { originOf } from "./quotes.js";
 import { isChanging } from "./stream.js";
 
 /** @typedef {import("./model.js").Position} Position */
@@ -44,7 +46,7 @@ function makeRow(trade) {
       el("small", { class: "waits" }),
     ),
     cell("number entry-price", price(trade.entryPrice)),
-    cell("number last"),
+    cell("number last", el("span"), el("small")),
     cell("number pnl", el("b"), el("small")),
     cell("levels", track, ends),
     cell("number held"),
@@ -57,6 +59,8 @@ function makeRow(trade) {
       button,
       waits: row.querySelector(".waits"),
       last,
+      price: last.firstChild,
+      origin: last.lastChild,
       pnl,
       money: pnl.firstChild,
       percent: pnl.lastChild,
@@ -93,14 +97,22 @@ function waiting({ stopLoss, target }) {
   return names.length ? `: ${names.join(" and ")} ${names.length > 1 ? "wait" : "waits"}` : "";
 }
 
+/** @param {Position[]} trades */
+const symbolsOf = (trades) => [...new Set(trades.map(({ symbol }) => symbol))].join(", ");
+
 /** Why stops do nothing now; empty if they do. */
 function whyStopsWait() {
-  const symbols = [...new Set(staleTrades().map(({ symbol }) => symbol))];
-  if (symbols.length)
-    return `Stops and targets of ${symbols.join(", ")} wait: no fresh price comes.`;
+  const symbols = symbolsOf(staleTrades());
+  if (symbols) return `Stops and targets of ${symbols} wait: no fresh price comes.`;
   return model.open.size && feedIsLate()
     ? `Stops and targets may wait: the price feed is ${model.feed?.state}.`
     : "";
+}
+
+/** The same where it is as it should be. */
+function untilWhenStopsWait() {
+  const symbols = symbolsOf(shutTrades());
+  return symbols && `${marketWords()}: stops and targets of ${symbols} wait until it opens.`;
 }
 
 /** @param {any} row @param {Position} trade */
@@ -108,9 +120,12 @@ function updateRow(row, trade) {
   const { parts } = row;
   const { unrealizedPnL, pnlPercent, currentPrice } = trade;
   parts.button.disabled = isChanging();
-  row.classList.toggle("old", trade.stale || feedIsLate());
-  put(parts.last, price(currentPrice), trade.stale ? "number last stale" : "number last");
-  put(parts.waits, trade.stale ? `stale price${waiting(trade)}` : "");
+  const isOld = isStale(trade);
+  row.classList.toggle("old", isOld || feedIsLate());
+  parts.last.classList.toggle("stale", isOld);
+  put(parts.price, price(currentPrice));
+  put(parts.origin, currentPrice === undefined ? "" : originOf(trade));
+  put(parts.waits, isOld ? `stale price${waiting(trade)}` : "");
   put(
     parts.money,
     unrealizedPnL === undefined
@@ -148,7 +163,8 @@ function paint() {
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
-  put($("stops-wait"), whyStopsWait());
+  const trouble = whyStopsWait();
+  put($("stops-wait"), trouble || untilWhenStopsWait(), trouble ? "note warn" : "note");
   put(
     $("no-positions"),
     model.sessionId === null

@@ -1,11 +1,11 @@
 // @ts-check
-/** Price tiles: last price, its recent line, and how old it is. */
+/** Price tiles: last price, its recent line, how old it is, and whose. */
 import { drawSpark, follow } from "./canvas.js";
 import { $, el, keyed, nameOf, put } from "./dom.js";
-import { age, arrow, price, signedPercent, tone } from "./format.js";
+import { arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
-import { ageOf, isOld } from "./quotes.js";
+import { isClose, isOld, origin } from "./quotes.js";
 import { addSymbols, client, removeSymbol, updateEvery } from "./stream.js";
 import { explainBad, symbolsIn } from "./symbols.js";
 
@@ -68,14 +68,14 @@ function makeTile(_quote, symbol) {
 function updateTile(tile, quote) {
   const { parts } = tile;
   const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
-  const oldMs = quote ? ageOf(quote) : 0;
-  const stale = quote !== null && isOld(quote);
-  const name = stale ? "tile stale" : "tile";
+  const isShut = quote !== null && isClose(quote);
+  const isStale = quote !== null && !isShut && isOld(quote);
+  const name = isStale ? "tile stale" : isShut ? "tile shut" : "tile";
   if (tile.className !== name) tile.className = name;
   put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
   put(parts.last, price(quote?.price));
   put(parts.change, quote ? signedPercent(change) : "", `change ${tone(change)}`);
-  put(parts.age, !quote ? "no price yet" : stale ? `STALE · ${age(oldMs)} old` : age(oldMs));
+  put(parts.age, quote ? origin(quote) : "no price yet");
   if (drawn.get(parts.canvas)?.quote === quote) return;
   drawn.set(parts.canvas, { quote });
   drawSpark(parts.canvas, quote?.line.points ?? [], tone(change), SPAN_MS);

@@ -1,13 +1,17 @@
 // @ts-check
 /** Last prices, on screen or asked for, how old they are, and how far another one is from them. */
 import { call } from "./api.js";
-import { age, percent, price, time } from "./format.js";
-import { isLive } from "./liveness.js";
+import { age, moment, percent, price, time } from "./format.js";
+import { isLive, isStale, sourceOf } from "./liveness.js";
+import { isShut, marketWords } from "./market.js";
 import { model } from "./model.js";
 
 /** @typedef {import("./model.js").Quote} Quote */
-/** @typedef {Pick<Quote, "price" | "asOf" | "timestamp" | "receivedAt" | "stale">} Last */
+/** @typedef {Pick<Quote, "symbol" | "price" | "asOf" | "timestamp" | "receivedAt" | "stale"
+ *   | "source">} Last */
 
+/** A source that was so far behind when its price came is late. */
+const LATE_MS = 120_000;
 /** A hand-typed price further off than this needs confirmation. */
 const FAR_PERCENT = 1;
 /** Of symbols that are not on screen. @type {Map<string, Last>} */
@@ -18,9 +22,36 @@ const lookedUp = new Map();
 export const ageOf = ({ asOf, timestamp, receivedAt }) =>
   Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
 
+/** @param {Last} quote */
+const isSilent = ({ receivedAt }) => performance.now() - receivedAt > 3 * model.intervalMs + 2000;
+
 /** Stale by the server's word, or because no message came. @param {Last} quote */
-export const isOld = ({ stale, receivedAt }) =>
-  stale || performance.now() - receivedAt > 3 * model.intervalMs + 2000;
+export const isOld = (quote) => Boolean(quote.stale) || isSilent(quote);
+
+/** It is old only because its market is not open: the close, which is as it should be.
+ * @param {Last} quote */
+export const isClose = (quote) =>
+  Boolean(quote.stale) && !isSilent(quote) && isShut(quote.symbol, quote.source);
+
+/** How old a price is, and whose: 3 s · sim. @param {Last} quote */
+export function origin(quote) {
+  const { asOf = "", timestamp, source } = quote;
+  const old = age(ageOf(quote));
+  if (isClose(quote)) return `${marketWords()} · ${moment(asOf)} · ${source}`;
+  if (isOld(quote)) return `STALE · ${old} old · ${source}`;
+  const isLate = Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
+  return `${old}${isLate ? " late" : ""} · ${source}`;
+}
+
+/** The same of the price that values a trade. @param {import("./model.js").Position} trade */
+export function originOf(trade) {
+  const quote = model.prices.get(trade.symbol);
+  if (quote && !isSilent(quote) && Boolean(quote.stale) === Boolean(trade.stale))
+    return origin(quote);
+  const source = sourceOf(trade.symbol) ?? "";
+  if (!trade.stale) return source;
+  return `${isStale(trade) ? "STALE" : marketWords()} · ${source}`;
+}
 
 /** @param {string} symbol @returns {Last | undefined} */
 export const lastOf = (symbol) => model.prices.get(symbol) ?? lookedUp.get(symbol);
@@ -33,16 +64,15 @@ export async function lookUp(symbol) {
   if (quote) lookedUp.set(symbol, { ...quote, receivedAt: performance.now() });
 }
 
-/** A price, with its age if it is old. @param {Last} quote */
-export const priceAndAge = (quote) =>
-  `${price(quote.price)}${isOld(quote) ? ` (STALE, ${age(ageOf(quote))} old)` : ""}`;
+/** A price, with its age and source. @param {Last} quote */
+export const priceAndOrigin = (quote) => `${price(quote.price)} (${origin(quote)})`;
 
-/** Why the price of an open trade cannot be relied on; empty if it can.
+/** What is known of the price of an open trade: its source and age, or since when nothing.
  * @param {import("./model.js").Position} trade */
-export function oldness(trade) {
+export function standing(trade) {
+  if (!isLive() && !trade.stale) return `as of ${time(model.heardAtWallMs)}`;
   const quote = lastOf(trade.symbol);
-  if (trade.stale) return quote ? `STALE, ${age(ageOf(quote))} old` : "STALE";
-  return isLive() ? "" : `as of ${time(model.heardAtWallMs)}`;
+  return trade.stale && quote?.stale ? origin(quote) : originOf(trade);
 }
 
 /** @param {number} at @param {number} last

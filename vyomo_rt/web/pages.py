@@ -78,10 +78,12 @@ class PageRoutes:
         app.router.add_get("/static/{name:.+}", self.show_file)
 
     async def console(self, request: web.Request) -> web.Response:
+        feed = self._feed_status()
         context = {
             "demo": self._demo_session(),
             "trade_on_delayed": self._trade_on_delayed,
-            "feed": self._feed_status().source,
+            "feed": feed.source,
+            "market": feed.market_state,
             "version": self._version,
         }
         response = aiohttp_jinja2.render_template("console.html", request, context)

@@ -6,10 +6,17 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page, expect
 
 DIGIT = re.compile(r"\d")
 LIVE = {"ws": "Live · WebSocket", "sse": "Live · SSE"}
+OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
+    const { right, width } = element.getBoundingClientRect();
+    return width > 1 && right > innerWidth + 1
+        && !element.closest(".hidden, .scroll, #raw, thead, [role=tooltip]");
+}).map((element) => element.outerHTML.slice(0, 80))"""
+"""What reaches beyond the right edge of the page."""
 
 
 async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
@@ -61,3 +68,10 @@ async def tape(page: Page) -> list[tuple[str, int]]:
 async def changes(value: Locator) -> None:
     """Wait until it shows something else."""
     await expect(value).not_to_have_text(await value.inner_text())
+
+
+async def violations(page: Page, *only: str) -> str:
+    """What axe-core finds, by all rules of WCAG 2.2 AA and good practice or `only` some."""
+    rules = only or ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+    results = await Axe().run(page, options={"runOnly": list(rules)})
+    return str(results.generate_report()) if results.violations_count else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Page, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
+    OVERFLOWING,
     changes,
     drawer,
     figure,
@@ -18,21 +18,10 @@ from tests.browser.console.parts import (
     show,
     tile,
     toast,
+    violations,
 )
 
 LONG = "NIFTY26NOV24000CE OF SIXTY FOUR CHARACTERS:AND^MORE=ABCDEFGHIJKL"
-OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
-    const { right, width } = element.getBoundingClientRect();
-    return width > 1 && right > innerWidth + 1
-        && !element.closest(".hidden, .scroll, #raw, thead, [role=tooltip]");
-}).map((element) => element.outerHTML.slice(0, 80))"""
-
-
-async def violations(page: Page, *only: str) -> str:
-    """What axe-core finds, by all rules of WCAG 2.2 AA and good practice or `only` some."""
-    rules = only or ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-    results = await Axe().run(page, options={"runOnly": list(rules)})
-    return str(results.generate_report()) if results.violations_count else ""
 
 
 async def test_a_trade_is_opened_and_closed_by_keyboard_alone(

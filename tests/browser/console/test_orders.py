@@ -155,7 +155,7 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
         for value in (row.locator(".pnl"), figure(page, "unrealizedPnL")):
             await expect(value).to_have_css("color", grey)
-        stale = re.compile(r"120.00 \(STALE, \d+ days old\)")
+        stale = re.compile(r"120.00 \(STALE · \d+ days old · ingest\)")
         await page.get_by_label("Symbol", exact=True).fill("aged")
         await expect(page.locator("#preview")).to_have_text(stale)
         await page.locator("#place").click()

@@ -308,9 +308,11 @@ async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
         await desk.tick({"symbol": "NEW", "price": 10})
         await expect(banner).to_be_hidden()
         old = tile(page, "OLD")
-        await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old"))
+        await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old · ingest"))
         assert await old.evaluate("tile => getComputedStyle(tile).borderStyle") == "dashed"
-        await expect(tile(page, "NEW").locator(".age")).to_have_text(re.compile(r"now|\d s"))
+        await expect(tile(page, "NEW").locator(".age")).to_have_text(
+            re.compile(r"^(now|\d s) · ingest$")
+        )
         await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
 
 

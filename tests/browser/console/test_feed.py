@@ -1,0 +1,107 @@
+"""Prices on the console: whose they are, how old, and what the market does."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import (
+    OVERFLOWING,
+    position,
+    press,
+    show,
+    tile,
+    violations,
+)
+from tests.kit.server import MakeServer
+
+TIME = r"\d\d:\d\d:\d\d"
+IST = timedelta(hours=5, minutes=30)
+
+
+def calendar(path: Path, table: str, **hours: str) -> str:
+    """A calendar file in which today is a holiday, or a special day."""
+    today = (datetime.now(UTC) + IST).date()
+    days = [today + timedelta(days=n) for n in (-1, 0, 1)]
+    rows: list[dict[str, Any]] = [
+        {"date": str(day), "name": "test", "source": "test"} | hours for day in days
+    ]
+    years = sorted({day.year for day in days})
+    path.write_text(json.dumps({"years": years, "holidays": [], "special": []} | {table: rows}))
+    return str(path)
+
+
+async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms(
+    page: Page, server_process: MakeServer, tmp_path: Path
+) -> None:
+    file = calendar(tmp_path / "calendar.json", "holidays")
+    url = await server_process(
+        "--feed", "ingest", "--market-hours", "--trade-on-delayed", "--calendar", file
+    ).start()
+    async with Desk.at(url) as desk:
+        await desk.tick({"symbol": "NIFTY", "price": 22150.5}, {"symbol": "BTCINR", "price": 100})
+        trade = await desk.open("NIFTY", entryPrice=22100, stopLoss=22000)
+        await show(page, url, desk.session_id, symbols="NIFTY,BTCINR", interval=100)
+        await expect(page.locator("#market")).to_have_text("Market closed")
+        await expect(page.locator("#feed-text")).to_have_text("Feed ingest LIVE")
+        nifty, other = tile(page, "NIFTY"), tile(page, "BTCINR")
+        await expect(nifty.locator(".age")).to_have_text(
+            re.compile(rf"^Market closed · {TIME} · ingest$")
+        )
+        assert await nifty.evaluate("tile => getComputedStyle(tile).borderStyle") == "solid"
+        # The exchange does not know it: it is open day and night.
+        await expect(other.locator(".age")).to_have_text(re.compile(r"^(now|\d+ s) · ingest$"))
+        row = position(page, trade)
+        await expect(row.locator(".last small")).to_have_text(
+            re.compile(rf"^Market closed · {TIME} · ingest$")
+        )
+        await expect(row).not_to_have_class(re.compile("old"))
+        note = page.locator("#stops-wait")
+        await expect(note).to_have_text(
+            "Market closed: stops and targets of NIFTY wait until it opens."
+        )
+        await expect(note).to_have_class("note")
+        await expect(page).to_have_title(re.compile("^[+]₹"))
+        await expect(page.locator("#top")).to_contain_text("Trading on delayed prices")
+        assert await violations(page) == ""
+        await row.get_by_role("button").click()
+        await expect(page.locator("#close-what")).to_contain_text(
+            re.compile(rf"last 22,150.50 \(Market closed · {TIME} · ingest\)")
+        )
+        await press(page, "Keep it")
+        await page.set_viewport_size({"width": 360, "height": 740})
+        assert await page.evaluate(OVERFLOWING) == []
+
+
+async def test_of_several_sources_each_has_its_state_and_late_prices_say_that_stops_wait(
+    page: Page, server_process: MakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VYOMO_RT_YAHOO_URL", "http://127.0.0.1:9")  # nobody answers there
+    file = calendar(tmp_path / "calendar.json", "special", open="00:00", close="23:59")
+    url = await server_process("--feed", "yahoo,ingest", "--calendar", file).start()
+    async with Desk.at(url) as desk:
+        late_ms = round(time.time() * 1000) - 15 * 60_000
+        await show(page, url, desk.session_id, symbols="NIFTY", interval=100)
+        await desk.tick({"symbol": "NIFTY", "price": 22150.5, "ts": late_ms})
+        await expect(page.locator("#feed-text")).to_have_text("Feed yahoo DOWN, ingest DEGRADED")
+        await expect(page.locator("#market")).to_have_text("Market open")
+        banner = page.locator("#feed-banner")
+        await expect(banner).to_contain_text("ingest: prices are 15 minutes late: stops wait")
+        await expect(banner).to_contain_text("yahoo is DOWN: ")
+        assert "fresh prices" not in await banner.inner_text()
+        age = tile(page, "NIFTY").locator(".age")
+        await expect(age).to_have_text(re.compile(r"^STALE · 15 min old · ingest$"))
+        await desk.tick({"symbol": "NIFTY", "price": 22150.5})
+        await expect(page.locator("#feed-text")).to_have_text("Feed yahoo DOWN, ingest LIVE")
+        await expect(age).to_have_text(re.compile(r"^(now|\d+ s) · ingest$"))
+        await expect(banner).to_have_class("banner quiet")
+        await expect(banner).to_have_text(re.compile("^Price feed: ingest: prices are coming in; "))
+        assert await violations(page) == ""
