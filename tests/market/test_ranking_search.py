@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.market.rivals import Rivals
+from vyomo_rt.domain.quote import Tick
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Said:
     wait_ms: int
     source: str
     price_e4: int
-    age_ms: int
+    age_ms: int | None
+    """None: it says its last price once more."""
 
 
 said = st.builds(
@@ -23,7 +25,7 @@ said = st.builds(
     wait_ms=st.sampled_from([0, 1, 900, 5_000, 15_001, 31_000, 100_000]),
     source=st.sampled_from(["a", "b", "c"]),
     price_e4=st.sampled_from([1000, 1001, 990, 1500, 1510]),
-    age_ms=st.sampled_from([-6_000, 0, 1, 5_000, 16_000, 61_000]),
+    age_ms=st.sampled_from([None, -6_000, 0, 1, 5_000, 16_000, 61_000]),
 )
 
 
@@ -42,8 +44,15 @@ class Audited(Rivals):
         self.look()
         counted = self.board.confirmed("NIFTY")
         self.acted.clear()
-        if self.says(step.source, step.price_e4, age_s=step.age_ms / 1000) is None:
-            self.accepted.add((step.source, step.price_e4, self.now_ms - step.age_ms))
+        last = self.books[step.source].last("NIFTY")
+        if step.age_ms is not None:
+            tick = Tick("NIFTY", step.price_e4, self.now_ms - step.age_ms, step.source)
+        elif last is not None:
+            tick = Tick("NIFTY", last.price_e4, last.as_of_ms, step.source)
+        else:
+            return
+        if self.board.accept(tick) is None:
+            self.accepted.add((step.source, tick.price_e4, tick.as_of_ms or 0))
         if self.acted:
             (quote,) = self.acted
             assert quote.source == step.source
