@@ -17,6 +17,7 @@ from vyomo_rt.market.feeds.fetching import Pace
 from vyomo_rt.market.feeds.names import Names
 from vyomo_rt.market.feeds.nse.answers import read_constituents, read_indices, read_quote
 from vyomo_rt.market.feeds.nse.feed import USER_AGENTS, NseFeed
+from vyomo_rt.market.feeds.reading import Price
 
 LIVE, DOWN = FeedState.LIVE, FeedState.DOWN
 
@@ -158,7 +159,7 @@ def test_numbers_may_be_texts_and_rows_without_a_price_or_a_moment_have_none() -
     body = b'{"data": [{"symbol": "A", "lastPrice": 5}, {"symbol": "B", "lastPrice": "-"}, 7]}'
     assert read_constituents(body) == {}
     body = body.replace(b'"lastPrice": 5', b'"lastPrice": 5, "lastUpdateTime": "27-May-2026 11:07"')
-    assert read_constituents(body)["A"] == (50_000, 1_779_860_220_000)
+    assert read_constituents(body)["A"] == Price(50_000, 1_779_860_220_000)
     assert read_quote("TYPO", b'{"msg": "no data found"}') is None
 
 

@@ -7,13 +7,16 @@ import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import date, timedelta
 from typing import ClassVar
 
 import aiohttp
 
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.market import PreviousClose
+from vyomo_rt.domain.moment import MarketClock, trading_day
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.instruments import segment_of
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.fetching import Fetcher, Pace, Site
 from vyomo_rt.market.feeds.reading import Price
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 CLOSED = "outside market hours: the last prices stand"
 UNWANTED = "nobody watches or holds anything that it has prices of"
+
+_DAY = timedelta(days=1)
 
 
 class PollingFeed(Feed):
@@ -42,7 +47,13 @@ class PollingFeed(Feed):
     ) -> None:
         self._fetcher = Fetcher(self.site, base, pace or self.pace)
         self._schedule = Schedule(calendar, now, self.delay_ms)
-        self._told: dict[str, Price] = {}
+        self._calendar = calendar
+        self._now = now
+        self._told: dict[str, tuple[int, int | None]] = {}
+        self._closes: dict[str, PreviousClose] = {}
+
+    def previous_close(self, symbol: str, /) -> PreviousClose | None:
+        return self._closes.get(symbol)
 
     @abstractmethod
     def batch(self, due: Sequence[str]) -> list[str]:
@@ -97,12 +108,22 @@ class PollingFeed(Feed):
 
     def _note(self, answered: Sequence[str], found: Mapping[str, Price]) -> None:
         self._schedule.note(answered, found)
+        for symbol, price in found.items():
+            if price.previous_close_e4 is not None:
+                day = self._session_before(symbol, price.as_of_ms or self._now())
+                self._closes[symbol] = PreviousClose(price.previous_close_e4, day)
         if self._schedule.is_any_open():
             self.resting = None
         else:
             self.resting = CLOSED if self._schedule.is_any_known() else UNWANTED
         if absent := sorted(set(answered).difference(found)):
             log.debug("%s has no price of %s", self.site.service, ", ".join(absent))
+
+    def _session_before(self, symbol: str, moment_ms: int) -> date:
+        """The date of the session before the one that a moment is of, or that it follows."""
+        segment = segment_of(symbol)
+        day = self._calendar.last_trading_day(segment, trading_day(moment_ms))
+        return self._calendar.last_trading_day(segment, day - _DAY)
 
     def _news(self, found: Mapping[str, Price]) -> Iterator[Tick]:
         """What has changed since it was told, the newest last.
@@ -111,6 +132,7 @@ class PollingFeed(Feed):
         the source kept.
         """
         for symbol, price in sorted(found.items(), key=lambda item: item[1].as_of_ms or 0):
-            if self._told.get(symbol) != price:
-                self._told[symbol] = price
+            said = price.price_e4, price.as_of_ms
+            if self._told.get(symbol) != said:
+                self._told[symbol] = said
                 yield Tick(symbol, price.price_e4, price.as_of_ms, self.source)

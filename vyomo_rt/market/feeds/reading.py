@@ -19,6 +19,8 @@ class Price(NamedTuple):
 
     price_e4: int
     as_of_ms: int | None
+    previous_close_e4: int | None = None
+    """The close of the session before that of the price."""
 
 
 def json_object(service: str, text: bytes | str) -> Mapping[str, Any]:

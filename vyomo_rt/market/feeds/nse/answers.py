@@ -44,7 +44,9 @@ def read_quote(symbol: str, body: bytes) -> Price | None:
         if symbol in named or not named:
             book = _object(row, "orderBook")
             moment = row.get("lastUpdateTime") or _object(row, "metaData").get("lastUpdateTime")
-            return _price(book, "lastPrice", moment=moment)
+            close = price_e4(_object(row, "metaData").get("previousClose"))
+            price = _price(book, "lastPrice", moment=moment)
+            return None if price is None else price._replace(previous_close_e4=close)
     return None
 
 
@@ -76,7 +78,9 @@ def _price(row: Mapping[str, Any], *names: str, moment: object) -> Price | None:
     price = next((each for each in prices if each is not None), None)
     own = _moment_ms(row.get("lastUpdateTime"))
     as_of_ms = _moment_ms(moment) if own is None else own
-    return None if price is None or as_of_ms is None else Price(price, as_of_ms)
+    if price is None or as_of_ms is None:
+        return None
+    return Price(price, as_of_ms, price_e4(row.get("previousClose")))
 
 
 def _moment_ms(value: object) -> int | None:

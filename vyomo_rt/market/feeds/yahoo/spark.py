@@ -23,6 +23,9 @@ class _Row(Struct):
     timestamp: list[int] | None = None
     close: list[float | None] | None = None
     fullday_price: float | None = msgspec.field(default=None, name="fulldayPrice")
+    previous_close: float | None = msgspec.field(default=None, name="previousClose")
+    before_chart: float | None = msgspec.field(default=None, name="chartPreviousClose")
+    """The close before the minutes that were asked for, which are those of a day."""
 
 
 def read_spark(body: bytes) -> dict[str, Price]:
@@ -68,11 +71,13 @@ def _unwrapped(envelope: Mapping[str, Any]) -> dict[str, Any]:
 def _flattened(result: Any) -> tuple[str, Any] | None:
     try:
         response = result["response"][0]
-        quote = response["indicators"]["quote"][0]
+        quote, meta = response["indicators"]["quote"][0], response.get("meta", {})
         return result["symbol"], {
             "timestamp": response.get("timestamp"),
             "close": quote.get("close"),
-            "fulldayPrice": response.get("meta", {}).get("regularMarketPrice"),
+            "fulldayPrice": meta.get("regularMarketPrice"),
+            "previousClose": meta.get("previousClose"),
+            "chartPreviousClose": meta.get("chartPreviousClose"),
         }
     except (AttributeError, IndexError, KeyError, TypeError):
         return None
@@ -80,11 +85,13 @@ def _flattened(result: Any) -> tuple[str, Any] | None:
 
 def _last_price(row: _Row) -> Price | None:
     """The last minute that has a price; minutes without a trade, and those to come, have none."""
+    closes = (price_e4(close, _DECIMALS) for close in (row.previous_close, row.before_chart))
+    before = next((close for close in closes if close is not None), None)
     minutes = list(zip(row.timestamp or (), row.close or (), strict=False))
     for second, close in reversed(minutes):
         if (price := price_e4(close, _DECIMALS)) is not None:
-            return Price(price, second * 1000)
+            return Price(price, second * 1000, before)
     if row.timestamp and (price := price_e4(row.fullday_price, _DECIMALS)) is not None:
         # True since before the day's first minute, as nothing was traded in any of them.
-        return Price(price, row.timestamp[0] * 1000)
+        return Price(price, row.timestamp[0] * 1000, before)
     return None
