@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ Install = Callable[..., None]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Installs a package with one feed."""
 
     def write(text: str, entry: str) -> None:
@@ -31,8 +31,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[vyomo_rt.feeds]\n{entry}\n")
         monkeypatch.syspath_prepend(tmp_path)
+        installed_feeds.cache_clear()
 
-    return write
+    yield write
+    installed_feeds.cache_clear()
 
 
 async def test_the_example_of_the_documentation_is_a_feed_once_it_is_installed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,7 @@ async def serve(settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             starting = stack.enter_async_context(running(settings, sockets, on_failure=fail))
             if (rooms := await _unless(stopping, starting)) is not None:
+                gc.enable()
                 _greet(settings, sockets, rooms.demo)
                 await stopping.wait()
             log.info("stopping")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
-from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
 from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
@@ -178,8 +178,8 @@ class Database:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
 
     async def _index(self, collection: str) -> None:
-        for keys, unique in _INDEXES[collection]:
-            await self.database[collection].create_index(keys, unique=unique)
+        indexes = [IndexModel(keys, unique=unique) for keys, unique in _INDEXES[collection]]
+        await self.database[collection].create_indexes(indexes)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from http import HTTPStatus
 from inspect import getdoc
 from typing import Any, Literal, NamedTuple
@@ -196,6 +196,7 @@ def _parameters_in(request: web.Request) -> int:
     return request.rel_url.raw_query_string.count("&") + 1
 
 
+@cache
 def query_of(*types: type[Any], required: bool = True) -> tuple[Parameter, ...]:
     """The fields of structs as query parameters.
 
