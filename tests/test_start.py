@@ -118,7 +118,9 @@ async def test_a_second_server_on_the_same_mongodb_is_refused_and_the_first_goes
     uri = await mongodb.start()
     try:
         first = server_process("--mongo-uri", uri)
+        began = time.monotonic()
         await first.start()
+        took_s = time.monotonic() - began
         said = await refusal("--port", "0", "--mongo-uri", uri)
         assert "another server" in said
         assert f"process {first.process.pid}" in said
@@ -126,7 +128,7 @@ async def test_a_second_server_on_the_same_mongodb_is_refused_and_the_first_goes
         began = time.monotonic()
         second = server_process("--mongo-uri", uri)
         await second.start()
-        assert time.monotonic() - began < 5, "after a crash nobody waits"
+        assert time.monotonic() - began < took_s + 5, "after a crash nobody waits"
         assert await second.stop() == 0
     finally:
         await mongodb.stop()

@@ -92,6 +92,7 @@ async def test_a_thousand_sessions_twenty_milliseconds_away_are_read_in_three_se
     assert far_s < MOST_S or far_s - near_s < MOST_ROUNDS * 2 * WAY_S, took
 
 
+@pytest.mark.quiet
 async def test_while_a_server_loads_its_lease_is_kept_and_readyz_says_so(
     server_process: MakeServer, embedded_uri: str
 ) -> None:
@@ -116,6 +117,7 @@ async def test_while_a_server_loads_its_lease_is_kept_and_readyz_says_so(
         await server.stop()
 
 
+@pytest.mark.quiet
 async def test_sigterm_ends_a_start_that_is_loading_at_once(
     server_process: MakeServer, embedded_uri: str
 ) -> None:
