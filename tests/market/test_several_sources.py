@@ -188,8 +188,12 @@ def test_each_source_names_the_symbols_that_it_has_no_price_of(watched: Watched)
     assert watched.status().message.endswith("; 1 symbol gets no price: B"), "by no source at all"
 
 
-def test_a_change_of_any_source_is_told(watched: Watched) -> None:
+def test_a_change_of_any_source_is_told_and_the_log_warns_while_one_fails(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     watched.says("first", 1000)
+    watched.says("second", 1000)
     assert watched.monitor.poll() is not None
     assert watched.monitor.poll() is None
     watched.second.failure = "it is out"
@@ -197,3 +201,4 @@ def test_a_change_of_any_source_is_told(watched: Watched) -> None:
     assert told is not None
     assert (told.state, told.since_ms) == (FeedState.LIVE, START_MS)
     assert "second is DOWN: it is out" in told.message
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]

@@ -65,7 +65,8 @@ class FeedMonitor:
             return None
         self._told, self._since_ms, self._shown_ahead = report, now_ms, False
         status = self._status(report, now_ms)
-        level = logging.INFO if status.state is FeedState.LIVE else logging.WARNING
+        is_whole = all(one.state is FeedState.LIVE for one in report.judgements)
+        level = logging.INFO if is_whole else logging.WARNING
         log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
         return status
 
