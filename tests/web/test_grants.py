@@ -31,6 +31,7 @@ NEEDS = {
     ("GET", f"{API}/connections/{{connectionId}}"): Need.SEE,
     ("GET", f"{API}/me"): Need.ENTER,
     ("GET", "/ws/auto-trader"): Need.SEE,
+    ("GET", "/ws/ingest"): Need.PUSH,
     ("GET", "/sse/auto-trader"): Need.SEE,
     ("GET", "/sse/sessions/{sessionId}"): Need.SEE,
     ("GET", "/sse/prices"): Need.SEE,
