@@ -62,6 +62,11 @@ async def test_a_stop_waits_over_a_change_of_source_and_clients_see_who_fails(
         {"source": "one", "state": "DOWN", "message": why},
         {"source": "two", "state": "LIVE", "message": "prices are coming in"},
     ]
+    async with server.http.get(f"{server.url}/metrics") as answer:
+        figures = await answer.text()
+    assert 'vyomo_rt_source_up{source="one"} 0.0' in figures
+    assert 'vyomo_rt_source_up{source="two"} 1.0' in figures
+    assert "vyomo_rt_feed_up 1.0" in figures
     async with watching("sse", server.url, symbols=["NIFTY"]) as later:
         assert (await later.next("feed_status"))["data"]["sources"] == feed["sources"]
 

@@ -109,6 +109,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
         rooms.hub.traffic,
         rooms.clock.lag,
         rooms.board.ticks,
+        rooms.monitor.up,
         rooms.intake.frames,
         store.write_time,
         store.write_failures,

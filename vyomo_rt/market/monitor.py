@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
+
+from prometheus_client import Gauge
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import MarketState
@@ -45,6 +48,14 @@ class FeedMonitor:
         self._now = now
         self._hours = next((one.hours for one in sources if one.hours is not None), None)
         self._expired: tuple[int, tuple[str, ...]] = (-1, ())
+        self.up = Gauge(
+            "vyomo_rt_source_up",
+            "1 if prices of the source come in as promised, or need not come",
+            ["source"],
+            registry=None,
+        )
+        for source in sources:
+            self.up.labels(source.feed.source).set_function(partial(self._is_live, source))
         self._told = self._look(now())
         self._since_ms = now()
         self._shown_ahead = False
@@ -83,6 +94,9 @@ class FeedMonitor:
         is_news = report.is_other_than(self._told)
         self._shown_ahead = self._shown_ahead or is_news
         return self._status(report, now_ms if is_news else self._since_ms)
+
+    def _is_live(self, source: SourceHealth) -> bool:
+        return source.judge(self._now()).state is FeedState.LIVE
 
     def _look(self, now_ms: int) -> _Report:
         return _Report(
