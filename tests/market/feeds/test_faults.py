@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +16,7 @@ from tests.market.feeds.openalgo import MockOpenAlgo
 from tests.market.feeds.running import OPEN_MS, recovers, running
 from tests.market.feeds.serving import Mock, MockSite, MockStream, recorded
 from tests.market.feeds.yahoo import MockYahoo
+from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState
 
 SOURCES: tuple[type[Mock], ...] = (MockYahoo, MockNse, MockKite, MockOpenAlgo)
@@ -192,6 +194,20 @@ async def test_a_symbol_that_disappears_keeps_its_last_price_which_goes_stale(mo
         assert market.confirmed("TCS").price_e4 == TCS_E4
         mock.at_ms = market.now_ms
         await recovers(market)
+
+
+async def test_the_close_of_the_session_before_is_told_with_the_price(mock: Mock) -> None:
+    async with running(mock, "NIFTY", "TCS") as market:
+        assert market.feed.previous_close("TCS") is None
+        await market.priced("NIFTY", NIFTY_E4)
+        await market.priced("TCS", TCS_E4)
+        closes = [market.feed.previous_close(symbol) for symbol in ("NIFTY", "TCS")]
+    if isinstance(mock, MockOpenAlgo):  # it does not tell
+        assert closes == [None, None]
+    else:
+        # 2026-11-24 is a holiday.
+        before = date(2026, 11, 23)
+        assert closes == [PreviousClose(241_200_000, before), PreviousClose(32_900_000, before)]
 
 
 async def test_while_the_market_is_closed_the_last_price_stands_and_the_feed_is_live(

@@ -39,10 +39,10 @@ def mock_kite() -> MockKite:
     ("mode", "length", "token", "price"),
     [
         ("ltp", 8, 2953217, Price(33_001_000, None)),
-        ("quote", 44, 2953217, Price(33_001_000, None)),
-        ("full", 184, 2953217, Price(33_001_000, RECORDED_MS)),
-        ("index_quote", 28, 256265, Price(241_900_500, None)),
-        ("index_full", 32, 256265, Price(241_900_500, RECORDED_MS)),
+        ("quote", 44, 2953217, Price(33_001_000, None, 32_900_000)),
+        ("full", 184, 2953217, Price(33_001_000, RECORDED_MS, 32_900_000)),
+        ("index_quote", 28, 256265, Price(241_900_500, None, 241_200_000)),
+        ("index_full", 32, 256265, Price(241_900_500, RECORDED_MS, 241_200_000)),
     ],
 )
 def test_each_packet_is_read(mode: str, length: int, token: int, price: Price) -> None:
@@ -91,7 +91,7 @@ def test_before_the_exchanges_moment_there_is_that_of_the_last_trade() -> None:
     body = packet("full")
     struct.pack_into(">I", body, 60, 0)
     price = next(read_packets(message(bytes(body)))).price
-    assert price == Price(33_001_000, RECORDED_MS - 1000)
+    assert price == Price(33_001_000, RECORDED_MS - 1000, 32_900_000)
 
 
 # -- the connection --------------------------------------------------------------

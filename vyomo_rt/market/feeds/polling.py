@@ -7,17 +7,14 @@ import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
 from typing import ClassVar
 
 import aiohttp
 
-from vyomo_rt.domain.market import PreviousClose
-from vyomo_rt.domain.moment import MarketClock, trading_day
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.exchange.instruments import segment_of
-from vyomo_rt.market.feed import Feed
+from vyomo_rt.market.feeds.exchange import CLOSED, UNWANTED, ExchangeFeed
 from vyomo_rt.market.feeds.fetching import Fetcher, Pace, Site
 from vyomo_rt.market.feeds.reading import Price
 from vyomo_rt.market.feeds.schedule import Schedule
@@ -25,16 +22,10 @@ from vyomo_rt.market.wanted import Wanted
 
 log = logging.getLogger(__name__)
 
-CLOSED = "outside market hours: the last prices stand"
-UNWANTED = "nobody watches or holds anything that it has prices of"
 
-_DAY = timedelta(days=1)
-
-
-class PollingFeed(Feed):
+class PollingFeed(ExchangeFeed):
     """Asks for some of the wanted symbols at a time; a subclass says how."""
 
-    keeps_hours = True
     site: ClassVar[Site]
     pace: ClassVar[Pace]
     max_symbols: ClassVar[int]
@@ -45,15 +36,9 @@ class PollingFeed(Feed):
     def __init__(
         self, base: str, calendar: Calendar, now: MarketClock, pace: Pace | None = None
     ) -> None:
+        super().__init__(calendar, now)
         self._fetcher = Fetcher(self.site, base, pace or self.pace)
         self._schedule = Schedule(calendar, now, self.delay_ms)
-        self._calendar = calendar
-        self._now = now
-        self._told: dict[str, tuple[int, int | None]] = {}
-        self._closes: dict[str, PreviousClose] = {}
-
-    def previous_close(self, symbol: str, /) -> PreviousClose | None:
-        return self._closes.get(symbol)
 
     @abstractmethod
     def batch(self, due: Sequence[str]) -> list[str]:
@@ -108,22 +93,12 @@ class PollingFeed(Feed):
 
     def _note(self, answered: Sequence[str], found: Mapping[str, Price]) -> None:
         self._schedule.note(answered, found)
-        for symbol, price in found.items():
-            if price.previous_close_e4 is not None:
-                day = self._session_before(symbol, price.as_of_ms or self._now())
-                self._closes[symbol] = PreviousClose(price.previous_close_e4, day)
         if self._schedule.is_any_open():
             self.resting = None
         else:
             self.resting = CLOSED if self._schedule.is_any_known() else UNWANTED
         if absent := sorted(set(answered).difference(found)):
             log.debug("%s has no price of %s", self.site.service, ", ".join(absent))
-
-    def _session_before(self, symbol: str, moment_ms: int) -> date:
-        """The date of the session before the one that a moment is of, or that it follows."""
-        segment = segment_of(symbol)
-        day = self._calendar.last_trading_day(segment, trading_day(moment_ms))
-        return self._calendar.last_trading_day(segment, day - _DAY)
 
     def _news(self, found: Mapping[str, Price]) -> Iterator[Tick]:
         """What has changed since it was told, the newest last.
@@ -132,7 +107,5 @@ class PollingFeed(Feed):
         the source kept.
         """
         for symbol, price in sorted(found.items(), key=lambda item: item[1].as_of_ms or 0):
-            said = price.price_e4, price.as_of_ms
-            if self._told.get(symbol) != said:
-                self._told[symbol] = said
+            if not self._is_repeated(symbol, price):
                 yield Tick(symbol, price.price_e4, price.as_of_ms, self.source)

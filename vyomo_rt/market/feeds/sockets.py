@@ -17,9 +17,9 @@ from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import segment_of
-from vyomo_rt.market.feed import Feed, FeedFailed, FeedRefused
+from vyomo_rt.market.feed import FeedFailed, FeedRefused
+from vyomo_rt.market.feeds.exchange import CLOSED, UNWANTED, ExchangeFeed
 from vyomo_rt.market.feeds.fetching import PAUSES_S, BackOff
-from vyomo_rt.market.feeds.polling import CLOSED, UNWANTED
 from vyomo_rt.market.feeds.reading import Price
 from vyomo_rt.market.wanted import Wanted
 
@@ -45,10 +45,9 @@ class Patience(NamedTuple):
     pauses_s: Sequence[float] = PAUSES_S
 
 
-class SocketFeed(Feed):
+class SocketFeed(ExchangeFeed):
     """Prices that come by themselves over a WebSocket; a subclass says in which words."""
 
-    keeps_hours = True
     service: ClassVar[str]
     max_symbols: ClassVar[int]
     """More than so many get no price."""
@@ -61,15 +60,13 @@ class SocketFeed(Feed):
     """Whether it takes the key with the handshake, so that its refusal is one of the key."""
 
     def __init__(self, calendar: Calendar, now: MarketClock) -> None:
-        self._calendar = calendar
-        self._now = now
+        super().__init__(calendar, now)
         self._back_off = BackOff(self.patience.pauses_s)
         self._symbols: dict[Key, list[str]] = {}
         """The served symbols, by what the source calls them."""
         self._left_out: list[str] = []
         self._refused: set[Key] = set()
         """What the source has no price of, by its own word."""
-        self._told: dict[str, Price] = {}
         self._heard: set[str] = set()
         """The symbols that a price has come of on this connection."""
         self._heard_s = 0.0
@@ -161,10 +158,8 @@ class SocketFeed(Feed):
         holds, except as the first one of a connection: that may be a copy of the last one.
         """
         may_be_copy = price.as_of_ms is not None or symbol not in self._heard
-        is_news = price != self._told.get(symbol) or not may_be_copy
         self._heard.add(symbol)
-        self._told[symbol] = price
-        return is_news
+        return not (self._is_repeated(symbol, price) and may_be_copy)
 
     def _note_refusal(self, key: Key, price: Price | None) -> None:
         if price is not None:

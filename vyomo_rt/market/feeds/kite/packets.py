@@ -11,7 +11,10 @@ from vyomo_rt.market.feeds.reading import Price
 
 _HEARTBEAT_BYTES = 1
 _U16, _U32, _HEAD = struct.Struct(">H"), struct.Struct(">I"), struct.Struct(">II")
-_INDEX_FULL_BYTES, _FULL_BYTES = 32, 184
+_INDEX_BYTES, _INDEX_FULL_BYTES, _QUOTE_BYTES, _FULL_BYTES = 28, 32, 44, 184
+_CLOSES_AT = {_INDEX_BYTES: 20, _INDEX_FULL_BYTES: 20, _QUOTE_BYTES: 40, _FULL_BYTES: 40}
+"""By a packet's length: where the close of the session before is."""
+
 _INDEX_MOMENT_AT, _TRADE_MOMENT_AT, _MOMENT_AT = 28, 44, 60
 
 _CURRENCY, _CURRENCY_OF_BSE = 3, 6
@@ -50,13 +53,21 @@ def read_packets(message: bytes) -> Iterator[Packet]:
 def _read(packet: memoryview) -> Packet:
     token, price = _HEAD.unpack_from(packet)
     price_e4 = _to_e4(price, token & 0xFF)
-    return Packet(token, Price(price_e4, _moment_ms(packet)) if price_e4 else None)
+    if not price_e4:
+        return Packet(token, None)
+    return Packet(token, Price(price_e4, _moment_ms(packet), _close_e4(packet, token & 0xFF)))
 
 
 def _to_e4(price: int, segment: int) -> int:
     if segment == _CURRENCY:
         return (price + 500) // 1000
     return price if segment == _CURRENCY_OF_BSE else price * 100
+
+
+def _close_e4(packet: memoryview, segment: int) -> int | None:
+    """The close of the session before; the shortest form does not tell."""
+    at = _CLOSES_AT.get(len(packet))
+    return None if at is None else _to_e4(_U32.unpack_from(packet, at)[0], segment) or None
 
 
 def _moment_ms(packet: memoryview) -> int | None:
