@@ -104,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Where the feed kite connects to.",
-            extra={"expected": "ws:// or wss:// with a host, perhaps a path"},
+            extra={"expected": "wss://, ws://, https:// or http:// with a host, perhaps a path"},
         ),
     ] = "wss://ws.kite.trade"
     kite_api_key: Annotated[
@@ -135,7 +135,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="The WebSocket of the OpenAlgo server, for the feed openalgo.",
-            extra={"expected": "ws:// or wss:// with a host, perhaps a path"},
+            extra={"expected": "wss://, ws://, https:// or http:// with a host, perhaps a path"},
         ),
     ] = "ws://127.0.0.1:8765"
     openalgo_api_key: Annotated[

@@ -140,7 +140,7 @@ def _base_url(text: str) -> str:
 
 
 def _socket_url(text: str) -> str:
-    return _address(text, {"ws", "wss"})
+    return _address(text, {"ws", "wss", "http", "https"})
 
 
 def _address(text: str, schemes: Collection[str]) -> str:

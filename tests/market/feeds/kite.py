@@ -43,13 +43,12 @@ class MockKite(MockStream):
         self.notice: str | None = None
 
     def feed(self, calendar: Calendar, now: MarketClock) -> KiteFeed:
-        class Quick(KiteFeed):
-            patience = self.patience
-
         address = URL(self.url.replace("http", "ws")).with_query(
             api_key=self.key, access_token=self.token
         )
-        return Quick(TOKENS, Names.of_source("kite"), address, calendar, now)
+        return KiteFeed(
+            TOKENS, Names.of_source("kite"), address, calendar, now, patience=self.patience
+        )
 
     def tick(self, symbol: str) -> bytes:
         rupees = self.prices[symbol]

@@ -37,6 +37,7 @@ class MockNse(MockSite):
         self.quotes: dict[str, float | None] = {"OLAELEC": 38.48, "TCS": 3300.1}
         self.wants_cookies = True
         self.has_list = True
+        self.page = "/option-chain"
         self.cookies: set[str] = set()
 
     def feed(self, calendar: Calendar, now: MarketClock) -> NseFeed:
@@ -47,7 +48,7 @@ class MockNse(MockSite):
         return [path for path in self.paths if part in path]
 
     def respond(self, request: web.Request) -> web.Response:
-        if request.path == "/option-chain":
+        if request.path == self.page:
             response = web.Response(text="<html></html>", content_type="text/html")
             response.set_cookie(_COOKIE, f"visit{len(self.paths)}")
             self.cookies.add(f"visit{len(self.paths)}")

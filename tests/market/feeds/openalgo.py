@@ -32,11 +32,8 @@ class MockOpenAlgo(MockStream):
         self.known: set[web.WebSocketResponse] = set()
 
     def feed(self, calendar: Calendar, now: MarketClock) -> OpenAlgoFeed:
-        class Quick(OpenAlgoFeed):
-            patience = self.patience
-
-        address = self.url.replace("http", "ws")
-        return Quick(Names.of_source("openalgo"), address, self.key, calendar, now)
+        names, address = Names.of_source("openalgo"), self.url.replace("http", "ws")
+        return OpenAlgoFeed(names, address, self.key, calendar, now, patience=self.patience)
 
     def tick(self, symbol: str) -> str:
         message = json.loads(recorded("openalgo/market_data.json"))

@@ -21,7 +21,7 @@ from vyomo_rt.market.feeds.sockets import Patience
 
 FIXTURES = Path(__file__).parent / "fixtures"
 HEARTBEAT_S = 0.02
-PATIENCE = Patience(connect_s=30.0, silent_s=0.3, look_s=0.02, pauses_s=(0.05, 0.1))
+PATIENCE = Patience(connect_s=30.0, silent_s=60.0, look_s=0.02, pauses_s=(0.05, 0.1))
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -81,10 +81,17 @@ async def test_without_its_cookies_nse_refuses_and_a_visit_gets_them() -> None:
         assert len(mock.asked("option-chain")) == 1
         assert mock.agents[0] == mock.agents[1] == USER_AGENTS[0]
         mock.cookies.clear()
+        mock.page = "/"
         await mock.set_price("NIFTY", 24_195.0)
         await market.priced("NIFTY", 241_950_000)
-        assert len(mock.asked("option-chain")) == 2
         assert mock.agents[-1] == USER_AGENTS[1]
+
+
+async def test_its_cookies_may_come_from_its_first_page_only() -> None:
+    mock = mock_nse()
+    mock.page = "/"
+    async with running(mock, "NIFTY") as market:
+        await market.priced("NIFTY", 241_900_500)
 
 
 async def test_a_page_that_is_gone_is_no_obstacle() -> None:

@@ -40,8 +40,8 @@ class Site(NamedTuple):
     service: str
     agents: Sequence[str]
     """The browsers to be taken for: which of them it answers changes."""
-    page: str | None = None
-    """A page that gives the cookies without which it refuses to answer."""
+    pages: Sequence[str] = ()
+    """For each browser, a page that gives the cookies without which it refuses to answer."""
     limits_by_404: bool = False
     """Whether a 404 without JSON may mean too many requests."""
 
@@ -99,8 +99,8 @@ class Fetcher:
         refusal, least_pause_s = 0, 0.0
         for agent in self._ladder():
             await self._turn(every_s)
-            if self._site.page is not None and agent != self._visited_as:
-                await self._visit(http, self._site.page, agent)
+            if self._site.pages and agent != self._visited_as:
+                await self._visit(http, self._site.pages[agent], agent)
                 await self._turn(self.pace.least_s)
             status, answer, retry_after_s = await self._get(http, url, agent)
             if answer is not None:
@@ -140,8 +140,8 @@ class Fetcher:
     ) -> tuple[int, Answer | None, float]:
         """The answer, unless it is a refusal; then how long it wants to be left alone."""
         headers = {"User-Agent": self._site.agents[agent], "Accept": "application/json"}
-        if self._site.page is not None:
-            headers["Referer"] = str(self._base / self._site.page)
+        if self._site.pages:
+            headers["Referer"] = str(self._base / self._site.pages[agent])
         async with self._asking(), http.get(url, headers=headers) as response:
             body = await self._read_body(response)
         answer = Answer(response.status, "json" in response.content_type, body)

@@ -51,7 +51,6 @@ class SocketFeed(ExchangeFeed):
     service: ClassVar[str]
     max_symbols: ClassVar[int]
     """More than so many get no price."""
-    patience: ClassVar[Patience] = Patience()
     key_words: ClassVar[re.Pattern[str]]
     """What an error says that is about the key."""
     refusal_help: ClassVar[str]
@@ -59,8 +58,11 @@ class SocketFeed(ExchangeFeed):
     has_key_in_address: ClassVar[bool] = False
     """Whether it takes the key with the handshake, so that its refusal is one of the key."""
 
-    def __init__(self, calendar: Calendar, now: MarketClock) -> None:
+    def __init__(
+        self, calendar: Calendar, now: MarketClock, patience: Patience | None = None
+    ) -> None:
         super().__init__(calendar, now)
+        self.patience = patience or Patience()
         self._back_off = BackOff(self.patience.pauses_s)
         self._symbols: dict[Key, list[str]] = {}
         """The served symbols, by what the source calls them."""
@@ -124,8 +126,8 @@ class SocketFeed(ExchangeFeed):
         self._symbols, self._refused, self._heard = {}, set(), set()
         async with self._connected(http) as socket:
             await self.greet(socket)
-            await self._subscribe(socket, wanted)
             self._heard_s = asyncio.get_running_loop().time()
+            await self._subscribe(socket, wanted)
             following = asyncio.create_task(self._follow(socket, wanted))
             try:
                 while True:
@@ -228,10 +230,11 @@ class SocketFeed(ExchangeFeed):
             data: Data = message.data
             return data
         reason = str(message.extra or "") if message.type is WSMsgType.CLOSE else ""
+        words = f"{socket.close_code} {reason}".strip()
         if socket.close_code in _REFUSED_CODES:
-            raise self.refusal(f"{socket.close_code} {reason}")
+            raise self.refusal(words)
         self.raise_refusal(reason)
-        raise FeedFailed(f"{self.service} closed the connection ({socket.close_code} {reason})")
+        raise FeedFailed(f"{self.service} closed the connection ({words})")
 
     def raise_refusal(self, words: str) -> None:
         """Raise FeedRefused where an error is about the key."""
@@ -254,8 +257,7 @@ class SocketFeed(ExchangeFeed):
         new = [key for key in self._symbols if key not in before]
         self._refused.difference_update(gone)
         self._tell_unserved()
-        if not before:
-            self._heard_s = asyncio.get_running_loop().time()
+        self._note_rest()
         with suppress(ConnectionError):  # whoever receives finds that out, and why
             for text in self.cancellations(gone) if gone else ():
                 await socket.send_str(text)
@@ -284,16 +286,20 @@ class SocketFeed(ExchangeFeed):
         if now_s < self._look_next_s:
             return
         self._look_next_s = now_s + self.patience.look_s
-        was_resting = self.resting is not None
-        self.resting = self._reason_to_rest()
-        if self.resting is not None or was_resting:
-            self._heard_s = now_s
-        elif now_s - self._heard_s > self.patience.silent_s:
+        self._note_rest()
+        if now_s - self._heard_s > self.patience.silent_s:
             limit = f"{self.patience.silent_s:g} s"
             raise FeedFailed(
                 f"{self.service} is connected, but has sent no new price for {limit}",
                 self.patience.look_s,
             )
+
+    def _note_rest(self) -> None:
+        """Silence counts from the end of a rest."""
+        was_resting = self.resting is not None
+        self.resting = self._reason_to_rest()
+        if self.resting is not None or was_resting:
+            self._heard_s = asyncio.get_running_loop().time()
 
     def _reason_to_rest(self) -> str | None:
         if not self._symbols.keys() - self._refused:

@@ -18,7 +18,7 @@ from vyomo_rt.market.feeds.kite.instruments import read_instruments
 from vyomo_rt.market.feeds.kite.packets import read_packets
 from vyomo_rt.market.feeds.names import Names
 from vyomo_rt.market.feeds.reading import Price, json_object
-from vyomo_rt.market.feeds.sockets import Data, Key, SocketFeed
+from vyomo_rt.market.feeds.sockets import Data, Key, Patience, SocketFeed
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,10 @@ class KiteFeed(SocketFeed):
         address: URL,
         calendar: Calendar,
         now: MarketClock,
+        *,
+        patience: Patience | None = None,
     ) -> None:
-        super().__init__(calendar, now)
+        super().__init__(calendar, now, patience)
         self._tokens = tokens
         self._names = names
         self._address = address

@@ -42,7 +42,7 @@ class NseFeed(PollingFeed):
 
     source = "nse"
     fresh_for_ms = 60_000
-    site = Site("NSE", USER_AGENTS, page="option-chain")
+    site = Site("NSE", USER_AGENTS, pages=("option-chain", ""))
     pace = Pace(least_s=0.34)
     max_symbols = 100
     delay_ms = 60_000

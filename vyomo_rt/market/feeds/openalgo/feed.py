@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from vyomo_rt.exchange.instruments import segment_of
 from vyomo_rt.market.feed import FeedContext, FeedFailed
 from vyomo_rt.market.feeds.names import Names, is_stock
 from vyomo_rt.market.feeds.reading import Price, json_object, price_e4
-from vyomo_rt.market.feeds.sockets import Data, Key, SocketFeed
+from vyomo_rt.market.feeds.sockets import Data, Key, Patience, SocketFeed
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ _DEPTH = 5
 _OF_BSE = re.compile(r"(SENSEX|BANKEX)\d")
 _SECONDS_BELOW = 10**11
 _SHOWN = 200
+_CONFIRMED_WITHIN_S = 3.0
 
 
 class OpenAlgoFeed(SocketFeed):
@@ -44,9 +46,16 @@ class OpenAlgoFeed(SocketFeed):
     )
 
     def __init__(
-        self, names: Names, address: str, api_key: str, calendar: Calendar, now: MarketClock
+        self,
+        names: Names,
+        address: str,
+        api_key: str,
+        calendar: Calendar,
+        now: MarketClock,
+        *,
+        patience: Patience | None = None,
     ) -> None:
-        super().__init__(calendar, now)
+        super().__init__(calendar, now, patience)
         self._names = names
         self._address = address
         self._api_key = api_key
@@ -75,24 +84,19 @@ class OpenAlgoFeed(SocketFeed):
         return f"NSE:{symbol}" if is_stock(symbol) else None
 
     async def greet(self, socket: ClientWebSocketResponse) -> None:
-        """Log in, and wait until that is confirmed; before, nothing else is listened to."""
+        """Log in, and wait for an answer: a subscription that comes before it may be refused."""
         await socket.send_str(_message("authenticate", api_key=self._api_key))
-        try:
-            async with asyncio.timeout(self.patience.connect_s):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CONFIRMED_WITHIN_S):
                 while not self._is_confirmed(await self._receive(socket)):
                     pass
-        except TimeoutError:
-            limit = f"{self.patience.connect_s:g} s"
-            raise FeedFailed(f"OpenAlgo does not confirm the key within {limit}") from None
 
     def _is_confirmed(self, data: Data | None) -> bool:
         if data is None:
             return False
         message = json_object(self.service, data)
-        if _is_error(message):
-            self.raise_refusal(_words(message))
-            raise FeedFailed(f"OpenAlgo does not log in to the broker: {_words(message)}")
-        return message.get("type") == "market_data" or message.get("status") == "success"
+        self._raise_error(message)
+        return message.get("status") == "success"
 
     def subscriptions(self, keys: Sequence[Key]) -> Iterable[str]:
         for key in keys:
@@ -104,19 +108,28 @@ class OpenAlgoFeed(SocketFeed):
 
     def read(self, data: Data) -> Iterable[tuple[Key, Price | None]]:
         message = json_object(self.service, data)
-        if message.get("type") == "market_data":
-            yield from self._prices(message)
-        elif message.get("type") == "subscribe":
+        if message.get("type") == "subscribe":
             yield from self._refused_symbols(message)
-        elif _is_error(message):
-            self.raise_refusal(_words(message))
-            log.warning("OpenAlgo reports an error: %s", _words(message))
+        else:
+            self._raise_error(message)
+            yield from self._prices(message)
+
+    def _raise_error(self, message: Mapping[str, Any]) -> None:
+        """An error may be about the key or the broker; one about anything else is only logged."""
+        if "error" not in (message.get("status"), message.get("type")):
+            return
+        texts = (message.get(name) for name in ("code", "message"))
+        words = ", ".join(str(text) for text in texts if text)[:_SHOWN]
+        self.raise_refusal(words)
+        if str(message.get("code")).startswith("BROKER"):
+            raise FeedFailed(f"OpenAlgo is not logged in to its broker: {words}")
+        log.warning("OpenAlgo reports an error: %s", words)
 
     def _prices(self, message: Mapping[str, Any]) -> Iterable[tuple[Key, Price]]:
+        """Of a message of any type, as the documentation names others than the server does."""
         inner = message.get("data")
         fields = inner if isinstance(inner, dict) else message
-        price = price_e4(fields.get("ltp"))
-        if price is not None:
+        if (price := price_e4(fields.get("ltp"))) is not None:
             moment = fields.get("timestamp", message.get("timestamp"))
             yield self._key_of(message), Price(price, _moment_ms(moment))
 
@@ -138,15 +151,6 @@ class OpenAlgoFeed(SocketFeed):
 def _of(key: Key) -> dict[str, str]:
     exchange, _, symbol = str(key).partition(":")
     return {"symbol": symbol, "exchange": exchange}
-
-
-def _is_error(message: Mapping[str, Any]) -> bool:
-    return "error" in (message.get("status"), message.get("type"))
-
-
-def _words(message: Mapping[str, Any]) -> str:
-    texts = (message.get(name) for name in ("code", "message"))
-    return ", ".join(str(text) for text in texts if text)[:_SHOWN]
 
 
 def _message(action: str, **fields: object) -> str:
