@@ -126,7 +126,7 @@ class IngestConnection(WebSocketConnection):
         return self._offset < len(self._unread)
 
     def _queue(self) -> None:
-        # A frame that was begun comes first: at most one is ever half done.
+        # A frame that was begun is done first, so that few are ever half done.
         self._intake.turns.add(self, first=self._batch is not None)
 
     def read_on(self) -> None:
@@ -185,7 +185,9 @@ class IngestConnection(WebSocketConnection):
 
     def _parsed(self, parsing: asyncio.Future[TickFrame]) -> None:
         self._parsing = None
-        if not self.closed:
+        if error := parsing.exception():
+            self._fail(error)
+        elif not self.closed:
             self._begin(parsing.result())
         self._go_on()
 
@@ -211,7 +213,7 @@ class IngestConnection(WebSocketConnection):
             self._refuse(len(batch.rejected), BadRequest(f"{of_symbol} refused: {last.reason}"))
 
     def settle(self) -> None:
-        if self._batch is not None and not self._ended:
+        if self._batch is not None and not (self._ended or self.paused):
             self._answer()
 
     def close(self, code: int, reason: str) -> None:
@@ -235,16 +237,16 @@ class IngestConnection(WebSocketConnection):
     def _tell(self) -> None:
         """Tell of all refusals since the last time; not again within a second."""
         self._telling = None
-        if self._refused is None or self.closed:
+        last, count = self._refused, self._untold
+        if last is None or self.closed:
             return
-        words = str(self._refused)
-        if self._untold > 1:
-            words += f" ({self._untold - 1} more refused before it)"
-        is_json = isinstance(self._refused, BadJson)
-        self._untold, self._refused = 0, None
         loop = asyncio.get_running_loop()
         self._telling = loop.call_later(_TELL_AGAIN_S, self._tell)
-        self.reply(error_frame(BadJson(words) if is_json else BadRequest(words), None))
+        if not self.paused:
+            self._untold, self._refused = 0, None
+            words = f"{last} ({count - 1} more refused before it)" if count > 1 else str(last)
+            error = BadJson(words) if isinstance(last, BadJson) else BadRequest(words)
+            self.reply(error_frame(error, None))
 
 
 class IngestRoutes:
