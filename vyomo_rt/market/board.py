@@ -148,7 +148,8 @@ class Board:
         for quote in newest_first:
             if quote.symbol in self._places:
                 book.restore(quote)
-                self._ranking.restore(book, quote.symbol, now_ms)
+                if self._only is None:
+                    self._ranking.restore(book, quote.symbol, now_ms)
             else:
                 book.changed.add(quote.symbol)
 
