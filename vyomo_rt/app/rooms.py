@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from vyomo_rt import config
 from vyomo_rt.access.limits import Pace
-from vyomo_rt.access.tokens import Tokens
 from vyomo_rt.app.pricing import Pricing
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import Clocks, trading_day
+from vyomo_rt.domain.moment import Clocks, WallClock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.market.feed import FeedContext
@@ -34,6 +34,9 @@ from vyomo_rt.web.ingest import Intake
 from vyomo_rt.web.listening import FileLimits
 from vyomo_rt.web.reading import Haste
 
+if TYPE_CHECKING:
+    from vyomo_rt.access.tokens import Tokens
+
 
 class Rooms:
     """What a server consists of; nothing runs yet."""
@@ -53,7 +56,7 @@ class Rooms:
         self.clocks = clocks
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
-        self.tokens = Tokens(settings, clocks.wall) if settings.has_key else None
+        self.tokens = _tokens(settings, clocks.wall) if settings.has_key else None
         self._demand = Demand()
         self.pricing = Pricing(
             FeedContext(settings, clocks.market, calendar),
@@ -164,6 +167,13 @@ class Rooms:
 def _accepted_at_once(settings: Settings) -> int:
     """A twentieth of a second's: time that the loop was busy with others is made up for."""
     return 1 + settings.accepts_per_s // 20
+
+
+def _tokens(settings: Settings, now: WallClock) -> Tokens:
+    # Only here, because a server without a key should start without loading cryptography.
+    from vyomo_rt.access.tokens import Tokens  # noqa: PLC0415
+
+    return Tokens(settings, now)
 
 
 def _origins(settings: Settings) -> origins.Origins:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -59,8 +60,7 @@ class PageRoutes:
         self._trade_on_delayed = trade_on_delayed
         self._store_available = store_available
         self._feed_status = feed_status
-        folder = _PACKAGE / "static"
-        self._files = {path.relative_to(folder).as_posix(): path for path in _files_in(folder)}
+        self._files = _files_in(_PACKAGE / "static")
 
     def routes(self) -> list[Route]:
         """What an operator's probes ask."""
@@ -131,5 +131,7 @@ def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     return web.json_response(to_builtins(document), status=status)
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.suffix in _MEDIA_TYPES and path.is_file())
+@cache
+def _files_in(folder: Path) -> dict[str, Path]:
+    paths = (path for path in folder.rglob("*") if path.suffix in _MEDIA_TYPES and path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in paths}

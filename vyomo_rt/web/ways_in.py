@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import hdrs, web
 
-from vyomo_rt.access.tokens import Tokens
 from vyomo_rt.domain.errors import Unauthorized
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.web.routes import Route
+
+if TYPE_CHECKING:
+    from vyomo_rt.access.tokens import Tokens
 
 
 class WaysIn:
