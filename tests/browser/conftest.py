@@ -14,6 +14,7 @@ from tests.kit.chromium import chromium
 from tests.kit.firefox import Firefox, running_firefox
 from tests.kit.machine import missing, program
 from tests.kit.server import MakeServer, server_processes
+from tests.kit.store import new_database
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,9 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server_process(tmp_path: Path) -> AsyncIterator[MakeServer]:
-    """Makes server processes, all on the test's own data; what still runs is killed at the end."""
-    async with server_processes(tmp_path / "data") as make:
+async def server_process(embedded_uri: str, tmp_path: Path) -> AsyncIterator[MakeServer]:
+    """Makes server processes on the test's own data, in the store that all tests share."""
+    flags = ("--mongo-uri", new_database(embedded_uri))
+    async with server_processes(tmp_path / "data", *flags) as make:
         yield make
 
 

@@ -111,12 +111,15 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_processes(data_dir: Path) -> AsyncIterator[MakeServer]:
-    """Makes server processes, all on the same data; what still runs is killed at the end."""
+async def server_processes(data_dir: Path, *common: str) -> AsyncIterator[MakeServer]:
+    """Makes server processes, all on the same data; what still runs is killed at the end.
+
+    ``common`` are flags of each.
+    """
     made: list[ServerProcess] = []
 
     def make(*flags: str, **more: Any) -> ServerProcess:
-        made.append(ServerProcess(data_dir, *flags, **more))
+        made.append(ServerProcess(data_dir, *common, *flags, **more))
         return made[-1]
 
     yield make

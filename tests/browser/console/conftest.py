@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 from tests.browser.console.desk import Desk
 from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.server import server_processes
+from tests.kit.store import new_database
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,24 +30,31 @@ def patience() -> Iterator[None]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def server(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The address of a server with simulated prices; tests share it and make their own sessions."""
-    async with server_processes(tmp_path_factory.mktemp("sim")) as make:
-        yield await make("--feed", "sim").start()
+    flags = ("--mongo-uri", new_database(embedded_uri), "--feed", "sim")
+    async with server_processes(tmp_path_factory.mktemp("sim"), *flags) as make:
+        yield await make().start()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def demo_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def demo_server(
+    embedded_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
     """The address of the demo, where session 6 is traded by itself."""
-    async with server_processes(tmp_path_factory.mktemp("demo")) as make:
-        yield await make("--demo").start()
+    flags = ("--mongo-uri", new_database(embedded_uri), "--demo")
+    async with server_processes(tmp_path_factory.mktemp("demo"), *flags) as make:
+        yield await make().start()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def ingest_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def ingest_server(
+    embedded_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
     """The address of a server that takes pushed prices."""
-    async with server_processes(tmp_path_factory.mktemp("ingest")) as make:
-        yield await make("--feed", "ingest").start()
+    flags = ("--mongo-uri", new_database(embedded_uri), "--feed", "ingest")
+    async with server_processes(tmp_path_factory.mktemp("ingest"), *flags) as make:
+        yield await make().start()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
