@@ -117,6 +117,14 @@ async def test_what_is_wanted_is_subscribed_to_and_followed_on_one_connection() 
         assert mock.connections == 1
 
 
+async def test_no_price_is_due_of_a_contract_that_has_expired() -> None:
+    mock = mock_kite()
+    mock.patience = mock.patience._replace(silent_s=0.05)
+    async with running(mock, "NIFTY26NOV24000CE") as market:
+        await until(lambda: len(mock.messages) == 2)
+        await market.becomes(LIVE, "outside market hours: the last prices stand")
+
+
 async def test_of_more_than_3000_instruments_those_of_open_trades_come_first() -> None:
     mock = mock_kite()
     tokens = {f"S{number}": 1 + 256 * number for number in range(1, 3003)}

@@ -87,6 +87,13 @@ async def test_without_its_cookies_nse_refuses_and_a_visit_gets_them() -> None:
         assert mock.agents[-1] == USER_AGENTS[1]
 
 
+async def test_whoever_was_too_fast_waits_for_as_long_as_nse_says() -> None:
+    async with running(mock_nse(), "NIFTY") as market:
+        market.mock.fails_with(403, b"<html>Please try again after 10 minutes.</html>")
+        await market.becomes(DOWN, "NSE refuses to answer (403, it wants no such requests)")
+        assert "asked again after 600 s" in market.status.message
+
+
 async def test_its_cookies_may_come_from_its_first_page_only() -> None:
     mock = mock_nse()
     mock.page = "/"

@@ -31,7 +31,7 @@ async def test_404_without_json_counts_as_too_many_requests() -> None:
 
 
 async def refused_with(status: int) -> None:
-    async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.5, 1.5))) as polled:
+    async with polling("NIFTY", pace=FAST._replace(pauses_s=(0.1, 0.2))) as polled:
         await polled.priced("NIFTY", NIFTY_E4)
         polled.mock.agents.clear()
         polled.mock.fails_with(status, recorded("yahoo/too_many_requests.html"))

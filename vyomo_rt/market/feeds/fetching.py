@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -19,6 +20,9 @@ _LONG_HEADERS_BYTES = 40_950
 _MAX_BODY_BYTES = 4_000_000
 _LONGEST_PAUSE_S = 3600.0
 _REFUSALS = {401, 403, 429}
+_AFTER_MINUTES = re.compile(rb"after (\d{1,3}) minutes")
+"""As NSE says to whoever was too fast."""
+
 PAUSES_S = (60.0, 120.0, 240.0, 300.0)
 """How long a source is left alone that refuses to answer, and again, and again."""
 
@@ -146,7 +150,7 @@ class Fetcher:
             body = await self._read_body(response)
         answer = Answer(response.status, "json" in response.content_type, body)
         if self._is_refusal(answer):
-            return answer.status, None, _retry_after_s(response)
+            return answer.status, None, _retry_after_s(response, body)
         if answer.status not in {200, 404}:
             raise FeedFailed(f"{self._site.service} answers with status {answer.status}")
         return answer.status, answer, 0.0
@@ -177,7 +181,10 @@ class Fetcher:
         return bytes(body)
 
 
-def _retry_after_s(response: aiohttp.ClientResponse) -> float:
-    """How long the source wants to be left alone, if it says so in seconds."""
+def _retry_after_s(response: aiohttp.ClientResponse, body: bytes) -> float:
+    """How long the source wants to be left alone, if it says so."""
     text = response.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_PAUSE_S) if text.isascii() and text.isdigit() else 0.0
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_PAUSE_S)
+    words = _AFTER_MINUTES.search(body)
+    return min(60.0 * int(words[1]), _LONGEST_PAUSE_S) if words else 0.0

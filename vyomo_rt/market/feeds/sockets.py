@@ -12,11 +12,10 @@ from typing import ClassVar, NamedTuple
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from vyomo_rt.domain.market import MarketState
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
-from vyomo_rt.exchange.instruments import segment_of
+from vyomo_rt.exchange.instruments import is_open
 from vyomo_rt.market.feed import FeedFailed, FeedRefused
 from vyomo_rt.market.feeds.exchange import CLOSED, UNWANTED, ExchangeFeed
 from vyomo_rt.market.feeds.fetching import PAUSES_S, BackOff
@@ -308,9 +307,8 @@ class SocketFeed(ExchangeFeed):
 
     def _is_any_open(self) -> bool:
         now_ms = self._now()
-        segments = {segment_of(symbol) for each in self._symbols.values() for symbol in each}
-        states = {self._calendar.state(segment, now_ms) for segment in segments}
-        return MarketState.OPEN in states
+        served = (symbol for each in self._symbols.values() for symbol in each)
+        return any(is_open(symbol, now_ms, self._calendar) for symbol in served)
 
     def _may_rest(self) -> bool:
         """Whether a connection that was lost is not missed: the market is closed."""
