@@ -8,6 +8,8 @@ import { client } from "./stream.js";
 
 /** @typedef {NonNullable<typeof model.feed>} Feed */
 
+/** What the server's message tells of beside the state. */
+const BESIDES = / no price: |; expired, /;
 const TONES = { LIVE: "good", DEGRADED: "warn", DOWN: "bad" };
 const served = document.body.dataset.feed ?? "";
 
@@ -36,9 +38,7 @@ export function paintFeed(known) {
 function news({ source, sources, state, message }) {
   const words = inIst(message);
   if (state === "LIVE") {
-    // The server joins what is beside the state by semicolons: symbols without a price, expired
-    // contracts, trading on delayed prices.
-    const isMore = sources?.some((one) => one.state !== "LIVE") || message.includes("; ");
+    const isMore = sources?.some((one) => one.state !== "LIVE") || BESIDES.test(message);
     return isMore ? `Price feed: ${words}` : "";
   }
   const effect = message.includes("stops wait") ? "" : ". Stops and targets wait for fresh prices.";

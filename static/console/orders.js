@@ -5,7 +5,7 @@ import { money, price, signedMoney, whole } from "./format.js";
 import { clearProblems, confirmed, fieldsOf, hint, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
-import { distance, isFar, isOld, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
+import { distance, isClose, isFar, isOld, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
 import { asked, client, isChanging } from "./stream.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
@@ -83,7 +83,8 @@ function preview(fields) {
       );
     }
   }
-  if (entryPrice === undefined && last && isOld(last)) parts.push("an old price opens nothing");
+  if (entryPrice === undefined && last && isOld(last))
+    parts.push(isClose(last) ? "nothing opens at a close" : "an old price opens nothing");
   return parts.join(" · ");
 }
 
