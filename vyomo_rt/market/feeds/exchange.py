@@ -15,6 +15,8 @@ CLOSED = "outside market hours: the last prices stand"
 UNWANTED = "nobody watches or holds anything that it has prices of"
 
 _DAY = timedelta(days=1)
+_YEAR_MS = 365 * 86_400_000
+"""A moment further away than this is no moment."""
 
 
 class ExchangeFeed(Feed):
@@ -34,8 +36,11 @@ class ExchangeFeed(Feed):
         price = self._with_close.get(symbol)
         if price is None or price.previous_close_e4 is None:
             return None
-        segment = segment_of(symbol)
-        day = trading_day(self._now() if price.as_of_ms is None else price.as_of_ms)
+        segment, now_ms = segment_of(symbol), self._now()
+        moment_ms = now_ms if price.as_of_ms is None else price.as_of_ms
+        if abs(now_ms - moment_ms) > _YEAR_MS:
+            return None
+        day = trading_day(moment_ms)
         of_price = self._calendar.last_trading_day(segment, day)
         before = self._calendar.last_trading_day(segment, of_price - _DAY)
         return PreviousClose(price.previous_close_e4, before)

@@ -72,7 +72,7 @@ def _flattened(result: Any) -> tuple[str, Any] | None:
     try:
         response = result["response"][0]
         quote, meta = response["indicators"]["quote"][0], response.get("meta", {})
-        return result["symbol"], {
+        return str(result["symbol"]), {
             "timestamp": response.get("timestamp"),
             "close": quote.get("close"),
             "fulldayPrice": meta.get("regularMarketPrice"),
