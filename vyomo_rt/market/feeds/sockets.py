@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from vyomo_rt.domain.market import MarketState, Segment
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
 from vyomo_rt.exchange.calendar import Calendar
@@ -307,6 +308,8 @@ class SocketFeed(ExchangeFeed):
 
     def _is_any_open(self) -> bool:
         now_ms = self._now()
+        if all(self._calendar.state(each, now_ms) is not MarketState.OPEN for each in Segment):
+            return False  # asked once a second all night, of thousands of symbols
         served = (symbol for each in self._symbols.values() for symbol in each)
         return any(is_open(symbol, now_ms, self._calendar) for symbol in served)
 
