@@ -43,6 +43,14 @@ def position(page: Page, trade_id: object) -> Locator:
     return page.locator(f'#positions tr[data-trade="{trade_id}"]')
 
 
+async def stop_the_clock(page: Page) -> None:
+    """From now on nothing of the page is due, so that a message stays however slow the machine is.
+
+    The page's clock must have been installed.
+    """
+    await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))
+
+
 def toast(page: Page, text: str) -> Locator:
     return page.locator("#toasts .toast", has_text=text)
 

@@ -16,6 +16,7 @@ from tests.browser.console.parts import (
     position,
     press,
     show,
+    stop_the_clock,
     tile,
     toast,
     violations,
@@ -226,6 +227,7 @@ async def test_a_message_stays_under_the_pointer_and_goes_by_click_and_escape(
 ) -> None:
     await page.clock.install()
     await show(page, server, desk.session_id)
+    await stop_the_clock(page)
     await desk.open("TCS")
     opened = toast(page, "Opened BUY 50 TCS")
     await opened.hover()
@@ -246,9 +248,10 @@ async def test_a_message_stays_under_the_pointer_and_goes_by_click_and_escape(
 
 async def test_messages_cover_no_control(page: Page, server: str) -> None:
     async with Desk.at(server, name="A session with a name that is rather long") as desk:
-        await page.clock.install()  # messages stay
+        await page.clock.install()
         await desk.open("TCS")
         await show(page, server, desk.session_id, symbols="NIFTY,TCS")
+        await stop_the_clock(page)
         await page.evaluate(
             "import('/static/console/notify.js').then(({ complain }) => complain('no '.repeat(20)))"
         )
