@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -130,8 +131,32 @@ def _run(main: Coroutine[object, object, Result]) -> Result:
     try:
         import uvloop  # noqa: PLC0415 (not on every platform, and only needed here)
     except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
+        return asyncio.run(_until_ctrl_c(main))
+    return uvloop.run(_until_ctrl_c(main))
+
+
+async def _until_ctrl_c(main: Coroutine[object, object, Result]) -> Result:
+    """Cancel at Ctrl-C, but between two steps of the loop.
+
+    asyncio's own handler cancels in the middle of one, which may be the setting of a result.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    pressed = asyncio.Event()
+
+    def interrupt() -> None:
+        loop.remove_signal_handler(signal.SIGINT)  # a second one ends the process at once
+        pressed.set()
+        task.cancel()
+
+    with suppress(NotImplementedError):  # on Windows
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await main
+    except asyncio.CancelledError:
+        if pressed.is_set():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _check_config(flags: Mapping[str, object]) -> int:
@@ -161,7 +186,7 @@ def _doctor(flags: Mapping[str, Any]) -> int:
     from vyomo_rt.doctor.server import UsageError, options  # noqa: PLC0415
 
     try:
-        return asyncio.run(examine(options(**flags), sys.stdout))
+        return asyncio.run(_until_ctrl_c(examine(options(**flags), sys.stdout)))
     except UsageError as problem:
         _complain(problem)
         return 2
