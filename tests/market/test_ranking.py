@@ -94,6 +94,7 @@ def test_if_none_is_fresh_the_last_price_stands_and_is_stale(rivals: Rivals) -> 
     assert rivals.shown == ("second", 1010, True)
     rivals.says("first", 990, age_s=3000)
     assert rivals.shown == ("first", 990, True), "one that is much newer is shown in its place"
+    assert rivals.counts == rivals.shown, "and counts, because it triggers nothing"
     rivals.says("second", 1020, age_s=3000 - NEWER_MS / 1000)
     assert rivals.shown == ("first", 990, True), "among prices of an age there is no to and fro"
     assert rivals.told == []
@@ -138,6 +139,30 @@ def test_a_source_that_comes_and_goes_does_not_take_the_price_with_it(rivals: Ri
             if rivals.shown[0] != speaker:
                 changes, speaker = changes + 1, rivals.shown[0]
     assert changes == 1
+
+
+def test_a_clock_that_is_set_back_lets_the_next_source_speak(rivals: Rivals) -> None:
+    rivals.now_ms -= 3_600_000
+    rivals.says("second", 1011)
+    assert rivals.shown == ("second", 1011, False)
+    for _ in range(31):
+        rivals.keeps_saying("first", 1002, 1)
+        rivals.says("second", 1012)
+    assert rivals.shown == ("first", 1002, False)
+
+
+def test_a_close_that_comes_after_the_other_sources_last_price_counts_over_night() -> None:
+    """And it is the first word: the next morning's first price is the second."""
+    rivals = Rivals()
+    rivals.says("first", 1000)
+    rivals.after(1800)
+    rivals.says("second", 1005, age_s=900)
+    assert rivals.shown == rivals.counts == ("second", 1005, True)
+    rivals.after(3600)
+    assert rivals.told == [("first", 1000)]
+    rivals.says("second", 1020)
+    assert rivals.told == [("second", 1020)]
+    assert rivals.counts == ("second", 1020, False)
 
 
 def test_if_the_other_goes_silent_one_that_is_back_need_not_wait(rivals: Rivals) -> None:

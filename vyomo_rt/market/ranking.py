@@ -32,7 +32,8 @@ class _Change:
     """A source that has the floor and has said one price with it."""
 
     first: Quote
-    until_then: _Counted
+    until_then: _Counted | None
+    """None if the new price counts at once: one that is stale triggers nothing anyway."""
 
     def is_over(self, quote: Quote) -> bool:
         """Whether a price is another word than the first; a repetition is none."""
@@ -84,7 +85,8 @@ class Ranking:
             if not quote.stale and (before is None or before.stale):
                 floor.fresh_from_ms[book] = NEVER_MS if before is None else now_ms
             if self._takes_floor(floor, book, quote, now_ms):
-                _hand_over(floor, symbol, book, now_ms)
+                _hand_over(floor, quote, book, now_ms)
+                return quote if quote.stale else None
         return None
 
     def _spoken(
@@ -122,14 +124,14 @@ class Ranking:
                 heir = self._first_fresh(symbol, lost_ms)
                 if heir is None:
                     break
-                _hand_over(floor, symbol, heir, lost_ms)
+                _hand_over(floor, *heir, lost_ms)
         return floor
 
-    def _first_fresh(self, symbol: str, at_ms: int) -> Book | None:
+    def _first_fresh(self, symbol: str, at_ms: int) -> tuple[Quote, Book] | None:
         for book in self._books:
             quote = book.confirmed(symbol, at_ms)
             if quote is not None and not quote.stale:
-                return book
+                return quote, book
         return None
 
     # -- reading ---------------------------------------------------------------
@@ -144,7 +146,7 @@ class Ranking:
         floor = self._current(symbol, now_ms)
         if floor is None:
             return None
-        if floor.change is not None:
+        if floor.change is not None and floor.change.until_then is not None:
             return floor.change.until_then.judged(now_ms)
         return floor.book.confirmed(symbol, now_ms)
 
@@ -162,17 +164,20 @@ class Ranking:
 def _loses_at_ms(floor: _Floor, symbol: str) -> int:
     """The first moment at which the speaker's price is too old."""
     fresh_until_ms = floor.book.fresh_since_ms(symbol) + floor.book.fresh_for_ms
-    return max(fresh_until_ms, floor.heard_ms) + 1
+    return max(fresh_until_ms + 1, floor.heard_ms)
 
 
-def _hand_over(floor: _Floor, symbol: str, heir: Book, at_ms: int) -> None:
-    first = heir.confirmed(symbol, at_ms)
-    assert first is not None
-    if floor.change is None:
-        former = floor.book.confirmed(symbol, at_ms)
-        assert former is not None
-        since_ms = floor.book.fresh_since_ms(symbol)
-        floor.change = _Change(first, _Counted(floor.book, former, since_ms))
-    else:
-        floor.change.first = first
+def _hand_over(floor: _Floor, first: Quote, heir: Book, at_ms: int) -> None:
+    """Give the floor to another source, which has said a price."""
+    counted = _counted(floor, first.symbol, at_ms)
+    floor.change = _Change(first, None if first.stale else counted)
     floor.book, floor.heard_ms = heir, at_ms
+
+
+def _counted(floor: _Floor, symbol: str, at_ms: int) -> _Counted:
+    """The price that counts before a change."""
+    if floor.change is not None and floor.change.until_then is not None:
+        return floor.change.until_then
+    quote = floor.book.confirmed(symbol, at_ms)
+    assert quote is not None
+    return _Counted(floor.book, quote, floor.book.fresh_since_ms(symbol))
