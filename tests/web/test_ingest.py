@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import time
 from contextlib import AsyncExitStack
@@ -176,11 +177,12 @@ async def test_refusals_without_an_id_are_told_in_one_error_a_second(server: Res
     [
         (frame(b'{"symbol":"A","price":1}', opcode=2), 1003),
         (frame(b'{"symbol":"\xff","price":1}'), 1007),
+        (frame(b'{"symbol":"\xff","price":1}'.ljust(5000)), 1007),
         (frame(b" " * (MIB + 1)), 1009),
         (frame(b" " * MIB, final=False) + frame(b" ", opcode=0), 1009),
         (frame(b"[]", masked=False), 1002),
     ],
-    ids=["binary", "no utf-8", "too big", "too big in parts", "not masked"],
+    ids=["binary", "no utf-8", "long, no utf-8", "too big", "too big in parts", "not masked"],
 )
 async def test_a_frame_against_the_rules_closes(server: Rest, data: bytes, code: int) -> None:
     async with raw_websocket(server.url, PATH) as ws:
@@ -199,6 +201,26 @@ async def test_a_frame_may_have_a_mebibyte_and_come_in_parts_with_pings_between(
         assert await ws.next_frame() == (10, b"x")
         await ws.send(frame(text[9:], opcode=0))
         assert (await ws.next())["result"]["accepted"] == 1
+
+
+async def test_frames_of_any_size_are_read_alike_wherever_they_are_cut(server: Rest) -> None:
+    sizes = [40, 119, 120, 121, 122, 4085, 4090, 4096, 5000, 65_530, 65_540]
+    rows = ticks("é")
+    texts = [json.dumps({"ticks": rows, "id": n}, ensure_ascii=False).ljust(n - 1) for n in sizes]
+    stream = b"".join(
+        frame(text.encode()) + frame(b"", opcode=10) + frame(text[:20].encode(), final=False)
+        + frame(b"x", opcode=9) + frame(text[20:].encode(), opcode=0)
+        for text in texts
+    )  # fmt: skip
+    cuts = random.Random(1).sample(range(len(stream)), 200)
+    async with raw_websocket(server.url, PATH) as ws:
+        at = 0
+        for cut in [*sorted(cuts), len(stream)]:
+            await ws.send(stream[at:cut])
+            at = cut
+            await asyncio.sleep(0)
+        acked = [(await ws.next("ack"))["id"] for _ in range(2 * len(sizes))]
+    assert acked == [size for size in sizes for _ in range(2)]
 
 
 async def test_only_a_handshake_of_one_who_may_push_is_accepted(

@@ -1,4 +1,7 @@
-"""WebSocket frames of a client, parsed by wsproto, with the protocol's limits."""
+"""WebSocket frames of a client, parsed by wsproto, with the protocol's limits.
+
+Where many short ones come, those that are plain texts are read by hand.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,43 @@ class Violation(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+_WHOLE_TEXT = 0x81
+_MASKED = 0x80
+_TWO_BYTES, _EIGHT_BYTES = 126, 127
+_KEY_BYTES = 4
+
+
+def frame_bytes(data: bytes, at: int) -> int | None:
+    """How long the frame is that begins there; None if its head is not yet complete."""
+    if len(data) < at + 2:
+        return None
+    size = data[at + 1] & 0x7F
+    head = 2 + (_KEY_BYTES if data[at + 1] & _MASKED else 0)
+    more = {_TWO_BYTES: 2, _EIGHT_BYTES: 8}.get(size, 0)
+    if len(data) < at + 2 + more:
+        return None
+    return head + more + (int.from_bytes(data[at + 2 : at + 2 + more]) if more else size)
+
+
+def is_plain_text(data: bytes, at: int) -> bool:
+    """Whether the frame that begins there is a masked text by itself."""
+    return data[at] == _WHOLE_TEXT and data[at + 1] & _MASKED != 0
+
+
+def plain_text(data: bytes, at: int, end: int) -> bytes | None:
+    """The content of such a frame; None if it is not UTF-8."""
+    start = at + 2 + _KEY_BYTES + (2 if data[at + 1] & 0x7F == _TWO_BYTES else 0)
+    size = end - start
+    key = data[start - _KEY_BYTES : start] * (size // _KEY_BYTES + 1)
+    text = (int.from_bytes(data[start:end]) ^ int.from_bytes(key[:size])).to_bytes(size)
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return None
+    return text
 
 
 class Inbound:

@@ -17,7 +17,7 @@ from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.market.board import Board
 from vyomo_rt.web.addresses import Client
 from vyomo_rt.web.connection import Received, StreamServer, WebSocketConnection
-from vyomo_rt.web.inbound import Inbound, Violation
+from vyomo_rt.web.inbound import Inbound, Violation, frame_bytes, is_plain_text, plain_text
 from vyomo_rt.web.reading import ReadingTurns
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.web.streams import open_websocket
@@ -72,6 +72,8 @@ class IngestConnection(WebSocketConnection):
         "_events",
         "_id",
         "_intake",
+        "_is_starved",
+        "_left_bytes",
         "_offset",
         "_parsing",
         "_refused",
@@ -96,6 +98,10 @@ class IngestConnection(WebSocketConnection):
         self._source = required(intake.source)
         self._events: Iterator[str | Ping | Pong | CloseConnection] | None = None
         self._offset = 0
+        # Of the frame that wsproto reads, what it has not yet got.
+        self._left_bytes = 0
+        # The next frame has only begun to come.
+        self._is_starved = False
         self._parsing: asyncio.Future[TickFrame] | None = None
         self._batch: Batch | None = None
         self._id: MessageId | None = None
@@ -113,6 +119,7 @@ class IngestConnection(WebSocketConnection):
         self.awaiting_pong = False
         self._unread = self._unread[self._offset :] + data
         self._offset = 0
+        self._is_starved = False
         self._go_on()
 
     @property
@@ -123,7 +130,7 @@ class IngestConnection(WebSocketConnection):
         return self._batch is not None or self._events is not None or self._is_unread()
 
     def _is_unread(self) -> bool:
-        return self._offset < len(self._unread)
+        return self._offset < len(self._unread) and not self._is_starved
 
     def _queue(self) -> None:
         # A frame that was begun is done first, so that few are ever half done.
@@ -145,24 +152,47 @@ class IngestConnection(WebSocketConnection):
             self._broke_a_rule(violation)
         except Exception as error:
             self._fail(error)
+        if self._offset >= len(self._unread):
+            self._unread, self._offset = b"", 0
         self._go_on()
 
     def _read_event(self) -> None:
         """Handle the next event, if what has come so far completes one."""
+        if self._events is None and not self._left_bytes and self._read_short():
+            return
         self._inbound = inbound = self._inbound or Inbound(MAX_FRAME_BYTES)
         if self._events is None:
-            piece = self._unread[self._offset : self._offset + _PIECE_BYTES]
+            size = min(_PIECE_BYTES, self._left_bytes)
+            piece = self._unread[self._offset : self._offset + size]
             self._offset += len(piece)
+            self._left_bytes -= len(piece)
             self._events = inbound.receive(piece)
         event = next(self._events, None)
         if event is not None:
             self._handle(event)
             return
         self._events = None
-        if not self._is_unread():
-            self._unread, self._offset = b"", 0
-            if inbound.idle and not self._ended:
-                self._inbound = None
+        if inbound.idle and not self._ended:
+            self._inbound = None
+
+    def _read_short(self) -> bool:
+        """Look at the next frame, and handle it if it is a short text: wsproto takes ten times
+        as long. False if that has to read it."""
+        data, at = self._unread, self._offset
+        size = frame_bytes(data, at)
+        if size is None:
+            self._is_starved = True
+            return True
+        if self._inbound is None and size <= _PIECE_BYTES and is_plain_text(data, at):
+            if len(data) < at + size:
+                self._is_starved = True
+                return True
+            if (text := plain_text(data, at, at + size)) is not None:
+                self._offset += size
+                self._receive(text)
+                return True
+        self._left_bytes = size
+        return False
 
     def _handle(self, event: Received) -> None:
         if isinstance(event, str) and not self.closed:
