@@ -101,7 +101,7 @@ class Memory:
     async def events_among(self, places: Sequence[tuple[int, int]]) -> Sequence[Event]:
         return ()
 
-    async def append(self, event: Event) -> None:
+    async def append(self, events: Sequence[Event]) -> None:
         pass
 
     async def events(self, session_id: int, after: int, upto: int | None = None) -> Sequence[Event]:
@@ -165,9 +165,10 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         loop = asyncio.get_running_loop()
 
         class Watcher:
-            def publish_event(self, event: Event, state: SessionState) -> None:
-                assert isinstance(event, TradeEvent)
-                told.append(Told(loop.time(), event))
+            def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+                for event in events:
+                    assert isinstance(event, TradeEvent)
+                    told.append(Told(loop.time(), event))
 
             def publish_state(self, state: SessionState) -> None: ...
 
@@ -194,6 +195,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             knows=feed.knows,
             max_open_trades=1000,
             demand=demand,
+            tick_e4=lambda _: None,
             reserve=board.reserve,
             is_watched=lambda _: False,
         )

@@ -14,7 +14,7 @@ from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import ClosingOrder, Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed
@@ -139,7 +139,7 @@ class DemoTrader:
             if self._now() - trade.opened_at_ms > _MAX_AGE_MS:
                 with suppress(AlreadyClosed):
                     operation = Operation.internal(_KEY)
-                    await self._desk.close_trade(trade.trade_id, operation, lambda: None)
+                    await self._desk.close_trade(trade.trade_id, operation, ClosingOrder)
 
     async def _open_next(self) -> None:
         if len(self._own) >= _MAX_OPEN:

@@ -44,5 +44,6 @@ def _breaks_a_rule_beyond_its_schema(case: Case[Any], response: Response) -> boo
         # The key of an earlier request came with another body, or a tick is not of now.
         reasons = ("this Idempotency-Key was used", *_NOT_OF_NOW)
         return any(reason in detail for reason in reasons)
-    # stopLoss < entryPrice < target, or the reverse.
-    return case.path.endswith("/trades") and "entryPrice for a " in detail
+    # stopLoss < entryPrice < target, or the reverse; what needs a trailingStop, and fits it.
+    about_guards = ("entryPrice for a ", "trailingStop")
+    return "/trades" in case.path and any(words in detail for words in about_guards)

@@ -41,7 +41,16 @@ SESSION = Session(
     epoch="5f5f",
 )
 TRADE = Trade(
-    1, 6, "NIFTY", Side.BUY, 50, 100_0000, AT_MS, stop_loss_e4=95_0000, trailing_stop_e4=5_0000
+    1,
+    6,
+    "NIFTY",
+    Side.BUY,
+    50,
+    100_0000,
+    AT_MS,
+    stop_loss_e4=95_0000,
+    trailing_stop_e4=5_0000,
+    trailing_step_e4=1_0000,
 )
 TRAILED = replace(
     TRADE,
@@ -88,7 +97,7 @@ async def store(embedded_uri: str) -> AsyncIterator[MongoStore]:
     await store.prepare()
     await store.create_session(SESSION, "operation 6", "")
     for event in EVENTS:
-        await store.append(event)
+        await store.append([event])
         for record in event.records:
             await store.save_copy(record, event.seq)
     for counter, at_least in (("sessions", 6), ("trades", 3), ("orders", 4)):
@@ -114,6 +123,18 @@ async def test_verify_finds_no_difference_in_a_history_of_all_kinds(store: Mongo
     ("collection", "id_", "fields", "line"),
     [
         ("events", "6-3", {"trade.quantity": 51}, "event 6-3: trade.quantity: stored 51"),
+        (
+            "events",
+            "6-3",
+            {"trade.stopLossE4": 96_5000},
+            "event 6-3: trade.stopLossE4: stored 965000, computed no move that a price makes",
+        ),
+        (
+            "events",
+            "6-11",
+            {"trade.exitPriceE4": 97_5000},
+            "event 6-11: trade.exitReason: stored SL, computed that the trade stays open",
+        ),
         (
             "events",
             "6-5",

@@ -188,7 +188,7 @@ async def filled(embedded_uri: str, opening: MakeOpening, count: int = 3) -> Mon
     )
     await store.create_session(session, "operation", "")
     for seq in range(1, count + 1):
-        await store.append(opening(seq))
+        await store.append([opening(seq)])
     return store
 
 

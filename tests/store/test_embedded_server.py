@@ -53,7 +53,7 @@ async def appended(store: MongoStore, event: TradeEvent) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
-                return await store.append(event)
+                return await store.append([event])
             except Unavailable:
                 await asyncio.sleep(0.01)
 
@@ -84,7 +84,7 @@ async def test_what_was_stored_is_there_at_the_next_start(
     for seq in (1, 2):
         store = MongoStore(connect(await server.start()), "vyomo")
         await store.prepare()
-        await store.append(opening(seq))
+        await store.append([opening(seq)])
         assert [event.seq for event in await store.events(6, 0)] == [*range(1, seq + 1)]
         await store.close()
         await server.stop()
@@ -112,7 +112,7 @@ async def test_databases_do_not_mix(server: EmbeddedServer, opening: MakeOpening
     for each, count in ((store, 1), (simulated, 2)):
         await each.prepare()
         for seq in range(1, count + 1):
-            await each.append(opening(seq))
+            await each.append([opening(seq)])
             await each.reserve_ids("trades", 1)
     assert [len(await each.events(6, 0)) for each in (store, simulated)] == [1, 2]
     assert [await each.reserve_ids("trades", 1) for each in (store, simulated)] == [2, 3]
@@ -160,12 +160,12 @@ async def test_a_write_to_a_frozen_server_is_in_doubt_and_settles_to_one_event(
 ) -> None:
     store = MongoStore(open_client(await server.start()), "vyomo")
     await store.prepare()
-    await store.append(opening(1))
+    await store.append([opening(1)])
     os.kill(pid_of(server), signal.SIGSTOP)
     try:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
-            await store.append(opening(2))
+            await store.append([opening(2)])
         assert time.monotonic() - began < 2.5
         assert not is_available(store)
     finally:
@@ -259,7 +259,7 @@ async def test_a_sigterm_to_all_processes_leaves_the_child_to_its_parent(
     await store.prepare()
     pid = pid_of(server)
     os.kill(pid, signal.SIGTERM)
-    await store.append(opening(1))
+    await store.append([opening(1)])
     await store.close()
     assert server.pid == pid
 

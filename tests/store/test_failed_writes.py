@@ -44,7 +44,7 @@ def free_disk(pid: int) -> None:
 
 
 def append(store: MongoStore, opening: MakeOpening) -> Awaitable[object]:
-    return store.append(opening(1))
+    return store.append([opening(1)])
 
 
 def make_session(store: MongoStore, _: MakeOpening) -> Awaitable[object]:
@@ -107,7 +107,7 @@ async def test_a_key_that_is_taken_by_nothing_that_is_there_counts_as_a_failed_w
     await store.database["events"].insert_one(other)
     for count in (1, 2):
         with pytest.raises(OutcomeUnknown):
-            await store.append(opening(1))
+            await store.append([opening(1)])
         assert failures_of(store) == count
         assert not is_available(store)
     assert len(caplog.messages) == 1

@@ -30,7 +30,7 @@ SESSION = Session(
     session_id=6, name="Six", starting_capital_paise=1, created_at_ms=1, epoch="5f5f5f5f"
 )
 WRITES: dict[str, Write] = {
-    "an event": lambda store, opening: store.append(opening(1)),
+    "an event": lambda store, opening: store.append([opening(1)]),
     "a session": lambda store, _: store.create_session(SESSION, "operation", ""),
     "numbers": lambda store, _: store.reserve_ids("trades", 100),
     "a counter": lambda store, _: store.raise_counter("trades", 5),

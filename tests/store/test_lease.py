@@ -231,7 +231,7 @@ async def test_the_term_counts_the_owners_and_stands_in_each_event(
         lease = Lease(store, "here")
         await lease.acquire()
         assert store.term == term
-        await store.append(replace(opening(term), term=store.term))
+        await store.append([replace(opening(term), term=store.term)])
         await lease.release()
     events = await store.events(6, 0)
     assert [event.term for event in events] == [1, 2]
@@ -244,12 +244,12 @@ async def test_who_stood_still_writes_only_once_it_has_renewed(
     await lease.acquire()
     store.fence.extend((0.0, 0.0), 1.0)  # long ago, as after a sleep
     with pytest.raises(Unavailable):
-        await store.append(opening(1))
+        await store.append([opening(1)])
     keeping = asyncio.create_task(lease.keep())
     async with asyncio.timeout(5):
         while not store.fence.is_open:  # noqa: ASYNC110 - only the fence tells
             await asyncio.sleep(0.005)
-    await store.append(opening(1))
+    await store.append([opening(1)])
     keeping.cancel()
 
 
@@ -262,5 +262,5 @@ async def test_who_lost_the_lease_writes_nothing_more(
     with pytest.raises(CannotStart):
         await asyncio.wait_for(lease.keep(), 5)
     with pytest.raises(Unavailable):
-        await store.append(opening(1))
+        await store.append([opening(1)])
     assert await store.events(6, 0) == []

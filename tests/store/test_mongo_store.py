@@ -67,7 +67,7 @@ def test_the_store_is_a_journal() -> None:
 
 
 async def test_preparing_twice_changes_nothing(store: MongoStore, opening: MakeOpening) -> None:
-    await store.append(opening(1))
+    await store.append([opening(1)])
     await store.prepare()
     assert await store.events(6, 0) == [opening(1)]
 
@@ -142,8 +142,8 @@ async def test_an_event_comes_back_to_the_last_character(
         kind=EventKind.CLOSED,
         trade=event.trade.closed(Exit(0, ExitReason.TARGET, 1_785_200_009_001)),
     )
-    await store.append(event)
-    await store.append(closing)
+    await store.append([event])
+    await store.append([closing])
     assert await store.events(6, 0) == [event, closing]
     assert await store.find_event(6, closing.operation_id) == closing
     assert await store.find_event(7, closing.operation_id) is None
@@ -153,25 +153,25 @@ async def test_an_event_comes_back_to_the_last_character(
 async def test_appending_the_same_event_again_is_one_event(
     store: MongoStore, opening: MakeOpening
 ) -> None:
-    await store.append(opening(1))
-    await store.append(opening(1))
+    await store.append([opening(1)])
+    await store.append([opening(1)])
     assert await store.events(6, 0) == [opening(1)]
 
 
 async def test_a_number_is_taken_only_once(store: MongoStore, opening: MakeOpening) -> None:
-    await store.append(opening(1))
+    await store.append([opening(1)])
     with pytest.raises(NumberTaken):
-        await store.append(opening(1, operation_id="another op"))
+        await store.append([opening(1, operation_id="another op")])
     assert await store.events(6, 0) == [opening(1)]
 
 
 async def test_an_operation_makes_one_event_in_its_session(
     store: MongoStore, opening: MakeOpening
 ) -> None:
-    await store.append(opening(1, operation_id="op"))
-    await store.append(opening(1, operation_id="op", session_id=7))
+    await store.append([opening(1, operation_id="op")])
+    await store.append([opening(1, operation_id="op", session_id=7)])
     with pytest.raises(NumberTaken):
-        await store.append(opening(2, operation_id="op"))
+        await store.append([opening(2, operation_id="op")])
     assert len(await store.events(6, 0)) == 1
 
 
@@ -179,7 +179,7 @@ async def test_of_two_servers_that_write_one_number_one_is_told(
     store: MongoStore, opening: MakeOpening
 ) -> None:
     outcomes = await asyncio.gather(
-        *(store.append(opening(1, operation_id=f"op {i}")) for i in range(8)),
+        *(store.append([opening(1, operation_id=f"op {i}")]) for i in range(8)),
         return_exceptions=True,
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == [
@@ -197,7 +197,7 @@ async def test_events_are_read_in_order_a_batch_at_a_time(
         await store.database["events"].insert_many(
             [documents.from_event(opening(seq)) for seq in seqs]
         )
-    await store.append(opening(1, session_id=7))
+    await store.append([opening(1, session_id=7)])
 
     first = await store.events(6, 0)
     rest = await store.events(6, first[-1].seq)
@@ -324,7 +324,7 @@ async def test_what_is_not_there_is_empty(store: MongoStore) -> None:
 async def test_ids_beyond_what_a_database_counts_are_not_found(
     store: MongoStore, opening: MakeOpening
 ) -> None:
-    await store.append(opening(1))
+    await store.append([opening(1)])
     await store.save_copy(opening(1).trade, 1)
     assert await store.trade(BEYOND_INT64) is None
     assert await store.trades(BEYOND_INT64, EVERY_TRADE, None, 10) == []
@@ -411,7 +411,7 @@ async def test_a_lookup_costs_the_same_in_a_long_history(
             "tail": lambda: store.events(6, last - 5),
             "middle": lambda: store.events(6, 500, 505),
             "operation": lambda: store.find_event(6, "operation-6-77"),
-            "append again": lambda: store.append(opening(77)),
+            "append again": lambda: store.append([opening(77)]),
             "trade": lambda: store.trade(177),
             "page": lambda: store.trades(6, EVERY_TRADE, 600, 5),
             "page by status": lambda: store.trades(

@@ -62,7 +62,7 @@ def made_in(folder: Path) -> list[Path]:
 async def is_stored(store: MongoStore, event: TradeEvent) -> bool:
     """Append an event; right after a kill the driver may still hold a dead connection."""
     with suppress(Unavailable):
-        await store.append(event)
+        await store.append([event])
         return True
     return False
 
@@ -177,7 +177,7 @@ async def test_the_store_alone_says_its_uri_locks_its_folder_and_runs_until_stop
     process, uri = await run_alone(tmp_path / "data")
     store = MongoStore(connect(uri), "vyomo")
     await store.prepare()
-    await store.append(opening(1))
+    await store.append([opening(1)])
     await store.close()
     second = await asyncio.create_subprocess_exec(
         *command(tmp_path / "data"), stdout=PIPE, stderr=PIPE

@@ -212,7 +212,7 @@ class World:
         book = self.books[event.session_id]
         book.events.append(event)
         book.states.append(book.state.after(event))
-        self.hub.publish_event(event, book.state)
+        self.hub.publish_events([event], book.state)
         return event
 
     async def _history(self, session_id: int, after: int, upto: int) -> Sequence[Event]:

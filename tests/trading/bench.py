@@ -14,7 +14,14 @@ from vyomo_rt.domain.event import Event, Record, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import ChangeOrder, Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import (
+    AmendOrder,
+    ChangeOrder,
+    ClosingOrder,
+    Operation,
+    SessionOrder,
+    TradeOrder,
+)
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
@@ -47,11 +54,12 @@ class FaultyStore(MongoStore):
         self.read_after: list[int] = []
         self.before_append: Callable[[Event], None] = lambda _: None
 
-    async def append(self, event: Event) -> None:
+    async def append(self, events: Sequence[Event]) -> None:
         async def write() -> None:
-            self.before_append(event)
-            await super(FaultyStore, self).append(event)
-            self.journal.append(f"stored {event.session_id}-{event.seq}")
+            for event in events:
+                self.before_append(event)
+            await super(FaultyStore, self).append(events)
+            self.journal += [f"stored {event.session_id}-{event.seq}" for event in events]
 
         await self._lossy(write)
 
@@ -111,13 +119,15 @@ class Bench:
             max_open_trades=1000,
             demand=self.demand,
             reserve=lambda symbol: symbol != "CROWDED OUT",
+            tick_e4=lambda _: None,
             is_watched=self.watched.__contains__,
         )
 
-    def publish_event(self, event: Event, state: SessionState) -> None:
-        assert state.seq == event.seq
-        self.store.journal.append(f"announced {event.session_id}-{event.seq}")
-        self.announced.append(event)
+    def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+        assert state.seq == events[-1].seq
+        for event in events:
+            self.store.journal.append(f"announced {event.session_id}-{event.seq}")
+        self.announced += events
 
     def publish_state(self, state: SessionState) -> None:
         self.states.append(state)
@@ -128,9 +138,17 @@ class Bench:
         self._make_desk()
         await self.desk.load()
 
-    def tick(self, price_e4: int, symbol: str = "NIFTY", *, stale: bool = False) -> None:
+    def tick(
+        self,
+        price_e4: int,
+        symbol: str = "NIFTY",
+        *,
+        stale: bool = False,
+        as_of_ms: int | None = None,
+    ) -> None:
         """A price comes in."""
-        self.quotes[symbol] = quote = Quote(symbol, price_e4, self.now_ms, "test", stale)
+        at_ms = self.now_ms if as_of_ms is None else as_of_ms
+        self.quotes[symbol] = quote = Quote(symbol, price_e4, at_ms, "test", stale)
         self.desk.on_quote(quote)
 
     async def new_session(self, key: str | None = None, request_hash: str = "h") -> int:
@@ -150,6 +168,7 @@ class Bench:
         target_e4: int | None = None,
         side: Side = Side.BUY,
         symbol: str = "NIFTY",
+        **more: Any,
     ) -> Trade:
         """Open a trade, by default a BUY of 10 NIFTY at 100."""
         order = TradeOrder(
@@ -159,17 +178,29 @@ class Bench:
             entry_price_e4=entry_e4,
             stop_loss_e4=stop_e4,
             target_e4=target_e4,
+            **more,
         )
         operation = Operation.asked(key, request_hash, by=None)
         trade, _ = await self.desk.open_trade(session_id, operation, lambda: order)
         return trade
 
     async def close(
-        self, trade_id: int, price_e4: int | None = 101_0000, *, key: str | None = None
+        self,
+        trade_id: int,
+        price_e4: int | None = 101_0000,
+        *,
+        quantity: int | None = None,
+        key: str | None = None,
     ) -> Trade:
         operation = Operation.asked(key, "h", by=None)
-        trade, _ = await self.desk.close_trade(trade_id, operation, lambda: price_e4)
+        order = ClosingOrder(quantity=quantity, price_e4=price_e4)
+        trade, _ = await self.desk.close_trade(trade_id, operation, lambda: order)
         return trade
+
+    async def amend(self, trade_id: int, **changes: Any) -> Trade:
+        """Change members of an open trade."""
+        operation = Operation.asked(by=None)
+        return await self.desk.amend_trade(trade_id, operation, lambda: AmendOrder(changes))
 
     async def change_session(
         self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None

@@ -123,7 +123,9 @@ class Play:
 
     async def tick(self, price_e4: int) -> None:
         for ledger in self.bench.desk._ledgers:
-            opening = [ledger.opening] if ledger.opening else []
+            write = ledger._writing or ledger._unsettled
+            events = [e for e in write.events if isinstance(e, TradeEvent)] if write else []
+            opening = [event.trade for event in events if event.is_opening]
             for trade in (*ledger.state.open_trades.values(), *opening):
                 reason = trade.exit_due(price_e4)
                 if reason and trade.trade_id not in self.closing:
@@ -243,7 +245,7 @@ class Play:
                     await self._repeat(request)
                     await asyncio.sleep(0)
             await until(
-                lambda: not self.bench.desk.waiting_exits and all(t.done() for t in self._tasks()),
+                lambda: not self.bench.desk.waiting and all(t.done() for t in self._tasks()),
                 SETTLED_WITHIN_S,
             )
 

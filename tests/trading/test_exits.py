@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.kit.waiting import until
 from tests.trading.bench import BEGIN_MS, Bench
 from vyomo_rt.domain.errors import Conflict
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import Operation
+from vyomo_rt.domain.order import ClosingOrder, Operation
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import EVERY_TRADE
@@ -115,9 +117,9 @@ async def test_a_price_during_a_close_by_hand_changes_nothing(bench: Bench) -> N
     session_id = await bench.new_session()
     trade = await bench.open(session_id, stop_e4=95_0000)
 
-    def price_comes_in() -> int:
+    def price_comes_in() -> ClosingOrder:
         bench.tick(94_0000)
-        return 101_0000
+        return ClosingOrder(price_e4=101_0000)
 
     closed, _ = await bench.desk.close_trade(trade.trade_id, Operation.internal(), price_comes_in)
     assert closed.exit == Exit(101_0000, ExitReason.MANUAL, BEGIN_MS)
@@ -162,10 +164,10 @@ async def test_a_price_that_reaches_the_stop_while_the_opening_is_stored_closes_
     session_id = await bench.new_session()
     append = bench.store.append
 
-    async def meanwhile(event: TradeEvent) -> None:
-        if event.kind is EventKind.OPENED:
+    async def meanwhile(events: Sequence[Event]) -> None:
+        if events[0].kind is EventKind.OPENED:
             bench.tick(94_0000)
-        await append(event)
+        await append(events)
 
     monkeypatch.setattr(bench.store, "append", meanwhile)
     await bench.open(session_id, stop_e4=95_0000)
@@ -186,8 +188,8 @@ async def test_exits_that_are_latched_while_another_one_is_written_come_before_a
     second = await bench.open(session_id, stop_e4=97_0000)
     append, falls = bench.store.append, iter([96_9000, 97_5000])
 
-    async def append_slowly(event: Event) -> None:
-        await append(event)
+    async def append_slowly(events: Sequence[Event]) -> None:
+        await append(events)
         if (price_e4 := next(falls, None)) is not None:
             bench.tick(price_e4)
 
@@ -213,9 +215,9 @@ async def test_an_opening_is_filled_at_the_price_of_the_step_in_which_it_enters_
         bench.tick(90_0000)
         return first
 
-    async def append_slowly(event: Event) -> None:
+    async def append_slowly(events: Sequence[Event]) -> None:
         bench.tick(88_0000)
-        await append(event)
+        await append(events)
 
     monkeypatch.setattr(bench.store, "reserve_ids", reserve_slowly)
     monkeypatch.setattr(bench.store, "append", append_slowly)

@@ -18,7 +18,7 @@ async def test_an_event_that_landed_late_from_an_earlier_life_is_taken_over(benc
     opened = await bench.open(session_id)
     trade = replace(opened, trade_id=opened.trade_id + 1000)
     late = trade_event(trade, 2, operation_id="late")
-    await bench.store.append(late)
+    await bench.store.append([late])
     with pytest.raises(NumberTaken):
         await bench.open(session_id)
     assert (await bench.open(session_id)).session_id == session_id
@@ -33,7 +33,7 @@ async def test_a_trade_whose_copy_is_open_and_that_memory_does_not_know_is_close
     session_id = await bench.new_session()
     known = await bench.open(session_id)
     trade = replace(known, trade_id=known.trade_id + 1000)
-    await bench.store.append(trade_event(trade, 2, operation_id="late"))
+    await bench.store.append([trade_event(trade, 2, operation_id="late")])
     await bench.store.save_copy(trade, 2)
     assert (await bench.close(trade.trade_id, 101_0000)).realised_paise == 10_00
     await bench.assert_sound(session_id)
@@ -46,7 +46,7 @@ async def test_a_session_is_not_stopped_over_a_trade_that_a_former_owner_opened(
     known = await bench.open(session_id)
     trade = replace(known, trade_id=known.trade_id + 1000)
     await bench.close(known.trade_id)
-    await bench.store.append(trade_event(trade, 3, operation_id="late"))
+    await bench.store.append([trade_event(trade, 3, operation_id="late")])
     with pytest.raises(Conflict, match="1 open trades"):
         await bench.change_session(session_id, status=SessionStatus.STOPPED)
 
@@ -61,7 +61,7 @@ async def test_late_writes_of_a_former_owner_are_found_in_all_sessions_and_told(
     bench.announced.clear()
     for trade in trades:
         late = replace(trade, trade_id=trade.trade_id + 1000, stop_loss_e4=95_0000)
-        await bench.store.append(trade_event(late, 2, operation_id="late"))
+        await bench.store.append([trade_event(late, 2, operation_id="late")])
     born = replace(bench.replica.state(sessions[0]).session, session_id=late_id, epoch="late")
     await bench.store.create_session(born, "late", "")
     await bench.desk.late_writes.read()
@@ -82,7 +82,7 @@ async def test_an_event_is_ones_own_only_if_it_is_the_very_one_that_was_to_be_wr
     session_id = await bench.new_session()
     opened = await bench.open(session_id)
     other = replace(opened, trade_id=opened.trade_id + 1000)
-    await bench.store.append(trade_event(other, 2, operation_id="key", request_hash="h"))
+    await bench.store.append([trade_event(other, 2, operation_id="key", request_hash="h")])
     with pytest.raises(NumberTaken):
         await bench.open(session_id, key="key2")
     repeated = await bench.open(session_id, key="key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,8 +23,8 @@ class Notes:
         self.events: list[tuple[Event, SessionState]] = []
         self.states: list[SessionState] = []
 
-    def publish_event(self, event: Event, state: SessionState) -> None:
-        self.events.append((event, state))
+    def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+        self.events += [(event, state) for event in events]
 
     def publish_state(self, state: SessionState) -> None:
         self.states.append(state)
@@ -43,7 +44,7 @@ async def test_another_replica_that_gets_the_events_holds_and_tells_what_the_des
     other.followers.append(notes)
     other.add(state_of(born, Figures(), TODAY))
     for event in bench.announced:
-        other.apply(event)
+        other.apply([event])
 
     assert other.states() == bench.replica.states()
     assert [event for event, _ in notes.events] == bench.announced
@@ -57,16 +58,16 @@ async def test_an_event_that_is_not_the_next_one_is_a_fault_of_its_caller(bench:
     await bench.open(session_id)
     [event] = bench.announced
     with pytest.raises(AssertionError):
-        bench.replica.apply(event)
+        bench.replica.apply([event])
     with pytest.raises(AssertionError):
-        bench.replica.apply(replace(event, seq=3))
+        bench.replica.apply([replace(event, seq=3)])
     assert bench.replica.state(session_id).seq == 1
 
 
 async def test_a_follower_that_fails_keeps_no_other_from_being_told(bench: Bench) -> None:
     class Broken(Notes):
-        def publish_event(self, event: Event, state: SessionState) -> None:
-            raise RuntimeError(event, state)
+        def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+            raise RuntimeError(events, state)
 
     notes = Notes()
     bench.replica.followers[:] = [Broken(), notes, *bench.replica.followers]

@@ -23,6 +23,7 @@ NEEDS = {
     ("GET", f"{API}/sessions/{{sessionId}}/trades.csv"): Need.SEE,
     ("GET", f"{API}/sessions/{{sessionId}}/events"): Need.SEE,
     ("GET", f"{API}/trades/{{tradeId}}"): Need.SEE,
+    ("PATCH", f"{API}/trades/{{tradeId}}"): Need.TRADE,
     ("POST", f"{API}/trades/{{tradeId}}/close"): Need.TRADE,
     ("GET", f"{API}/prices"): Need.SEE,
     ("GET", f"{API}/market"): Need.SEE,
@@ -99,7 +100,11 @@ ABOUT_A_SESSION = [
     ("GET", "/sse/auto-trader?sessionId={}"),
     ("GET", "/sse/auto-trader?symbols=NIFTY&sessionId=" + 30 * "0" + "{}"),
 ]
-ABOUT_A_TRADE = [("GET", f"{API}/trades/{{}}"), ("POST", f"{API}/trades/{{}}/close")]
+ABOUT_A_TRADE = [
+    ("GET", f"{API}/trades/{{}}"),
+    ("PATCH", f"{API}/trades/{{}}"),
+    ("POST", f"{API}/trades/{{}}/close"),
+]
 
 
 async def test_a_session_out_of_reach_is_answered_like_one_that_there_is_not(

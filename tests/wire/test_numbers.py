@@ -19,7 +19,7 @@ from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise, unscaled
 from vyomo_rt.wire.session import NewSession
 from vyomo_rt.wire.tick import to_tick
-from vyomo_rt.wire.trade import ClosingOrder, NewTrade
+from vyomo_rt.wire.trade import NewTrade, TradeClosing
 
 SHORTEST = re.compile(r"-?(0|[1-9]\d*)(\.\d*[1-9])?")
 
@@ -80,7 +80,7 @@ FIELDS: dict[str, tuple[type[Any], str, int, int]] = {
     "stopLoss": (NewTrade, '{"symbol":"A","quantity":1,"stopLoss":%s}', 4, 10**7),
     "target": (NewTrade, '{"symbol":"A","quantity":1,"target":%s}', 4, 10**7),
     "startingCapital": (NewSession, '{"startingCapital":%s}', 2, 10**11),
-    "price": (ClosingOrder, '{"price":%s}', 4, 10**7),
+    "price": (TradeClosing, '{"price":%s}', 4, 10**7),
 }
 ATTRIBUTES = {
     "entryPrice": "entry_price",

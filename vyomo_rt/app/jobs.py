@@ -66,6 +66,7 @@ class Jobs:
         """Add all periodic work to the clock."""
         rooms, clock = self._rooms, self._rooms.clock
         clock.add("the new day", SLOT_MS, rooms.days.roll_over)
+        clock.add("moves that wait", SLOT_MS, rooms.desk.pass_time)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
         clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)

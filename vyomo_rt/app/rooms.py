@@ -15,6 +15,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clocks, WallClock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
+from vyomo_rt.exchange.instruments import instrument
 from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
@@ -116,9 +117,15 @@ class Rooms:
             knows=self.pricing.knows,
             max_open_trades=self.settings.max_open_trades,
             demand=self._demand,
+            tick_e4=self._tick_e4,
             reserve=self.board.reserve,
             is_watched=lambda session_id: self.hub.topics.find(session_id) is not None,
         )
+
+    def _tick_e4(self, symbol: str) -> int | None:
+        now_ms, quote = self.clocks.market(), self.board.confirmed(symbol)
+        price_e4 = None if quote is None else quote.price_e4
+        return instrument(symbol, now_ms, self.calendar, price_e4).tick_e4
 
     def _fetch_session(self, session_id: int) -> Awaitable[object] | None:
         return self.desk.sessions.fetch(session_id)

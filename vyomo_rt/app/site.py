@@ -95,7 +95,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
     readings = [
         Reading("sessions", "Sessions that are not STOPPED", lambda: desk.sessions.live_count),
         Reading("open_trades", "Open trades of all sessions", lambda: replica.open_count),
-        Reading("exits_waiting", "Exits that are not yet stored", lambda: desk.waiting_exits),
+        Reading("exits_waiting", "Exits that are not yet stored", lambda: desk.waiting),
         Reading("store_up", "1 if a write would probably succeed", lambda: store.available),
         Reading(
             "feed_up",

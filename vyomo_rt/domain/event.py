@@ -76,6 +76,10 @@ class TradeEvent(Event):
     entry: PendingEntry | None = None
 
     @property
+    def is_opening(self) -> bool:
+        return self.kind is EventKind.OPENED
+
+    @property
     def at_ms(self) -> int:
         trade = self.trade
         if self.kind is EventKind.CLOSED and trade.exit:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from vyomo_rt.domain.guards import Guards
@@ -47,6 +47,21 @@ class TradeOrder(Guards):
     entry_price_e4: int | None = None
     tags: tuple[str, ...] = ()
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """A change of an open trade: members of a Trade by name, None to take one away."""
+
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingOrder:
+    """A close of a trade: of all that is open, at the last known price, if nothing is given."""
+
+    quantity: int | None = None
+    price_e4: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

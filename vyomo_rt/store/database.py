@@ -19,7 +19,12 @@ import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
-from pymongo.errors import DuplicateKeyError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
 from vyomo_rt.domain.errors import HalfRestored, NewerData, OutcomeUnknown, Unavailable
@@ -44,6 +49,7 @@ DOUBT_S = 5.0
 """How long a failed write counts against the store if no other write follows."""
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_DUPLICATE = 11000
 _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
 
@@ -257,6 +263,20 @@ async def insert(collection: Collection, document: Document) -> bool:
     except DuplicateKeyError:
         return False
     return True
+
+
+async def insert_in_order(collection: Collection, rows: Sequence[Document]) -> int:
+    """Insert documents up to the first of which a unique key is taken; returns how many."""
+    if len(rows) == 1:
+        return int(await insert(collection, rows[0]))
+    try:
+        await collection.insert_many(rows, ordered=True)
+    except BulkWriteError as error:
+        failed = error.details.get("writeErrors", ())
+        if error.details.get("writeConcernErrors") or not failed or failed[0]["code"] != _DUPLICATE:
+            raise
+        return int(failed[0]["index"])
+    return len(rows)
 
 
 def _in_short(error: PyMongoError) -> str:

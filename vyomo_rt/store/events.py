@@ -10,25 +10,41 @@ from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown
 from vyomo_rt.domain.event import Event
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
-from vyomo_rt.store.database import BATCH, NOT_CONFIRMED, Database, insert, reading, settling
+from vyomo_rt.store.database import (
+    BATCH,
+    NOT_CONFIRMED,
+    Database,
+    insert_in_order,
+    reading,
+    settling,
+)
 
 
 class Events(Database):
     """The collection ``events``."""
 
-    async def append(self, event: Event) -> None:
+    async def append(self, events: Sequence[Event]) -> None:
         with self.writing():
-            if await insert(self.database["events"], documents.from_event(event)):
-                return
-            with settling():
-                made = await self.database["events"].find_one(
-                    where(sessionId=event.session_id, opId=event.operation_id)
+            left = list(events)
+            while left:
+                there = await insert_in_order(
+                    self.database["events"], [documents.from_event(event) for event in left]
                 )
-                holder = await self.database["events"].find_one(
-                    where(_id=documents.event_id(event.session_id, event.seq))
-                )
-            if made is None and holder is None:
-                raise OutcomeUnknown(NOT_CONFIRMED)
+                del left[:there]
+                if left:
+                    await self._require_stored(left.pop(0))
+
+    async def _require_stored(self, event: Event) -> None:
+        """A unique key of an event is taken: require that it is by this very event."""
+        with settling():
+            made = await self.database["events"].find_one(
+                where(sessionId=event.session_id, opId=event.operation_id)
+            )
+            holder = await self.database["events"].find_one(
+                where(_id=documents.event_id(event.session_id, event.seq))
+            )
+        if made is None and holder is None:
+            raise OutcomeUnknown(NOT_CONFIRMED)
         # Another server may have carried out the same request: ours is only this very event.
         if made is None or documents.to_event(made) != event:
             self.met_another_writer.set()

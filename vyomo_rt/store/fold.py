@@ -11,7 +11,8 @@ from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.pending import Ending, PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade import ExitReason, Trade, TradeChangeReason
+from vyomo_rt.domain.trailing import is_own_move
 from vyomo_rt.store import documents
 from vyomo_rt.store.documents import COPIES, MEMBERS, Document
 from vyomo_rt.store.trade_documents import from_record
@@ -147,9 +148,28 @@ class Fold:
             why = f"{what[:-1]} {id_} is not open: never opened, or closed before"
             self._differ(name, "kind", event.kind.value, why)
         else:
+            self._check_step(name, before.record, record)
             right = from_record(_expected(before.record, record))
             for field, value, computed in unequal(from_record(record), right):
                 self._differ(name, f"{member}.{field}", value, computed)
+
+    def _check_step(self, name: str, before: Record, after: Record) -> None:
+        """Report a move or an exit that the guards before it cannot explain."""
+        if not (isinstance(before, Trade) and isinstance(after, Trade)):
+            return
+        if after.exit is not None:
+            due = before.exit_due(after.exit.price_e4)
+            if after.exit.reason in (ExitReason.SL, ExitReason.TARGET) and after.exit.reason != due:
+                words = due or "that the trade stays open at this price"
+                self._differ(name, "trade.exitReason", after.exit.reason.value, words)
+        elif (
+            after.change != before.change
+            and after.change is not None
+            and after.change.reason is not TradeChangeReason.MANUAL
+            and not is_own_move(before, after)
+        ):
+            why = "no move that a price makes of the guards before it"
+            self._differ(name, "trade.stopLossE4", after.stop_loss_e4, why)
 
     def end(self) -> None:
         """After the last event: no checkpoint may be ahead of it."""

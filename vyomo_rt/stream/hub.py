@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
@@ -61,10 +62,10 @@ class Hub:
 
     # -- what happens ----------------------------------------------------------
 
-    def publish_event(self, event: Event, state: SessionState) -> None:
-        """Send a stored event and the figures after it."""
-        if topic := self.topics.find(event.session_id):
-            topic.publish_event(event, state)
+    def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+        """Send a session's stored events and the figures after the last."""
+        if topic := self.topics.find(state.session.session_id):
+            topic.publish_events(events, state)
 
     def publish_state(self, state: SessionState) -> None:
         """Send a session's figures after the day has changed."""

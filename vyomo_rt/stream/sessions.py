@@ -26,6 +26,8 @@ _EVENTS = frozenset(EventKind)
 _HOLDS_MS = 10
 """A timestamp may be this much older than its sending."""
 
+_EVENTS_A_WRITE = 50
+"""A mass of events is written in parts, so that a peer which cannot take it all waits."""
 _TRADES_A_WRITE = 2
 """So many P&L frames take about as long to make as a write."""
 
@@ -146,23 +148,28 @@ class SessionTopic:
         self._audiences.leave(peer.session_audience, peer)
         peer.topic = peer.session_audience = None
 
-    def publish_event(self, event: Event, state: SessionState) -> None:
-        """Send an event, and at once the figures that contain it."""
+    def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+        """Send events, and at once the figures that contain them."""
         self.state = state
-        if isinstance(event, TradeEvent):
-            self._pnl.follow(event.trade.trade_id, state.open_trades)
-        frame = numbered_event(event, self.epoch)
-        self.log.append(frame)
         with self._traffic.event_fan_out.time():
-            self._send([frame], self._figures().frame)
-        delay_ms = self._market_now() - event.at_ms
-        self._traffic.event_delay.observe(max(0, delay_ms) / 1000)
+            for start in range(0, len(events), _EVENTS_A_WRITE):
+                part = events[start : start + _EVENTS_A_WRITE]
+                frames = [numbered_event(event, self.epoch) for event in part]
+                for event, frame in zip(part, frames, strict=True):
+                    if isinstance(event, TradeEvent):
+                        self._pnl.follow(event.trade.trade_id, state.open_trades)
+                    self.log.append(frame)
+                is_last = part[-1] is events[-1]
+                self._send(frames, [self._figures().frame] if is_last else [])
+        now_ms = self._market_now()
+        for event in events:
+            self._traffic.event_delay.observe(max(0, now_ms - event.at_ms) / 1000)
 
     def publish_state(self, state: SessionState) -> None:
         """Send the figures after a change that is not an event."""
         self.state = state
         with self._traffic.session_fan_out.time():
-            self._send([], self._figures().frame)
+            self._send([], [self._figures().frame])
 
     async def beat(self, due: Sequence[SessionAudience]) -> None:
         """Send figures and P&L to the audiences whose interval has passed."""
@@ -244,14 +251,14 @@ class SessionTopic:
             return self.log
         return self._page if self._page.base <= seq < self._page.end else None
 
-    def _send(self, events: Sequence[Frame], update: Frame) -> None:
+    def _send(self, events: Sequence[Frame], updates: Sequence[Frame]) -> None:
         """Send to all ready peers; the others find events in the log and are owed figures."""
         for audience in self._audiences.all():
             types, framing = audience.key.types, audience.key.framing
-            frames = [frame for frame in (*events, update) if frame.event in types]
-            missed = int(update.event in types)
+            frames = [frame for frame in (*events, *updates) if frame.event in types]
+            missed = sum(update.event in types for update in updates)
             self._traffic.conflated += missed * len(audience.waiting)
-            for peer in audience.waiting:
+            for peer in audience.waiting if updates else ():
                 peer.due_session = True
                 peer.conflated += missed
             if frames:

@@ -18,8 +18,17 @@ from vyomo_rt.domain.errors import (
     Unavailable,
 )
 from vyomo_rt.domain.event import EventKind, Record, TradeEvent
+from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, amended, opening_guards
 from vyomo_rt.domain.moment import Clocks, iso
-from vyomo_rt.domain.order import ChangeOrder, Operation, Read, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import (
+    AmendOrder,
+    ChangeOrder,
+    ClosingOrder,
+    Operation,
+    Read,
+    SessionOrder,
+    TradeOrder,
+)
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
@@ -29,7 +38,6 @@ from vyomo_rt.domain.trade import (
     Exit,
     ExitReason,
     Trade,
-    check_levels,
 )
 from vyomo_rt.trading.births import Births
 from vyomo_rt.trading.ids import Ids
@@ -63,6 +71,7 @@ class Desk(Writer):
         max_open_trades: int,
         demand: Demand,
         reserve: Callable[[str], bool],
+        tick_e4: Callable[[str], int | None],
         is_watched: Callable[[int], bool],
     ) -> None:
         self._journal = journal
@@ -72,6 +81,7 @@ class Desk(Writer):
         self._knows = knows
         self._max_open_trades = max_open_trades
         self._reserve = reserve
+        self._tick_e4 = tick_e4
         self._positions = Positions(clocks.market, demand)
         self._ledgers = Ledgers(journal, replica, self._positions)
         self.sessions = Sessions(journal, replica, self._ledgers, is_watched)
@@ -81,9 +91,9 @@ class Desk(Writer):
         self.late_writes = LateWrites(journal, replica, self._ledgers, self.sessions)
 
     @property
-    def waiting_exits(self) -> int:
-        """Exits that a price has triggered and that are not yet in the journal."""
-        return sum(len(ledger.latched) for ledger in self._ledgers)
+    def waiting(self) -> int:
+        """Prices that may decide something and what they decided, not yet in the journal."""
+        return sum(ledger.waiting for ledger in self._ledgers)
 
     # -- commands --------------------------------------------------------------
 
@@ -131,7 +141,7 @@ class Desk(Writer):
             # No await from here to the entry in the positions: the price is the current one, and
             # every later price counts for the trade.
             trade = self._decide_opening(ledger.state, read_order())
-            self._positions.add_opening(ledger)
+            self._positions.expect(trade.symbol, ledger)
             await ledger.record_trade(EventKind.OPENED, trade, operation)
             return trade, False
 
@@ -151,8 +161,8 @@ class Desk(Writer):
                 "sessionId",
             )
         entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
-        check_levels(order.side, entry_price_e4, order.stop_loss_e4, order.target_e4)
-        if (order.stop_loss_e4 or order.target_e4) and not self._reserve(order.symbol):
+        guards = opening_guards(order, order.side, entry_price_e4, self._step_of(order.symbol))
+        if any(guards.values()) and not self._reserve(order.symbol):
             # A stop that no price could ever reach would be worse than none.
             raise Conflict(
                 f"symbol: all places for prices are in use, so no stopLoss or target in "
@@ -166,39 +176,80 @@ class Desk(Writer):
             side=order.side,
             quantity=order.quantity,
             entry_price_e4=entry_price_e4,
-            stop_loss_e4=order.stop_loss_e4,
-            target_e4=order.target_e4,
+            **guards,
             opened_at_ms=self._now(),
             tags=order.tags,
             note=order.note,
         )
 
+    async def amend_trade(
+        self, trade_id: int, operation: Operation, read_order: Read[AmendOrder]
+    ) -> Trade:
+        known = await self.records.trade(trade_id)
+        async with self._commanding(known.session_id, operation) as ledger:
+            await self._prepare(ledger, known)
+            # No await from here on: no price comes in between.
+            changes = read_order().changes
+            trade = await self._open(ledger, trade_id)
+            quote = self._quote(trade.symbol)
+            after = amended(
+                trade,
+                changes,
+                newest=ledger.pace.newest(trade),
+                price_e4=None if quote is None or quote.stale else quote.price_e4,
+                tick_e4=self._step_of(trade.symbol),
+                is_halted=ledger.state.session.status is SessionStatus.HALTED,
+                at_ms=self._now(),
+            )
+            if after is not trade:
+                pace = ledger.pace.after_change(trade_id, changes)
+                await ledger.record_amendment(after, pace, operation)
+            return after
+
+    async def _prepare(self, ledger: Ledger, known: Trade) -> None:
+        if known.trade_id not in ledger.state.open_trades and known.exit is None:
+            await ledger.read_on()  # another server has opened it
+        await ledger.prepare()
+
+    async def _open(self, ledger: Ledger, trade_id: int) -> Trade:
+        """A trade that is open. Raises AlreadyClosed; it awaits nothing else."""
+        trade = ledger.state.open_trades.get(trade_id)
+        if trade is None:
+            raise AlreadyClosed(await self.records.trade(trade_id))
+        return trade
+
     async def close_trade(
-        self, trade_id: int, operation: Operation, read_price_e4: Read[int | None]
+        self, trade_id: int, operation: Operation, read_order: Read[ClosingOrder]
     ) -> tuple[Trade, bool]:
         known = await self.records.trade(trade_id)
         async with self._commanding(known.session_id, operation) as ledger:
             if made := await self._made_before(known.session_id, operation):
                 return await self.records.trade(made.trade.trade_id), True
-            if trade_id not in ledger.state.open_trades and known.exit is None:
-                await ledger.read_on()  # another server has opened it
-            await ledger.prepare()
-            # No await from here on: a latched exit comes first, and no price comes in between.
-            price_e4 = read_price_e4()
-            trade = ledger.state.open_trades.get(trade_id)
-            if trade is None:
-                raise AlreadyClosed(await self.records.trade(trade_id))
-            closed = trade.closed(
-                Exit(self._closing_price_e4(trade, price_e4), ExitReason.MANUAL, self._now())
-            )
-            await ledger.record_trade(EventKind.CLOSED, closed, operation)
-            return closed, False
+            await self._prepare(ledger, known)
+            # No await from here on: no price comes in between.
+            order = read_order()
+            trade = await self._open(ledger, trade_id)
+            exit_ = self._manual_exit(trade, order.price_e4)
+            if order.quantity is None or order.quantity == trade.open_quantity:
+                await ledger.record_close(trade, exit_, operation)
+                return await self.records.trade(trade_id), False
+            if order.quantity > trade.open_quantity:
+                raise Conflict(
+                    f"quantity: only {trade.open_quantity} of trade {trade_id} are open", "quantity"
+                )
+            reduced = trade.reduced_by(order.quantity, exit_)
+            await ledger.record_trade(EventKind.REDUCED, reduced, operation)
+            return reduced, False
 
     # -- time and prices -------------------------------------------------------
 
     def on_quote(self, quote: Quote) -> None:
-        """Latch the exits that an accepted price triggers; a stale price triggers none."""
+        """Let an accepted price decide what it may; a stale price decides nothing."""
         self._positions.on_quote(quote)
+
+    def pass_time(self) -> None:
+        """Store what waited for the moment to which the market has come."""
+        self._positions.pass_time(self._now())
 
     # -- life ------------------------------------------------------------------
 
@@ -256,13 +307,17 @@ class Desk(Writer):
             raise KeyReused(f"trade {trade.trade_id}", trade=trade)
         return event
 
-    def _closing_price_e4(self, trade: Trade, price_e4: int | None) -> int:
+    def _manual_exit(self, trade: Trade, price_e4: int | None) -> Exit:
         if price_e4 is not None:
-            return price_e4
+            return Exit(price_e4, ExitReason.MANUAL, self._now())
         quote = self._quote(trade.symbol)
         if quote is None:
             raise Conflict(f"no price of {trade.symbol} is known: give a price", "price")
-        return quote.price_e4
+        return Exit(quote.price_e4, ExitReason.MANUAL, self._now(), stale=quote.stale)
+
+    def _step_of(self, symbol: str) -> Callable[[], int]:
+        """The step of a symbol's prices, which is asked for only where it matters."""
+        return lambda: self._tick_e4(symbol) or DEFAULT_TICK_E4
 
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)

@@ -46,8 +46,12 @@ class Journal(Protocol):
     async def save_checkpoint(self, session: Session, figures: Figures) -> None:
         """Keep both, so that a start need not read the events up to ``figures.seq``."""
 
-    async def append(self, event: Event) -> None:
-        """Insert an event under its number; raises NumberTaken if another one is there."""
+    async def append(self, events: Sequence[Event]) -> None:
+        """Insert events of a session under their numbers, in order.
+
+        Raises NumberTaken if another event has one of their numbers; those before it are then
+        stored. Of a write that was cut off, too, a beginning is stored.
+        """
 
     async def events(self, session_id: int, after: int, upto: int | None = None) -> Sequence[Event]:
         """At most 500 events with ``after < seq`` (``<= upto``), in order of their numbers."""

@@ -4,40 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, NamedTuple
 
+from vyomo_rt.domain.decisions import Moment, Pace, blank_event, close, decide
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.order import Operation
-from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import ChangeReason, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
+from vyomo_rt.trading.copying import Copying
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
 from vyomo_rt.wire.event import event_message
 
-R = TypeVar("R", Trade, PendingEntry)
-
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 1000
+_MOMENTS_A_WRITE = 100
 _COPIES_A_TURN = 20
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
 
 
+class _Write(NamedTuple):
+    """Events on their way to the store, and what holds once they are there."""
+
+    events: Sequence[Event]
+    pace: Pace
+    moments: int
+    """How many of those that waited they answer."""
+
+
 class Ledger:
-    """Writes a session's events one at a time: save, then apply, then announce.
+    """Writes a session's events in their order: save, then apply, then announce.
 
     Every command takes its turn in ``turns``. A write whose answer was lost, or whose command
-    was cancelled, keeps its event number: it is repeated unchanged until the store confirms
-    it, and until then no other write of the session may begin. Exits that prices
-    have triggered are latched here with their price, reason and time, and come
-    before any command.
+    was cancelled, keeps its event numbers: it is repeated unchanged until the store confirms
+    it, and until then no other write of the session may begin. A price that may decide something
+    waits here with its moment, and so do all that come while something is being written: each is
+    taken on the session as it was then, in their order and before any later command.
     """
 
     def __init__(
@@ -46,22 +57,24 @@ class Ledger:
         replica: Replica,
         journal: Journal,
         *,
-        applied: Callable[[Event, Ledger], None],
+        applied: Callable[[Sequence[Event], Ledger], None],
+        waits: Callable[[Ledger], None],
         met_another_writer: Callable[[], None],
     ) -> None:
         self.session_id = session_id
         self.turns = Turns()
-        self.latched: dict[int, Exit] = {}
+        self.pace = Pace()
+        self.copying = Copying(journal)
         self.kept_seq: int | None = None
         """The event up to which the store is known to have a checkpoint."""
-        self.opening: Trade | None = None
-        """A trade whose opening is being stored: prices already count for it."""
         self._replica = replica
         self._journal = journal
         self._applied = applied
+        self._waits = waits
         self._met_another_writer = met_another_writer
-        self._unsettled: Event | None = None
-        self._unprojected: dict[int, Event] = {}
+        self._moments: deque[Moment] = deque()
+        self._writing: _Write | None = None
+        self._unsettled: _Write | None = None
         self._checkpoint_due = False
         self._worker: asyncio.Task[None] | None = None
 
@@ -74,20 +87,35 @@ class Ledger:
     def is_idle(self) -> bool:
         """Whether nothing is being done with it, and nothing is left to do."""
         at_rest = self._worker is None or self._worker.done()
-        return at_rest and not (self.turns.users or self._has_work)
+        return at_rest and not (self.turns.users or self._has_work or self.pace.waiting)
 
     @property
     def is_settled(self) -> bool:
         """Whether the outcome of every earlier write is known."""
         return self._unsettled is None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether prices have to wait for what is being written."""
+        return bool(self._moments or self._writing or self._unsettled)
+
+    @property
+    def waiting(self) -> int:
+        """Moments that wait to be decided, and events whose outcome is open."""
+        return len(self._moments) + (len(self._unsettled.events) if self._unsettled else 0)
+
+    def take(self, moment: Moment) -> None:
+        """A price that may decide something, or the moment for which a move has waited."""
+        self._moments.append(moment)
+        self.wake()
+
     async def prepare(self) -> None:
         """Finish what must come before a command. Raises Unavailable if that is impossible.
 
-        If nothing is awaited after it, no exit is latched when the command is decided.
+        If nothing is awaited after it, no price is left to decide when the command is decided.
         """
         self.require_settled()
-        await self._close_latched()
+        await self._decide()
 
     def require_settled(self, operation: Operation | None = None) -> None:
         """Raise Unavailable while the outcome of an earlier write is open.
@@ -95,8 +123,8 @@ class Ledger:
         OutcomeUnknown if it is that of this operation, which is asked for again.
         """
         if self._unsettled is not None:
-            is_its_own = operation and self._unsettled.operation_id == operation.operation_id
-            if is_its_own:
+            ids = {event.operation_id for event in self._unsettled.events}
+            if operation and operation.operation_id in ids:
                 raise OutcomeUnknown(
                     "the store has not yet answered an earlier attempt at this request; try again"
                 )
@@ -105,70 +133,85 @@ class Ledger:
             )
 
     async def record_trade(self, kind: EventKind, trade: Trade, operation: Operation) -> None:
-        """Make the session's next event of a trade that was opened or closed."""
-        if kind is EventKind.OPENED:
-            self.opening = trade
-        await self._record(self._trade_event(kind, trade, operation))
-        await self._project()
+        """Make the session's next event of a trade that was opened, changed or closed in part."""
+        await self._command([blank_event(self.state, kind, trade)], self.pace, operation)
 
-    def _trade_event(self, kind: EventKind, trade: Trade, operation: Operation) -> TradeEvent:
-        return TradeEvent(**self._head(kind, operation), trade=trade)
+    async def record_amendment(self, trade: Trade, pace: Pace, operation: Operation) -> None:
+        """Make the session's next event of a trade that was changed by request."""
+        event = blank_event(self.state, EventKind.CHANGED, trade)
+        await self._command([event], pace, operation)
+
+    async def record_close(self, trade: Trade, exit_: Exit, operation: Operation) -> None:
+        """Make the session's next events of a close by request."""
+        decided = close(self.state, self.pace, trade, exit_)
+        await self._command(decided.events, decided.pace, operation)
 
     async def record_change(
         self, standing: Standing, reason: ChangeReason, at_ms: int, operation: Operation
     ) -> None:
         """Make the session's next event of a change of the session itself."""
-        await self._record(
-            SessionEvent(
-                **self._head(EventKind.SESSION_CHANGED, operation),
-                standing=standing,
-                reason=reason,
-                changed_at_ms=at_ms,
-            )
+        event = SessionEvent(
+            session_id=self.session_id,
+            seq=self.state.seq + 1,
+            kind=EventKind.SESSION_CHANGED,
+            message="",
+            operation_id="",
+            request_hash="",
+            standing=standing,
+            reason=reason,
+            changed_at_ms=at_ms,
         )
+        await self._command([event], self.pace, operation)
+
+    async def _command(self, events: list[Event], pace: Pace, operation: Operation) -> None:
+        """Store what a command decided; the last event is its own."""
+        *before, own = events
+        signed = [*map(self._signed, before), self._signed(own, operation)]
+        await self._record(_Write(signed, pace, moments=0))
         await self._project()
 
-    def _head(self, kind: EventKind, operation: Operation) -> dict[str, Any]:
-        """The members that all events have, of the session's next one."""
-        return {
-            "session_id": self.session_id,
-            "seq": self.state.seq + 1,
-            "kind": kind,
-            "message": "",
+    def _signed(self, event: Event, operation: Operation | None = None) -> Event:
+        """An event with what its writer adds, and its text."""
+        operation = operation or Operation.internal()
+        signed: dict[str, Any] = {
             "operation_id": operation.operation_id,
             "request_hash": operation.request_hash,
             "by": operation.by,
             "term": self._journal.term,
         }
+        event = replace(event, **signed)
+        return replace(event, message=event_message(event))
 
-    async def _record(self, event: Event) -> None:
-        """Store an event that has no text yet, then apply and announce it. Raises Unavailable.
+    async def _record(self, write: _Write) -> None:
+        """Store events, then apply and announce them. Raises Unavailable.
 
-        It may be cancelled at any time; the event is then settled as if its answer was lost.
+        It may be cancelled at any time; the events are then settled as if the answer was lost.
         """
-        event = replace(event, message=event_message(event))
+        self._writing = write
         try:
-            await self._journal.append(event)
+            await self._journal.append(write.events)
         except (OutcomeUnknown, asyncio.CancelledError):
-            self._unsettled = event
+            self._unsettled = write
             self.wake()
             raise
         except NumberTaken:
-            self._forget_opening()
             await self.read_on()
             raise
-        except BaseException:
-            self._forget_opening()
-            raise
-        self._apply(event)
-        self._forget_opening()
+        else:
+            self._finish(write)
+        finally:
+            self._writing = None
 
-    async def flush(self, at_most: int | None = None) -> None:
-        """Bring the readable copies up to date, or some of them. Raises Unavailable."""
-        for event in list(self._unprojected.values())[:at_most]:
-            for record in event.records:
-                await self._journal.save_copy(record, event.seq)
-            del self._unprojected[event.seq]
+    def _finish(self, write: _Write) -> None:
+        """The events are stored."""
+        has_changed = self.pace.waiting != write.pace.waiting
+        self.pace = write.pace
+        for _ in range(write.moments):
+            self._moments.popleft()
+        if write.events:
+            self._apply(write.events)
+        if has_changed:
+            self._waits(self)
 
     async def keep(self) -> None:
         """Have a checkpoint as of the newest event. Raises Unavailable."""
@@ -177,19 +220,6 @@ class Ledger:
                 state = self.state
                 await self._journal.save_checkpoint(state.session, state.figures)
                 self.kept_seq = state.seq
-
-    @property
-    def behind(self) -> bool:
-        """Whether a readable copy is still to be written."""
-        return bool(self._unprojected)
-
-    def find_unprojected(self, kind: type[R], id_: int) -> R | None:
-        """A record whose newest readable copy is still to be written."""
-        for event in reversed(self._unprojected.values()):
-            for record in event.records:
-                if isinstance(record, kind) and record.record_id == id_:
-                    return record
-        return None
 
     def wake(self) -> None:
         """Do in the background what a price triggered, or what the store could not take."""
@@ -205,59 +235,56 @@ class Ledger:
 
     async def _settle(self) -> None:
         """Repeat the write whose answer was lost: it can exist only once."""
-        if (event := self._unsettled) is None:
+        if (write := self._unsettled) is None:
             return
         try:
-            await self._journal.append(event)
+            await self._journal.append(write.events)
         except NumberTaken:
-            # Another event has its number, so this one can never be stored. An exit comes again.
+            # Another event has its number, so this one can never be stored. What a price
+            # decided is decided anew: its moment still waits.
             self._unsettled = None
-            self._forget_opening()
             await self.read_on()
         else:
             self._unsettled = None
-            self._apply(event)
-            self._forget_opening()
-
-    def _forget_opening(self) -> None:
-        """The opening is decided; drop an exit that waited for a trade that never came."""
-        if self.opening is not None:
-            if self.opening.trade_id not in self.state.open_trades:
-                self.latched.pop(self.opening.trade_id, None)
-            self.opening = None
+            self._finish(write)
 
     async def read_on(self) -> None:
-        """Take over events in the journal that are not from here: the journal is the truth.
+        """Take over events in the journal that are not yet applied: the journal is the truth.
 
         They are late writes of a former owner of the database. Call this in the session's
         turn, in which no write of its own is on its way.
         """
         while events := await self._journal.events(self.session_id, self.state.seq):
-            self._met_another_writer()
             for event in events:
-                name = f"event {event.session_id}-{event.seq}"
-                log.warning("%s was not written by this server (term %d)", name, event.term)
-                self._apply(event)
-                self._forget_opening()
-        if self._unprojected:
+                if event.term != self._journal.term:
+                    self._met_another_writer()
+                    name = f"event {event.session_id}-{event.seq}"
+                    log.warning("%s was not written by this server (term %d)", name, event.term)
+            self._apply(events)
+        if self.copying.behind:
             self.wake()
 
-    def _apply(self, event: Event) -> None:
-        self._replica.apply(event)
-        self._applied(event, self)
-        if event.records:
-            self._unprojected[event.seq] = event
-        if isinstance(event, TradeEvent) and event.trade.exit is not None:
-            self.latched.pop(event.trade.trade_id, None)
-        self._checkpoint_due |= event.seq % CHECKPOINT_EVERY == 0
+    def _apply(self, events: Sequence[Event]) -> None:
+        self._replica.apply(events)
+        for event in events:
+            self.copying.add(event)
+            if isinstance(event, TradeEvent) and event.trade.exit is not None:
+                self._forget(event.trade.trade_id)
+        self._checkpoint_due |= any(event.seq % CHECKPOINT_EVERY == 0 for event in events)
+        self._applied(events, self)
+
+    def _forget(self, trade_id: int) -> None:
+        """Another server may have closed a trade of which a move waits."""
+        if trade_id in self.pace.waiting:
+            self.pace = self.pace.without(trade_id)
 
     async def _project(self) -> None:
         """The event is stored and announced: a failure here is repaired later, not reported."""
-        if len(self._unprojected) > 1:
+        if self.copying.behind > 2:
             self.wake()  # a mass of exits went before: nobody has to wait for their copies
             return
         try:
-            await self.flush()
+            await self.copying.flush()
             await self._save_checkpoint()
         except asyncio.CancelledError:
             self.wake()
@@ -268,28 +295,26 @@ class Ledger:
 
     async def _save_checkpoint(self) -> None:
         """If it is time for one. A start takes what is open at a checkpoint from the copies."""
-        if self._checkpoint_due and not self._unprojected:
+        if self._checkpoint_due and not self.copying.behind:
             await self._journal.save_checkpoint(self.state.session, self.state.figures)
             self._checkpoint_due = False
 
-    async def _close_latched(self) -> None:
-        # Others may be latched while one is written; they too come before a command.
-        while self.latched:
-            trade_id, exit_ = next(iter(self.latched.items()))
-            trade = self.state.open_trades.get(trade_id)
-            if trade is None:
-                self.latched.pop(trade_id, None)
+    async def _decide(self) -> None:
+        """Take the moments that wait, and store what they decide; more may come meanwhile."""
+        while self._moments:
+            moments = list(islice(self._moments, _MOMENTS_A_WRITE))
+            decided = decide(self.state, self.pace, moments)
+            # Copies later: what prices decide comes first, and then the commands that wait.
+            write = _Write([*map(self._signed, decided.events)], decided.pace, len(moments))
+            if write.events:
+                await self._record(write)
             else:
-                operation = Operation.internal()
-                # Copies later: the exits come first, and then the commands that wait for them.
-                await self._record(
-                    self._trade_event(EventKind.CLOSED, trade.closed(exit_), operation)
-                )
+                self._finish(write)
 
     @property
     def _has_work(self) -> bool:
-        is_behind = self.behind or self._checkpoint_due
-        return self._unsettled is not None or bool(self.latched) or is_behind
+        is_behind = self.copying.behind > 0 or self._checkpoint_due
+        return self._unsettled is not None or bool(self._moments) or is_behind
 
     async def _work_off(self) -> None:
         retry_s = _FIRST_RETRY_S
@@ -297,8 +322,8 @@ class Ledger:
             try:
                 async with self.turns.turn():
                     await self._settle()
-                    await self._close_latched()
-                    await self.flush(_COPIES_A_TURN)
+                    await self._decide()
+                    await self.copying.flush(_COPIES_A_TURN)
                     await self._save_checkpoint()
             except Exception as error:
                 # Even for unexpected errors: this work must be done in the end.

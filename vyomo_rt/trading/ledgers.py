@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.state import SessionState
+from vyomo_rt.trading.copying import R
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledger import Ledger, R
+from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.replica import Replica
 
@@ -43,28 +44,29 @@ class Ledgers:
             self._replica,
             self._journal,
             applied=self._follow,
+            waits=self._positions.wait,
             met_another_writer=self.met_another_writer.set,
         )
-        for trade in state.open_trades.values():
-            self._positions.add(trade, ledger)
+        self._positions.add(state, ledger)
 
     def remove(self, ledger: Ledger) -> None:
         """Forget an idle one."""
         del self._ledgers[ledger.session_id]
+        self._positions.forget(ledger)
         self._behind.pop(ledger, None)
 
-    def find_unprojected(self, kind: type[R], id_: int) -> R | None:
+    def find_uncopied(self, kind: type[R], id_: int) -> R | None:
         """A record whose newest readable copy is still to be written."""
         for ledger in list(self._behind):
-            if waiting := ledger.find_unprojected(kind, id_):
+            if waiting := ledger.copying.find(kind, id_):
                 return waiting
-            if not ledger.behind:
+            if not ledger.copying.behind:
                 del self._behind[ledger]
         return None
 
-    def _follow(self, event: Event, ledger: Ledger) -> None:
+    def _follow(self, events: Sequence[Event], ledger: Ledger) -> None:
         self._behind[ledger] = None
-        self._positions.follow(event, ledger)
+        self._positions.follow(events, ledger)
 
     async def stop(self) -> None:
         """Let writes in progress finish."""

@@ -51,7 +51,7 @@ class Records:
         """A trade as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_open(trade_id):
             return found
-        if waiting := self._ledgers.find_unprojected(Trade, trade_id):
+        if waiting := self._ledgers.find_uncopied(Trade, trade_id):
             return waiting
         stored = await self._journal.trade(trade_id)
         if stored is None:
@@ -66,9 +66,9 @@ class Records:
         Raises NotFound or Unavailable.
         """
         ledger = await self._sessions.ledger(session_id)
-        if ledger.behind:
+        if ledger.copying.behind:
             async with ledger.turns.turn():
-                await ledger.flush()
+                await ledger.copying.flush()
         found: dict[int, Trade] = {}
         if wanted.has_days or wanted.status is TradeStatus.OPEN:
             found = {

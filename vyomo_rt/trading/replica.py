@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
 
@@ -17,8 +18,8 @@ log = logging.getLogger(__name__)
 class Follower(Protocol):
     """The port that hears how sessions change; the streams implement it."""
 
-    def publish_event(self, event: Event, state: SessionState) -> None:
-        """A session's next event was stored; the state is the one after it."""
+    def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
+        """A session's next events were stored; the state is the one after the last."""
 
     def publish_state(self, state: SessionState) -> None:
         """Another date is shown."""
@@ -79,20 +80,25 @@ class Replica:
         """Forget a session that has no open trades."""
         del self._states[session_id]
 
-    def apply(self, event: Event) -> None:
-        """Fold a session's next event, and tell the followers."""
-        state = self._states[event.session_id] = self._states[event.session_id].after(event)
-        if isinstance(event, TradeEvent):
-            if event.trade.exit is None:
-                self._open[event.trade.trade_id] = event.session_id
-            else:
-                self._open.pop(event.trade.trade_id, None)
+    def apply(self, events: Sequence[Event]) -> None:
+        """Fold a session's next events, and tell the followers."""
+        session_id = events[0].session_id
+        state = self._states[session_id]
+        for event in events:
+            state = state.after(event)
+            if isinstance(event, TradeEvent):
+                if event.trade.exit is None:
+                    self._open[event.trade.trade_id] = session_id
+                else:
+                    self._open.pop(event.trade.trade_id, None)
+        self._states[session_id] = state
         for follower in self.followers:
             try:
-                follower.publish_event(event, state)
+                follower.publish_events(events, state)
             except Exception:
-                # It is stored, so it has happened, even if announcing it failed.
-                log.exception("event %d-%d could not be announced", event.session_id, event.seq)
+                # They are stored, so they have happened, even if announcing them failed.
+                last = events[-1].seq
+                log.exception("the events up to %d-%d could not be announced", session_id, last)
 
     def begin_day(self, session_id: int, day: date) -> None:
         """Show a session's figures for another date, and announce them, if it is in memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from vyomo_rt.domain.errors import NotFound, Unavailable
 from vyomo_rt.domain.event import Event
@@ -62,7 +62,7 @@ class Sessions:
             self.take_up(state_of(session, Figures(), self._replica.today))
         return self._replica.state(session.session_id)
 
-    def publish_event(self, _: Event, state: SessionState) -> None:
+    def publish_events(self, _: Sequence[Event], state: SessionState) -> None:
         self.publish_state(state)
 
     def publish_state(self, state: SessionState) -> None:

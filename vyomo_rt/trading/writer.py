@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vyomo_rt.domain.order import ChangeOrder, Operation, Read, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import (
+    AmendOrder,
+    ChangeOrder,
+    ClosingOrder,
+    Operation,
+    Read,
+    SessionOrder,
+    TradeOrder,
+)
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
@@ -39,10 +47,19 @@ class Writer(Protocol):
         Raises NotFound, BadRequest and Conflict.
         """
 
-    async def close_trade(
-        self, trade_id: int, operation: Operation, read_price_e4: Read[int | None]
-    ) -> tuple[Trade, bool]:
-        """Close a trade at a price or, without one, at the last known price, fresh or not.
+    async def amend_trade(
+        self, trade_id: int, operation: Operation, read_order: Read[AmendOrder]
+    ) -> Trade:
+        """Change an open trade's guards, tags or note; there is no event if nothing changes.
 
-        Raises NotFound, AlreadyClosed, and Conflict if no price is known.
+        Raises NotFound, BadRequest, AlreadyClosed, and Conflict for a level on the wrong side of
+        the last fresh price, or a stop that would be loosened in a HALTED session.
+        """
+
+    async def close_trade(
+        self, trade_id: int, operation: Operation, read_order: Read[ClosingOrder]
+    ) -> tuple[Trade, bool]:
+        """Close a trade or a part at a price or, without one, at the last known one, fresh or not.
+
+        Raises NotFound, AlreadyClosed, and Conflict if less is open or no price is known.
         """

@@ -35,7 +35,7 @@ class Command:
     A fault in the body is raised only when the body is read, because the key comes first.
     """
 
-    def __init__(self, request: web.Request, body: bytes) -> None:
+    def __init__(self, request: web.Request, body: bytes, *, takes_null: bool) -> None:
         self._answer_by_s = asyncio.get_running_loop().time() + LIMIT_S
         self._request = request
         self._fields: dict[str, Any] = {}
@@ -43,7 +43,7 @@ class Command:
         self._takes_effect = False
         forms = (body, body)
         try:
-            self._fields = parse_body(body)
+            self._fields = parse_body(body, takes_null=takes_null)
             forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
         except VyomoError as error:
             self._fault = error
@@ -95,12 +95,17 @@ class Command:
         return decoding.convert(self._fields, type_)
 
 
-async def read_command(request: web.Request, *, empty: bytes = b"") -> Command:
-    """Read a command; ``empty`` is what an empty body stands for."""
+async def read_command(
+    request: web.Request, *, empty: bytes = b"", takes_null: bool = False
+) -> Command:
+    """Read a command; ``empty`` is what an empty body stands for.
+
+    A null member counts as absent unless the command takes it.
+    """
     body = await read_body(request, _MAX_BODY_BYTES)
     # After a standstill the end of a connection may be read only after its last request.
     await asyncio.sleep(0)
-    return Command(request, body or empty)
+    return Command(request, body or empty, takes_null=takes_null)
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -40,8 +40,9 @@ from vyomo_rt.wire.session import (
 from vyomo_rt.wire.tick import MAX_TICKS, NoTickAccepted, Ticks, TicksAnswer
 from vyomo_rt.wire.tick_rows import parse_ticks
 from vyomo_rt.wire.trade import (
-    ClosingOrder,
     NewTrade,
+    TradeAmendment,
+    TradeClosing,
     TradeDocument,
     trade_document,
 )
@@ -96,8 +97,10 @@ class RestRoutes:
             Route("GET", f"{_SESSION}/events", Need.SEE, self.list_events, "trades", EventList,
                   parameters=query_of(EventsQuery), refuses=(_AWAY,)),
             Route("GET", _TRADE, Need.SEE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
+            Route("PATCH", _TRADE, Need.TRADE, self.amend_trade, "trades", trade,
+                  body=(TradeAmendment,), refuses=(_CONFLICT, _AWAY)),
             Route("POST", f"{_TRADE}/close", Need.TRADE, self.close_trade, "trades", trade,
-                  body=(ClosingOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+                  body=(TradeClosing,), refuses=(_CONFLICT, _AWAY), idempotent=True),
             Route("GET", f"{API}/prices", Need.SEE, self.list_prices, "prices", PriceList,
                   parameters=query_of(PricesQuery)),
             Route("POST", f"{API}/ticks", Need.PUSH, self.take_ticks, "prices", TicksAnswer,
@@ -175,17 +178,33 @@ class RestRoutes:
         trade = await self._records.trade(path_id(request.match_info, "tradeId"))
         return json_answer(trade_document(trade))
 
-    async def close_trade(self, request: web.Request) -> web.Response:
-        """Close a trade by hand.
+    async def amend_trade(self, request: web.Request) -> web.Response:
+        """Change an open trade's guards, tags or note.
 
-        Without ``price``, at the last known one, stale or not. 409 with the trade if it
-        is already closed, 409 if no price is known.
+        Members that are left out stay, null takes one away. 409 for a stop or target on the
+        wrong side of the last fresh price, for a stop that would be loosened in a HALTED session,
+        and, with the trade, if it is closed.
+        """
+        trade_id = path_id(request.match_info, "tradeId")
+        command = await read_command(request, takes_null=True)
+        async with command.in_time():
+            trade = await self._writer.amend_trade(
+                trade_id, command.operation, lambda: command.read(TradeAmendment).order()
+            )
+        return json_answer(trade_document(trade))
+
+    async def close_trade(self, request: web.Request) -> web.Response:
+        """Close a trade by hand, or a part of it.
+
+        With ``quantity``, so much of what is open: the trade stays open with its guards, unless
+        that is all. Without ``price``, at the last known one, stale or not. 409 with the trade if
+        it is already closed, 409 if less is open or no price is known.
         """
         trade_id = path_id(request.match_info, "tradeId")
         command = await read_command(request, empty=b"{}")
         async with command.in_time():
             trade, replayed = await self._writer.close_trade(
-                trade_id, command.operation, lambda: command.read(ClosingOrder).price
+                trade_id, command.operation, lambda: command.read(TradeClosing).order()
             )
         return _made(trade_document(trade), HTTPStatus.OK, replayed)
 

@@ -153,17 +153,29 @@ def exact_form(value: Any) -> bytes:
 
 def parse_object(text: str | bytes, *, unique: bool = False) -> dict[str, Any]:
     """A JSON object without its null members: null means absent. Raises as `parse_json`."""
+    return _without_null(_object(text, unique=unique))
+
+
+def _object(text: str | bytes, *, unique: bool) -> dict[str, Any]:
     value = parse_json(text, unique=unique)
     if not isinstance(value, dict):
         raise BadJson("expected a JSON object")
-    return {name: member for name, member in value.items() if member is not None}
+    return value
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
-    """A body that is one JSON object. Raises BadJson, BadRequest or LimitExceeded."""
+def _without_null(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: member for name, member in members.items() if member is not None}
+
+
+def parse_body(body: bytes, *, takes_null: bool = False) -> dict[str, Any]:
+    """A body that is one JSON object; null members count as absent unless it takes them.
+
+    Raises BadJson, BadRequest or LimitExceeded.
+    """
     if body.count(b",") > MAX_VALUES:
         raise LimitExceeded(f"the body has more than {MAX_VALUES} values", "body")
-    return parse_object(body, unique=True)
+    members = _object(body, unique=True)
+    return members if takes_null else _without_null(members)
 
 
 def convert(value: Any, type_: type[T]) -> T:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import TradeOrder
+from vyomo_rt.domain.order import AmendOrder, ClosingOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote, parse_symbol
 from vyomo_rt.domain.trade import (
     ExitDetail,
@@ -47,6 +48,16 @@ class NewTrade(Body):
     entry_price: PriceE4 | None = None
     stop_loss: PriceE4 | None = None
     target: PriceE4 | None = None
+    trailing_stop: Annotated[
+        PriceE4 | None, Meta(description="The distance at which the stop follows the price")
+    ] = None
+    trailing_step: Annotated[
+        PriceE4 | None, Meta(description="The steps in which it does; a tenth if left out")
+    ] = None
+    trail_from: Annotated[PriceE4 | None, Meta(description="It follows only from here on")] = None
+    breakeven_at: Annotated[
+        PriceE4 | None, Meta(description="Reached, the stop moves to the entry price, once")
+    ] = None
     tags: Tags | None = None
     note: Note | None = None
 
@@ -59,13 +70,47 @@ class NewTrade(Body):
             entry_price_e4=self.entry_price,
             stop_loss_e4=self.stop_loss,
             target_e4=self.target,
+            trailing_stop_e4=self.trailing_stop,
+            trailing_step_e4=self.trailing_step,
+            trail_from_e4=self.trail_from,
+            breakeven_at_e4=self.breakeven_at,
             tags=parse_tags(self.tags),
             note=self.note,
         )
 
 
-class ClosingOrder(Body):
+class TradeAmendment(Body):
+    """A change of an open trade; what is left out stays, null takes away."""
+
+    stop_loss: PriceE4 | UnsetType | None = UNSET
+    target: PriceE4 | UnsetType | None = UNSET
+    trailing_stop: PriceE4 | UnsetType | None = UNSET
+    trailing_step: PriceE4 | UnsetType | None = UNSET
+    trail_from: PriceE4 | UnsetType | None = UNSET
+    breakeven_at: PriceE4 | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
+    note: Note | UnsetType | None = UNSET
+
+    def order(self) -> AmendOrder:
+        """The change in units of the domain. Raises BadRequest for what cannot be a tag."""
+        given = {name: value for name, value in asdict(self).items() if value is not UNSET}
+        changes = {
+            name if name in ("tags", "note") else f"{name}_e4": value
+            for name, value in given.items()
+        }
+        if "tags" in changes:
+            changes["tags"] = parse_tags(changes["tags"])
+        return AmendOrder(changes)
+
+
+class TradeClosing(Body):
+    """A close of all that is open or, with ``quantity``, of a part."""
+
+    quantity: Quantity | None = None
     price: ClosePriceE4 | None = None
+
+    def order(self) -> ClosingOrder:
+        return ClosingOrder(quantity=self.quantity, price_e4=self.price)
 
 
 # What the server sends
