@@ -23,8 +23,8 @@ class _Report(NamedTuple):
     """What is told: a change of anything but the messages is news."""
 
     judgements: tuple[Judgement, ...]
-    left_out: tuple[tuple[str, ...], ...]
-    """Of each source, the wanted symbols that it has no price of."""
+    left_out: tuple[int, ...]
+    """Of each source, how many wanted symbols it has no price of."""
     market_state: MarketState | None
     expired: tuple[str, ...]
 
@@ -33,7 +33,7 @@ class _Report(NamedTuple):
 
     def _news(self) -> tuple[object, ...]:
         without_messages = [one._replace(message="") for one in self.judgements]
-        return without_messages, [*map(len, self.left_out)], self.market_state, self.expired
+        return without_messages, self.left_out, self.market_state, self.expired
 
 
 class FeedMonitor:
@@ -101,7 +101,7 @@ class FeedMonitor:
     def _look(self, now_ms: int) -> _Report:
         return _Report(
             tuple(source.judge(now_ms) for source in self._sources),
-            tuple(tuple(source.feed.unserved) for source in self._sources),
+            tuple(len(source.feed.unserved) for source in self._sources),
             None if self._hours is None else self._hours.state(now_ms),
             self._find_expired(now_ms),
         )
@@ -118,15 +118,15 @@ class FeedMonitor:
         return self._expired[1]
 
     def _status(self, report: _Report, since_ms: int) -> FeedStatus:
-        names = [source.feed.source for source in self._sources]
+        feeds = [source.feed for source in self._sources]
         sources = [
-            SourceStatus(name, one.state, one.message + left_out_words(left_out))
-            for name, one, left_out in zip(names, report.judgements, report.left_out, strict=True)
+            SourceStatus(feed.source, one.state, one.message + left_out_words(feed.unserved))
+            for feed, one in zip(feeds, report.judgements, strict=True)
         ]
-        left_out = _left_out_by_all(report.left_out)
+        left_out = _left_out_by_all([feed.unserved for feed in feeds])
         state, message = _together(sources, report.judgements)
         return FeedStatus(
-            source=",".join(names),
+            source=",".join(feed.source for feed in feeds),
             state=state,
             message=message + left_out_words(left_out) + expired_words(report.expired),
             since_ms=since_ms,
@@ -137,10 +137,12 @@ class FeedMonitor:
         )
 
 
-def _left_out_by_all(left_out: Sequence[Sequence[str]]) -> list[str]:
+def _left_out_by_all(left_out: Sequence[Sequence[str]]) -> Sequence[str]:
     """The symbols that no source has a price of."""
-    first, *others = left_out
-    return [symbol for symbol in first if all(symbol in one for one in others)]
+    if len(left_out) == 1 or not all(left_out):
+        return min(left_out, key=len)
+    by_others = set(left_out[1]).intersection(*left_out[2:])
+    return [symbol for symbol in left_out[0] if symbol in by_others]
 
 
 def _together(
