@@ -117,6 +117,12 @@ class Memory:
     async def trade(self, trade_id: int) -> Trade | None:
         return self.copies.get(trade_id)
 
+    async def session_of_trade(self, trade_id: int) -> int | None:
+        return None
+
+    async def sessions_owned_by(self, owner: str) -> Sequence[int]:
+        return ()
+
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> Sequence[Trade]:

@@ -25,8 +25,6 @@ STATIC = Path(__file__).parents[2] / "static"
 TEMPLATES = STATIC.parent / "templates"
 MODULE = "".join(path.read_text() for path in sorted((STATIC / "vyomo-rt").glob("*.js")))
 TYPES = (STATIC / "vyomo-rt.d.ts").read_text()
-COMING_CLOSE_CODES = {4500, 4502, 4503, 4507}
-"""Of access control: clients know them before any server sends them."""
 COMING_ERRORS = {"rate_limited"}
 
 
@@ -52,9 +50,10 @@ def test_exact_numbers_are_those_that_the_server_sends_as_such() -> None:
 
 def test_both_clients_come_back_after_the_same_close_codes_as_the_server_says() -> None:
     final = {int(code) for code in module_set("FINAL_CODES")}
-    assert final == links._FINAL_CLOSE_CODES
+    assert final | {links.TOKEN_ENDED} == links._FINAL_CLOSE_CODES
+    assert links.TOKEN_ENDED == CloseCode.EXPIRED
     said = {code for code in CloseCode if code.reconnect is Reconnect.NEVER}
-    assert final - COMING_CLOSE_CODES == said
+    assert final == said
 
 
 def test_the_doctor_knows_the_close_code_of_a_full_server() -> None:

@@ -12,6 +12,8 @@ from tests.contracts.contract import Contract, Contracts
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import Stream, WebSocket, event_stream, web_socket
+from tests.web.calls import BEGIN_MS, Clock
+from tests.web.guarded import KEY, bearer, caller, token
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.store.journal import MongoStore
 
@@ -29,6 +31,16 @@ def away(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 COMING = {"order_placed", "order_ended"}
 """Nothing causes them yet."""
+
+OF_ACCESS = {
+    ("POST", f"{API}/tickets"),
+    ("POST", f"{API}/sign-in"),
+    ("POST", f"{API}/sign-out"),
+    ("POST", f"{API}/revocations"),
+    ("GET", f"{API}/connections"),
+    ("POST", f"{API}/connections/{{connectionId}}/kick"),
+}
+"""Calls that need a key, or are made by who has one."""
 
 
 def unless_away(name: str, away: set[str]) -> Any:
@@ -143,7 +155,7 @@ def expected_on(contract: Contract, channel: str) -> set[str]:
     """What the server sends on a channel; not errors of streams that did begin, nor keep-alives."""
     sent = contract.document["operations"][channel]["messages"]
     names = {reference["$ref"].split("/")[-1] for reference in sent}
-    return names - {"server_error", "keep_alive"} - COMING
+    return names - {"server_error", "keep_alive", "token_expiring"} - COMING
 
 
 async def test_a_keep_alive_that_is_an_event_keeps_the_contract(
@@ -186,6 +198,9 @@ class Witness:
             self.seen.add((method, template, response.status))
             for name in {"Idempotency-Replayed", "Retry-After"} & response.headers.keys():
                 assert name in described["headers"]
+            if response.status == 204:
+                assert "content" not in described
+                return {}
             schema = described["content"][response.content_type]["schema"]
             if response.content_type in ("text/plain", "text/csv"):
                 return {}
@@ -260,9 +275,65 @@ async def test_every_answer_keeps_the_contract(
         (method.upper(), path)
         for path, operations in contracts["openapi"].document["paths"].items()
         for method in operations
-    }
+    } - OF_ACCESS
     assert {(method, path) for method, path, _ in call.seen} == expected
     answered = {(method, path) for method, path, status in call.seen if status < 300}
     assert answered == {row for row in expected if row[1] not in STREAM_PATHS}
     statuses = {status for _, _, status in call.seen}
     assert statuses == {200, 201, 400, 403, 404, 409, 421, 422, 503}
+
+
+async def test_every_answer_about_access_keeps_the_contract(
+    contracts: Contracts, make_settings: MakeSettings
+) -> None:
+    clock = Clock()
+    async with serve_here(make_settings(auth_key=KEY), now=clock) as server:
+        call = Witness(server, contracts["openapi"])
+        admin, viewer = bearer(sub="root", role="admin"), bearer()
+        await call("GET", f"{API}/me")
+        for who in (admin, viewer):
+            await call("GET", f"{API}/connections", **who)
+            await call("GET", f"{API}/me", **who)
+        async with web_socket(server.url, **viewer) as ws:
+            connection_id = (await ws.ask("auth", token=token()))["connectionId"]
+            for _ in range(2):
+                await call("POST", f"{API}/connections/{connection_id}/kick", **admin)
+        ticket = await call("POST", f"{API}/tickets", {"path": "/", "query": ""}, **viewer)
+        await call("POST", f"{API}/tickets", {"path": "x"}, **viewer)
+        for _ in range(2):
+            await call("POST", f"{API}/sign-in", {"ticket": ticket["ticket"]})
+        await call("POST", f"{API}/sign-in", {"token": token()})
+        await call("POST", f"{API}/sign-out", **viewer)
+        for body in ({"jti": "a"}, {"sub": "b"}, {"issuedBefore": BEGIN_MS}, {}):
+            await call("POST", f"{API}/revocations", body, **admin)
+    answered = {(method, path) for method, path, status in call.seen if status < 300}
+    assert answered == OF_ACCESS | {("GET", f"{API}/me")}
+    assert {status for _, _, status in call.seen} == {200, 201, 204, 400, 401, 403, 404}
+
+
+async def test_that_a_token_expires_is_said_on_every_stream_as_the_contract_has_it(
+    contracts: Contracts, make_settings: MakeSettings
+) -> None:
+    clock, contract = Clock(), contracts["asyncapi"]
+    async with (
+        serve_here(make_settings(auth_key=KEY), now=clock) as server,
+        AsyncExitStack() as all_,
+    ):
+        viewer = bearer(sessions="*")
+        session_id = await caller(server).new_session()
+        enter = all_.enter_async_context
+        streams: dict[str, Stream] = {
+            "streamWebsocket": await enter(web_socket(server.url, **viewer)),
+            "ingest": await enter(web_socket(server.url, "/ws/ingest", **bearer(role="feed"))),
+        }
+        for name, path in (
+            ("streamAll", "auto-trader?symbols=A"),
+            ("streamSession", f"sessions/{session_id}"),
+            ("streamPrices", "prices?symbols=A"),
+        ):
+            streams[name] = await enter(event_stream(server.url, f"/sse/{path}", **viewer))
+        clock.now_ms += 3_590_000
+        for name, stream in streams.items():
+            message = await stream.next("token_expiring")
+            payload = contract.document["channels"][name]["messages"]["token_expiring"]
+            contract.check(contract.resolve(payload)["payload"], json.dumps(message))

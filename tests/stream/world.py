@@ -19,6 +19,7 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
@@ -27,6 +28,7 @@ from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.rights import Authority, Rights
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.stream.wheel import SLOT_MS
@@ -66,7 +68,14 @@ class Book:
 class World:
     """Sessions, prices and a store, with a hub that is told of them as the real ones tell it."""
 
-    def __init__(self, *, max_events_behind: int = 10_000, max_symbols: int = 500) -> None:
+    def __init__(
+        self,
+        *,
+        max_events_behind: int = 10_000,
+        max_symbols: int = 500,
+        authority: Authority | None = None,
+    ) -> None:
+        self.authority = authority
         self.max_events_behind = max_events_behind
         self.wrongs: list[str] = []
         self.books: dict[int, Book] = {}
@@ -88,6 +97,7 @@ class World:
         clocks = Clocks.live(self.now)
         self.hub = Hub(
             Sources(
+                ask_for_session=self._ask_for_session,
                 state=lambda session_id: (
                     book.state if (book := self.books.get(session_id)) else None
                 ),
@@ -106,7 +116,8 @@ class World:
             max_symbols=max_symbols,
         )
         self.clock = Clockwork(clocks.market)
-        self.commands = Commands(self.hub)
+        self.rights = Rights(self.hub, self.clock, self.authority)
+        self.commands = Commands(self.hub, self.rights)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -117,6 +128,7 @@ class World:
         self.clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         self.clock.add("the sessions' beat", SLOT_MS, self.hub.topics.beat)
         self.clock.add("the prices' beat", SLOT_MS, self.hub.prices.beat)
+        self.clock.add("the end of tokens", SLOT_MS, self.rights.sweep)
         beats = asyncio.create_task(self.clock.run())
         try:
             yield
@@ -124,6 +136,10 @@ class World:
             beats.cancel()
             await asyncio.wait([beats])
             logger.removeHandler(watcher)
+
+    def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> None:
+        book = self.books.get(session_id)
+        grant.ask(need, session_id, book.state.session.owner if book else None)
 
     def now(self) -> int:
         return START_MS + round(asyncio.get_running_loop().time() * 1000)
@@ -254,7 +270,7 @@ def kinds(messages: list[dict[str, Any]]) -> list[str]:
 
 
 @asynccontextmanager
-async def session_world(*, events: int = 0, **more: int) -> AsyncIterator[World]:
+async def session_world(*, events: int = 0, **more: Any) -> AsyncIterator[World]:
     """A world with a session that has a history, and nothing wrong in it at the end."""
     world = World(**more)
     world.add_session(SESSION, events=events)

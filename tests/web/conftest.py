@@ -13,6 +13,7 @@ import pytest
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.web.calls import As, Clock
+from tests.web.guarded import KEY
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.web.ways_in import WaysIn
@@ -44,6 +45,13 @@ def act_as(monkeypatch: pytest.MonkeyPatch) -> As:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+async def guarded(make_settings: MakeSettings, clock: Clock) -> AsyncIterator[Rest]:
+    """A server with a key that goes by the test's clock."""
+    async with serve_here(make_settings(auth_key=KEY), now=clock) as rest:
+        yield rest
 
 
 @pytest.fixture

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
 
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, routed_calls, serve_here
-from tests.kit.streams import watching, web_socket
-from tests.web.calls import As
-from vyomo_rt.domain.grant import Grant, Need, Role
+from tests.kit.streams import event_stream, web_socket
+from tests.web.calls import Clock
+from tests.web.guarded import KEY, Caller, bearer, caller
+from vyomo_rt.domain.grant import Need, Role
 
 NEEDS = {
     ("POST", f"{API}/sessions"): Need.TRADE,
@@ -30,7 +32,12 @@ NEEDS = {
     ("GET", f"{API}/instruments"): Need.SEE,
     ("POST", f"{API}/ticks"): Need.PUSH,
     ("GET", f"{API}/connections/{{connectionId}}"): Need.SEE,
+    ("GET", f"{API}/connections"): Need.ADMINISTER,
+    ("POST", f"{API}/connections/{{connectionId}}/kick"): Need.ADMINISTER,
     ("GET", f"{API}/me"): Need.ENTER,
+    ("POST", f"{API}/tickets"): Need.ENTER,
+    ("POST", f"{API}/sign-out"): Need.ENTER,
+    ("POST", f"{API}/revocations"): Need.ADMINISTER,
     ("GET", "/ws/auto-trader"): Need.SEE,
     ("GET", "/ws/ingest"): Need.PUSH,
     ("GET", "/sse/auto-trader"): Need.SEE,
@@ -45,7 +52,7 @@ FOR_ANYBODY = {
         "/", "/static/{name}", "/livez", "/readyz", "/metrics",
         "/api/openapi.json", "/api/asyncapi.json",
     )
-}  # fmt: skip
+} | {("POST", f"{API}/sign-in")}  # fmt: skip
 
 MAY = {
     Role.VIEWER: {Need.ENTER, Need.SEE},
@@ -54,9 +61,39 @@ MAY = {
     Role.ADMIN: set(Need),
 }
 
+IN_A_QUERY = [
+    ("GET", "/sse/auto-trader?sessionId={sessionId}"),
+    ("GET", "/sse/auto-trader?symbols=NIFTY&sessionId=" + 30 * "0" + "{sessionId}"),
+    ("GET", "/sse/sessions/{sessionId}?symbols=NIFTY&sessionId=1"),
+    ("GET", f"{API}/sessions/0{{sessionId}}"),
+    ("GET", f"{API}/sessions/{{sessionId}}?typo=1"),
+]
+"""Other ways to name a session."""
 
-def trader(subject: str, *sessions: int) -> Grant:
-    return Grant(subject, Role.TRADER, frozenset(sessions), None)
+UNKNOWN = {"sessionId": "987", "tradeId": "987", "connectionId": "abcabcabcabc"}
+
+
+async def asked(rest: Rest, method: str, path: str, **headers: str) -> tuple[int, str]:
+    """The status and the words of a call whose body, if it takes one, is no JSON."""
+    body = None if method == "GET" else b"{"
+    async with rest.http.request(method, rest.url + path, data=body, headers=headers) as response:
+        if response.status < 400 or response.content_type == "text/event-stream":
+            return response.status, ""
+        return response.status, (await response.json(content_type=None))["detail"]
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    return re.sub(r"{(\w+)}", lambda found: ids[found[1]], path)
+
+
+def about_something() -> Iterator[tuple[str, str]]:
+    """The calls about a session, a trade or a connection; any other kind has to be put here."""
+    for method, path in NEEDS:
+        names = set(re.findall(r"{(\w+)}", path))
+        assert names <= UNKNOWN.keys(), path
+        if names:
+            yield method, path
+    yield from IN_A_QUERY
 
 
 async def test_there_is_no_call_of_which_it_is_not_written_down_what_it_needs(
@@ -66,93 +103,86 @@ async def test_there_is_no_call_of_which_it_is_not_written_down_what_it_needs(
     assert routed == NEEDS.keys() | FOR_ANYBODY
 
 
-async def test_each_call_is_refused_to_each_role_that_may_not_make_it_and_to_no_other(
-    make_settings: MakeSettings, act_as: As
+async def test_no_call_is_answered_without_a_token_and_none_to_a_role_that_lacks_the_right(
+    guarded: Rest,
 ) -> None:
     """Their ids are unknown and their bodies no JSON: the refusal comes before both are seen."""
-    async with serve_here(make_settings()) as rest:
+    for (method, path), need in NEEDS.items():
+        url = filled(path, UNKNOWN)
+        status, words = await asked(guarded, method, url)
+        # A WebSocket may say later who it is; this one is no handshake.
+        assert status == (400 if path == "/ws/auto-trader" else 401), (method, path)
         for role in Role:
-            act_as(Grant("asha", role, None, None))
-            for (method, path), need in NEEDS.items():
-                url = rest.url + re.sub(r"{\w+}", "999", path)
-                async with rest.http.request(method, url, data=b"{") as response:
-                    refused = response.status == 403
-                    assert refused == (need not in MAY[role]), (role, method, path)
-                    if refused:
-                        problem = await response.json(content_type=None)
-                        assert problem["code"] == "forbidden"
-                        assert problem["detail"].startswith(f"the role {role} may not ")
-        for _, path in FOR_ANYBODY - {("GET", "/static/{name}")}:
-            async with rest.http.get(rest.url + path) as response:
-                assert response.status == 200, path
+            status, words = await asked(guarded, method, url, **bearer(role=role.value))
+            assert (status == 403) == (need not in MAY[role]), (role, method, path)
+            assert status != 401
+            if status == 403:
+                assert words.startswith(f"the role {role} may not ")
+    for method, path in FOR_ANYBODY - {("GET", "/static/{name}")}:
+        assert (await asked(guarded, method, path))[0] in (200, 400), path
 
 
-ABOUT_A_SESSION = [
-    ("GET", f"{API}/sessions/{{}}"),
-    ("GET", f"{API}/sessions/0{{}}"),
-    ("PATCH", f"{API}/sessions/{{}}"),
-    ("POST", f"{API}/sessions/{{}}/trades"),
-    ("GET", f"{API}/sessions/{{}}/trades?status=open"),
-    ("GET", f"{API}/sessions/{{}}/trades.csv"),
-    ("GET", f"{API}/sessions/{{}}/events"),
-    ("GET", "/sse/sessions/{}"),
-    ("GET", "/sse/sessions/{}?symbols=NIFTY&sessionId=1"),
-    ("GET", "/sse/auto-trader?sessionId={}"),
-    ("GET", "/sse/auto-trader?symbols=NIFTY&sessionId=" + 30 * "0" + "{}"),
-]
-ABOUT_A_TRADE = [
-    ("GET", f"{API}/trades/{{}}"),
-    ("PATCH", f"{API}/trades/{{}}"),
-    ("POST", f"{API}/trades/{{}}/close"),
-]
-
-
-async def test_a_session_out_of_reach_is_answered_like_one_that_there_is_not(
-    make_settings: MakeSettings, act_as: As
+async def test_what_is_foreign_is_answered_like_what_is_not_there_and_what_is_own_is_answered(
+    guarded: Rest,
 ) -> None:
-    async with serve_here(make_settings()) as rest:
+    foreign, own = caller(guarded, sub="ravi", role="trader"), caller(guarded, role="trader")
+    async with (
+        event_stream(guarded.url, "/sse/prices?symbols=A", **own.headers) as own_stream,
+        event_stream(guarded.url, "/sse/prices?symbols=A", **foreign.headers) as foreign_stream,
+    ):
+        theirs = await things(foreign, (await foreign_stream.next("ack"))["connectionId"])
+        mine = await things(own, (await own_stream.next("ack"))["connectionId"])
+        for method, path in about_something():
+            if NEEDS.get((method, path)) is Need.ADMINISTER:
+                continue
+            unknown = await asked(guarded, method, filled(path, UNKNOWN), **own.headers)
+            assert unknown[0] == 404, (method, path)
+            for name, id_ in theirs.items():
+                unknown = (404, unknown[1].replace(UNKNOWN[name], id_))
+            told = await asked(guarded, method, filled(path, theirs), **own.headers)
+            assert told == unknown, (method, path)
+            status, _ = await asked(guarded, method, filled(path, mine), **own.headers)
+            assert status not in (401, 403, 404), (method, path)
+    _, trade = await foreign.call("GET", f"/trades/{theirs['tradeId']}")
+    assert trade["status"] == "OPEN"
 
-        async def told(method: str, path: str) -> tuple[int, str]:
-            body = None if method == "GET" else b"{"
-            async with rest.http.request(method, rest.url + path, data=body) as response:
-                return response.status, (await response.json(content_type=None))["detail"]
 
-        foreign = await rest.new_session()
-        trade_id = (await rest.open_trade(foreign))["tradeId"]
-        act_as(trader("asha"))
-        cases = [(method, path, foreign) for method, path in ABOUT_A_SESSION]
-        cases += [(method, path, trade_id) for method, path in ABOUT_A_TRADE]
-        for method, path, id_ in cases:
-            status, words = await told(method, path.format(987))
-            assert status == 404, (method, path)
-            expected = status, words.replace("987", str(id_))
-            assert await told(method, path.format(id_)) == expected, (method, path)
-        act_as(Grant.EVERYTHING)
-        _, trade = await rest.call("GET", f"/trades/{trade_id}")
-        assert trade["status"] == "OPEN"
+async def things(who: Caller, connection_id: str) -> dict[str, str]:
+    session_id = await who.new_session()
+    trade = await who.open_trade(session_id)
+    return {
+        "sessionId": str(session_id),
+        "tradeId": str(trade["tradeId"]),
+        "connectionId": connection_id,
+    }
 
 
-async def test_who_makes_a_session_has_it_in_reach_and_nobody_else_sees_it(
-    make_settings: MakeSettings, act_as: As
-) -> None:
-    async with serve_here(make_settings()) as rest:
-        ownerless = await rest.new_session()
-        act_as(trader("asha"))
-        own = await rest.new_session()
-        trade = await rest.open_trade(own)
-        await rest.close_trade(trade["tradeId"], 200)
-        assert (await rest.call("PATCH", f"/sessions/{own}", {"name": "Mine"}))[0] == 200
-        assert await listed(rest) == [own]
-        async with watching("sse", rest.url, sessionId=own) as stream:
-            assert (await stream.next("session_update"))["data"]["sessionId"] == own
-        async with web_socket(rest.url) as socket:
-            answer = await socket.ask("subscribe_session", sessionId=ownerless)
-            assert (answer["type"], answer["code"]) == ("error", "not_found")
-            assert (await socket.ask("subscribe_session", sessionId=own))["type"] == "ack"
-        act_as(trader("ravi", ownerless))
-        assert await listed(rest) == [ownerless]
-        act_as(Grant.EVERYTHING)
-        assert await listed(rest) == [ownerless, own]
+async def test_a_closed_trade_of_another_is_unknown_too(guarded: Rest) -> None:
+    foreign = caller(guarded, sub="ravi", role="trader")
+    trade = await foreign.open_trade(await foreign.new_session())
+    await foreign.close_trade(trade["tradeId"], 200)
+    for method, path in (("GET", ""), ("POST", "/close")):
+        url = f"/trades/{trade['tradeId']}{path}"
+        assert (await caller(guarded, role="trader").call(method, url, {}))[0] == 404
+        assert (await foreign.call(method, url, {}))[0] != 404
+
+
+async def test_who_makes_a_session_has_it_in_reach_and_nobody_else_sees_it(guarded: Rest) -> None:
+    admin, asha = caller(guarded), caller(guarded, role="trader")
+    other = await admin.new_session()
+    own = await asha.new_session()
+    assert (await asha.call("PATCH", f"/sessions/{own}", {"name": "Mine"}))[0] == 200
+    assert await listed(asha) == [own]
+    assert await listed(caller(guarded, sub="ravi", sessions=[other, 99])) == [other]
+    assert await listed(caller(guarded, sub="ravi", sessions="*")) == [other, own]
+    assert await listed(caller(guarded, sub="ravi")) == []
+    async with web_socket(guarded.url, **asha.headers) as socket:
+        answer = await socket.ask("subscribe_session", sessionId=other)
+        assert (answer["type"], answer["code"]) == ("error", "not_found")
+        # A session out of reach comes before all else that is wrong.
+        worse = await socket.ask("subscribe_session", sessionId=other, since=-1)
+        assert worse == answer | {"id": worse["id"]}
+        assert (await socket.ask("subscribe_session", sessionId=own))["type"] == "ack"
 
 
 async def listed(rest: Rest) -> list[int]:
@@ -160,31 +190,35 @@ async def listed(rest: Rest) -> list[int]:
     return [session["sessionId"] for session in answer["sessions"]]
 
 
-async def test_an_idempotency_key_is_one_of_its_subject(
-    make_settings: MakeSettings, act_as: As
+async def test_an_owner_has_its_sessions_in_reach_after_a_restart_even_those_at_rest(
+    make_settings: MakeSettings, clock: Clock
 ) -> None:
+    settings = make_settings(auth_key=KEY)
+    async with serve_here(settings, now=clock) as rest:
+        asha, ravi = caller(rest, role="trader"), caller(rest, sub="ravi", role="trader")
+        own, foreign = await asha.new_session(), await ravi.new_session()
+        for who, session_id in ((asha, own), (ravi, foreign)):
+            await who.call("PATCH", f"/sessions/{session_id}", {"status": "STOPPED"})
+    async with serve_here(settings, now=clock) as rest:
+        asha = caller(rest, role="viewer")
+        assert await listed(asha) == [own]
+        assert (await asha.call("GET", f"/sessions/{own}"))[0] == 200
+        assert (await asha.call("GET", f"/sessions/{foreign}"))[0] == 404
+
+
+async def test_an_idempotency_key_is_one_of_its_subject(guarded: Rest) -> None:
     made: dict[str, int] = {}
-    async with serve_here(make_settings()) as rest:
-        for subject in ("asha", "ravi", "asha"):
-            act_as(trader(subject))
-            status, session = await rest.call(
-                "POST", "/sessions", {"startingCapital": 5}, Idempotency_Key="k"
-            )
-            assert status == 201
-            assert made.setdefault(subject, session["sessionId"]) == session["sessionId"]
-        assert made["asha"] != made["ravi"]
-        act_as(Grant.EVERYTHING)
-        _, session = await rest.call(
+    for subject in ("asha", "ravi", "asha"):
+        status, session = await caller(guarded, sub=subject, role="trader").call(
             "POST", "/sessions", {"startingCapital": 5}, Idempotency_Key="k"
         )
-        assert session["sessionId"] not in made.values()
+        assert status == 201
+        assert made.setdefault(subject, session["sessionId"]) == session["sessionId"]
+    assert made["asha"] != made["ravi"]
 
 
-async def test_a_handshake_is_refused_before_it_is_one(
-    make_settings: MakeSettings, act_as: As
-) -> None:
-    async with serve_here(make_settings()) as rest:
-        act_as(Grant("feed", Role.FEED, None, None))
+async def test_a_handshake_is_refused_before_it_is_one(guarded: Rest) -> None:
+    for headers, status in ((bearer(role="feed"), 403), ({"Authorization": "Bearer x"}, 401)):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await rest.http.ws_connect(f"{rest.url}/ws/auto-trader")
-        assert refused.value.status == 403
+            await guarded.http.ws_connect(f"{guarded.url}/ws/auto-trader", headers=headers)
+        assert refused.value.status == status

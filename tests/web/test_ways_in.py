@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.access.signing import KEY, NOW_S, token
 from tests.kit.rest import API, Rest
-from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
-from tests.web.calls import Clock
+from tests.web.guarded import NOW_S, bearer
 from vyomo_rt.domain.moment import iso
 
 PATH = "/api/auto-trader/sessions"
-
-
-def bearer(**claims: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token(**claims)}"}
-
-
-@pytest.fixture
-async def guarded(make_settings: MakeSettings, clock: Clock) -> AsyncIterator[Rest]:
-    """A server with a key that goes by the test's clock."""
-    async with serve_here(make_settings(auth_key=KEY), now=clock) as rest:
-        yield rest
 
 
 async def problem(rest: Rest, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -84,6 +70,14 @@ async def test_the_token_comes_before_the_role_and_that_before_everything_else(
     assert await asked(b"{", **bearer(role="viewer")) == 403
     assert await asked(b"{", **bearer(role="trader")) == 404
     assert await asked(b"{", **bearer(role="admin")) == 400
+
+
+async def test_too_many_parameters_are_refused_only_to_who_may_call(guarded: Rest) -> None:
+    many = "&".join(f"a{number}=1" for number in range(1001))
+    for path in (f"{API}/prices?{many}", f"/sse/prices?symbols=A&{many}"):
+        assert (await problem(guarded, path))[0] == 401
+        assert (await problem(guarded, path, **bearer(role="feed")))[0] == 403
+        assert (await problem(guarded, path, **bearer()))[0] == 400
 
 
 async def test_without_a_key_bearers_are_ignored_and_everybody_is_an_admin(server: Rest) -> None:

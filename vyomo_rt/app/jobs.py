@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _KEEP_PRICES_EVERY_MS = 1000
 _PUT_AWAY_EVERY_MS = 1000
+_TIDY_EVERY_MS = 1000
 
 
 class Jobs:
@@ -72,8 +73,11 @@ class Jobs:
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
         clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)
+        clock.add("the end of tokens", SLOT_MS, rooms.rights.sweep)
         clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)
         clock.add("hasty clients", SLOT_MS, rooms.streaming.haste.sweep)
+        if rooms.gate is not None:
+            clock.add("tickets that are over", _TIDY_EVERY_MS, rooms.gate.tidy)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)
 

@@ -12,17 +12,20 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import Clocks, WallClock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import instrument
 from vyomo_rt.market.feed import FeedContext
+from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.rights import Authority, Rights
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
@@ -36,7 +39,7 @@ from vyomo_rt.web.listening import FileLimits
 from vyomo_rt.web.reading import Haste
 
 if TYPE_CHECKING:
-    from vyomo_rt.access.tokens import Tokens
+    from vyomo_rt.access.gate import Gate
 
 
 class Rooms:
@@ -57,7 +60,7 @@ class Rooms:
         self.clocks = clocks
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
-        self.tokens = _tokens(settings, clocks.wall) if settings.has_key else None
+        self.gate = _gate(settings, store, clocks.wall) if settings.has_key else None
         self._demand = Demand()
         self.pricing = Pricing(
             FeedContext(settings, clocks.market, calendar),
@@ -77,6 +80,7 @@ class Rooms:
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
+        self.rights = Rights(self.hub, self.clock, self._authority())
         self.streaming = self._streaming()
         self.intake = Intake(self.board, self.pricing.posted_source)
         self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
@@ -96,6 +100,7 @@ class Rooms:
 
     def _sources(self) -> Sources:
         return Sources(
+            ask_for_session=self._ask_for_session,
             state=self.replica.find,
             fetch_session=self._fetch_session,
             history=self.history,
@@ -127,6 +132,9 @@ class Rooms:
         price_e4 = None if quote is None else quote.price_e4
         return instrument(symbol, now_ms, self.calendar, price_e4).tick_e4
 
+    def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> Awaitable[None] | None:
+        return self.desk.owners.ask(grant, need, session_id)
+
     def _fetch_session(self, session_id: int) -> Awaitable[object] | None:
         return self.desk.sessions.fetch(session_id)
 
@@ -149,12 +157,16 @@ class Rooms:
             slow_timeout_s=self.settings.slow_timeout_s,
         )
 
+    def _authority(self) -> Authority | None:
+        return None if self.gate is None else Authority(self.gate.by_fresh_token, self.gate.stands)
+
     def _streaming(self) -> StreamServer:
         settings = self.settings
         return StreamServer(
             self.hub,
-            Commands(self.hub),
+            Commands(self.hub, self.rights),
             self.heartbeat,
+            self.rights,
             self.addresses.seats,
             Haste(Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
             settings.max_message_bytes,
@@ -176,11 +188,11 @@ def _accepted_at_once(settings: Settings) -> int:
     return 1 + settings.accepts_per_s // 20
 
 
-def _tokens(settings: Settings, now: WallClock) -> Tokens:
-    # Only here, because a server without a key should start without loading cryptography.
-    from vyomo_rt.access.tokens import Tokens  # noqa: PLC0415
+def _gate(settings: Settings, store: MongoStore, now: WallClock) -> Gate:
+    # Only with a key: it loads a library of cryptography.
+    from vyomo_rt.access.gate import Gate  # noqa: PLC0415
 
-    return Tokens(settings, now)
+    return Gate(settings, SavedAccess(store), now)
 
 
 def _origins(settings: Settings) -> origins.Origins:

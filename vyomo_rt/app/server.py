@@ -93,6 +93,8 @@ async def _load(rooms: Rooms) -> None:
     """Load what the store holds. Raises Unavailable or NewerData."""
     await rooms.store.require_readable()
     await rooms.store.prepare()
+    if rooms.gate is not None:
+        await rooms.gate.load()
     await rooms.desk.load()
     await rooms.pricing.keeper.restore()
     if rooms.demo:

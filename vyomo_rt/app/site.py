@@ -40,14 +40,15 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
         *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms, long_answers).routes(),
-        *AccessRoutes().routes(),
+        *AccessRoutes(rooms.gate, rooms.rights, rooms.origins, rooms.clocks.wall).routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
         *_market(rooms).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]
     routes += ContractRoutes(routes, version()).routes()
-    admit = Guard(WaysIn(rooms.tokens), rooms.desk.records).admit
+    ways_in = WaysIn(rooms.gate, rooms.origins)
+    admit = Guard(ways_in, rooms.desk.owners, rooms.desk.records).admit
     app.add_routes([route.for_aiohttp(admit) for route in routes])
     pages.install(app)
 

@@ -43,7 +43,8 @@ class Grant:
 
     It reaches ``sessions`` and those that the subject has made; all sessions if ``sessions`` is
     None or the role is admin. ``issued_at_ms`` and ``token_id`` are those of its token, by which
-    it may be revoked. ``entry`` is the ticket or the sign-in that stood for the token.
+    it may be revoked. ``entry`` is the ticket or the sign-in that stood for the token; what came
+    by it is ``one_stream`` at a time, or any number.
     """
 
     subject: str | None
@@ -53,6 +54,7 @@ class Grant:
     issued_at_ms: WallMs | None = None
     token_id: str | None = None
     entry: str | None = None
+    one_stream: bool = False
 
     EVERYTHING: ClassVar[Grant]
     """What everybody has without access control."""
@@ -64,6 +66,10 @@ class Grant:
         """Whether there are sessions that it does not reach."""
         return self.sessions is not None and self.role is not Role.ADMIN
 
+    def may(self, need: Need) -> bool:
+        """Whether the role includes it."""
+        return need in _MAY[self.role]
+
     def ask(self, need: Need, session_id: int | None = None, owner: str | None = None) -> None:
         """The one question about rights: first the role, then the session, if one is named.
 
@@ -73,7 +79,7 @@ class Grant:
         """
         if self is Grant.NOTHING:
             raise Unauthorized("say who you are first: send auth with a token")
-        if need not in _MAY[self.role]:
+        if not self.may(need):
             raise Forbidden(f"the role {self.role} may not {need.value}", "Authorization")
         if session_id is not None and not self.reaches(session_id, owner):
             raise NotFound.session(session_id)

@@ -59,7 +59,11 @@ _INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
         ([("sessionId", _UP), ("seq", _UP)], True),
         ([("sessionId", _UP), ("opId", _UP)], True),
     ],
-    "sessions": [([("opId", _UP)], True), ([("stopped", _UP)], False)],
+    "sessions": [
+        ([("opId", _UP)], True),
+        ([("stopped", _UP)], False),
+        ([("owner", _UP)], False),
+    ],
     "trades": [
         ([("tradeId", _UP)], False),
         ([("status", _UP), ("tradeId", _UP)], False),

@@ -34,6 +34,12 @@ class Sessions(Database):
             found = await self.among(self.database["sessions"], session_ids)
         return [_as_of_checkpoint(document) for document in found]
 
+    async def sessions_owned_by(self, owner: str) -> list[int]:
+        async with self.lanes.read():
+            with reading():
+                found = self.database["sessions"].find(where(owner=owner), {"_id": 1})
+                return [document["_id"] for document in await found.to_list(None)]
+
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         document = documents.from_session(session, operation_id, request_hash)
         with self.writing():

@@ -28,6 +28,13 @@ class Trades(Copies):
                 found = await self.database["trades"].find_one(where(_id=trade_id))
         return None if found is None else to_trade(found)
 
+    async def session_of_trade(self, trade_id: int) -> int | None:
+        async with self.lanes.read():
+            with reading():
+                only = {"sessionId": 1}
+                found = await self.database["trades"].find_one(where(_id=trade_id), only)
+        return None if found is None else int(found["sessionId"])
+
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> list[Trade]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from typing import Any
 
-from vyomo_rt.domain.errors import NotFound, VyomoError
+from vyomo_rt.domain.errors import NotFound, Unauthorized, Unavailable, VyomoError
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.rights import Rights
 from vyomo_rt.stream.sessions import SessionTopic
 from vyomo_rt.stream.subscriptions import subscription
 from vyomo_rt.wire.commands import (
+    Auth,
     Command,
     Ping,
     SubscribePrices,
     SubscribeSession,
     UnsubscribePrices,
     UnsubscribeSession,
+    command_type,
     message_id,
+    session_named,
     to_command,
     to_fields,
 )
@@ -34,8 +40,10 @@ class Commands:
     ack, so a refused command changes nothing and nothing comes in between.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, rights: Rights) -> None:
         self._hub = hub
+        self._rights = rights
+        self._sources = hub.sources
         self._topics = hub.topics
         self._subscriptions = hub.subscriptions
 
@@ -44,30 +52,53 @@ class Commands:
     def receive(self, peer: Peer, text: str) -> Awaitable[bool] | bool:
         """Carry out one text; True unless it was refused.
 
-        Only what needs the store is awaited, before the peer's next text: a session that
-        rests there, or a resumption from old events.
+        Only what needs the store or a token's key is awaited, before the peer's next text: a
+        session that rests there, a resumption from old events, rights that are not known yet.
         """
         id_: MessageId | None = None
         try:
             fields = to_fields(text)
             id_ = message_id(fields)
+            type_ = command_type(fields)
+            if type_ is Auth:
+                return self._authenticate(peer, fields.get("token"), id_)
+            peer.grant.ask(type_.needs)
+            if type_ is SubscribeSession and (session_id := session_named(fields)) is not None:
+                asking = self._sources.ask_for_session(peer.grant, type_.needs, session_id)
+                if asking is not None:
+                    return self._ask_then_subscribe(peer, fields, asking)
             command = to_command(fields)
-            peer.grant.ask(command.needs)
             if isinstance(command, SubscribeSession):
-                if (fetching := self._topics.fetch(command.session_id)) is not None:
-                    return self._load_then_subscribe(peer, command, fetching)
-                self._ask_for_session(peer, command)
-                with self._topics.using(command.session_id) as topic:
-                    if self._subscriptions.must_load(command, topic):
-                        return self._load_then_subscribe(peer, command)
-                    self._subscriptions.watch_session(peer, command, topic)
-                    self._acknowledge(peer, id_)
-            else:
-                self._carry_out(peer, command)
+                return self._subscribe(peer, command)
+            self._carry_out(peer, command)
         except VyomoError as error:
-            peer.reply(error_frame(error, id_))
-            return False
+            return self._refuse(peer, error, id_)
         return True
+
+    def _subscribe(self, peer: Peer, command: SubscribeSession) -> Awaitable[bool] | bool:
+        """Watch a session that is in reach. Raises NotFound."""
+        if (fetching := self._topics.fetch(command.session_id)) is not None:
+            return self._load_then_subscribe(peer, command, fetching)
+        with self._topics.using(command.session_id) as topic:
+            if self._subscriptions.must_load(command, topic):
+                return self._load_then_subscribe(peer, command)
+            self._subscriptions.watch_session(peer, command, topic)
+            self._acknowledge(peer, command.id)
+        return True
+
+    async def _ask_then_subscribe(
+        self, peer: Peer, fields: dict[str, Any], asking: Awaitable[None]
+    ) -> bool:
+        try:
+            await asking
+            command = to_command(fields)
+            assert isinstance(command, SubscribeSession)
+            if peer.closed:
+                return False
+            subscribing = self._subscribe(peer, command)
+        except VyomoError as error:
+            return self._refuse(peer, error, message_id(fields))
+        return subscribing if isinstance(subscribing, bool) else await subscribing
 
     async def _load_then_subscribe(
         self, peer: Peer, command: SubscribeSession, fetching: Awaitable[object] | None = None
@@ -75,23 +106,42 @@ class Commands:
         try:
             if fetching is not None:
                 await fetching
-            self._ask_for_session(peer, command)
             with self._topics.using(command.session_id) as topic:
                 await self._subscriptions.load(command, topic)
                 if not peer.closed:
                     self._subscriptions.watch_session(peer, command, topic)
                     self._acknowledge(peer, command.id)
         except VyomoError as error:
-            if not peer.closed:
-                peer.reply(error_frame(error, command.id))
-            return False
+            return self._refuse(peer, error, command.id)
         return True
 
-    def _ask_for_session(self, peer: Peer, command: SubscribeSession) -> None:
-        """Raises NotFound for a session out of reach; to be called once it is at hand."""
-        state = self._hub.sources.state(command.session_id)
-        owner = None if state is None else state.session.owner
-        peer.grant.ask(command.needs, command.session_id, owner)
+    def _authenticate(
+        self, peer: Peer, token: object, id_: MessageId | None
+    ) -> Awaitable[bool] | bool:
+        if self._rights.are_asked:
+            return self._change_rights(peer, token, id_)
+        self._acknowledge(peer, id_)
+        return True
+
+    async def _change_rights(self, peer: Peer, token: object, id_: MessageId | None) -> bool:
+        try:
+            take_what_is_lost = await self._rights.authenticate(peer, token)
+        except VyomoError as error:
+            self._refuse(peer, error, id_)
+            self._rights.end_if_lost(peer, error)
+            return False
+        if not peer.closed:
+            self._acknowledge(peer, id_)
+            take_what_is_lost()
+        return True
+
+    def _refuse(self, peer: Peer, error: VyomoError, id_: MessageId | None) -> bool:
+        """Say why a text is refused: to strangers, only that they have to say who they are."""
+        if peer.grant is Grant.NOTHING and not isinstance(error, Unauthorized | Unavailable):
+            error = Unauthorized("say who you are first: send auth with a token")
+        if not peer.closed:
+            peer.reply(error_frame(error, id_))
+        return False
 
     def _carry_out(self, peer: Peer, command: Command) -> None:
         match command:

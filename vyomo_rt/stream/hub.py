@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
@@ -95,11 +95,11 @@ class Hub:
         self.peers.add(peer)
         self.traffic.opened[peer.framing] += 1
 
-    def find(self, peer_id: str) -> Peer:
-        """The peer of an id. Raises NotFound."""
-        for peer in self.peers:
-            if peer.id == peer_id:
-                return peer
+    def find(self, peer_id: str, is_in_reach: Callable[[Peer], bool] = lambda _: True) -> Peer:
+        """The peer of an id. Raises NotFound, in the same words and time if it is out of reach."""
+        found = [peer for peer in self.peers if peer.id == peer_id and is_in_reach(peer)]
+        if found:
+            return found[0]
         words = f"connection {peer_id[:40]} not found: it has ended, or was never here"
         raise NotFound(words, "connectionId")
 

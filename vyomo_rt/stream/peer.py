@@ -71,6 +71,7 @@ class Peer:
         "price_stamp",
         "ready",
         "recovered",
+        "rights_slot",
         "seen",
         "session_audience",
         "symbols",
@@ -97,6 +98,8 @@ class Peer:
         self.id = id_
         self.framing = framing
         self.grant = grant
+        # In which slot of 100 ms something of its token is due.
+        self.rights_slot: int | None = None
         self.traffic = traffic
         self.write = write
         self.keep_alive = KEEP_ALIVE[framing]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
@@ -17,6 +18,12 @@ class Sources:
     """What the streams ask for, as functions of the rooms that know it.
 
     All answer from memory in the same step, except ``history`` and ``fetch_session``.
+    """
+
+    ask_for_session: Callable[[Grant, Need, int], Awaitable[None] | None]
+    """Ask a grant for a session, without looking at that.
+
+    Raises Forbidden or NotFound, or returns what does so, or raises Unavailable, once awaited.
     """
 
     state: Callable[[int], SessionState | None]

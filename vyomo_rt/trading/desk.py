@@ -46,6 +46,7 @@ from vyomo_rt.trading.late_writes import LateWrites
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.loading import load_states
+from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.replica import Replica
@@ -84,7 +85,8 @@ class Desk(Writer):
         self._tick_e4 = tick_e4
         self._positions = Positions(clocks.market, demand)
         self._ledgers = Ledgers(journal, replica, self._positions)
-        self.sessions = Sessions(journal, replica, self._ledgers, is_watched)
+        self.owners = Owners(journal)
+        self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
         self._births = Births(journal, self.sessions, clocks.wall)
         self._trade_ids = Ids(journal, "trades")
         self.records = Records(journal, replica, self._ledgers, self.sessions)

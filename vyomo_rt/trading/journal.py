@@ -37,6 +37,9 @@ class Journal(Protocol):
     ) -> Sequence[tuple[Session, Figures | None]]:
         """Those of these sessions that exist, stopped or not, as of their checkpoints."""
 
+    async def sessions_owned_by(self, owner: str) -> Sequence[int]:
+        """The sessions that a subject has made, in no order."""
+
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
         """Insert a session; raises Conflict if its id or operation is taken by another."""
 
@@ -67,6 +70,9 @@ class Journal(Protocol):
 
     async def trade(self, trade_id: int) -> Trade | None:
         """The readable copy of a trade."""
+
+    async def session_of_trade(self, trade_id: int) -> int | None:
+        """The session of a trade that has a readable copy, at the same cost if there is none."""
 
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int

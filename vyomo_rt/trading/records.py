@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant
@@ -57,6 +57,24 @@ class Records:
         if stored is None:
             raise NotFound.trade(trade_id)
         return stored
+
+    async def session_of_trade(
+        self, trade_id: int, is_in_reach: Callable[[int], Awaitable[bool]]
+    ) -> int:
+        """The session of a trade, if that is in reach. Raises NotFound or Unavailable.
+
+        A trade that memory knows to be out of reach is looked up all the same, so that the
+        answer takes as long as for one that does not exist.
+        """
+        known = self._replica.find_open(trade_id)
+        known = known or self._ledgers.find_uncopied(Trade, trade_id)
+        if known is not None and await is_in_reach(known.session_id):
+            return known.session_id
+        session_id = await self._journal.session_of_trade(trade_id)
+        # Asked for a session that there is not, too.
+        if not await is_in_reach(session_id or 0) or session_id is None:
+            raise NotFound.trade(trade_id)
+        return session_id
 
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int

@@ -14,6 +14,7 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.loading import chunks, load_resting
+from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
 
@@ -32,6 +33,7 @@ class Sessions:
         journal: Journal,
         replica: Replica,
         ledgers: Ledgers,
+        owners: Owners,
         is_watched: Callable[[int], bool],
     ) -> None:
         self.highest_id = 0
@@ -39,6 +41,7 @@ class Sessions:
         self._journal = journal
         self._replica = replica
         self._ledgers = ledgers
+        self._owners = owners
         self._is_watched = is_watched
         self._stopped: dict[int, None] = {}
         self._fetching = Turns()
@@ -53,6 +56,7 @@ class Sessions:
         """Keep a session in memory."""
         self._replica.add(state)
         self._ledgers.add(state)
+        self._owners.note(state.session.session_id, state.session.owner)
         self.highest_id = max(self.highest_id, state.session.session_id)
         self.publish_state(state)
 
@@ -92,18 +96,16 @@ class Sessions:
     ) -> list[SessionState]:
         """The first sessions above an id in a grant's reach, by id. Raises Unavailable."""
         found: list[SessionState] = []
-        for ids in chunks(self._candidates(after_id, status), _LISTED_AT_ONCE):
+        candidates = self._candidates(after_id, status)
+        if grant.is_limited:
+            candidates = self._within(await self._owners.in_reach(grant), after_id, status)
+        for ids in chunks(candidates, _LISTED_AT_ONCE):
             states = {id_: state for id_ in ids if (state := self._replica.find(id_)) is not None}
             away = [id_ for id_ in ids if id_ not in states]
             for state in await load_resting(self._journal, away, self._replica.today):
                 states[state.session.session_id] = state
             listed = (states[id_] for id_ in ids if id_ in states)
-            wanted = (state for state in listed if status in (None, state.session.status))
-            found += [
-                state
-                for state in wanted
-                if grant.reaches(state.session.session_id, state.session.owner)
-            ]
+            found += (state for state in listed if status in (None, state.session.status))
             if len(found) >= limit:
                 break
             await asyncio.sleep(0)
@@ -144,6 +146,17 @@ class Sessions:
             return range(after_id + 1, self.highest_id + 1)
         ids = (state.session.session_id for state in self._replica.states())
         return [id_ for id_ in ids if id_ > after_id]
+
+    def _within(
+        self, ids: Iterable[int], after_id: int, status: SessionStatus | None
+    ) -> Iterable[int]:
+        """Those of some ids that the list may hold."""
+        may_rest = status in (None, SessionStatus.STOPPED)
+        return [
+            id_
+            for id_ in ids
+            if after_id < id_ <= self.highest_id and (may_rest or id_ in self._replica)
+        ]
 
     def _is_in_use(self, ledger: Ledger) -> bool:
         return not ledger.is_idle or self._is_watched(ledger.session_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
+from vyomo_rt.web.openapi import SECURITY_SCHEMES
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Ping
@@ -23,6 +24,16 @@ _SERVERS = {
     "websocket": {"host": "{host}", "protocol": "ws"},
     "events": {"host": "{host}", "protocol": "http"},
 }
+_SCHEMES: Document = {
+    "bearer": SECURITY_SCHEMES["bearer"],
+    "ticket": {
+        "type": "httpApiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "For where no header can be sent; `POST /api/auto-trader/tickets` makes one",
+    },
+}
+_SECURITY = [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SCHEMES]
 _KEEP_ALIVE = "keep_alive"
 _KEEP_ALIVES: Document = {
     _KEEP_ALIVE: {
@@ -52,10 +63,17 @@ def asyncapi(routes: Iterable[Route], version: str) -> Document:
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "servers": {name: server | {"variables": _HOST} for name, server in _SERVERS.items()},
+        "servers": {
+            name: server | {"variables": _HOST, "security": _SECURITY}
+            for name, server in _SERVERS.items()
+        },
         "channels": document.channels,
         "operations": document.operations,
-        "components": {"messages": document.messages, "schemas": document.schemas.components},
+        "components": {
+            "messages": document.messages,
+            "schemas": document.schemas.components,
+            "securitySchemes": _SCHEMES,
+        },
     }
 
 

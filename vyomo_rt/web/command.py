@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.web.bodies import read_body
-from vyomo_rt.web.guard import GRANT
+from vyomo_rt.web.guard import GRANT, require_standing
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import parse_body
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
@@ -81,7 +81,8 @@ class Command:
     def read(self, type_: type[T]) -> T:
         """The body, right before it takes effect.
 
-        Raises BadJson or BadRequest, and ConnectionResetError if the client has left: it may
+        Raises BadJson or BadRequest, Unauthorized if the token was revoked since the request came,
+        and ConnectionResetError if the client has left: it may
         have acted differently since.
         """
         transport = self._request.transport
@@ -89,6 +90,7 @@ class Command:
             method, path = self._request.method, self._request.path
             log.info("%s %s is not carried out: its client has left", method, path)
             raise ConnectionResetError("the client has left")
+        require_standing(self._request)
         if self._fault is not None:
             raise self._fault
         self._takes_effect = True

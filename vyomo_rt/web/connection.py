@@ -19,6 +19,7 @@ from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
+from vyomo_rt.stream.rights import Rights
 from vyomo_rt.stream.traffic import CLIENT_LEFT, REFUSED
 from vyomo_rt.web.addresses import Client
 from vyomo_rt.web.inbound import Inbound, Violation
@@ -43,6 +44,7 @@ class StreamServer:
     hub: Hub
     commands: Commands
     heartbeat: Heartbeat
+    rights: Rights
     seats: Tally
     """Of the clients' addresses."""
     haste: Haste
@@ -90,6 +92,7 @@ class Connection(Peer, asyncio.Protocol):
         self._streaming.hub.enter(self)
         self._streaming.heartbeat.add(self)
         log.info("%s %s opened from %s", self.framing.label, self.id, self.address)
+        self._streaming.rights.add(self)
 
     def pause_writing(self) -> None:
         self._streaming.hub.delivery.pause(self)
@@ -119,6 +122,7 @@ class Connection(Peer, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._streaming.hub.leave(self)
         self._streaming.heartbeat.remove(self)
+        self._streaming.rights.remove(self)
         self._streaming.connections.discard(self)
         if self._seat is not None:
             self._streaming.seats.leave(self._seat)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
-from vyomo_rt.domain.errors import NotFound
+from vyomo_rt.domain.errors import NotFound, Unavailable
 from vyomo_rt.domain.grant import Grant, Need
+from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.records import Records
-from vyomo_rt.web.routes import Route
+from vyomo_rt.web.routes import Route, require_few_parameters
 from vyomo_rt.web.ways_in import WaysIn
 from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.query import path_id, query_fields, read_query
 
 GRANT = web.RequestKey("grant", Grant)
 """Where a request carries its caller's grant."""
+_REQUIRE_STANDING = web.RequestKey("require_standing", partial[None])
+"""Raises Unauthorized once that grant was taken back."""
 
 
 class Guard:
@@ -22,8 +27,9 @@ class Guard:
     A session out of the caller's reach is answered like one that does not exist.
     """
 
-    def __init__(self, ways_in: WaysIn, records: Records) -> None:
+    def __init__(self, ways_in: WaysIn, owners: Owners, records: Records) -> None:
         self._ways_in = ways_in
+        self._owners = owners
         self._records = records
 
     async def admit(self, request: web.Request, route: Route) -> None:
@@ -31,29 +37,50 @@ class Guard:
 
         Raises Unauthorized, Forbidden, NotFound or Unavailable.
         """
+        try:
+            await self._admit(request, route)
+        except Unavailable:
+            if route.is_event_stream and request.transport is not None:
+                # After a status, EventSource would not come back.
+                request.transport.abort()
+                raise ConnectionResetError from None
+            raise
+
+    async def _admit(self, request: web.Request, route: Route) -> None:
         need = route.needs
         assert need is not None
         grant = request[GRANT] = await self._ways_in.grant_of(request, route)
+        request[_REQUIRE_STANDING] = partial(self._ways_in.require_standing, grant)
         if grant is Grant.NOTHING:
             return  # its commands are asked
         grant.ask(need)
+        require_few_parameters(request)
         if not grant.is_limited:
             return
         if "tradeId" in request.match_info:
-            trade_id = path_id(request.match_info, "tradeId")
-            trade = await self._records.trade(trade_id)
-            try:
-                await self._ask_for_session(grant, need, trade.session_id)
-            except NotFound:
-                raise NotFound.trade(trade_id) from None
+            await self._ask_for_trade(grant, need, path_id(request.match_info, "tradeId"))
         elif (session_id := _session_named(request)) is not None:
             await self._ask_for_session(grant, need, session_id)
 
     async def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> None:
-        owner = None
-        if grant.depends_on_owner(session_id):
-            owner = (await self._records.session(session_id)).session.owner
-        grant.ask(need, session_id, owner)
+        if (asking := self._owners.ask(grant, need, session_id)) is not None:
+            await asking
+
+    async def _ask_for_trade(self, grant: Grant, need: Need, trade_id: int) -> None:
+        async def is_in_reach(session_id: int) -> bool:
+            try:
+                await self._ask_for_session(grant, need, session_id)
+            except NotFound:
+                return False
+            return True
+
+        await self._records.session_of_trade(trade_id, is_in_reach)
+
+
+def require_standing(request: web.Request) -> None:
+    """Raise Unauthorized if the caller's grant was taken back since the request came."""
+    if (require := request.get(_REQUIRE_STANDING)) is not None:
+        require()
 
 
 def _session_named(request: web.Request) -> int | None:

@@ -47,6 +47,14 @@ def accepting(request: web.Request) -> dict[str, str]:
     return headers
 
 
+def offered_tokens(request: web.Request) -> list[str]:
+    """The tokens that are offered as subprotocols: where browsers may put one."""
+    offered = _values(request, hdrs.SEC_WEBSOCKET_PROTOCOL)
+    return [
+        name[len(_TOKEN_PREFIX) :] for name in offered if name.lower().startswith(_TOKEN_PREFIX)
+    ]
+
+
 def _key(request: web.Request) -> bytes:
     keys = _values(request, hdrs.SEC_WEBSOCKET_KEY)
     try:

@@ -22,7 +22,7 @@ from vyomo_rt.web.reading import ReadingTurns
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.web.streams import open_websocket
 from vyomo_rt.web.ticks import Batch, required
-from vyomo_rt.wire.connection import ServerShutdown
+from vyomo_rt.wire.connection import ServerShutdown, TokenExpiring
 from vyomo_rt.wire.refusal import ErrorMessage, error_frame
 from vyomo_rt.wire.tick import TickRow, TicksAck, TicksFrame, ticks_ack
 from vyomo_rt.wire.tick_rows import TickFrame, parse_frame, split_frame
@@ -288,7 +288,7 @@ class IngestRoutes:
         self._max_connections = max_connections
 
     def routes(self) -> list[Route]:
-        sends = TicksAck | ErrorMessage | ServerShutdown
+        sends = TicksAck | ErrorMessage | ServerShutdown | TokenExpiring
         # fmt: off
         return [
             Route("GET", "/ws/ingest", Need.PUSH, self.ingest, "streams", None,

@@ -14,6 +14,7 @@ from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.trade import Trade
+from vyomo_rt.web.guard import require_standing
 from vyomo_rt.web.routes import CSV, JSON
 from vyomo_rt.wire.event import around_events, events_text
 from vyomo_rt.wire.price import around_prices, prices_text
@@ -109,6 +110,7 @@ class LongAnswers:
             try:
                 await response.write(first)
                 async for part in parts:
+                    require_standing(request)
                     await response.write(part)
             except VyomoError as error:
                 # The status is sent: only cutting off can still say that something is missing.
@@ -138,14 +140,13 @@ class LongAnswers:
         response = web.StreamResponse()
         response.content_type = JSON
         response.content_length = len(body)
-        await response.prepare(request)
-        if request.method == hdrs.METH_HEAD:
-            return response
-        for start in range(0, len(body), _PART_BYTES):
-            await self._next_turn()
-            await response.write(body[start : start + _PART_BYTES])
-        await response.write_eof()
-        return response
+
+        async def parts() -> AsyncGenerator[bytes, None]:
+            for start in range(0, len(body), _PART_BYTES):
+                await self._next_turn()
+                yield body[start : start + _PART_BYTES]
+
+        return await self._send_parts(request, response, parts())
 
     async def _encode_prices(self, quotes: Sequence[Quote]) -> bytes:
         now_ms = self._now()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from vyomo_rt.web.routes import JSON, Parameter, Route, Text
+from vyomo_rt.web.ways_in import COOKIE
 from vyomo_rt.wire.refusal import RETRY_AFTER_S, Problem
 from vyomo_rt.wire.schemas import Document, Schemas, without_null
 
@@ -44,6 +45,22 @@ _REFUSALS = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server has a fault; its log says which",
     HTTPStatus.SERVICE_UNAVAILABLE: "The store is away; try again",
 }
+SECURITY_SCHEMES: Document = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token; needed once the server has a key",
+    },
+    "signIn": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The cookie of a page that has signed in",
+    },
+}
+_SECURITY: list[Document] = [{"bearer": []}, {"signIn": []}, {}]
+"""Without a key nothing is asked for."""
 _RETRY_AFTER = {
     "description": "Seconds",
     "schema": {"type": "integer", "minimum": 0, "examples": [RETRY_AFTER_S]},
@@ -76,7 +93,11 @@ def openapi(routes: Iterable[Route], version: str) -> Document:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": words} for name, words in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": schemas.components, "responses": responses},
+        "components": {
+            "schemas": schemas.components,
+            "responses": responses,
+            "securitySchemes": SECURITY_SCHEMES,
+        },
     }
 
 
@@ -90,6 +111,8 @@ def _operation(route: Route, schemas: Schemas) -> Document:
         "parameters": [_parameter(parameter, schemas) for parameter in route.inputs],
         "responses": _responses(route, schemas),
     }
+    if route.needs is not None:
+        operation["security"] = _SECURITY
     if route.body:
         operation["requestBody"] = _request_body(route.body, schemas)
     return {name: value for name, value in operation.items() if value}

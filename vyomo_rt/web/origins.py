@@ -52,7 +52,7 @@ class Origins:
 
     def origin_refusal(self, origin: str | None, host: str | None) -> str | None:
         """Why a page of this origin may not use the server."""
-        if origin is None or self._is_own(origin, host) or self._is_named(origin):
+        if origin is None or self.is_own(origin, host) or self._is_named(origin):
             return None
         authority = _authority(origin)
         if self.loopback and authority is not None and authority[0] in _LOOPBACK_NAMES:
@@ -64,7 +64,7 @@ class Origins:
     ) -> bool:
         """Let a page of an allowed foreign origin read the answer with these headers."""
         headers.add(hdrs.VARY, hdrs.ORIGIN)
-        if origin is None or self._is_own(origin, host) or self.origin_refusal(origin, host):
+        if origin is None or self.is_own(origin, host) or self.origin_refusal(origin, host):
             return False
         headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
         headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Idempotency-Replayed, Retry-After"
@@ -77,7 +77,8 @@ class Origins:
         """Whether the settings name it; unlike browsers, they leave out the root's dot."""
         return re.sub(r"\.(?=(:[0-9]+)?$)", "", origin.lower()) in self.allowed_origins
 
-    def _is_own(self, origin: str, host: str | None) -> bool:
+    def is_own(self, origin: str, host: str | None) -> bool:
+        """Whether an origin is the server's own, as its client calls it."""
         scheme, _, _ = origin.partition("://")
         authority = _authority(origin)
         own = None if host is None else _authority(f"{scheme}://{host}")

@@ -147,6 +147,10 @@ class Route:
         return sorted(found - self.answers.keys())
 
     @property
+    def is_event_stream(self) -> bool:
+        return self.stream is not None and not self.stream.is_websocket
+
+    @property
     def is_strict(self) -> bool:
         """Whether unknown parameters are refused.
 
@@ -158,11 +162,10 @@ class Route:
         """The route; ``admit`` is called before anything is looked up for the request."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            if self.is_strict and _parameters_in(request) > _MAX_PARAMETERS:
-                raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
             if self.needs is not None:
                 await admit(request, self)
             if self.is_strict:
+                require_few_parameters(request)
                 self._check_names(request)
             return await self.handler(request)
 
@@ -191,9 +194,10 @@ class Route:
         return {name for name, type_ in described.items() if ListType in kinds_of(type_)}
 
 
-def _parameters_in(request: web.Request) -> int:
-    """At most how many parameters the address has: counted before they are parsed."""
-    return request.rel_url.raw_query_string.count("&") + 1
+def require_few_parameters(request: web.Request) -> None:
+    """Raise LimitExceeded, before they are parsed, if the address may have too many."""
+    if request.rel_url.raw_query_string.count("&") >= _MAX_PARAMETERS:
+        raise LimitExceeded(f"there are more than {_MAX_PARAMETERS} parameters", "query")
 
 
 @cache

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from vyomo_rt.domain.errors import LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.domain.errors import Conflict, LimitExceeded, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
@@ -32,6 +32,7 @@ from vyomo_rt.web.handover import (
 )
 from vyomo_rt.web.handshake import VERSION, WrongVersion, accepting
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
+from vyomo_rt.wire.access import ConnectionList, OpenConnection
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
 from vyomo_rt.wire.connection import ConnectionDocument, ConnectionMessage, Pong
@@ -53,6 +54,7 @@ _RESUMING = (
     Parameter("Last-Event-ID", "header", PositionText),
     Parameter("lastEventId", "query", PositionText),
 )
+_CONNECTION = Parameter("connectionId", "path", ConnectionId, required=True)
 _KEEP_ALIVE = Parameter("keepAlive", "query", KeepAlive)
 
 
@@ -84,7 +86,12 @@ class StreamRoutes:
                   stream=Stream(sends=PriceUpdate | ConnectionMessage)),
             Route("GET", "/api/auto-trader/connections/{connectionId}", Need.SEE,
                   self.explain_connection, "streams", ConnectionDocument,
-                  parameters=(Parameter("connectionId", "path", ConnectionId, required=True),)),
+                  parameters=(_CONNECTION,)),
+            Route("GET", "/api/auto-trader/connections", Need.ADMINISTER, self.list_connections,
+                  "streams", ConnectionList),
+            Route("POST", "/api/auto-trader/connections/{connectionId}/kick", Need.ADMINISTER,
+                  self.kick_connection, "streams", None, HTTPStatus.NO_CONTENT,
+                  parameters=(_CONNECTION,), refuses=(HTTPStatus.CONFLICT,)),
         ]
         # fmt: on
 
@@ -118,8 +125,34 @@ class StreamRoutes:
 
     async def explain_connection(self, request: web.Request) -> web.Response:
         """Explain why an open stream gets messages, or does not."""
-        hub = self._streaming.hub
-        return json_answer(explain(hub, hub.find(request.match_info["connectionId"])))
+        hub, grant = self._streaming.hub, request[GRANT]
+        peer = hub.find(
+            request.match_info["connectionId"],
+            lambda peer: grant.may(Need.ADMINISTER) or peer.grant.subject == grant.subject,
+        )
+        return json_answer(explain(hub, peer))
+
+    async def list_connections(self, _: web.Request) -> web.Response:
+        """List all open streams, with whose each is and where it comes from."""
+        found = sorted(self._streaming.connections, key=lambda connection: connection.opened_at_s)
+        return json_answer(
+            ConnectionList(
+                [
+                    OpenConnection(each.id, each.grant.subject, each.address)
+                    for each in found
+                    if not each.closed
+                ]
+            )
+        )
+
+    async def kick_connection(self, request: web.Request) -> web.Response:
+        """End a stream for good: its client does not come back by itself."""
+        if not self._streaming.rights.are_asked:
+            words = "there is no access control: start the server with VYOMO_RT_AUTH_KEY"
+            raise Conflict(words, "path")
+        peer = self._streaming.hub.find(request.match_info["connectionId"])
+        peer.close(CloseCode.KICKED, "kicked")
+        return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check the whole query first: after a status EventSource does not come back."""
@@ -149,6 +182,8 @@ class StreamRoutes:
             connection.keep_alive = asked.keep_alive
             response = hand_over(request, connection)
             connection.start()
+            if connection.closed:
+                return response
             if hub.closing:
                 hub.dismiss(connection)
             elif trouble is not None:
@@ -229,6 +264,8 @@ async def open_websocket(
     response = hand_over(request, connection)
     full = no_room(request, streaming, max_connections)
     connection.start()
+    if connection.closed:
+        return response
     if streaming.hub.closing:
         streaming.hub.dismiss(connection)
     elif full is not None:

@@ -99,7 +99,19 @@ class Ping(_Command, tag="ping"):
     needs = Need.SEE
 
 
-Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping
+class Auth(_Command, tag="auth"):
+    """Say who you are, by the first message, or again before the token expires.
+
+    Another token may extend the connection and change its rights, but not whose it is. Without
+    access control it is ignored.
+    """
+
+    needs = Need.ENTER
+
+    token: str
+
+
+Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping | Auth
 _BY_TYPE = {command.__struct_config__.tag: command for command in get_args(Command)}
 
 
@@ -121,8 +133,8 @@ def message_id(fields: dict[str, Any]) -> MessageId | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def to_command(fields: dict[str, Any]) -> Command:
-    """The command in a client's message. Raises UnknownType or BadRequest."""
+def command_type(fields: dict[str, Any]) -> type[Command]:
+    """Which command a client's message is. Raises UnknownType or BadRequest."""
     kind = fields.get("type")
     if kind is None:
         raise BadRequest("type is required", "type")
@@ -130,9 +142,21 @@ def to_command(fields: dict[str, Any]) -> Command:
         raise BadRequest(f"type: expected a string, got {json_kind(kind)}", "type")
     if kind not in _BY_TYPE:
         raise UnknownType(f"Unknown message type: {kind[:80]}")
+    found: type[Command] = _BY_TYPE[kind]
+    return found
+
+
+def to_command(fields: dict[str, Any]) -> Command:
+    """The command in a client's message. Raises UnknownType or BadRequest."""
     # Not as the union, which msgspec would resolve anew for each message.
-    command: Command = decoding.convert(with_integers(fields, _BY_TYPE[kind]), _BY_TYPE[kind])
-    return command
+    type_ = command_type(fields)
+    return decoding.convert(with_integers(fields, type_), type_)
+
+
+def session_named(fields: dict[str, Any]) -> int | None:
+    """The session that a client's message is about, however wrong the rest of it is."""
+    named = with_integers(fields, SubscribeSession).get("sessionId")
+    return named if isinstance(named, int) and not isinstance(named, bool) else None
 
 
 def with_integers(fields: dict[str, Any], *types: type[Struct]) -> dict[str, Any]:

@@ -87,7 +87,17 @@ class ServerShutdown(Message, tag="server_shutdown"):
     data: ShutdownData
 
 
-ConnectionMessage = Ack | ErrorMessage | FeedStatusMessage | ServerShutdown
+class TokenExpiringData(Data):
+    expires_at: Timestamp
+
+
+class TokenExpiring(Message, tag="token_expiring"):
+    """The connection's token ends within half a minute: send ``auth`` with another."""
+
+    data: TokenExpiringData
+
+
+ConnectionMessage = Ack | ErrorMessage | FeedStatusMessage | ServerShutdown | TokenExpiring
 """What every stream may carry."""
 
 
@@ -103,3 +113,8 @@ def pong(now_ms: int, id_: MessageId | None) -> Frame:
 def server_shutdown(reconnect_after_ms: int) -> Frame:
     data = ShutdownData(reconnect_after_ms=reconnect_after_ms)
     return make_frame("server_shutdown", encode(ServerShutdown(data=data)))
+
+
+def token_expiring(expires_at_ms: int) -> Frame:
+    data = TokenExpiringData(expires_at=iso(expires_at_ms))
+    return make_frame("token_expiring", encode(TokenExpiring(data=data)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
 from msgspec.inspect import BoolType, ListType
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Struct)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_NOT_OF_TICKETS = ("ticket", "lastEventId")
 _NEVER_RECOVERED = "unknown"
 
 
@@ -31,6 +33,15 @@ class StreamQuery(NamedTuple):
     prices: SubscribePrices | None
     keep_alive: bytes
     """What to write to keep it alive."""
+
+
+def ticket_query(text: str) -> str:
+    """The text after ``?`` as a ticket is made for it, however it is spelled.
+
+    It leaves out what changes when EventSource comes back.
+    """
+    pairs = parse_qsl(text, keep_blank_values=True)
+    return urlencode([(name, value) for name, value in pairs if name not in _NOT_OF_TICKETS])
 
 
 def path_id(named: Mapping[str, str], name: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -11,12 +10,12 @@ from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType
 from msgspec.json import Decoder
 
 from vyomo_rt.domain.errors import BadRequest, VyomoError
-from vyomo_rt.domain.moment import to_ms
 from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, encode
 from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.moment import ClientMoment, moment_ms
 from vyomo_rt.wire.numbers import PriceE4, json_kind, price_e4
 from vyomo_rt.wire.values import Count, MessageId, SpelledSymbol, Symbol
 
@@ -28,8 +27,6 @@ MAX_FRAME_TICKS = 5000
 
 _LONGEST_SYMBOL = 64
 _SYMBOLS_REMEMBERED = 16_384
-_FIRST_MS, _FIRST_US, _FIRST_NS = 10**11, 10**14, 10**17
-"""Epoch milliseconds of the years 1973 to 5138; smaller integers are seconds, larger ones finer."""
 
 
 class TickRow(Body):
@@ -37,13 +34,7 @@ class TickRow(Body):
 
     symbol: SpelledSymbol
     price: PriceE4
-    ts: (
-        Annotated[
-            int, Meta(extra_json_schema={"minimum": _FIRST_MS, "exclusiveMaximum": _FIRST_US})
-        ]
-        | Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-        | None
-    ) = None
+    ts: ClientMoment | None = None
 
 
 Ticks = TickRow | Annotated[list[TickRow], Meta(max_length=MAX_TICKS)]
@@ -131,7 +122,7 @@ def quick_tick(row: Any, source: str) -> Tick | None:
         price = price_e4(plain.price)
         if price is None or len(symbol) > _LONGEST_SYMBOL:
             return None
-        as_of_ms = None if ts is None else _to_moment_ms(ts)
+        as_of_ms = None if ts is None else moment_ms(ts, "ts")
         return Tick(_remembered(symbol), price, as_of_ms, source)
     except (DecodeError, VyomoError):
         return None
@@ -155,7 +146,7 @@ def to_tick(row: Any, source: str) -> Tick:
         raise BadRequest(f"expected an object, got {json_kind(row)}")
     present = {name: value for name, value in row.items() if value is not None}
     tick = decoding.convert(present, TickRow)
-    as_of_ms = None if tick.ts is None else _to_moment_ms(tick.ts)
+    as_of_ms = None if tick.ts is None else moment_ms(tick.ts, "ts")
     return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms, source)
 
 
@@ -163,21 +154,3 @@ def row_symbol(row: Any) -> str | None:
     """The symbol as the sender spelled it, to name a row that was rejected."""
     symbol = row.get("symbol") if isinstance(row, dict) else None
     return symbol[:80] if isinstance(symbol, str) else None
-
-
-def _to_moment_ms(ts: int | str) -> int:
-    """Epoch milliseconds, or ISO 8601 with a zone."""
-    if isinstance(ts, int):
-        if _FIRST_MS <= ts < _FIRST_US:
-            return ts
-        finer = "microseconds" if ts < _FIRST_NS else "nanoseconds"
-        unit = "seconds" if ts < _FIRST_MS else finer
-        text = str(ts)[:40]
-        raise BadRequest(f"ts: {text} looks like {unit}: expected epoch milliseconds", "ts")
-    try:
-        moment = datetime.fromisoformat(ts) if ts.isprintable() else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise BadRequest("ts: expected epoch milliseconds or ISO 8601 with a zone", "ts")
-    return to_ms(moment)
