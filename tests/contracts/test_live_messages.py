@@ -38,6 +38,7 @@ OF_ACCESS = {
     ("POST", f"{API}/sign-out"),
     ("POST", f"{API}/revocations"),
     ("GET", f"{API}/connections"),
+    ("GET", f"{API}/audit"),
     ("POST", f"{API}/connections/{{connectionId}}/kick"),
 }
 """Calls that need a key, or are made by who has one."""
@@ -256,6 +257,7 @@ async def test_every_answer_keeps_the_contract(
         await call("GET", f"{API}/instruments{query}")
     await call("GET", f"{API}/market")
     await call("GET", f"{API}/me")
+    await call("GET", f"{API}/limits")
     for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
         await call("GET", path)
     async with web_socket(server.url) as ws:
@@ -304,11 +306,15 @@ async def test_every_answer_about_access_keeps_the_contract(
             await call("POST", f"{API}/sign-in", {"ticket": ticket["ticket"]})
         await call("POST", f"{API}/sign-in", {"token": token()})
         await call("POST", f"{API}/sign-out", **viewer)
+        for query in ("", "?by=root&limit=2&since=2026-11-22T10:00:00Z", "?since=x"):
+            await call("GET", f"{API}/audit{query}", **admin)
         for body in ({"jti": "a"}, {"sub": "b"}, {"issuedBefore": BEGIN_MS}, {}):
             await call("POST", f"{API}/revocations", body, **admin)
+        for _ in range(30):
+            await call("GET", f"{API}/me", Authorization="Bearer x")
     answered = {(method, path) for method, path, status in call.seen if status < 300}
     assert answered == OF_ACCESS | {("GET", f"{API}/me")}
-    assert {status for _, _, status in call.seen} == {200, 201, 204, 400, 401, 403, 404}
+    assert {status for _, _, status in call.seen} == {200, 201, 204, 400, 401, 403, 404, 429}
 
 
 async def test_that_a_token_expires_is_said_on_every_stream_as_the_contract_has_it(

@@ -116,7 +116,7 @@ class World:
             max_symbols=max_symbols,
         )
         self.clock = Clockwork(clocks.market)
-        self.rights = Rights(self.hub, self.clock, self.authority)
+        self.rights = Rights(self.hub, self.clock, self.authority, max_streams=50)
         self.commands = Commands(self.hub, self.rights)
 
     @asynccontextmanager

@@ -22,9 +22,9 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.kit.streams import watching
 from tests.kit.waiting import until
-from vyomo_rt.access.limits import Pace
 from vyomo_rt.app import server as server_module
 from vyomo_rt.clockwork import Clockwork
+from vyomo_rt.domain.limits import Pace
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.web.addresses import Addresses
 from vyomo_rt.web.admission import Admission

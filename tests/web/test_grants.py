@@ -35,6 +35,8 @@ NEEDS = {
     ("GET", f"{API}/connections"): Need.ADMINISTER,
     ("POST", f"{API}/connections/{{connectionId}}/kick"): Need.ADMINISTER,
     ("GET", f"{API}/me"): Need.ENTER,
+    ("GET", f"{API}/limits"): Need.ENTER,
+    ("GET", f"{API}/audit"): Need.ADMINISTER,
     ("POST", f"{API}/tickets"): Need.ENTER,
     ("POST", f"{API}/sign-out"): Need.ENTER,
     ("POST", f"{API}/revocations"): Need.ADMINISTER,

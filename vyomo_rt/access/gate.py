@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from vyomo_rt.access.attempts import Attempts
+from vyomo_rt.access.audit import Audit, Trail
 from vyomo_rt.access.entries import Entries
 from vyomo_rt.access.revocations import Revocations
 from vyomo_rt.access.shelf import Shelf
@@ -11,6 +14,7 @@ from vyomo_rt.access.tokens import Tokens
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.errors import Unauthorized, Unavailable
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.limits import Buckets, Pace
 from vyomo_rt.domain.moment import WallClock
 
 log = logging.getLogger(__name__)
@@ -19,11 +23,21 @@ log = logging.getLogger(__name__)
 class Gate:
     """All ways in. What it lets in may have been taken back a moment later: ask ``stands``."""
 
-    def __init__(self, settings: Settings, shelf: Shelf, now: WallClock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        shelf: Shelf,
+        trail: Trail,
+        now: WallClock,
+        time_s: Callable[[], float],
+    ) -> None:
         """Raises CannotStart for keys that cannot be used."""
         self.tokens = Tokens(settings, now)
         self.entries = Entries(shelf, now)
         self.revocations = Revocations(shelf, now, token_life_s=settings.auth_token_life_s)
+        self.audit = Audit(trail, now)
+        self.attempts = Attempts(settings.failed_tokens_per_minute, time_s, self.audit)
+        self.calls = Buckets(Pace(settings.calls_per_s, settings.call_burst), time_s, "calls")
         self._now = now
 
     async def load(self) -> None:

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _KEEP_PRICES_EVERY_MS = 1000
 _PUT_AWAY_EVERY_MS = 1000
 _TIDY_EVERY_MS = 1000
+_WRITE_AUDIT_EVERY_MS = 1000
 
 
 class Jobs:
@@ -77,6 +78,7 @@ class Jobs:
         clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)
         clock.add("hasty clients", SLOT_MS, rooms.streaming.haste.sweep)
         if rooms.gate is not None:
+            clock.add("the audit", _WRITE_AUDIT_EVERY_MS, rooms.gate.audit.write)
             clock.add("tickets that are over", _TIDY_EVERY_MS, rooms.gate.tidy)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)

@@ -6,25 +6,27 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from vyomo_rt import config
-from vyomo_rt.access.limits import Pace
 from vyomo_rt.app.pricing import Pricing
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant, Need
-from vyomo_rt.domain.moment import Clocks, WallClock, trading_day
+from vyomo_rt.domain.limits import Pace
+from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import instrument
 from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.store.access import SavedAccess
+from vyomo_rt.store.audit import SavedAudit
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
+from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.rights import Authority, Rights
 from vyomo_rt.stream.sources import Sources
 from vyomo_rt.trading.days import Days
@@ -60,7 +62,7 @@ class Rooms:
         self.clocks = clocks
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
-        self.gate = _gate(settings, store, clocks.wall) if settings.has_key else None
+        self.gate = self._gate() if settings.has_key else None
         self._demand = Demand()
         self.pricing = Pricing(
             FeedContext(settings, clocks.market, calendar),
@@ -80,7 +82,12 @@ class Rooms:
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
-        self.rights = Rights(self.hub, self.clock, self._authority())
+        self.rights = Rights(
+            self.hub,
+            self.clock,
+            self._authority(),
+            max_streams=settings.max_connections_per_subject,
+        )
         self.streaming = self._streaming()
         self.intake = Intake(self.board, self.pricing.posted_source)
         self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
@@ -157,8 +164,28 @@ class Rooms:
             slow_timeout_s=self.settings.slow_timeout_s,
         )
 
+    def _gate(self) -> Gate:
+        # Only with a key: it loads a library of cryptography.
+        from vyomo_rt.access.gate import Gate  # noqa: PLC0415
+
+        return Gate(
+            self.settings,
+            SavedAccess(self.store),
+            SavedAudit(self.store, self.settings.audit_entries),
+            self.clocks.wall,
+            self.clock.time_s,
+        )
+
     def _authority(self) -> Authority | None:
-        return None if self.gate is None else Authority(self.gate.by_fresh_token, self.gate.stands)
+        gate = self.gate
+        if gate is None:
+            return None
+
+        async def grant(token: str, peer: Peer) -> Grant:
+            with gate.attempts.counted(peer.address_key, peer.address):
+                return await gate.by_fresh_token(token)
+
+        return Authority(grant, gate.stands, gate.audit.note)
 
     def _streaming(self) -> StreamServer:
         settings = self.settings
@@ -186,13 +213,6 @@ class Rooms:
 def _accepted_at_once(settings: Settings) -> int:
     """A twentieth of a second's: time that the loop was busy with others is made up for."""
     return 1 + settings.accepts_per_s // 20
-
-
-def _gate(settings: Settings, store: MongoStore, now: WallClock) -> Gate:
-    # Only with a key: it loads a library of cryptography.
-    from vyomo_rt.access.gate import Gate  # noqa: PLC0415
-
-    return Gate(settings, SavedAccess(store), now)
 
 
 def _origins(settings: Settings) -> origins.Origins:

@@ -9,10 +9,12 @@ from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.version import version
 from vyomo_rt.web import origins
 from vyomo_rt.web.access import AccessRoutes
+from vyomo_rt.web.audit import AuditRoutes
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.http import add_headers
 from vyomo_rt.web.ingest import IngestRoutes
+from vyomo_rt.web.limits import LimitRoutes
 from vyomo_rt.web.loading import Loading
 from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.market import MarketRoutes
@@ -41,6 +43,8 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms, long_answers).routes(),
         *AccessRoutes(rooms.gate, rooms.rights, rooms.origins, rooms.clocks.wall).routes(),
+        *AuditRoutes(rooms.gate).routes(),
+        *LimitRoutes(rooms.settings).routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
         *_market(rooms).routes(),
         *pages.routes(),

@@ -305,6 +305,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ),
         ),
     ] = 200
+    max_connections_per_subject: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Streams that the tokens of one sub may have open."),
+    ] = 50
+    failed_tokens_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Bad tokens that one address may send; then it has to wait.",
+        ),
+    ] = 30
+    calls_per_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="REST calls a second of the tokens of one sub, in the long run.",
+        ),
+    ] = 50
+    call_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="REST calls that they may make at once.")
+    ] = 100
+    audit_entries: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            le=100_000_000,
+            description="How many sign-ins, refusals and the like are kept, with a key.",
+        ),
+    ] = 100_000
     trusted_proxy: Annotated[
         tuple[str, ...],
         Meta(

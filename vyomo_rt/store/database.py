@@ -55,6 +55,7 @@ _RESTORE_ID = "restore"
 
 _UP, _DOWN = ASCENDING, DESCENDING
 _INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
+    "audit": [([("number", _DOWN)], False), ([("by", _UP), ("number", _DOWN)], False)],
     "events": [
         ([("sessionId", _UP), ("seq", _UP)], True),
         ([("sessionId", _UP), ("opId", _UP)], True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from vyomo_rt.domain.errors import NotFound, Unauthorized, Unavailable, VyomoError
+from vyomo_rt.domain.errors import NotFound, RateLimited, Unauthorized, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
@@ -137,7 +137,9 @@ class Commands:
 
     def _refuse(self, peer: Peer, error: VyomoError, id_: MessageId | None) -> bool:
         """Say why a text is refused: to strangers, only that they have to say who they are."""
-        if peer.grant is Grant.NOTHING and not isinstance(error, Unauthorized | Unavailable):
+        if peer.grant is Grant.NOTHING and not isinstance(
+            error, Unauthorized | Unavailable | RateLimited
+        ):
             error = Unauthorized("say who you are first: send auth with a token")
         if not peer.closed:
             peer.reply(error_frame(error, id_))

@@ -48,6 +48,8 @@ class Peer:
     """
 
     __slots__ = (
+        "address",
+        "address_key",
         "awaiting_pong",
         "bytes",
         "closed",
@@ -98,6 +100,8 @@ class Peer:
         self.id = id_
         self.framing = framing
         self.grant = grant
+        # For people, and what its address is counted by; the connection knows.
+        self.address = self.address_key = "unknown"
         # In which slot of 100 ms something of its token is due.
         self.rights_slot: int | None = None
         self.traffic = traffic

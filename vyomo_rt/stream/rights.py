@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from vyomo_rt.clockwork import Clockwork
-from vyomo_rt.domain.errors import NotFound, Unauthorized
+from vyomo_rt.domain.audit import What
+from vyomo_rt.domain.errors import LimitExceeded, NotFound, Unauthorized
 from vyomo_rt.domain.grant import Grant, Need
+from vyomo_rt.domain.limits import Tally
 from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.wheel import SLOT_MS
@@ -28,10 +30,15 @@ WARN_AHEAD_MS = 30_000
 class Authority:
     """The port through which the streams ask who somebody is."""
 
-    grant: Callable[[str], Awaitable[Grant]]
-    """What a token allows that has not expired. Raises Unauthorized or Unavailable."""
+    grant: Callable[[str, Peer], Awaitable[Grant]]
+    """What a peer's token allows that has not expired.
+
+    Raises Unauthorized, RateLimited or Unavailable.
+    """
     stands: Callable[[Grant], bool]
     """Whether a grant's token has not been revoked."""
+    note: Callable[[What, str | None, str, str], None]
+    """Remembers what which subject did, from which address, in words."""
 
 
 class Rights:
@@ -40,8 +47,13 @@ class Rights:
     One row of the clock serves all: nothing is scheduled for a single peer.
     """
 
-    def __init__(self, hub: Hub, clock: Clockwork, authority: Authority | None) -> None:
-        """Without an ``authority`` nobody is asked who he is."""
+    def __init__(
+        self, hub: Hub, clock: Clockwork, authority: Authority | None, *, max_streams: int
+    ) -> None:
+        """Without an ``authority`` nobody is asked who he is.
+
+        A subject may have ``max_streams`` open.
+        """
         self._hub = hub
         self._clock = clock
         self._authority = authority
@@ -50,6 +62,7 @@ class Rights:
         # Peers by the slot in which something of their token is due, and those slots as a heap.
         self._due: dict[int, set[Peer]] = {}
         self._slots: list[int] = []
+        self._streams = Tally(max_streams)
         self._by_entry: defaultdict[str, set[Peer]] = defaultdict(set)
 
     def add(self, peer: Peer) -> None:
@@ -57,6 +70,8 @@ class Rights:
         grant = peer.grant
         if grant is Grant.NOTHING:
             self._strangers[peer] = self._clock.time_s() + AUTH_WITHIN_S
+            return
+        if not self._has_room(peer):
             return
         if self._authority is not None and not self._authority.stands(grant):
             self._end(peer)
@@ -71,10 +86,31 @@ class Rights:
         """Forget a peer whose connection has ended."""
         self._strangers.pop(peer, None)
         self._unschedule(peer)
+        if peer.grant.subject is not None:
+            self._streams.leave(peer.grant.subject)
         if (entry := peer.grant.entry) is not None:
             self._by_entry[entry].discard(peer)
             if not self._by_entry[entry]:
                 del self._by_entry[entry]
+
+    def _has_room(self, peer: Peer) -> bool:
+        """Count a stream whose subject is now known; one too many is closed."""
+        subject = peer.grant.subject
+        if subject is None:
+            return True
+        if self._streams.enter(subject):
+            self.note(What.CONNECT, subject, peer.address, f"{peer.framing.label} {peer.id}")
+            return True
+        words = f"too many connections of {subject}: close others first"
+        if peer.framing is Framing.SSE:
+            peer.reply(error_frame(LimitExceeded(words), None))
+        peer.close(CloseCode.TOO_MANY, "too many connections of this subject")
+        return False
+
+    def note(self, what: What, by: str | None, address: str, detail: str) -> None:
+        """Remember it, if anybody has to say who they are."""
+        if self._authority is not None:
+            self._authority.note(what, by, address, detail)
 
     # -- a peer says who it is -----------------------------------------------------
 
@@ -92,7 +128,7 @@ class Rights:
         assert self._authority is not None
         if not isinstance(token, str):
             raise Unauthorized("token: expected the text of a token")
-        grant = await self._authority.grant(token)
+        grant = await self._authority.grant(token, peer)
         former = peer.grant
         if former is not Grant.NOTHING:
             if grant.subject != former.subject:
@@ -101,7 +137,8 @@ class Rights:
         if not peer.closed:
             peer.grant = grant
             self._strangers.pop(peer, None)
-            self._schedule(peer)
+            if former is not Grant.NOTHING or self._has_room(peer):
+                self._schedule(peer)
         return lambda: self._take_what_is_lost(peer)
 
     def end_if_lost(self, peer: Peer, error: Exception) -> None:

@@ -10,11 +10,13 @@ from urllib.parse import unquote
 from aiohttp import hdrs, web
 from msgspec import Struct, UnsetType
 
+from vyomo_rt.domain.audit import What
 from vyomo_rt.domain.entry import FRONT_DOOR
 from vyomo_rt.domain.errors import Conflict, Forbidden, Unauthorized
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import WallClock, iso
 from vyomo_rt.stream.rights import Rights
+from vyomo_rt.web.addresses import CLIENT
 from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.guard import GRANT
@@ -64,7 +66,7 @@ class AccessRoutes:
             Route("POST", f"{API}/tickets", Need.ENTER, self.issue_ticket, "access", Ticket,
                   _CREATED, body=(NewTicket,), refuses=refused),
             Route("POST", f"{API}/sign-in", None, self.sign_in, "access", Me,
-                  body=(SignIn,), refuses=(_UNAUTHORIZED, *refused)),
+                  body=(SignIn,), refuses=(_UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, *refused)),
             Route("POST", f"{API}/sign-out", Need.ENTER, self.sign_out, "access", None, none,
                   refuses=(_AWAY,)),
             Route("POST", f"{API}/revocations", Need.ADMINISTER, self.revoke, "access",
@@ -108,11 +110,14 @@ class AccessRoutes:
         if origin is not None and not self._origins.is_own(origin, request.headers[hdrs.HOST]):
             raise Forbidden("only a page of this server may sign in here", "Origin")
         given = await _read(request, SignIn)
-        if isinstance(given.token, UnsetType):
-            assert isinstance(given.ticket, str)
-            grant = gate.entries.use_ticket(given.ticket, FRONT_DOOR, "")
-        else:
-            grant = await gate.by_fresh_token(given.token)
+        client = request[CLIENT]
+        with gate.attempts.counted(client.key, client.shown):
+            if isinstance(given.token, UnsetType):
+                assert isinstance(given.ticket, str)
+                grant = gate.entries.use_ticket(given.ticket, FRONT_DOOR, "")
+            else:
+                grant = await gate.by_fresh_token(given.token)
+        gate.audit.note(What.SIGN_IN, grant.subject, client.shown, f"as {grant.role}")
         secret = await gate.entries.sign_in(grant)
         response = json_answer(me(grant))
         self._set_cookie(response, secret, origin, self._lasts_s(grant))
@@ -125,6 +130,8 @@ class AccessRoutes:
         if self._open_gate is not None and entry is not None:
             self._open_gate.entries.end(entry)
             self._rights.end_entry(entry)
+            by = request[GRANT].subject
+            self._open_gate.audit.note(What.SIGN_OUT, by, request[CLIENT].shown, "")
             await self._open_gate.entries.keep()
         self._set_cookie(response, "", request.headers.get(hdrs.ORIGIN), 0)
         return response
@@ -141,6 +148,8 @@ class AccessRoutes:
         revocation = gate.revocations.revoke(by, value)
         gate.entries.end_where(revocation.takes_back)
         self._rights.end_where(revocation.takes_back)
+        who, detail = request[GRANT].subject, f"{by} {value}"
+        gate.audit.note(What.REVOCATION, who, request[CLIENT].shown, detail)
         await gate.revocations.keep(revocation)
         return json_answer(revocation_document(revocation), _CREATED)
 

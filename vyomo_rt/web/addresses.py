@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vyomo_rt.access.limits import Tally
 from vyomo_rt.domain.errors import RateLimited
+from vyomo_rt.domain.limits import Tally
 from vyomo_rt.web import problems
 from vyomo_rt.web.forwarded import Address, Proxies, key_of, read_address
 
@@ -76,14 +77,14 @@ class Addresses:
         peer, shown = _peer(request.protocol)
         if peer is None or not self._proxies.trusts(peer):
             seat, crowded = self._direct.get(request.protocol, (None, False))
-            return await self._pass(request, handler, Client(shown, str(peer), seat, crowded))
+            key = intern(shown if peer is None else key_of(peer))
+            return await self._pass(request, handler, Client(shown, key, seat, crowded))
         address = self._proxies.client(peer, request.headers)
         # A client that cannot be told from others counts as the proxy, which then has a limit.
-        key = str(peer) if address is None else key_of(address)
-        is_local = address is not None and address.is_loopback
+        key = intern(str(peer) if address is None else key_of(address))
         if address != peer:
             shown = f"{address or 'unknown'} through {shown}"
-        if is_local:
+        if address is not None and address.is_loopback:
             return await self._pass(request, handler, Client(shown, key, None, crowded=False))
         crowded = not self.seats.enter(key)
         try:

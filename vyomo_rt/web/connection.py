@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from wsproto.events import CloseConnection, Ping, Pong
 
-from vyomo_rt.access.limits import Tally
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.limits import Tally
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
 from vyomo_rt.stream.hub import Hub
@@ -66,7 +66,7 @@ class StreamServer:
 class Connection(Peer, asyncio.Protocol):
     """The socket's protocol, and the peer through which the hub writes."""
 
-    __slots__ = ("_code", "_ended", "_seat", "_streaming", "_transport", "address")
+    __slots__ = ("_code", "_ended", "_seat", "_streaming", "_transport")
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Connection(Peer, asyncio.Protocol):
         super().__init__(token_hex(6), framing, grant, streaming.hub.traffic, transport.write)
         self._transport = transport
         self._streaming = streaming
-        self.address = client.shown
+        self.address, self.address_key = client.shown, client.key
         self._seat = client.seat
         self._ended = ""
         self._code: int | None = None

@@ -6,7 +6,7 @@ from functools import partial
 
 from aiohttp import web
 
-from vyomo_rt.domain.errors import NotFound, Unavailable
+from vyomo_rt.domain.errors import Forbidden, NotFound, RateLimited, Unavailable
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.records import Records
@@ -35,11 +35,11 @@ class Guard:
     async def admit(self, request: web.Request, route: Route) -> None:
         """Put the caller's grant into the request.
 
-        Raises Unauthorized, Forbidden, NotFound or Unavailable.
+        Raises Unauthorized, RateLimited, Forbidden, NotFound or Unavailable.
         """
         try:
             await self._admit(request, route)
-        except Unavailable:
+        except (Unavailable, RateLimited):
             if route.is_event_stream and request.transport is not None:
                 # After a status, EventSource would not come back.
                 request.transport.abort()
@@ -53,7 +53,12 @@ class Guard:
         request[_REQUIRE_STANDING] = partial(self._ways_in.require_standing, grant)
         if grant is Grant.NOTHING:
             return  # its commands are asked
-        grant.ask(need)
+        self._ways_in.count(grant, route)
+        try:
+            grant.ask(need)
+        except Forbidden as error:
+            self._ways_in.note_refusal(grant, request, route, str(error))
+            raise
         require_few_parameters(request)
         if not grant.is_limited:
             return

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vyomo_rt.access.limits import Pace
 from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.limits import Pace
 
 log = logging.getLogger(__name__)
 

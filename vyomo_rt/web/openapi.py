@@ -42,6 +42,7 @@ _REFUSALS = {
     HTTPStatus.MISDIRECTED_REQUEST: "This Host is not served",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key was used for another request,"
     " or none of the ticks was accepted",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many calls, bad tokens or connections; wait",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server has a fault; its log says which",
     HTTPStatus.SERVICE_UNAVAILABLE: "The store is away; try again",
 }
@@ -174,7 +175,7 @@ def _refusal(status: HTTPStatus, problem: Document) -> Document:
         "description": _REFUSALS[status],
         "content": {"application/problem+json": {"schema": problem}},
     }
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         refusal["headers"] = {"Retry-After": _RETRY_AFTER}
     return refusal
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from vyomo_rt.access.limits import Pace
+from vyomo_rt.domain.limits import Pace
 from vyomo_rt.wire.closing import CloseCode
 
 if TYPE_CHECKING:

@@ -131,7 +131,7 @@ class Route:
             *self.refuses,
         }
         if self.needs is not None:
-            found.add(HTTPStatus.UNAUTHORIZED)
+            found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
         if self.path_names:
             found.add(HTTPStatus.NOT_FOUND)
         if self.is_strict or any(parameter.where != "path" for parameter in self.inputs):
@@ -149,6 +149,11 @@ class Route:
     @property
     def is_event_stream(self) -> bool:
         return self.stream is not None and not self.stream.is_websocket
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a REST call, of which one may make only so many a second."""
+        return self.path.startswith(f"{API}/")
 
     @property
     def is_strict(self) -> bool:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from vyomo_rt.domain.audit import What
 from vyomo_rt.domain.errors import Conflict, LimitExceeded, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.stream.explanation import explain
@@ -152,6 +153,9 @@ class StreamRoutes:
             raise Conflict(words, "path")
         peer = self._streaming.hub.find(request.match_info["connectionId"])
         peer.close(CloseCode.KICKED, "kicked")
+        detail = f"connection {peer.id} of {peer.grant.subject}"
+        by = request[GRANT].subject
+        self._streaming.rights.note(What.KICK, by, request[CLIENT].shown, detail)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from vyomo_rt.domain.audit import What
 from vyomo_rt.domain.errors import Forbidden, Unauthorized
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.web.addresses import CLIENT
 from vyomo_rt.web.handshake import offered_tokens
 from vyomo_rt.web.origins import Origins
 from vyomo_rt.web.routes import Route, require_few_parameters
@@ -33,18 +35,31 @@ class WaysIn:
         self._origins = origins
 
     async def grant_of(self, request: web.Request, route: Route) -> Grant:
-        """What the caller may do. Raises Unauthorized, Forbidden or Unavailable."""
+        """What the caller may do. Raises Unauthorized, RateLimited, Forbidden or Unavailable."""
         gate, stream = self._gate, route.stream
         if gate is None:
             return Grant.EVERYTHING
-        grant = await self._find(gate, request, route)
+        client = request[CLIENT]
+        with gate.attempts.counted(client.key, client.shown):
+            grant = await self._find(gate, request, route)
+            if grant is not None and stream is not None:
+                gate.require_fresh(grant)
         if grant is None and stream is not None and stream.takes_auth:
             return Grant.NOTHING
         if grant is None:
             raise Unauthorized("a token is needed: send Authorization: Bearer and the token")
-        if stream is not None:
-            gate.require_fresh(grant)
         return grant
+
+    def count(self, grant: Grant, route: Route) -> None:
+        """Count a call, whatever becomes of it. Raises RateLimited if it is one too many."""
+        if self._gate is not None and grant.subject is not None and route.is_call:
+            self._gate.calls.take(grant.subject)
+
+    def note_refusal(self, grant: Grant, request: web.Request, route: Route, why: str) -> None:
+        """Remember that a role was not enough."""
+        if self._gate is not None:
+            detail = f"{request.method} {route.path}: {why}"
+            self._gate.audit.note(What.REFUSED, grant.subject, request[CLIENT].shown, detail)
 
     def require_standing(self, grant: Grant) -> None:
         """Raise Unauthorized if a grant was taken back since it was found."""

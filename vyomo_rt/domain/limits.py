@@ -48,18 +48,17 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def require(self, key: str) -> None:
-        """Raise RateLimited if nothing is left for this key. It takes nothing."""
-        if wait_s := self._pace.wait_s(self._buckets.get(key, 0.0), self._time_s()):
-            raise RateLimited(f"too many {self._what}: try again later", wait_s)
-
     def take(self, key: str) -> None:
-        """Take one, even if there is none: what happened counts."""
+        """Take one. Raises RateLimited, and takes nothing, if none is left."""
         now_s = self._time_s()
-        self._buckets[key] = self._pace.taken(self._buckets.pop(key, 0.0), now_s)
+        bucket_s = self._buckets.pop(key, 0.0)
+        wait_s = self._pace.wait_s(bucket_s, now_s)
+        self._buckets[key] = bucket_s if wait_s else self._pace.taken(bucket_s, now_s)
         for oldest in list(islice(self._buckets, 2)):
             if self._buckets[oldest] <= now_s or len(self._buckets) > _MOST_REMEMBERED:
                 del self._buckets[oldest]
+        if wait_s:
+            raise RateLimited(f"too many {self._what}: try again later", wait_s)
 
 
 class Tally:
