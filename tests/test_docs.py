@@ -358,8 +358,9 @@ def _anchors(document: Path) -> Iterator[str]:
         yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
-def test_every_test_that_is_said_to_hold_a_promise_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text()))
+@pytest.mark.parametrize("page", ["guarantees", "security"])
+def test_every_test_that_is_said_to_hold_a_promise_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / f"{page}.md").read_text()))
     files = (ROOT / "tests").rglob("test_*.py")
     there = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
     assert named

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
+from tests.kit.streams import event_stream
 
 ORIGIN = "http://localhost:5173"
 SECRET = "5ecre7"
@@ -211,6 +212,17 @@ async def test_files_are_those_that_are_there_and_nothing_else(server: Rest) -> 
     headers = {"If-None-Match": tag}
     async with server.http.get(f"{server.url}/static/vyomo-rt.js", headers=headers) as response:
         assert response.status == 304
+
+
+async def test_no_answer_is_taken_for_another_type(server: Rest) -> None:
+    """Neither a page, a document, a refusal, nor what is no request at all."""
+    for path in ("/", "/static/vyomo-rt.js", "/livez", f"{API}/sessions", f"{API}/none", "/x"):
+        async with server.http.get(server.url + path) as response:
+            assert response.headers["X-Content-Type-Options"] == "nosniff", path
+    async with event_stream(server.url, "/sse/prices?symbols=A") as stream:
+        assert stream.headers["x-content-type-options"] == "nosniff"
+    _, headers, _ = await answer_to(server.url, REFUSED["two Hosts"][0])
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 async def test_a_page_of_a_strange_origin_may_not_read_it(server: Rest) -> None:

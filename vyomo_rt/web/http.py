@@ -39,7 +39,7 @@ _NAMED = ("Host", "Content-Length", "Transfer-Encoding")
 """Headers that the parser itself looks at, and names."""
 
 _NOTHING = (b"", b"")
-_SERVER = "vyomo-rt"
+_OF_ALL = {hdrs.SERVER: "vyomo-rt", "X-Content-Type-Options": "nosniff"}
 
 
 class HttpConnection(web.RequestHandler):
@@ -95,7 +95,7 @@ class HttpConnection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is on its way already")
         response = problems.answer(error, phrase)
-        response.headers[hdrs.SERVER] = _SERVER
+        response.headers.update(_OF_ALL)
         found = _ORIGIN.search(b"".join(self._heard))
         origin = found[1].decode() if found else None
         self._origins.allow_reading(response.headers, origin, None)
@@ -146,7 +146,7 @@ def _refusal(fault: HttpProcessingError) -> tuple[VyomoError, HTTPStatus]:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers of every answer: no versions, and nothing old from a cache."""
-    response.headers[hdrs.SERVER] = _SERVER
+    """The headers of every answer: no versions, no guessed types, nothing old from a cache."""
+    response.headers.update(_OF_ALL)
     if request.path.startswith(f"{API}/") or request.path in OPEN_PATHS:
         response.headers.update(problems.NO_STORE)

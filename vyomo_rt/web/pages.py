@@ -21,9 +21,7 @@ from vyomo_rt.web.tagged import tagged
 from vyomo_rt.wire.health import FeedReadiness, Liveness, Readiness
 
 _PACKAGE = Path(__file__).parent.parent
-_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _PAGE_HEADERS = {
-    **_NO_SNIFFING,
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -103,9 +101,7 @@ class PageRoutes:
             body = await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
             raise missing from None
-        response = tagged(request, body, _MEDIA_TYPES[path.suffix])
-        response.headers.update(_NO_SNIFFING)
-        return response
+        return tagged(request, body, _MEDIA_TYPES[path.suffix])
 
     async def livez(self, _request: web.Request) -> web.Response:
         """The process runs and its loop turns."""

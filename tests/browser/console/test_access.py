@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
@@ -301,6 +301,28 @@ async def test_names_from_others_are_only_ever_text(page: Page, server: str) -> 
         await expect(chosen).to_have_text(f"{desk.session_id} · {name}")
         assert await page.locator("img[src=x]").count() == 0
         assert "owned" not in await page.title()
+
+
+async def test_no_other_page_can_put_the_console_into_a_frame(
+    browser: Browser, server: str, ingest_server: str
+) -> None:
+    """Not even one of another server on this machine."""
+    page = await browser.new_page()
+    await page.goto(f"{ingest_server}/static/console/icon.svg")
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text))
+    framed = await page.evaluate(
+        """url => new Promise(resolve => {
+            const frame = document.createElementNS("http://www.w3.org/1999/xhtml", "iframe");
+            frame.onload = () => resolve(frame.contentDocument === null);
+            frame.src = url;
+            document.documentElement.append(frame);
+        })""",
+        server,
+    )
+    assert framed, "the frame shows an error, which is of no origin"
+    assert any("frame-ancestors" in text for text in refused)
+    await page.close()
 
 
 async def test_the_page_allows_no_script_but_its_own_and_no_frame(page: Page, server: str) -> None:
