@@ -10,21 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.access.signing import KEY, token
 from tests.kit.server import MakeServer
+from vyomo_rt.clockwork import wall_now
 
 ROOT = Path(__file__).parent.parent.parent
+LISTED = "--phases examples,coverage,stateful --max-examples 10"
+AT_RANDOM = "--phases fuzzing --max-examples 100"
+LONG = [pytest.mark.slow, pytest.mark.timeout(600)]
+ANY_PACE = "1000000"
+GUARDED = {
+    "VYOMO_RT_AUTH_KEY": KEY,
+    "VYOMO_RT_CALLS_PER_S": ANY_PACE,
+    "VYOMO_RT_FAILED_TOKENS_PER_MINUTE": ANY_PACE,
+}
 
 
 @pytest.mark.parametrize(
     "search",
-    [
-        pytest.param("--phases examples,coverage,stateful --max-examples 10", id="as listed"),
-        pytest.param(
-            "--phases fuzzing --max-examples 100",
-            id="at random",
-            marks=[pytest.mark.slow, pytest.mark.timeout(600)],
-        ),
-    ],
+    [pytest.param(LISTED, id="as listed"), pytest.param(AT_RANDOM, id="at random", marks=LONG)],
 )
 async def test_schemathesis_finds_nothing(
     search: str, server_process: MakeServer, tmp_path: Path
@@ -35,16 +39,50 @@ async def test_schemathesis_finds_nothing(
     a larger ``--max-examples`` and another ``--seed``.
     """
     url = await server_process("--feed", "ingest").start()
+    output = await searched(url, tmp_path, *search.split())
+    assert re.search(r"([1-9]\d+) selected / \1 total", output), output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("role", [None, "viewer", "feed", "admin"])
+async def test_schemathesis_finds_nothing_whatever_rights_it_has(
+    role: str | None, server_process: MakeServer, tmp_path: Path
+) -> None:
+    """Without a token, with little and with all rights.
+
+    It revokes nothing: that would take its own token, too.
+    """
+    program = ("env", *(f"{name}={value}" for name, value in GUARDED.items()), sys.executable)
+    url = await server_process("--feed", "ingest", program=(*program, "-m", "vyomo_rt")).start()
+    rights = []
+    if role is not None:
+        now_s = wall_now() // 1000
+        text = token(iat=now_s, exp=now_s + 3600, role=role)
+        rights = ["--header", f"Authorization: Bearer {text}"]
+    without = ("--exclude-path-regex", "/(revocations|sign-out)$")
+    for search in (LISTED, AT_RANDOM):
+        await searched(url, tmp_path, *search.split(), *without, *rights, role=role or "none")
+
+
+async def searched(url: str, folder: Path, *flags: str, role: str = "") -> str:
+    """What a search says that finds nothing."""
+    more = {
+        "SCHEMATHESIS_HOOKS": "tests.contracts.hooks",
+        "PYTHONPATH": str(ROOT),
+        "VYOMO_RT_TEST_ROLE": role,
+    }
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).parent / "schemathesis",
         *("run", f"{url}/api/openapi.json", "--checks", "all", "--continue-on-failure"),
-        *(*search.split(), "--seed", "1", "--suppress-health-check", "all"),
+        *(*flags, "--seed", "1", "--suppress-health-check", "all"),
         *("--warnings", "off", "--no-color"),
-        cwd=tmp_path,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.contracts.hooks", "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        env=os.environ | more,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    assert re.search(r"([1-9]\d+) selected / \1 total", output.decode()), output.decode()
+    printed, _ = await process.communicate()
+    output = printed.decode()
+    assert process.returncode == 0, output
+    return output

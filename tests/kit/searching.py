@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 _LONG_S = float(os.environ.get("VYOMO_RT_TEST_FUZZ_S", "20"))
-_FEW, _MANY = 40, 500
+_FEW, _MANY = 20, 500
 
 searched = pytest.mark.parametrize(
     "for_s",
