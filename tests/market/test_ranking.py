@@ -40,11 +40,14 @@ def test_a_source_that_goes_silent_is_followed_at_once_by_the_next(rivals: Rival
     assert rivals.told == []
 
 
-def test_a_new_speaker_acts_with_its_second_differing_tick(rivals: Rivals) -> None:
+def test_the_price_with_which_a_source_took_the_floor_is_its_first_word(rivals: Rivals) -> None:
     rivals.after(16)
     rivals.says("second", 900)
     assert rivals.shown == ("second", 900, False)
     assert rivals.told == [("second", 900)], "its price of before the change was the first"
+
+
+def test_a_new_speaker_acts_with_its_second_differing_tick() -> None:
     rivals = Rivals()
     rivals.says("first", 1000)
     rivals.after(16)
@@ -173,7 +176,7 @@ def test_if_the_other_goes_silent_one_that_is_back_need_not_wait(rivals: Rivals)
     assert rivals.shown == ("first", 1001, False)
 
 
-def test_two_that_disagree_by_a_stop_do_not_trigger_it(rivals: Rivals) -> None:
+def test_two_that_disagree_by_a_stop_do_not_trigger_it() -> None:
     """Long at 1000 with a stop at 995: the second source says 990 all along."""
     rivals = Rivals()
     rivals.says("first", 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ class Said:
 
 said = st.builds(
     Said,
-    wait_ms=st.sampled_from([0, 1, 900, 5_000, 15_001, 31_000, 100_000]),
+    wait_ms=st.sampled_from([0, 1, 900, 5_000, 12_000, 15_001, 31_000, 100_000]),
     source=st.sampled_from(["a", "b", "c"]),
     price_e4=st.sampled_from([1000, 1001, 990, 1500, 1510]),
     age_ms=st.sampled_from([None, -6_000, 0, 1, 5_000, 16_000, 61_000]),
@@ -87,11 +88,26 @@ class Audited(Rivals):
             assert all(one is None or one.stale for one in others), "a fresh one would speak"
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.lists(said, max_size=40))
-def test_whatever_sources_send_no_change_of_source_acts_and_each_price_is_of_one_book(
-    steps: list[Said],
-) -> None:
+def audit(steps: list[Said]) -> None:
     audited = Audited()
     for step in steps:
         audited.take(step)
+
+
+days = st.lists(said, max_size=40)
+
+
+@settings(deadline=None, max_examples=200)
+@given(days)
+def test_whatever_sources_send_no_change_of_source_acts_and_each_price_is_of_one_book(
+    steps: list[Said],
+) -> None:
+    audit(steps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(deadline=None, max_examples=10_000)
+@given(days)
+def test_nor_in_ten_thousand_days(steps: list[Said]) -> None:
+    audit(steps)

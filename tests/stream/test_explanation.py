@@ -116,6 +116,17 @@ async def test_a_connection_that_has_ended_is_not_found() -> None:
         world.hub.find(client.peer.id)
 
 
+async def test_prices_of_a_new_source_are_named_while_trades_go_by_the_former_one() -> None:
+    world, client = make()
+    world.tick("A", 5)
+    await client.ask("subscribe_prices", symbols=["A"])
+    assert not says(asked(world, client), "of another source")
+    world.doubts["A"] = replace(world.quotes["A"], source="other", price_e4=51_000, stale=True)
+    document = asked(world, client)
+    assert says(document, "of another source than before", "until it has said a second one: A")
+    assert not says(document, "they jumped")
+
+
 async def test_prices_in_doubt_and_those_that_are_refused_are_named_with_the_reason() -> None:
     world, client = make()
     for symbol in ("A", "B"):

@@ -100,14 +100,24 @@ def _of_its_prices(hub: Hub, peer: Peer) -> Iterator[str]:
         yield f"shown as stale, because they jumped and nothing has confirmed it: {_named(doubted)}"
     if old := stale - doubted:
         yield f"stale, because their source sends nothing newer, or late: {_named(old)}"
+    if changed := {symbol for symbol in peer.symbols if _has_new_source(hub, symbol)}:
+        yield (
+            "of another source than before, so trades go by the former one's last price until "
+            f"it has said a second one: {_named(changed)}"
+        )
     yield from _of_refusals(hub, peer.symbols)
 
 
 def _is_doubted(hub: Hub, symbol: str) -> bool:
     shown, confirmed = hub.sources.quote(symbol), hub.sources.confirmed(symbol)
-    if shown is None or confirmed is None or shown.source != confirmed.source:
+    if shown is None or confirmed is None:
         return False
-    return shown.price_e4 != confirmed.price_e4
+    return shown.source == confirmed.source and shown.price_e4 != confirmed.price_e4
+
+
+def _has_new_source(hub: Hub, symbol: str) -> bool:
+    shown, confirmed = hub.sources.quote(symbol), hub.sources.confirmed(symbol)
+    return shown is not None and confirmed is not None and shown.source != confirmed.source
 
 
 def _of_refusals(hub: Hub, symbols: Iterable[str]) -> Iterator[str]:
