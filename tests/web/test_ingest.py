@@ -18,7 +18,8 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import WebSocket, watching, web_socket
 from tests.kit.waiting import until
-from tests.web.calls import BEGIN_MS, As, raw, tick
+from tests.web.calls import BEGIN_MS, As, Clock, raw, tick
+from tests.web.guarded import bearer, token
 from vyomo_rt.app.server import running
 from vyomo_rt.domain.grant import Grant, Role
 from vyomo_rt.web.listening import bind_sockets
@@ -249,6 +250,33 @@ async def test_only_a_handshake_of_one_who_may_push_is_accepted(
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await server.http.ws_connect(f"{server.url}{PATH}")
             assert refused.value.status == 403
+
+
+async def test_with_a_key_a_feed_says_who_it_is_by_the_handshake_alone(
+    guarded: Rest, clock: Clock
+) -> None:
+    async def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await guarded.http.ws_connect(f"{guarded.url}{PATH}", headers=named)
+        return refused.value.status
+
+    feed = bearer(role="feed")
+    assert await status() == 401
+    assert await status(**bearer(role="viewer")) == 403
+    _, ticket = await guarded.call("POST", "/tickets", {"path": PATH}, **feed)
+    offered = f"vyomo-rt.v1, vyomo-rt.token.{token(role='feed')}"
+    for path, headers in (
+        (PATH, feed),
+        (PATH, {"Sec_WebSocket_Protocol": offered}),
+        (f"{PATH}?ticket={ticket['ticket']}", {}),
+    ):
+        async with web_socket(guarded.url, path, **headers) as ws:
+            assert (await push(ws, ticks("A")))["result"]["accepted"] == 1
+    async with web_socket(guarded.url, PATH, **feed) as ws:
+        assert (await push(ws, ticks("A")))["type"] == "ack"
+        clock.now_ms += 3_600_000
+        assert await ws.closed() == 4005
 
 
 async def test_it_is_a_connection_like_others_counted_limited_and_explained(
