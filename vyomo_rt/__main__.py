@@ -311,6 +311,7 @@ def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
             float,
             "hold quiet connections that long; 70 shows the usual limits",
         ),
+        ("--token-file", "FILE", str, "file with a token, for a server with access control"),
     ):
         parser.add_argument(flag, metavar=metavar, type=type_, help=about)
 

@@ -12,6 +12,9 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
 from tests.web.calls import Clock
 from tests.web.guarded import KEY, NOW_S, bearer, caller, token
+from vyomo_rt.access.tokens import Tokens
+from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import iso
 
 COMMANDS: list[dict[str, Any]] = [
@@ -181,3 +184,23 @@ async def test_a_token_comes_as_a_subprotocol_which_is_not_the_one_that_is_answe
         assert ws.protocol == "vyomo-rt.v1"
         await ws.send_str('{"type":"ping"}')
         assert '"pong"' in await ws.receive_str()
+
+
+async def test_whose_key_cannot_be_fetched_in_time_stays_open_and_may_try_again(
+    guarded: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What passes is no reason to send a client away for good."""
+    fetch = asyncio.Event()
+
+    async def grant(self: Tokens, text: str) -> Grant:
+        if not fetch.is_set():
+            raise Unavailable("the keys cannot be fetched now")
+        return await take(self, text)
+
+    take = Tokens.grant
+    monkeypatch.setattr(Tokens, "grant", grant)
+    async with web_socket(guarded.url) as socket:
+        answer = await socket.ask("auth", token=token())
+        assert (answer["code"], answer["retryAfterMs"] > 0) == ("unavailable", True)
+        fetch.set()
+        assert (await socket.ask("auth", token=token()))["type"] == "ack"

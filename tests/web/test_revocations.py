@@ -36,7 +36,7 @@ async def me(rest: Rest, headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize(
     "what",
-    [{"jti": "t1"}, {"sub": "asha"}, {"issuedBefore": iso((NOW_S + 10) * 1000)}],
+    [{"jti": "t1"}, {"sub": "asha"}, {"issuedBefore": iso(NOW_S * 1000 + 50)}],
     ids=["token", "subject", "moment"],
 )
 async def test_what_is_revoked_ends_with_all_that_it_opened_and_nothing_else_does(
@@ -84,6 +84,15 @@ async def test_a_subject_is_revoked_up_to_now_and_may_get_a_new_token(
     assert await me(guarded, bearer(iat=NOW_S + 1)) == 200
     await revoke(guarded, sub="asha")
     assert await me(guarded, bearer(iat=NOW_S + 1)) == 401
+
+
+async def test_a_token_whose_issuer_s_clock_is_ahead_is_revoked_where_it_is_used(
+    guarded: Rest,
+) -> None:
+    async with web_socket(guarded.url, **bearer(iat=NOW_S + 25)) as socket:
+        closing = all_closed(socket)
+        await revoke(guarded, sub="asha")
+        assert await closing == [4500]
 
 
 async def test_revocations_are_kept_over_restarts_until_their_tokens_have_expired(

@@ -14,7 +14,7 @@ from tests.web.calls import BEGIN, raw, refused
 SESSION_MEMBERS = {
     *("sessionId", "currentCapital", "totalPnL", "todayPnL", "totalTrades", "winRate", "status"),
     *("statusReason", "timestamp", "winningTrades", "losingTrades", "openTrades", "unrealizedPnL"),
-    *("name", "startingCapital", "epoch", "seq", "createdAt"),
+    *("name", "startingCapital", "epoch", "seq", "createdAt", "owner"),
 }
 
 

@@ -8,7 +8,8 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
@@ -37,7 +38,7 @@ class Options:
 
     ``origin`` is that of the page that uses the server, by default the server's own;
     ``idle_s`` how long quiet connections are held (0: not tried), ``watch_s`` how long the
-    beats of both transports are compared.
+    beats of both transports are compared. ``token`` is for a server with access control.
     """
 
     url: URL
@@ -46,14 +47,17 @@ class Options:
     symbol: str | None = None
     idle_s: float = 0.0
     watch_s: float = 1.2
+    token: str | None = field(default=None, repr=False)
 
 
 def options(
     url: str,
+    *,
     origin: str | None = None,
     session: int | None = None,
     symbol: str | None = None,
     idle: float | None = None,
+    token_file: str | None = None,
 ) -> Options:
     """Check the arguments of the command line. Raises UsageError."""
     origin = origin and origin.lower().rstrip("/")
@@ -61,7 +65,24 @@ def options(
         raise UsageError(f"--origin: expected something like https://my.app, got {origin!r}")
     if idle is not None and not 0 < idle <= 3600:
         raise UsageError(f"--idle: expected seconds, at most 3600, got {idle:g}")
-    return Options(_url(url), origin, session, (symbol or "").strip().upper() or None, idle or 0)
+    return Options(
+        _url(url),
+        origin,
+        session,
+        (symbol or "").strip().upper() or None,
+        idle or 0,
+        token=None if token_file is None else _token(token_file),
+    )
+
+
+def _token(path: str) -> str:
+    try:
+        token = Path(path).read_text().strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--token-file: {path!r} cannot be read") from error
+    if not token.isascii() or len(token.split()) != 1:
+        raise UsageError(f"--token-file: {path!r} holds no token")
+    return token
 
 
 def _url(text: str) -> URL:
@@ -178,6 +199,8 @@ class Server:
         headers = {"User-Agent": "vyomo-rt doctor"}
         if self.origin:
             headers["Origin"] = self.origin
+        if self.options.token is not None:
+            headers["Authorization"] = f"Bearer {self.options.token}"
         return aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None))
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.audit import What
-from vyomo_rt.domain.errors import LimitExceeded, NotFound, Unauthorized
+from vyomo_rt.domain.errors import LimitExceeded, NotFound, Unauthorized, Unavailable
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.limits import Tally
 from vyomo_rt.stream.hub import Hub
@@ -69,7 +69,7 @@ class Rights:
         """Take in a new peer; it may be closed at once, if its grant was revoked on the way."""
         grant = peer.grant
         if grant is Grant.NOTHING:
-            self._strangers[peer] = self._clock.time_s() + AUTH_WITHIN_S
+            self._wait_for(peer)
             return
         if not self._has_room(peer):
             return
@@ -128,7 +128,14 @@ class Rights:
         assert self._authority is not None
         if not isinstance(token, str):
             raise Unauthorized("token: expected the text of a token")
-        grant = await self._authority.grant(token, peer)
+        # Its time counts until it said so, not until the key of its token is known.
+        was_waited_for = self._strangers.pop(peer, None) is not None
+        try:
+            grant = await self._authority.grant(token, peer)
+        except Unavailable:
+            if was_waited_for and not peer.closed:
+                self._wait_for(peer)
+            raise
         former = peer.grant
         if former is not Grant.NOTHING:
             if grant.subject != former.subject:
@@ -136,7 +143,6 @@ class Rights:
             grant = replace(grant, entry=former.entry, one_stream=former.one_stream)
         if not peer.closed:
             peer.grant = grant
-            self._strangers.pop(peer, None)
             if former is not Grant.NOTHING or self._has_room(peer):
                 self._schedule(peer)
         return lambda: self._take_what_is_lost(peer)
@@ -200,6 +206,10 @@ class Rights:
         self._unschedule(peer)
         if (end_ms := peer.grant.expires_at_ms) is not None:
             self._put(peer, max(end_ms - WARN_AHEAD_MS, self._hub.now()))
+
+    def _wait_for(self, peer: Peer) -> None:
+        """Give a peer time to say who it is."""
+        self._strangers[peer] = self._clock.time_s() + AUTH_WITHIN_S
 
     def _put(self, peer: Peer, at_ms: int) -> None:
         """Something is due in the first slot that does not begin before a moment."""

@@ -102,6 +102,9 @@ class SessionDocument(SessionData):
     epoch: Epoch
     seq: Seq
     created_at: Timestamp
+    owner: Annotated[
+        str | None, Meta(description="The subject that made it; null without access control")
+    ]
 
 
 class SessionList(Data):
@@ -168,4 +171,5 @@ def session_document(state: SessionState, unrealised_paise: int, now_ms: int) ->
         epoch=session.epoch,
         seq=state.seq,
         created_at=iso(session.created_at_ms),
+        owner=session.owner,
     )
