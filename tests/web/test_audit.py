@@ -89,18 +89,23 @@ async def test_each_event_says_who_asked_for_it(make_settings: MakeSettings) -> 
         session_id = await asha.new_session()
         await feed.tick("NIFTY", 100)
         order = {"symbol": "NIFTY", "stopLoss": 90}
-        first, second = [await asha.open_trade(session_id, **order) for _ in range(2)]
+        first, second, third = [await asha.open_trade(session_id, **order) for _ in range(3)]
         ravi = caller(rest, sub="ravi", role="trader", sessions=[session_id], **LASTING)
         await ravi.close_trade(first["tradeId"])
+        await ravi.call("PATCH", f"/trades/{second['tradeId']}", {"stopLoss": 70})
+        await ravi.call("POST", f"/trades/{second['tradeId']}/close", {"quantity": 10})
         await asha.call("PATCH", f"/sessions/{session_id}", {"status": "PAUSED"})
         await feed.tick("NIFTY", 85)
-        await asha.closed(second["tradeId"])
+        await asha.closed(third["tradeId"])
         _, document = await asha.call("GET", f"/sessions/{session_id}/events?since=0")
         told = [(each["type"], each["data"].get("by")) for each in document["events"]]
         assert told == [
             ("trade_opened", "asha"),
             ("trade_opened", "asha"),
+            ("trade_opened", "asha"),
             ("trade_closed", "ravi"),
+            ("trade_changed", "ravi"),
+            ("trade_reduced", "ravi"),
             ("session_changed", "asha"),
             ("trade_closed", None),
         ]

@@ -47,15 +47,14 @@ class Jobs:
             task.add_done_callback(self.tell_failure)
 
     async def stop(self) -> None:
-        """End them; finish writes in progress, and keep the last prices."""
+        """End them; finish writes in progress, and keep the audit and the last prices."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rooms.desk.stop()
-        # A store that hangs must not delay the end: these prices are only a convenience.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WRITE_S):
-                await self._rooms.pricing.keeper.keep(pause_s=0)
+        if self._rooms.gate is not None:
+            await _in_short(self._rooms.gate.audit.write())
+        await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look healthy: let it stop and say why."""
@@ -86,3 +85,10 @@ class Jobs:
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():
             await self._rooms.hub.publish_feed_status(status)
+
+
+async def _in_short(write: Coroutine[Any, Any, None]) -> None:
+    """Make a last write, unless the store hangs: no trade depends on it, and it delays the end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WRITE_S):
+            await write

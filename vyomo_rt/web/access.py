@@ -172,4 +172,4 @@ class AccessRoutes:
 
 
 async def _read(request: web.Request, type_: type[T]) -> T:
-    return convert(parse_body(await read_body(request, _MAX_BODY_BYTES)), type_)
+    return convert(parse_body(await read_body(request, _MAX_BODY_BYTES) or b"{}"), type_)
