@@ -64,7 +64,11 @@ async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server:
     [
         ("/sessions?page=1", "page", "known are status, limit, after"),
         ("/sessions/1?x=", "x", "none is allowed here"),
-        ("/sessions/1/trades?symbol=NIFTY", "symbol", "known are status, limit, after"),
+        (
+            "/sessions/1/trades?ticker=NIFTY",
+            "ticker",
+            "known are status, symbol, side, tag, from, to, limit, after",
+        ),
         ("/sessions/1/trades?Limit=5", "Limit", "did you mean limit?"),
         ("/sessions/1/events?limit=1", "limit", "known are since"),
         ("/trades/1?full=1", "full", "none is allowed here"),

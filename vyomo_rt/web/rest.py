@@ -186,7 +186,7 @@ class RestRoutes:
         and, with the trade, if it is closed.
         """
         trade_id = path_id(request.match_info, "tradeId")
-        command = await read_command(request, takes_null=True)
+        command = await read_command(request, empty=b"{}", takes_null=True)
         async with command.in_time():
             trade = await self._writer.amend_trade(
                 trade_id, command.operation, lambda: command.read(TradeAmendment).order()
