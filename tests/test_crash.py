@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
+from functools import partial
 
 import aiohttp
 
@@ -89,3 +91,49 @@ async def test_whatever_is_killed_nothing_acknowledged_is_lost_and_nothing_happe
     assert len(crashes.pids) >= 2 * len(ROUNDS)
     first_s, *after_crashes_s = crashes.start_s
     assert max(after_crashes_s) < max(MOST_START_S, 2 * first_s), crashes.start_s
+
+
+async def test_a_kill_switch_goes_on_after_a_kill_of_server_and_store(
+    server_process: MakeServer,
+) -> None:
+    """Halted first: whatever was stored of it is a prefix, and what the halt began is finished."""
+    crashes = Crashes(server_process)
+    await crashes.start()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(crashes.server.url, http)
+        sessions = [await rest.new_session() for _ in range(3)]
+        for session_id in sessions:
+            for _ in range(20):
+                await rest.open_trade(session_id)
+        await rest.tick("BANKNIFTY", 190)
+        for within_s, session_id in zip((0.005, 0.05, 60), sessions, strict=True):
+            killing = asyncio.create_task(rest.call("POST", f"/sessions/{session_id}/close-all"))
+            await asyncio.wait([killing], timeout=within_s)
+            await crashes.kill("store and server")
+            await asyncio.gather(killing, return_exceptions=True)
+            await until(lambda: is_ready(rest))
+            _, session = await rest.call("GET", f"/sessions/{session_id}")
+            if session["status"] == "ACTIVE":
+                assert session["openTrades"] == 20
+                continue
+            assert session["statusReason"] == "KILL"
+            # The last price may have been too young to be kept: then they wait for the next one.
+            await rest.tick("BANKNIFTY", 189 + within_s)
+            await until(partial(has_none_open, rest, session_id))
+            history = [json.loads(text) for text in await raw_history(rest, session_id)]
+            closed = [event["data"] for event in history if event["type"] == "trade_closed"]
+            assert {each["exitDetail"] for each in closed} == {"KILL"}
+            assert len({each["tradeId"] for each in closed}) == len(closed) == 20
+            kinds = [event["type"] for event in history]
+            assert kinds.index("session_changed") < kinds.index("trade_closed")
+        assert session["status"] == "HALTED", "the last one was answered"
+
+
+async def is_ready(rest: Rest) -> bool:
+    async with rest.http.get(f"{rest.url}/readyz") as response:
+        return response.status == 200
+
+
+async def has_none_open(rest: Rest, session_id: int) -> bool:
+    _, session = await rest.call("GET", f"/sessions/{session_id}")
+    return bool(session["openTrades"] == 0)

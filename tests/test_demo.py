@@ -20,15 +20,16 @@ from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID, DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
-from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade import ExitDetail, Trade, TradeChangeReason
 from vyomo_rt.domain.trade_filter import TradeFilter
+from vyomo_rt.exchange.market_hours import next_midnight_ms
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book
 from vyomo_rt.market.feeds.sim.feed import SimFeed
@@ -78,6 +79,7 @@ class Memory:
     """A journal that forgets: what the demo's desk needs, in memory."""
 
     copies: dict[int, Trade] = field(default_factory=dict)
+    entries: dict[int, PendingEntry] = field(default_factory=dict)
     given: int = 0
     term: int = 0
 
@@ -111,8 +113,10 @@ class Memory:
         return None
 
     async def save_copy(self, record: Record, seq: int) -> None:
-        assert isinstance(record, Trade)
-        self.copies[record.trade_id] = record
+        if isinstance(record, Trade):
+            self.copies[record.trade_id] = record
+        else:
+            self.entries[record.order_id] = record
 
     async def trade(self, trade_id: int) -> Trade | None:
         return self.copies.get(trade_id)
@@ -121,6 +125,11 @@ class Memory:
         return None
 
     async def sessions_owned_by(self, owner: str) -> Sequence[int]:
+        return ()
+
+    async def orders(
+        self, session_id: int, status: OrderStatus | None, before_id: int | None, limit: int
+    ) -> Sequence[PendingEntry]:
         return ()
 
     async def trades(
@@ -143,7 +152,7 @@ class Memory:
         pass
 
     async def order(self, order_id: int) -> PendingEntry | None:
-        return None
+        return self.entries.get(order_id)
 
     async def pending_entries(self) -> AsyncIterator[PendingEntry]:
         for _ in ():
@@ -160,7 +169,7 @@ class Told(NamedTuple):
     """An event, and when it came, in seconds after the start."""
 
     at_s: float
-    event: TradeEvent
+    event: Event
 
 
 def demo_from(begin_ms: int, for_s: float) -> list[Told]:
@@ -172,9 +181,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
 
         class Watcher:
             def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
-                for event in events:
-                    assert isinstance(event, TradeEvent)
-                    told.append(Told(loop.time(), event))
+                told.extend(Told(loop.time(), event) for event in events)
 
             def publish_state(self, state: SessionState) -> None: ...
 
@@ -203,6 +210,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             demand=demand,
             tick_e4=lambda _: None,
             reserve=board.reserve,
+            session_end_ms=next_midnight_ms,
             is_watched=lambda _: False,
         )
         trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)
@@ -224,13 +232,32 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 4))
-def test_whenever_it_is_started_all_that_can_happen_happens_within_five_minutes(hour: int) -> None:
+def test_whenever_it_is_started_stops_parts_and_exits_of_all_kinds_come_within_five_minutes(
+    hour: int,
+) -> None:
     told = demo_from(NOW_MS + hour * 3_600_000, for_s=300)
     assert told[0].at_s < 5
-    trades = [event.trade for _, event in told]
-    assert {event.kind for _, event in told} == {EventKind.OPENED, EventKind.CLOSED}
+    trades = [event.trade for _, event in told if isinstance(event, TradeEvent)]
+    assert {event.kind for _, event in told} >= {
+        *(EventKind.OPENED, EventKind.CLOSED, EventKind.REDUCED, EventKind.CHANGED),
+        EventKind.ORDER_PLACED,
+    }
     assert {trade.side for trade in trades} == set(Side)
     assert {trade.exit.reason for trade in trades if trade.exit} == {"SL", "TARGET", "MANUAL"}
+    assert TradeChangeReason.TRAILING in {trade.change.reason for trade in trades if trade.change}
+
+
+@pytest.mark.parametrize("hour", [0, 8, 16])
+def test_whenever_it_is_started_everything_comes_within_half_an_hour(hour: int) -> None:
+    told = demo_from(NOW_MS + hour * 3_600_000, for_s=1800)
+    events = [event for _, event in told]
+    assert {event.kind for event in events} == set(EventKind)
+    trades = [event.trade for event in events if isinstance(event, TradeEvent)]
+    assert any(trade.order_id for trade in trades), "an order was filled"
+    details = {trade.exit.detail for trade in trades if trade.exit}
+    assert details >= {ExitDetail.KILL, ExitDetail.TRAILING}
+    changes = [event.standing.status for event in events if isinstance(event, SessionEvent)]
+    assert changes == ["HALTED", "ACTIVE"], "the halt is lifted"
 
 
 # --- the real server

@@ -11,10 +11,12 @@ from itertools import cycle
 from typing import NamedTuple
 
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, TradeEvent
+from vyomo_rt.domain.halt import HaltOrder
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import ClosingOrder, Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import ChangeOrder, ClosingOrder, Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.pending import AlreadyEnded, EntryTerms, EntryType, Validity
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed
@@ -34,6 +36,7 @@ _KEY = "demo-"
 _STEP_S = 4.0
 _MAX_OPEN = 5
 _MAX_AGE_MS = 100_000
+_DRILL_EVERY_MS = 25 * 60_000
 _LOOK_BACK = 500
 _TICK_E4 = 500
 
@@ -41,13 +44,15 @@ _TICK_E4 = 500
 class _Idea(NamedTuple):
     """What to trade next.
 
-    ``away_e4`` is how far stop and target are from the price, in parts of 10 000.
+    ``away_e4`` is how far stop and target are from the price, in parts of 10 000; a stop that
+    ``trails`` follows the price at this distance.
     """
 
     symbol: str
     side: Side
     quantity: int
     away_e4: int | None
+    trails: bool = False
 
 
 # An index takes hours to move half a per cent, an option's premium a minute.
@@ -55,14 +60,23 @@ _IDEAS = (
     _Idea("NIFTY26DEC24000CE", Side.BUY, 65, 30),
     _Idea("BANKNIFTY26DEC52000PE", Side.SELL, 30, 40),
     _Idea("RELIANCE", Side.BUY, 50, None),
-    _Idea("NIFTY26DEC24000PE", Side.BUY, 65, 50),
+    _Idea("NIFTY26DEC24000PE", Side.BUY, 65, 50, trails=True),
     _Idea("NIFTY26DEC24000CE", Side.SELL, 65, 40),
     _Idea("BANKNIFTY", Side.SELL, 30, None),
 )
 
 
+_WAITS_FOR = _Idea("NIFTY26DEC24000CE", Side.BUY, 65, 30)
+"""What it buys a little cheaper than now, by a pending entry."""
+_CHEAPER_E4 = 10
+
+
 class DemoTrader:
-    """Opens a trade every few seconds; its stop, its target or, later, the strategy closes it."""
+    """Opens a trade every few seconds; its stop, its target or, later, the strategy closes it.
+
+    Half of a trade is closed at half of that time, an order waits for a lower price, and now and
+    then a drill of the kill switch closes everything, unless that would close what is not its own.
+    """
 
     def __init__(
         self,
@@ -80,6 +94,8 @@ class DemoTrader:
         self._now = now
         self._ideas = cycle(_IDEAS)
         self._own: set[int] = set()
+        self._orders: set[int] = set()
+        self._drilled_ms = now()
         self._trouble = ""
         self.session_id = SESSION_ID
 
@@ -103,8 +119,13 @@ class DemoTrader:
 
     async def _step(self) -> None:
         await self._leave_stopped_session()
-        self._own &= self._replica.state(self.session_id).open_trades.keys()
+        state = self._replica.state(self.session_id)
+        filled = (t for t in state.open_trades.values() if t.order_id in self._orders)
+        self._own |= {trade.trade_id for trade in filled}
+        self._own &= state.open_trades.keys()
         await self._close_old()
+        await self._drill()
+        await self._wait_for_less()
         await self._open_next()
 
     async def _leave_stopped_session(self) -> None:
@@ -115,6 +136,7 @@ class DemoTrader:
             made, _ = await self._desk.create_session(operation, lambda: _SESSION)
             self.session_id = made.session.session_id
             self._own.clear()
+            self._orders.clear()
             log.info("session %d is STOPPED: the demo trades session %d", stopped, self.session_id)
 
     async def _is_stopped(self) -> bool:
@@ -125,21 +147,58 @@ class DemoTrader:
         state = self._replica.state(self.session_id)
         # Its trades stay open for a minute or two, and nobody trades as much meanwhile.
         events = await self._history(self.session_id, max(0, state.seq - _LOOK_BACK))
+        own = [event for event in events if event.operation_id.startswith(_KEY)]
         self._own = {
             event.trade.trade_id
-            for event in events
-            if isinstance(event, TradeEvent)
-            and event.kind is EventKind.OPENED
-            and event.operation_id.startswith(_KEY)
+            for event in own
+            if isinstance(event, TradeEvent) and event.kind is EventKind.OPENED
         }
+        self._orders = {event.entry.order_id for event in own if isinstance(event, OrderEvent)}
 
     async def _close_old(self) -> None:
         open_trades = self._replica.state(self.session_id).open_trades
         for trade in [open_trades[trade_id] for trade_id in self._own]:
-            if self._now() - trade.opened_at_ms > _MAX_AGE_MS:
-                with suppress(AlreadyClosed):
+            age_ms, half = self._now() - trade.opened_at_ms, trade.quantity // 2
+            if age_ms > _MAX_AGE_MS:
+                await self._close(trade.trade_id, ClosingOrder())
+            elif age_ms > _MAX_AGE_MS // 2 and half and trade.reduced is None:
+                await self._close(trade.trade_id, ClosingOrder(quantity=half))
+
+    async def _close(self, trade_id: int, order: ClosingOrder) -> None:
+        with suppress(AlreadyClosed):
+            operation = Operation.internal(_KEY)
+            await self._desk.close_trade(trade_id, operation, lambda: order)
+
+    async def _drill(self) -> None:
+        """Use the kill switch, and lift the halt a step later."""
+        state = self._replica.state(self.session_id)
+        foreign = state.open_trades.keys() - self._own or state.pending.keys() - self._orders
+        is_due = self._now() - self._drilled_ms > _DRILL_EVERY_MS
+        if not is_due or foreign or state.session.status is not SessionStatus.ACTIVE:
+            return
+        self._drilled_ms = self._now()
+        kill = HaltOrder(halt=True, close_all=True, detail="a drill of the demo")
+        await self._desk.close_all(self.session_id, Operation.internal(_KEY), lambda: kill)
+        await asyncio.sleep(_STEP_S)
+        lift = ChangeOrder(status=SessionStatus.ACTIVE)
+        await self._desk.change_session(self.session_id, Operation.internal(_KEY), lambda: lift)
+
+    async def _wait_for_less(self) -> None:
+        """Have one order pending; cancel it when it has waited for too long."""
+        pending = self._replica.state(self.session_id).pending
+        waiting = [pending[order_id] for order_id in self._orders & pending.keys()]
+        for entry in waiting:
+            if self._now() - entry.placed_at_ms > _MAX_AGE_MS:
+                with suppress(AlreadyEnded):
                     operation = Operation.internal(_KEY)
-                    await self._desk.close_trade(trade.trade_id, operation, ClosingOrder)
+                    await self._desk.cancel_order(entry.order_id, operation, lambda: None)
+        quote = self._quote(_WAITS_FOR.symbol)
+        if waiting or quote is None or quote.stale:
+            return
+        terms = _terms(quote.price_e4)
+        operation = Operation.internal(_KEY)
+        entered = await self._desk.place_order(self.session_id, operation, lambda: terms)
+        self._orders.add(entered.entry.order_id)
 
     async def _open_next(self) -> None:
         if len(self._own) >= _MAX_OPEN:
@@ -157,5 +216,29 @@ def _order(idea: _Idea, price_e4: int) -> TradeOrder:
     order = TradeOrder(symbol=idea.symbol, side=idea.side, quantity=idea.quantity)
     if idea.away_e4 is None:
         return order
-    away_e4 = price_e4 * idea.away_e4 // 10_000 // _TICK_E4 * _TICK_E4 * idea.side.sign
-    return replace(order, stop_loss_e4=price_e4 - away_e4, target_e4=price_e4 + away_e4)
+    away_e4 = _part_e4(price_e4, idea.away_e4) * idea.side.sign
+    order = replace(order, target_e4=price_e4 + away_e4)
+    if idea.trails:
+        return replace(order, trailing_stop_e4=abs(away_e4))
+    return replace(order, stop_loss_e4=price_e4 - away_e4)
+
+
+def _terms(price_e4: int) -> EntryTerms:
+    limit_e4 = price_e4 - _part_e4(price_e4, _CHEAPER_E4)
+    assert _WAITS_FOR.away_e4 is not None
+    away_e4 = _part_e4(price_e4, _WAITS_FOR.away_e4)
+    return EntryTerms(
+        symbol=_WAITS_FOR.symbol,
+        side=_WAITS_FOR.side,
+        quantity=_WAITS_FOR.quantity,
+        type=EntryType.LIMIT,
+        price_e4=limit_e4,
+        validity=Validity.DAY,
+        stop_loss_e4=limit_e4 - away_e4,
+        target_e4=limit_e4 + away_e4,
+    )
+
+
+def _part_e4(price_e4: int, part_e4: int) -> int:
+    """A part of a price, in whole ticks."""
+    return price_e4 * part_e4 // 10_000 // _TICK_E4 * _TICK_E4

@@ -29,9 +29,6 @@ def away(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
-COMING = {"order_placed", "order_ended"}
-"""Nothing causes them yet."""
-
 OF_ACCESS = {
     ("POST", f"{API}/tickets"),
     ("POST", f"{API}/sign-in"),
@@ -85,10 +82,13 @@ async def test_every_message_of_every_stream_keeps_the_contract(
             await server.call("PATCH", path, {"trailingStop": 5, "tags": ["a"]})
             await server.call("POST", f"{path}/close", {"quantity": 1})
             await server.close_trade(trade["tradeId"])
+            order = {"symbol": "NIFTY", "quantity": 1, "type": "STOP", "price": 5}
+            await server.call("POST", f"/sessions/{session_id}/orders", order)
             await server.call("PATCH", f"/sessions/{session_id}", {"status": "PAUSED"})
             for name in streams.keys() - {"streamPrices"}:
                 await streams[name].next("trade_closed")
                 await streams[name].next("session_changed")
+                await streams[name].next("order_ended")
                 await streams[name].next("pnl_update")
             for name in streams.keys() - {"streamSession"}:
                 await streams[name].next("price_update")
@@ -156,7 +156,7 @@ def expected_on(contract: Contract, channel: str) -> set[str]:
     """What the server sends on a channel; not errors of streams that did begin, nor keep-alives."""
     sent = contract.document["operations"][channel]["messages"]
     names = {reference["$ref"].split("/")[-1] for reference in sent}
-    return names - {"server_error", "keep_alive", "token_expiring"} - COMING
+    return names - {"server_error", "keep_alive", "token_expiring"}
 
 
 async def test_a_keep_alive_that_is_an_event_keeps_the_contract(
@@ -210,6 +210,38 @@ class Witness:
             return document
 
 
+async def ask_about_orders(call: Witness) -> None:
+    """Each call about pending entries, and the kill switch of a session."""
+    made = await call("POST", f"{API}/sessions", {"startingCapital": 5})
+    session = f"{API}/sessions/{made['sessionId']}"
+    entry = {"symbol": "NIFTY", "quantity": 1, "type": "LIMIT", "price": 5, "trailingStop": 1}
+    placed = await call("POST", f"{session}/orders", entry, Idempotency_Key="entry")
+    await call("POST", f"{session}/orders", entry | {"price": 6}, Idempotency_Key="entry")
+    await call("POST", f"{session}/orders", entry | {"type": "MARKET"})
+    await call("POST", f"{session}/orders", entry | {"symbol": "BANKNIFTY", "price": 999})
+    for query in ("", "?status=filled&limit=1", "?status=x"):
+        await call("GET", f"{session}/orders{query}")
+    order = f"{API}/orders/{placed['order']['orderId']}"
+    await call("PATCH", order, {"price": 4, "trailingStop": None})
+    for _ in range(2):
+        await call("DELETE", order)
+    await call("PATCH", order, {"price": 5})
+    await call("PATCH", f"{API}/orders/999", {"price": 5})
+    await call("POST", f"{session}/close-all", {"halt": False})
+    await call("POST", f"{session}/trades", {"symbol": "NONE", "quantity": 1, "entryPrice": 5})
+    await call("POST", f"{session}/close-all", {"reason": "drill"})
+    await call("POST", f"{API}/sessions/99/close-all")
+    await call("POST", f"{API}/halt", {"closeall": True})
+
+
+async def ask_about_the_market(call: Witness) -> None:
+    for query in ("", "?symbols=BANKNIFTY,NONE", "?symbols=!"):
+        await call("GET", f"{API}/prices{query}")
+    for query in ("", "?symbols=NIFTY26DEC24000CE,NONE&q=N", "?symbols=!"):
+        await call("GET", f"{API}/instruments{query}")
+    await call("GET", f"{API}/market")
+
+
 async def test_every_answer_keeps_the_contract(
     contracts: Contracts, away: set[str], server: Rest
 ) -> None:
@@ -251,11 +283,7 @@ async def test_every_answer_keeps_the_contract(
         await call("GET", f"{session}/trades.csv{query}")
     for query in ("", "?since=3", "?since=x"):
         await call("GET", f"{session}/events{query}")
-    for query in ("", "?symbols=BANKNIFTY,NONE", "?symbols=!"):
-        await call("GET", f"{API}/prices{query}")
-    for query in ("", "?symbols=NIFTY26DEC24000CE,NONE&q=N", "?symbols=!"):
-        await call("GET", f"{API}/instruments{query}")
-    await call("GET", f"{API}/market")
+    await ask_about_the_market(call)
     await call("GET", f"{API}/me")
     await call("GET", f"{API}/limits")
     for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
@@ -269,10 +297,13 @@ async def test_every_answer_keeps_the_contract(
     await call("GET", f"{API}/sessions", Host="example.com")
     for name in contracts:
         await call("GET", f"/api/{name}.json")
+    await ask_about_orders(call)
     away.add("append")
     await call("POST", f"{session}/trades", order)
     await call("PATCH", session, {"status": "ACTIVE"})
     await call("POST", f"{session}/trades", order)
+    away.clear()
+    await call("POST", f"{API}/halt", {"closeAll": True})
     expected = {
         (method.upper(), path)
         for path, operations in contracts["openapi"].document["paths"].items()

@@ -27,6 +27,7 @@ from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trade_filter import EVERY_TRADE
+from vyomo_rt.exchange.market_hours import next_midnight_ms
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
@@ -120,6 +121,7 @@ class Bench:
             demand=self.demand,
             reserve=lambda symbol: symbol != "CROWDED OUT",
             tick_e4=lambda _: None,
+            session_end_ms=next_midnight_ms,
             is_watched=self.watched.__contains__,
         )
 

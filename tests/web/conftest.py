@@ -50,7 +50,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def guarded(make_settings: MakeSettings, clock: Clock) -> AsyncIterator[Rest]:
     """A server with a key that goes by the test's clock."""
-    async with serve_here(make_settings(auth_key=KEY), now=clock) as rest:
+    async with serve_here(make_settings(auth_key=KEY, call_burst=10_000), now=clock) as rest:
         yield rest
 
 

@@ -27,6 +27,12 @@ NEEDS = {
     ("GET", f"{API}/trades/{{tradeId}}"): Need.SEE,
     ("PATCH", f"{API}/trades/{{tradeId}}"): Need.TRADE,
     ("POST", f"{API}/trades/{{tradeId}}/close"): Need.TRADE,
+    ("POST", f"{API}/sessions/{{sessionId}}/orders"): Need.TRADE,
+    ("GET", f"{API}/sessions/{{sessionId}}/orders"): Need.SEE,
+    ("PATCH", f"{API}/orders/{{orderId}}"): Need.TRADE,
+    ("DELETE", f"{API}/orders/{{orderId}}"): Need.TRADE,
+    ("POST", f"{API}/sessions/{{sessionId}}/close-all"): Need.TRADE,
+    ("POST", f"{API}/halt"): Need.TRADE,
     ("GET", f"{API}/prices"): Need.SEE,
     ("GET", f"{API}/market"): Need.SEE,
     ("GET", f"{API}/instruments"): Need.SEE,
@@ -72,7 +78,7 @@ IN_A_QUERY = [
 ]
 """Other ways to name a session."""
 
-UNKNOWN = {"sessionId": "987", "tradeId": "987", "connectionId": "abcabcabcabc"}
+UNKNOWN = {"sessionId": "987", "orderId": "987", "tradeId": "987", "connectionId": "abcabcabcabc"}
 
 
 async def asked(rest: Rest, method: str, path: str, **headers: str) -> tuple[int, str]:
@@ -152,9 +158,12 @@ async def test_what_is_foreign_is_answered_like_what_is_not_there_and_what_is_ow
 async def things(who: Caller, connection_id: str) -> dict[str, str]:
     session_id = await who.new_session()
     trade = await who.open_trade(session_id)
+    entry = {"symbol": "NIFTY", "quantity": 1, "type": "LIMIT", "price": 1}
+    _, placed = await who.call("POST", f"/sessions/{session_id}/orders", entry)
     return {
         "sessionId": str(session_id),
         "tradeId": str(trade["tradeId"]),
+        "orderId": str(placed["order"]["orderId"]),
         "connectionId": connection_id,
     }
 

@@ -8,7 +8,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.exchange.market_hours import MarketHours
+from vyomo_rt.exchange.market_hours import MarketHours, next_midnight_ms
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book, day_and_night
 from vyomo_rt.market.choice import make_feeds
@@ -58,6 +58,12 @@ class Pricing:
         """The close of the session before, from the best source that knows it."""
         told = (feed.previous_close(symbol) for feed in self._feeds)
         return next((close for close in told if close is not None), None)
+
+    def session_end_ms(self, symbol: str, moment_ms: int) -> int:
+        """When a symbol's next session after a moment ends, by the hours of the first source."""
+        hours = self._hours(self._feeds[0])
+        find = next_midnight_ms if hours is None else hours.session_end_ms
+        return find(symbol, moment_ms)
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

@@ -131,6 +131,7 @@ class Rooms:
             demand=self._demand,
             tick_e4=self._tick_e4,
             reserve=self.board.reserve,
+            session_end_ms=self.pricing.session_end_ms,
             is_watched=lambda session_id: self.hub.topics.find(session_id) is not None,
         )
 

@@ -97,5 +97,6 @@ async def _load(rooms: Rooms) -> None:
         await rooms.gate.load()
     await rooms.desk.load()
     await rooms.pricing.keeper.restore()
+    rooms.desk.resume()
     if rooms.demo:
         await rooms.demo.prepare()

@@ -12,6 +12,7 @@ from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.audit import AuditRoutes
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
+from vyomo_rt.web.halts import HaltRoutes
 from vyomo_rt.web.http import add_headers
 from vyomo_rt.web.ingest import IngestRoutes
 from vyomo_rt.web.limits import LimitRoutes
@@ -19,6 +20,7 @@ from vyomo_rt.web.loading import Loading
 from vyomo_rt.web.long_answers import LongAnswers
 from vyomo_rt.web.market import MarketRoutes
 from vyomo_rt.web.metrics import MetricsRoutes, Reading
+from vyomo_rt.web.orders import OrderRoutes
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
 from vyomo_rt.web.rest import RestRoutes
@@ -42,6 +44,8 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
         *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms, long_answers).routes(),
+        *OrderRoutes(rooms.desk, rooms.desk.records).routes(),
+        *HaltRoutes(rooms.desk).routes(),
         *AccessRoutes(rooms.gate, rooms.rights, rooms.origins, rooms.clocks.wall).routes(),
         *AuditRoutes(rooms.gate).routes(),
         *LimitRoutes(rooms.settings).routes(),

@@ -7,14 +7,19 @@ id; pending entries, by id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.errors import Unavailable, VyomoError
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
+from vyomo_rt.domain.halt import SessionChange
+from vyomo_rt.domain.pending import Ending, EndReason, Fill, PendingEntry
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.domain.trade import Exit, ExitReason, Trade
+from vyomo_rt.domain.trade import Exit, ExitDetail, ExitReason, Trade
 from vyomo_rt.domain.trailing import Band, Move, move_at, quiet_band
 
 SECOND_MS = 1000
@@ -26,6 +31,15 @@ class Moment(NamedTuple):
     at_ms: int
     symbol: str | None = None
     price_e4: int = 0
+    is_stale: bool = False
+    """Then it decides nothing but the closes that a halt began."""
+
+
+Quotes = Callable[[str], Quote | None]
+"""The last known price of a symbol."""
+
+OpenEntry = Callable[[SessionState, PendingEntry, Moment], Trade]
+"""Opens the trade of a pending entry. Raises VyomoError if a rule forbids it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +86,17 @@ class Decided(NamedTuple):
     pace: Pace
 
 
-def decide(state: SessionState, pace: Pace, moments: Iterable[Moment]) -> Decided:
-    """What moments, one after the other, make of a session as it is stored."""
-    turn = _Turn(state, pace)
+def decide(
+    state: SessionState,
+    pace: Pace,
+    moments: Iterable[Moment],
+    open_entry: OpenEntry | None = None,
+) -> Decided:
+    """What moments, one after the other, make of a session as it is stored.
+
+    A session with pending entries needs ``open_entry``.
+    """
+    turn = _Turn(state, pace, open_entry)
     for moment in moments:
         turn.take(moment)
     return turn.decided()
@@ -87,24 +109,63 @@ def close(state: SessionState, pace: Pace, trade: Trade, exit_: Exit) -> Decided
     return turn.decided()
 
 
+def change(state: SessionState, pace: Pace, changed: SessionChange, quote: Quotes) -> Decided:
+    """A change of the session itself, and what follows at once.
+
+    Outside ACTIVE its pending entries end. While a halt closes everything, so does each trade
+    whose symbol has a price.
+    """
+    turn = _Turn(state, pace)
+    turn.change(changed)
+    turn.end_entries(changed.at_ms)
+    if changed.standing.closing is not None:
+        turn.close_all(changed.at_ms, quote, changed.standing.closing)
+    return turn.decided()
+
+
+def close_all(state: SessionState, pace: Pace, at_ms: int, quote: Quotes) -> Decided:
+    """The close by request of all trades whose symbol has a price."""
+    turn = _Turn(state, pace)
+    turn.close_all(at_ms, quote, None)
+    return turn.decided()
+
+
 def quiet_bands(state: SessionState, pace: Pace, symbol: str) -> Band | None:
     """The prices of a symbol at which nothing happens; None if none of its trades is open."""
-    if symbol not in state.exposures:
+    entries = [entry for entry in state.pending.values() if entry.symbol == symbol]
+    if symbol not in state.exposures and not entries:
         return None
+    if state.session.closing is not None:
+        return _NEVER_QUIET
     band = Band()
+    for entry in entries:
+        band = band.narrowed(_waiting_band(entry))
     for trade in state.open_trades.values():
         if trade.symbol == symbol:
             band = band.narrowed(quiet_band(pace.newest(trade)))
     return band
 
 
-_trade_id = attrgetter("trade_id")
+_NEVER_QUIET = Band(0, 0)
+
+
+def _waiting_band(entry: PendingEntry) -> Band:
+    """The prices at which a pending entry is not filled."""
+    if entry.fills_at(0):
+        return Band(low=entry.price_e4)
+    return Band(high=entry.price_e4)
+
+
+_record_id = attrgetter("record_id")
 
 
 class _Turn:
-    def __init__(self, state: SessionState, pace: Pace) -> None:
+    def __init__(
+        self, state: SessionState, pace: Pace, open_entry: OpenEntry | None = None
+    ) -> None:
         self._events: list[Event] = []
         self._state = state
+        self._open_entry = open_entry
         self._stored = dict(pace.stored)
         self._waiting = dict(pace.waiting)
 
@@ -113,23 +174,83 @@ class _Turn:
 
     def take(self, moment: Moment) -> None:
         self._pass_time(moment.at_ms // SECOND_MS)
+        self.end_entries(moment.at_ms)
         if moment.symbol is None:
             return
+        if self._state.session.closing is not None:
+            self._close_at_last(moment, self._state.session.closing)
+        if moment.is_stale:
+            return
         of_symbol = (t for t in self._state.open_trades.values() if t.symbol == moment.symbol)
-        trades = sorted(of_symbol, key=_trade_id)
+        trades = sorted(of_symbol, key=_record_id)
         left = [trade for trade in trades if not self._close_if_due(trade, moment)]
         # Rules on the session's result come here, and may close what is left.
         for trade in left:
             self._move(trade, moment)
-        # Pending entries come here.
+        self._fill_entries(moment)
+
+    def change(self, changed: SessionChange) -> None:
+        self._emit(
+            SessionEvent(
+                **head_of(self._state, EventKind.SESSION_CHANGED),
+                standing=changed.standing,
+                reason=changed.reason,
+                changed_at_ms=changed.at_ms,
+                detail=changed.detail,
+            )
+        )
+
+    def end_entries(self, at_ms: int) -> None:
+        """End pending entries, by id: all outside ACTIVE, otherwise those whose session ended."""
+        session = self._state.session
+        for entry in sorted(self._state.pending.values(), key=_record_id):
+            if session.status is not SessionStatus.ACTIVE:
+                words = f"session {session.session_id} is {session.status}"
+                self._end(entry, Ending(EndReason.CANCELLED, at_ms, words))
+            elif entry.ends_at_ms is not None and entry.ends_at_ms <= at_ms:
+                self._end(entry, Ending(EndReason.EXPIRED, entry.ends_at_ms))
+
+    def close_all(self, at_ms: int, quote: Quotes, detail: ExitDetail | None) -> None:
+        """Close every trade whose symbol has a price, by id."""
+        for trade in sorted(self._state.open_trades.values(), key=_record_id):
+            last = quote(trade.symbol)
+            if last is not None:
+                exit_ = closing_exit(last.price_e4, at_ms, detail, is_stale=last.stale)
+                self.close(trade, exit_)
+
+    def _close_at_last(self, moment: Moment, detail: ExitDetail) -> None:
+        """A halt closes everything, and this is the first price of what it could not close."""
+        of_symbol = (t for t in self._state.open_trades.values() if t.symbol == moment.symbol)
+        exit_ = closing_exit(moment.price_e4, moment.at_ms, detail, is_stale=moment.is_stale)
+        for trade in sorted(of_symbol, key=_record_id):
+            self.close(trade, exit_)
+
+    def _fill_entries(self, moment: Moment) -> None:
+        """Fill what waited for this price, by id, each asked after the one before."""
+        for entry in sorted(self._state.pending.values(), key=_record_id):
+            if entry.symbol != moment.symbol or not entry.fills_at(moment.price_e4):
+                continue
+            assert self._open_entry is not None
+            try:
+                trade = self._open_entry(self._state, entry, moment)
+            except Unavailable:
+                raise
+            except VyomoError as error:
+                self._end(entry, Ending(EndReason.REFUSED, moment.at_ms, str(error)))
+            else:
+                filled = entry.ended(Fill(trade.trade_id, moment.at_ms))
+                self._emit(blank_event(self._state, EventKind.OPENED, trade, filled))
+
+    def _end(self, entry: PendingEntry, ending: Ending) -> None:
+        self._emit(entry_event(self._state, EventKind.ORDER_ENDED, entry.ended(ending)))
 
     def close(self, trade: Trade, exit_: Exit) -> None:
         move = self._waiting.pop(trade.trade_id, None)
         self._stored.pop(trade.trade_id, None)
         if move is not None:
             trade = move.of(trade)
-            self._emit(EventKind.CHANGED, trade)
-        self._emit(EventKind.CLOSED, trade.closed(exit_))
+            self._emit_trade(EventKind.CHANGED, trade)
+        self._emit_trade(EventKind.CLOSED, trade.closed(exit_))
 
     def _pass_time(self, second: int) -> None:
         """Store the moves that waited for this second, by trade."""
@@ -162,22 +283,42 @@ class _Turn:
 
     def _store_move(self, trade: Trade, move: Move, second: int) -> None:
         self._stored[trade.trade_id] = second
-        self._emit(EventKind.CHANGED, move.of(trade))
+        self._emit_trade(EventKind.CHANGED, move.of(trade))
 
-    def _emit(self, kind: EventKind, trade: Trade) -> None:
-        event = blank_event(self._state, kind, trade)
+    def _emit_trade(self, kind: EventKind, trade: Trade) -> None:
+        self._emit(blank_event(self._state, kind, trade))
+
+    def _emit(self, event: Event) -> None:
         self._events.append(event)
         self._state = self._state.after(event)
 
 
-def blank_event(state: SessionState, kind: EventKind, trade: Trade) -> TradeEvent:
+def closing_exit(price_e4: int, at_ms: int, detail: ExitDetail | None, *, is_stale: bool) -> Exit:
+    """The exit at the last known price of a trade that is closed whatever its price."""
+    is_by_rule = detail not in (None, ExitDetail.KILL)
+    reason = ExitReason.RISK if is_by_rule else ExitReason.MANUAL
+    return Exit(price_e4, reason, at_ms, detail=detail, stale=is_stale)
+
+
+def blank_event(
+    state: SessionState, kind: EventKind, trade: Trade, entry: PendingEntry | None = None
+) -> TradeEvent:
     """The session's next event, without the text and what else its writer adds."""
-    return TradeEvent(
-        session_id=trade.session_id,
-        seq=state.seq + 1,
-        kind=kind,
-        message="",
-        operation_id="",
-        request_hash="",
-        trade=trade,
-    )
+    return TradeEvent(**head_of(state, kind), trade=trade, entry=entry)
+
+
+def entry_event(state: SessionState, kind: EventKind, entry: PendingEntry) -> OrderEvent:
+    """The session's next event, of an order that was placed, changed or ended."""
+    return OrderEvent(**head_of(state, kind), entry=entry)
+
+
+def head_of(state: SessionState, kind: EventKind) -> dict[str, Any]:
+    """The members that all events have, of the session's next one."""
+    return {
+        "session_id": state.session.session_id,
+        "seq": state.seq + 1,
+        "kind": kind,
+        "message": "",
+        "operation_id": "",
+        "request_hash": "",
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from vyomo_rt.domain.pending import PendingEntry
     from vyomo_rt.domain.state import SessionState
     from vyomo_rt.domain.trade import Trade
 
@@ -86,6 +87,10 @@ class NotFound(VyomoError):
     def trade(cls, trade_id: int | str) -> NotFound:
         return cls(f"trade {trade_id} not found", "tradeId")
 
+    @classmethod
+    def order(cls, order_id: int | str) -> NotFound:
+        return cls(f"order {order_id} not found", "orderId")
+
 
 class Conflict(VyomoError):
     """The request is well-formed but the current state forbids it."""
@@ -100,17 +105,23 @@ class PreconditionFailed(Conflict):
 class KeyReused(Conflict):
     """An ``Idempotency-Key`` came again with another request.
 
-    ``trade`` or ``session`` is what the key made, as it is now.
+    ``trade``, ``entry`` or ``session`` is what the key made, as it is now.
     """
 
     def __init__(
-        self, made: str, *, trade: Trade | None = None, session: SessionState | None = None
+        self,
+        made: str,
+        *,
+        trade: Trade | None = None,
+        entry: PendingEntry | None = None,
+        session: SessionState | None = None,
     ) -> None:
         super().__init__(
             f"this Idempotency-Key was used for another request, which made {made}: use a new one",
             "Idempotency-Key",
         )
         self.trade = trade
+        self.entry = entry
         self.session = session
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from vyomo_rt.domain.errors import BadRequest, Conflict
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import MAX_PRICE_E4, Side
 from vyomo_rt.domain.trade import Trade, TradeChange, TradeChangeReason, check_levels
+
+G = TypeVar("G", bound=Guards)
 
 DEFAULT_TICK_E4 = 500
 """The step of prices of an instrument of which none is known: ₹0.05."""
@@ -47,21 +49,26 @@ def default_step_e4(distance_e4: int, tick_e4: int) -> int:
 
 def check_moving(guards: Guards, side: Side, entry_price_e4: int) -> None:
     """Raise BadRequest for guards that could not move a stop as they say."""
-    distance_e4, step_e4 = guards.trailing_stop_e4, guards.trailing_step_e4
-    if distance_e4 is None:
-        for name, value in (("trailingStep", step_e4), ("trailFrom", guards.trail_from_e4)):
-            if value is not None:
-                raise BadRequest(f"{name}: only with trailingStop, which is not set", name)
-    else:
-        _check_distance(distance_e4, side, entry_price_e4)
-        if step_e4 is not None and step_e4 > distance_e4:
-            raise BadRequest("trailingStep: must not be above trailingStop", "trailingStep")
+    check_step(guards)
+    if guards.trailing_stop_e4 is not None:
+        _check_distance(guards.trailing_stop_e4, side, entry_price_e4)
     level_e4 = guards.breakeven_at_e4
     if level_e4 is not None and (level_e4 - entry_price_e4) * side.sign <= 0:
         where = "above" if side is Side.BUY else "below"
         raise BadRequest(
             f"breakevenAt must be {where} entryPrice for a {side} trade", "breakevenAt"
         )
+
+
+def check_step(guards: Guards) -> None:
+    """Raise BadRequest for members of a trailing stop that do not go together."""
+    distance_e4, step_e4 = guards.trailing_stop_e4, guards.trailing_step_e4
+    if distance_e4 is None:
+        for name, value in (("trailingStep", step_e4), ("trailFrom", guards.trail_from_e4)):
+            if value is not None:
+                raise BadRequest(f"{name}: only with trailingStop, which is not set", name)
+    elif step_e4 is not None and step_e4 > distance_e4:
+        raise BadRequest("trailingStep: must not be above trailingStop", "trailingStep")
 
 
 def _check_distance(distance_e4: int, side: Side, entry_price_e4: int) -> None:
@@ -91,7 +98,7 @@ def amended(
     """
     after = replace(trade, **changes)
     if "trailing_stop_e4" in changes or "trailing_step_e4" in changes:
-        after = _with_step(after, changes, tick_e4)
+        after = with_step(after, changes, tick_e4)
     check_moving(after, trade.side, trade.entry_price_e4)
     if "stop_loss_e4" in changes:
         if is_halted:
@@ -109,7 +116,7 @@ def amended(
     return replace(after, change=TradeChange(TradeChangeReason.MANUAL, at_ms))
 
 
-def _with_step(after: Trade, changes: Mapping[str, Any], tick_e4: Callable[[], int]) -> Trade:
+def with_step(after: G, changes: Mapping[str, Any], tick_e4: Callable[[], int]) -> G:
     """A new distance without a step gets one of its own; without a distance there is none."""
     if after.trailing_stop_e4 is None:
         if changes.get("trailing_step_e4") is not None:

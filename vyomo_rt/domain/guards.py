@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +20,7 @@ class Guards:
     trailing_step_e4: int | None = None
     trail_from_e4: int | None = None
     breakeven_at_e4: int | None = None
+
+
+GUARDS = tuple(field.name for field in fields(Guards))
+"""The names of all guards."""

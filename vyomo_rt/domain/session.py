@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+
+from vyomo_rt.domain.trade import ExitDetail
 
 
 class SessionStatus(StrEnum):
@@ -32,12 +34,20 @@ class ChangeReason(StrEnum):
 class Standing:
     """What events may change of a session.
 
-    ``status_reason`` is why the status was last set; None since the session's birth.
+    ``status_reason`` is why the status was last set; None since the session's birth. While
+    ``closing`` is set every trade that is open closes as soon as it has a price, for this reason:
+    a halt began it, and it goes on until the session is no longer HALTED.
     """
 
     name: str
     status: SessionStatus = SessionStatus.ACTIVE
     status_reason: ChangeReason | None = None
+    closing: ExitDetail | None = None
+
+    def with_status(self, status: SessionStatus, reason: ChangeReason) -> Standing:
+        """The same in another status; a halt goes on closing what it began to close."""
+        closing = self.closing if status is SessionStatus.HALTED else None
+        return replace(self, status=status, status_reason=reason, closing=closing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +66,7 @@ class Session(Standing):
 
     @property
     def standing(self) -> Standing:
-        return Standing(name=self.name, status=self.status, status_reason=self.status_reason)
+        return Standing(**{each.name: getattr(self, each.name) for each in fields(Standing)})
 
     def with_standing(self, standing: Standing) -> Session:
         return replace(self, **asdict(standing))

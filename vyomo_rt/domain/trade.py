@@ -121,6 +121,10 @@ class Trade(Guards):
         return TradeStatus.OPEN if self.exit is None else TradeStatus.CLOSED
 
     @property
+    def is_open(self) -> bool:
+        return self.exit is None
+
+    @property
     def open_quantity(self) -> int:
         """What earlier parts left: what is open or, of a closed trade, what the close closed."""
         return self.quantity if self.reduced is None else self.quantity - self.reduced.quantity

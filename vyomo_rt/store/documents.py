@@ -24,7 +24,7 @@ from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus, Standing
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import Trade
+from vyomo_rt.domain.trade import ExitDetail, Trade
 from vyomo_rt.store.trade_documents import (
     from_record,
     to_entry,
@@ -109,6 +109,7 @@ def _from_standing(standing: Standing) -> Document:
         "name": standing.name,
         "status": standing.status.value,
         "statusReason": None if reason is None else reason.value,
+        **where_set(closing=standing.closing and standing.closing.value),
     }
 
 
@@ -118,6 +119,7 @@ def _to_standing(document: Mapping[str, Any]) -> Standing:
         name=document["name"],
         status=SessionStatus(document["status"]),
         status_reason=None if reason is None else ChangeReason(reason),
+        closing=ExitDetail(document["closing"]) if "closing" in document else None,
     )
 
 

@@ -170,6 +170,7 @@ def from_entry(entry: PendingEntry) -> Document:
         tags=list(entry.tags) or None,
         note=entry.note,
         tradeId=entry.trade_id,
+        endsAt=None if entry.ends_at_ms is None else to_datetime(entry.ends_at_ms),
     )
     if entry.end is not None:
         document["endedAt"] = to_datetime(entry.end.at_ms)
@@ -197,6 +198,7 @@ def to_entry(document: Mapping[str, Any]) -> PendingEntry:
         **_to_guards(document),
         placed_at_ms=to_ms(document["placedAt"]),
         changed_at_ms=to_ms(document["changedAt"]),
+        ends_at_ms=to_ms(document["endsAt"]) if "endsAt" in document else None,
         tags=tuple(document.get("tags", ())),
         note=document.get("note"),
         end=end,

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import (
-    BadRequest,
     Conflict,
     KeyReused,
     NotFound,
-    SessionFull,
     Unavailable,
 )
-from vyomo_rt.domain.event import EventKind, Record, TradeEvent
-from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, amended, opening_guards
-from vyomo_rt.domain.moment import Clocks, iso
+from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
+from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.guarding import amended
+from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.order import (
     AmendOrder,
     ChangeOrder,
@@ -29,7 +30,7 @@ from vyomo_rt.domain.order import (
     SessionOrder,
     TradeOrder,
 )
-from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.pending import Entered, EntryTerms, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import SessionState
@@ -40,12 +41,15 @@ from vyomo_rt.domain.trade import (
     Trade,
 )
 from vyomo_rt.trading.births import Births
+from vyomo_rt.trading.entries import Entries
+from vyomo_rt.trading.halts import Halts
 from vyomo_rt.trading.ids import Ids
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.late_writes import LateWrites
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.loading import load_states
+from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.records import Records
@@ -55,6 +59,7 @@ from vyomo_rt.trading.writer import Writer
 
 log = logging.getLogger(__name__)
 
+_LIFTS = (SessionStatus.ACTIVE, SessionStatus.PAUSED)
 _LOAD_PATIENCE_S, _LOAD_PAUSE_S = 30.0, 1.0
 
 
@@ -73,23 +78,42 @@ class Desk(Writer):
         demand: Demand,
         reserve: Callable[[str], bool],
         tick_e4: Callable[[str], int | None],
+        session_end_ms: Callable[[str, int], int],
         is_watched: Callable[[int], bool],
     ) -> None:
         self._journal = journal
         self._replica = replica
         self._now = clocks.market
         self._quote = quote
-        self._knows = knows
-        self._max_open_trades = max_open_trades
-        self._reserve = reserve
-        self._tick_e4 = tick_e4
+        self._trade_ids = Ids(journal, "trades")
+        self._openings = Openings(
+            self._trade_ids,
+            quote=quote,
+            knows=knows,
+            reserve=reserve,
+            tick_e4=tick_e4,
+            most=max_open_trades,
+            now=clocks.market,
+        )
         self._positions = Positions(clocks.market, demand)
-        self._ledgers = Ledgers(journal, replica, self._positions)
+        self._ledgers = Ledgers(journal, replica, self._positions, self._openings)
         self.owners = Owners(journal)
         self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
         self._births = Births(journal, self.sessions, clocks.wall)
-        self._trade_ids = Ids(journal, "trades")
         self.records = Records(journal, replica, self._ledgers, self.sessions)
+        self._entries = Entries(
+            self.records,
+            commanding=self._commanding,
+            made_before=self._made_before,
+            openings=self._openings,
+            ids=Ids(journal, "orders"),
+            expect=self._positions.expect,
+            quote=quote,
+            session_end_ms=session_end_ms,
+            most=max_open_trades,
+            now=clocks.market,
+        )
+        self._halts = Halts(replica, self._commanding, quote, clocks.market)
         self.late_writes = LateWrites(journal, replica, self._ledgers, self.sessions)
 
     @property
@@ -125,9 +149,12 @@ class Desk(Writer):
             standing = before if order.name is None else replace(before, name=order.name)
             if order.status not in (None, before.status):
                 _check_change(ledger.state, order.status)
-                standing = replace(standing, status=order.status, status_reason=ChangeReason.MANUAL)
+                standing = standing.with_status(order.status, ChangeReason.MANUAL)
             if standing != before:
-                await ledger.record_change(standing, ChangeReason.MANUAL, self._now(), operation)
+                change = SessionChange(
+                    standing=standing, reason=ChangeReason.MANUAL, at_ms=self._now()
+                )
+                await ledger.record_change(change, self._quote, operation)
             return ledger.state
 
     async def open_trade(
@@ -135,54 +162,17 @@ class Desk(Writer):
     ) -> tuple[Trade, bool]:
         async with self._commanding(session_id, operation) as ledger:
             if made := await self._made_before(session_id, operation):
-                return await self.records.trade(made.trade.trade_id), True
+                return await self._made_trade(made), True
             await ledger.prepare()
             while not self._trade_ids:
                 await self._trade_ids.draw()
                 await ledger.prepare()
             # No await from here to the entry in the positions: the price is the current one, and
             # every later price counts for the trade.
-            trade = self._decide_opening(ledger.state, read_order())
+            trade = self._openings.decide(ledger.state, read_order())
             self._positions.expect(trade.symbol, ledger)
             await ledger.record_trade(EventKind.OPENED, trade, operation)
             return trade, False
-
-    def _decide_opening(self, state: SessionState, order: TradeOrder) -> Trade:
-        session = state.session
-        if not self._knows(order.symbol):
-            raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
-        if session.status is not SessionStatus.ACTIVE:
-            raise Conflict(
-                f"session {session.session_id} is {session.status}: opening needs ACTIVE",
-                "sessionId",
-            )
-        if len(state.open_trades) >= self._max_open_trades:
-            raise SessionFull(
-                f"session {session.session_id} has {self._max_open_trades} open trades, the most"
-                " that it may have: close one first",
-                "sessionId",
-            )
-        entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
-        guards = opening_guards(order, order.side, entry_price_e4, self._step_of(order.symbol))
-        if any(guards.values()) and not self._reserve(order.symbol):
-            # A stop that no price could ever reach would be worse than none.
-            raise Conflict(
-                f"symbol: all places for prices are in use, so no stopLoss or target in "
-                f"{order.symbol} could fire: open without them, or in another symbol",
-                "symbol",
-            )
-        return Trade(
-            trade_id=self._trade_ids.take(),
-            session_id=session.session_id,
-            symbol=order.symbol,
-            side=order.side,
-            quantity=order.quantity,
-            entry_price_e4=entry_price_e4,
-            **guards,
-            opened_at_ms=self._now(),
-            tags=order.tags,
-            note=order.note,
-        )
 
     async def amend_trade(
         self, trade_id: int, operation: Operation, read_order: Read[AmendOrder]
@@ -199,7 +189,7 @@ class Desk(Writer):
                 changes,
                 newest=ledger.pace.newest(trade),
                 price_e4=None if quote is None or quote.stale else quote.price_e4,
-                tick_e4=self._step_of(trade.symbol),
+                tick_e4=self._openings.step_of(trade.symbol),
                 is_halted=ledger.state.session.status is SessionStatus.HALTED,
                 at_ms=self._now(),
             )
@@ -226,7 +216,7 @@ class Desk(Writer):
         known = await self.records.trade(trade_id)
         async with self._commanding(known.session_id, operation) as ledger:
             if made := await self._made_before(known.session_id, operation):
-                return await self.records.trade(made.trade.trade_id), True
+                return await self._made_trade(made), True
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             order = read_order()
@@ -243,6 +233,35 @@ class Desk(Writer):
             await ledger.record_trade(EventKind.REDUCED, reduced, operation)
             return reduced, False
 
+    # -- pending entries -------------------------------------------------------
+
+    async def place_order(
+        self, session_id: int, operation: Operation, read_terms: Read[EntryTerms]
+    ) -> Entered:
+        return await self._entries.place(session_id, operation, read_terms)
+
+    async def change_order(
+        self, order_id: int, operation: Operation, read_change: Read[Mapping[str, Any]]
+    ) -> Entered:
+        return await self._entries.change(order_id, operation, read_change)
+
+    async def cancel_order(
+        self, order_id: int, operation: Operation, read: Read[object]
+    ) -> Entered:
+        return await self._entries.cancel(order_id, operation, read)
+
+    # -- the kill switch -------------------------------------------------------
+
+    async def close_all(
+        self, session_id: int, operation: Operation, read_order: Read[HaltOrder]
+    ) -> Halted:
+        return await self._halts.close_all(session_id, operation, read_order)
+
+    async def halt(
+        self, grant: Grant, operation: Operation, read_order: Read[HaltOrder]
+    ) -> list[Halted]:
+        return await self._halts.halt(grant, operation, read_order)
+
     # -- time and prices -------------------------------------------------------
 
     def on_quote(self, quote: Quote) -> None:
@@ -252,6 +271,10 @@ class Desk(Writer):
     def pass_time(self) -> None:
         """Store what waited for the moment to which the market has come."""
         self._positions.pass_time(self._now())
+
+    def resume(self) -> None:
+        """Go on with what was under way when the last process ended: before any price comes."""
+        self._positions.resume(self._quote)
 
     # -- life ------------------------------------------------------------------
 
@@ -297,17 +320,23 @@ class Desk(Writer):
             ledger.require_settled(operation)
             yield ledger
 
-    async def _made_before(self, session_id: int, operation: Operation) -> TradeEvent | None:
+    async def _made_before(self, session_id: int, operation: Operation) -> Event | None:
+        """What an operation has made. Raises KeyReused if it was another request's."""
         if operation.is_fresh:
             return None
         event = await self._journal.find_event(session_id, operation.operation_id)
-        if event is None:
-            return None
-        assert isinstance(event, TradeEvent), "only requests about trades carry a key"
-        if not operation.matches(event.request_hash):
-            trade = await self.records.trade(event.trade.trade_id)
-            raise KeyReused(f"trade {trade.trade_id}", trade=trade)
-        return event
+        if event is None or operation.matches(event.request_hash):
+            return event
+        record = event.records[0]
+        if isinstance(record, PendingEntry):
+            entry = await self.records.order(record.order_id)
+            raise KeyReused(f"order {entry.order_id}", entry=entry)
+        trade = await self.records.trade(record.trade_id)
+        raise KeyReused(f"trade {trade.trade_id}", trade=trade)
+
+    async def _made_trade(self, made: Event) -> Trade:
+        assert isinstance(made, TradeEvent), "the path is part of what the key is for"
+        return await self.records.trade(made.trade.trade_id)
 
     def _manual_exit(self, trade: Trade, price_e4: int | None) -> Exit:
         if price_e4 is not None:
@@ -317,28 +346,17 @@ class Desk(Writer):
             raise Conflict(f"no price of {trade.symbol} is known: give a price", "price")
         return Exit(quote.price_e4, ExitReason.MANUAL, self._now(), stale=quote.stale)
 
-    def _step_of(self, symbol: str) -> Callable[[], int]:
-        """The step of a symbol's prices, which is asked for only where it matters."""
-        return lambda: self._tick_e4(symbol) or DEFAULT_TICK_E4
-
-    def _fresh_price_e4(self, symbol: str) -> int:
-        quote = self._quote(symbol)
-        if quote is None or quote.stale:
-            last = f" (the last is as of {iso(quote.as_of_ms)})" if quote else ""
-            what = "no fresh price" if quote else "no price"
-            do = (
-                "give entryPrice"
-                if quote
-                else "watch it first (subscribe_prices) or give entryPrice"
-            )
-            raise Conflict(f"{what} of {symbol} is known{last}: {do}", "entryPrice")
-        return quote.price_e4
-
 
 def _check_change(state: SessionState, status: SessionStatus | None) -> None:
     session_id = state.session.session_id
     if state.session.status is SessionStatus.STOPPED:
         raise Conflict(f"session {session_id} is STOPPED, which is final", "sessionId")
+    if state.session.closing is not None and state.open_trades and status in _LIFTS:
+        raise Conflict(
+            f"session {session_id} is being closed: {len(state.open_trades)} trades still wait for"
+            " a price; close them with one first",
+            "status",
+        )
     if status is SessionStatus.STOPPED and state.open_trades:
         count = len(state.open_trades)
         words = f"session {session_id} has {count} open trades: close them first"

@@ -22,12 +22,13 @@ class Ids:
         """Whether `take` has a number to give."""
         return bool(self._left)
 
-    async def draw(self) -> None:
-        """Draw a new block. Raises Unavailable."""
+    async def draw(self, count: int = 1) -> None:
+        """Draw a new block unless so many are left. Raises Unavailable."""
         async with self._drawing:
-            if not self._left:
-                first = await self._journal.reserve_ids(self._counter, _BLOCK)
-                self._left = range(first, first + _BLOCK)
+            if len(self._left) < count:
+                block = max(count, _BLOCK)
+                first = await self._journal.reserve_ids(self._counter, block)
+                self._left = range(first, first + block)
 
     def take(self) -> int:
         """The next number."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from vyomo_rt.domain.event import Event, Record
-from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Trade
@@ -87,6 +87,11 @@ class Journal(Protocol):
 
     async def order(self, order_id: int) -> PendingEntry | None:
         """The readable copy of a pending entry."""
+
+    async def orders(
+        self, session_id: int, status: OrderStatus | None, before_id: int | None, limit: int
+    ) -> Sequence[PendingEntry]:
+        """The readable copies of a session's orders, newest first, ids below ``before_id``."""
 
     def pending_entries(self) -> AsyncIterator[PendingEntry]:
         """All readable copies with status PENDING, of all sessions."""

@@ -8,13 +8,24 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from vyomo_rt.domain.decisions import Moment, Pace, blank_event, close, decide
+from vyomo_rt.domain import decisions
+from vyomo_rt.domain.decisions import (
+    Decided,
+    Moment,
+    Pace,
+    Quotes,
+    blank_event,
+    close,
+    decide,
+    entry_event,
+)
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
-from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, TradeEvent
+from vyomo_rt.domain.halt import SessionChange
 from vyomo_rt.domain.order import Operation
-from vyomo_rt.domain.session import ChangeReason, Standing
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.copying import Copying
@@ -30,6 +41,16 @@ _MOMENTS_A_WRITE = 100
 _COPIES_A_TURN = 20
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
+
+
+class Fills(Protocol):
+    """What opens the trades of pending entries."""
+
+    async def get_ready(self, count: int) -> None:
+        """Be ready to open so many, until something is awaited. Raises Unavailable."""
+
+    def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
+        """The trade that an entry becomes. Raises VyomoError if a rule forbids it."""
 
 
 class _Write(NamedTuple):
@@ -59,6 +80,7 @@ class Ledger:
         *,
         applied: Callable[[Sequence[Event], Ledger], None],
         waits: Callable[[Ledger], None],
+        fills: Fills,
         met_another_writer: Callable[[], None],
     ) -> None:
         self.session_id = session_id
@@ -71,6 +93,7 @@ class Ledger:
         self._journal = journal
         self._applied = applied
         self._waits = waits
+        self._fills = fills
         self._met_another_writer = met_another_writer
         self._moments: deque[Moment] = deque()
         self._writing: _Write | None = None
@@ -132,9 +155,25 @@ class Ledger:
                 "the store has not yet answered an earlier write of this session; try again"
             )
 
-    async def record_trade(self, kind: EventKind, trade: Trade, operation: Operation) -> None:
-        """Make the session's next event of a trade that was opened, changed or closed in part."""
-        await self._command([blank_event(self.state, kind, trade)], self.pace, operation)
+    async def record_trade(
+        self,
+        kind: EventKind,
+        trade: Trade,
+        operation: Operation,
+        entry: PendingEntry | None = None,
+    ) -> None:
+        """Make the session's next event of a trade that was opened, changed or closed in part.
+
+        ``entry`` is the order that an opening fills at once.
+        """
+        event = blank_event(self.state, kind, trade, entry)
+        await self._command([event], self.pace, operation)
+
+    async def record_entry(
+        self, kind: EventKind, entry: PendingEntry, operation: Operation
+    ) -> None:
+        """Make the session's next event of an order that was placed, changed or ended."""
+        await self._command([entry_event(self.state, kind, entry)], self.pace, operation)
 
     async def record_amendment(self, trade: Trade, pace: Pace, operation: Operation) -> None:
         """Make the session's next event of a trade that was changed by request."""
@@ -147,21 +186,34 @@ class Ledger:
         await self._command(decided.events, decided.pace, operation)
 
     async def record_change(
-        self, standing: Standing, reason: ChangeReason, at_ms: int, operation: Operation
-    ) -> None:
-        """Make the session's next event of a change of the session itself."""
-        event = SessionEvent(
-            session_id=self.session_id,
-            seq=self.state.seq + 1,
-            kind=EventKind.SESSION_CHANGED,
-            message="",
-            operation_id="",
-            request_hash="",
-            standing=standing,
-            reason=reason,
-            changed_at_ms=at_ms,
-        )
-        await self._command([event], self.pace, operation)
+        self, change: SessionChange, quote: Quotes, operation: Operation
+    ) -> list[Event]:
+        """Make the session's next events: a change of itself, and what follows at once."""
+        decided = decisions.change(self.state, self.pace, change, quote)
+        return await self._record_all(decided, operation)
+
+    async def record_closes(self, at_ms: int, quote: Quotes, operation: Operation) -> list[Event]:
+        """Make the session's next events: the close of each trade whose symbol has a price."""
+        decided = decisions.close_all(self.state, self.pace, at_ms, quote)
+        return await self._record_all(decided, operation)
+
+    async def _record_all(self, decided: Decided, operation: Operation) -> list[Event]:
+        """Store what a command decided that takes no key; all but moves of stops is its own."""
+        if not decided.events:
+            return []
+        signed = [
+            self._signed(
+                event,
+                replace(
+                    Operation.internal(),
+                    by=None if event.kind is EventKind.CHANGED else operation.by,
+                ),
+            )
+            for event in decided.events
+        ]
+        await self._record(_Write(signed, decided.pace, moments=0))
+        await self._project()
+        return signed
 
     async def _command(self, events: list[Event], pace: Pace, operation: Operation) -> None:
         """Store what a command decided; the last event is its own."""
@@ -302,8 +354,10 @@ class Ledger:
     async def _decide(self) -> None:
         """Take the moments that wait, and store what they decide; more may come meanwhile."""
         while self._moments:
+            if pending := self.state.pending:
+                await self._fills.get_ready(len(pending))
             moments = list(islice(self._moments, _MOMENTS_A_WRITE))
-            decided = decide(self.state, self.pace, moments)
+            decided = decide(self.state, self.pace, moments, self._fills.open_entry)
             # Copies later: what prices decide comes first, and then the commands that wait.
             write = _Write([*map(self._signed, decided.events)], decided.pace, len(moments))
             if write.events:

@@ -10,7 +10,7 @@ from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.trading.copying import R
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.ledger import Fills, Ledger
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.replica import Replica
 
@@ -18,11 +18,14 @@ from vyomo_rt.trading.replica import Replica
 class Ledgers:
     """One for each session of the replica."""
 
-    def __init__(self, journal: Journal, replica: Replica, positions: Positions) -> None:
+    def __init__(
+        self, journal: Journal, replica: Replica, positions: Positions, fills: Fills
+    ) -> None:
         self.met_another_writer = asyncio.Event()
         self._journal = journal
         self._replica = replica
         self._positions = positions
+        self._fills = fills
         self._ledgers: dict[int, Ledger] = {}
         self._behind: dict[Ledger, None] = {}
 
@@ -45,6 +48,7 @@ class Ledgers:
             self._journal,
             applied=self._follow,
             waits=self._positions.wait,
+            fills=self._fills,
             met_another_writer=self.met_another_writer.set,
         )
         self._positions.add(state, ledger)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from heapq import heappop, heappush
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 from vyomo_rt.domain.decisions import SECOND_MS, Moment, quiet_bands
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trailing import Band
 from vyomo_rt.trading.ledger import Ledger
@@ -31,6 +33,8 @@ class Positions:
         self._due: list[tuple[int, int, Ledger]] = []
         """When moves that wait may be stored: a heap."""
         self._count = count()
+        self._entries: dict[int, str] = {}
+        """The symbols of the pending entries, by id."""
 
     def add(self, state: SessionState, ledger: Ledger) -> None:
         """A session is in memory from now on."""
@@ -38,6 +42,10 @@ class Positions:
             self._demand.wanted([trade.symbol], held=True)
         for symbol in state.exposures:
             self.expect(symbol, ledger)
+        for entry in state.pending.values():
+            self._follow_entry(entry, ledger)
+        if state.session.status is not SessionStatus.ACTIVE and state.pending:
+            self._push_due(0, ledger)
 
     def expect(self, symbol: str, ledger: Ledger) -> None:
         """Something in a symbol may begin in a session: every price counts for it from now on."""
@@ -53,6 +61,23 @@ class Positions:
                 elif event.is_opening:
                     self._demand.wanted([symbol], held=True)
                 self.expect(symbol, ledger)
+            for record in event.records:
+                if isinstance(record, PendingEntry):
+                    self._follow_entry(record, ledger)
+
+    def _follow_entry(self, entry: PendingEntry, ledger: Ledger) -> None:
+        """A pending entry needs a price as an open trade does, until it ends."""
+        if entry.is_open and entry.order_id not in self._entries:
+            self._entries[entry.order_id] = entry.symbol
+            self._demand.wanted([entry.symbol], held=True)
+        elif not entry.is_open and self._entries.pop(entry.order_id, ""):
+            self._demand.released([entry.symbol], held=True)
+        if entry.is_open and entry.ends_at_ms is not None:
+            self._push_due(entry.ends_at_ms, ledger)
+        self.expect(entry.symbol, ledger)
+
+    def _push_due(self, due_ms: int, ledger: Ledger) -> None:
+        heappush(self._due, (due_ms, next(self._count), ledger))
 
     def wait(self, ledger: Ledger) -> None:
         """What waits in a session has changed."""
@@ -62,7 +87,7 @@ class Positions:
             # Late prices are of seconds long past; for their moves the clock's next one counts.
             next_ms = (self._now() // SECOND_MS + 1) * SECOND_MS
             due_ms = due_ms if due_ms > self._now() else next_ms
-            heappush(self._due, (due_ms, next(self._count), ledger))
+            self._push_due(due_ms, ledger)
 
     def pass_time(self, at_ms: int) -> None:
         """The market has come to a moment: what waited for it is stored."""
@@ -72,10 +97,11 @@ class Positions:
 
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
+        bands = self._bands.get(quote.symbol)
         if quote.stale:
+            self._close_at_last(quote, bands or ())
             return
         self.pass_time(quote.as_of_ms)
-        bands = self._bands.get(quote.symbol)
         if not bands:
             return
         price_e4 = quote.price_e4
@@ -94,7 +120,22 @@ class Positions:
         if not bands:
             del self._bands[quote.symbol]
 
+    def resume(self, quote: Callable[[str], Quote | None]) -> None:
+        """Go on with what a halt has begun, and with what time has ended, before any price."""
+        self.pass_time(self._now())
+        for symbol, bands in list(self._bands.items()):
+            if (last := quote(symbol)) is not None:
+                self._close_at_last(last, bands)
+
+    def _close_at_last(self, last: Quote, ledgers: Iterable[Ledger]) -> None:
+        """Where a halt closes everything, any price will do."""
+        for ledger in ledgers:
+            if ledger.state.session.closing is not None:
+                ledger.take(Moment(self._now(), last.symbol, last.price_e4, is_stale=last.stale))
+
     def forget(self, ledger: Ledger) -> None:
         """A session without open trades leaves memory."""
         for bands in self._bands.values():
             bands.pop(ledger, None)
+        self._due = [due for due in self._due if due[2] is not ledger]
+        heapify(self._due)

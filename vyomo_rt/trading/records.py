@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from itertools import islice
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
@@ -76,6 +79,52 @@ class Records:
             raise NotFound.trade(trade_id)
         return session_id
 
+    async def order(self, order_id: int) -> PendingEntry:
+        """An order as it is now. Raises NotFound or Unavailable."""
+        if found := self._replica.find_pending(order_id):
+            return found
+        if waiting := self._ledgers.find_uncopied(PendingEntry, order_id):
+            return waiting
+        stored = await self._journal.order(order_id)
+        if stored is None:
+            raise NotFound.order(order_id)
+        return stored
+
+    async def session_of_order(
+        self, order_id: int, is_in_reach: Callable[[int], Awaitable[bool]]
+    ) -> int:
+        """As `session_of_trade`, of an order."""
+        known = self._replica.find_pending(order_id)
+        known = known or self._ledgers.find_uncopied(PendingEntry, order_id)
+        if known is not None and await is_in_reach(known.session_id):
+            return known.session_id
+        entry = await self._journal.order(order_id)
+        if not await is_in_reach(entry.session_id if entry else 0) or entry is None:
+            raise NotFound.order(order_id)
+        return entry.session_id
+
+    async def orders(
+        self, session_id: int, status: OrderStatus | None, before_id: int | None, limit: int
+    ) -> Sequence[PendingEntry]:
+        """A session's orders, newest first, ids below ``before_id``.
+
+        Raises NotFound or Unavailable.
+        """
+        ledger = await self._flushed(session_id)
+        if status is OrderStatus.PENDING:
+            pending = sorted(ledger.state.pending.items(), reverse=True)
+            below = (entry for id_, entry in pending if before_id is None or id_ < before_id)
+            return list(islice(below, limit))
+        return await self._journal.orders(session_id, status, before_id, limit)
+
+    async def _flushed(self, session_id: int) -> Ledger:
+        """A session's ledger, once its readable copies are up to date."""
+        ledger = await self._sessions.ledger(session_id)
+        if ledger.copying.behind:
+            async with ledger.turns.turn():
+                await ledger.copying.flush()
+        return ledger
+
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
     ) -> Sequence[Trade]:
@@ -83,10 +132,7 @@ class Records:
 
         Raises NotFound or Unavailable.
         """
-        ledger = await self._sessions.ledger(session_id)
-        if ledger.copying.behind:
-            async with ledger.turns.turn():
-                await ledger.copying.flush()
+        ledger = await self._flushed(session_id)
         found: dict[int, Trade] = {}
         if wanted.has_days or wanted.status is TradeStatus.OPEN:
             found = {

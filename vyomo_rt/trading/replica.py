@@ -8,7 +8,8 @@ from datetime import date
 from typing import Protocol
 
 from vyomo_rt.domain.errors import NotFound
-from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
@@ -39,6 +40,8 @@ class Replica:
         self._states: dict[int, SessionState] = {}
         self._open: dict[int, int] = {}
         """The session of each open trade."""
+        self._pending: dict[int, int] = {}
+        """The session of each pending entry."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -70,11 +73,17 @@ class Replica:
         session_id = self._open.get(trade_id)
         return None if session_id is None else self._states[session_id].open_trades[trade_id]
 
+    def find_pending(self, order_id: int) -> PendingEntry | None:
+        """An order, if it is pending."""
+        session_id = self._pending.get(order_id)
+        return None if session_id is None else self._states[session_id].pending[order_id]
+
     def add(self, state: SessionState) -> None:
         """Begin with a session as of some event; later events are applied to it."""
         session_id = state.session.session_id
         self._states[session_id] = state
         self._open.update(dict.fromkeys(state.open_trades, session_id))
+        self._pending.update(dict.fromkeys(state.pending, session_id))
 
     def remove(self, session_id: int) -> None:
         """Forget a session that has no open trades."""
@@ -86,11 +95,12 @@ class Replica:
         state = self._states[session_id]
         for event in events:
             state = state.after(event)
-            if isinstance(event, TradeEvent):
-                if event.trade.exit is None:
-                    self._open[event.trade.trade_id] = session_id
+            for record in event.records:
+                sessions = self._open if isinstance(record, Trade) else self._pending
+                if record.is_open:
+                    sessions[record.record_id] = session_id
                 else:
-                    self._open.pop(event.trade.trade_id, None)
+                    sessions.pop(record.record_id, None)
         self._states[session_id] = state
         for follower in self.followers:
             try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.halt import Halted, HaltOrder
 from vyomo_rt.domain.order import (
     AmendOrder,
     ChangeOrder,
@@ -13,6 +16,7 @@ from vyomo_rt.domain.order import (
     SessionOrder,
     TradeOrder,
 )
+from vyomo_rt.domain.pending import Entered, EntryTerms
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 
@@ -63,3 +67,37 @@ class Writer(Protocol):
 
         Raises NotFound, AlreadyClosed, and Conflict if less is open or no price is known.
         """
+
+    async def place_order(
+        self, session_id: int, operation: Operation, read_terms: Read[EntryTerms]
+    ) -> Entered:
+        """Place a pending entry, or fill it at once if the last fresh price does.
+
+        Raises NotFound, BadRequest and Conflict.
+        """
+
+    async def change_order(
+        self, order_id: int, operation: Operation, read_change: Read[Mapping[str, Any]]
+    ) -> Entered:
+        """Change members of a pending entry; there is no event if nothing changes.
+
+        Raises NotFound, BadRequest, AlreadyEnded and Conflict.
+        """
+
+    async def cancel_order(
+        self, order_id: int, operation: Operation, read: Read[object]
+    ) -> Entered:
+        """Cancel a pending entry. Raises NotFound and AlreadyEnded."""
+
+    async def close_all(
+        self, session_id: int, operation: Operation, read_order: Read[HaltOrder]
+    ) -> Halted:
+        """Close all trades of a session and, if the order says so, halt it before.
+
+        Raises NotFound, and Conflict if a STOPPED session is to be halted.
+        """
+
+    async def halt(
+        self, grant: Grant, operation: Operation, read_order: Read[HaltOrder]
+    ) -> Sequence[Halted]:
+        """Halt all sessions that a grant reaches, and close all in them if the order says so."""

@@ -19,3 +19,9 @@ def json_answer(
 ) -> web.Response:
     """A document of the protocol as the body of an answer."""
     return web.Response(body=encode(document), status=status, content_type=JSON, headers=headers)
+
+
+def made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:
+    """What a command has made, now or when it was asked for the first time."""
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return json_answer(document, status, headers)

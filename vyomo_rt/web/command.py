@@ -47,7 +47,8 @@ class Command:
             forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
         except VyomoError as error:
             self._fault = error
-        key = _idempotency_key(request)
+        # What changes or ends something may be repeated as it is: it takes no key.
+        key = _idempotency_key(request) if request.method == hdrs.METH_POST else None
         hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
         self.operation = Operation.asked(key, *hashes, by=request[GRANT].subject)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
@@ -22,7 +23,7 @@ _REQUIRE_STANDING = web.RequestKey("require_standing", partial[None])
 
 
 class Guard:
-    """Checks the token, the role, then the session that the request names, if only by a trade.
+    """Checks the token, the role, then the session that the request names, maybe by what is in it.
 
     A session out of the caller's reach is answered like one that does not exist.
     """
@@ -63,7 +64,11 @@ class Guard:
         if not grant.is_limited:
             return
         if "tradeId" in request.match_info:
-            await self._ask_for_trade(grant, need, path_id(request.match_info, "tradeId"))
+            trade_id = path_id(request.match_info, "tradeId")
+            await self._records.session_of_trade(trade_id, self._reach(grant, need))
+        elif "orderId" in request.match_info:
+            order_id = path_id(request.match_info, "orderId")
+            await self._records.session_of_order(order_id, self._reach(grant, need))
         elif (session_id := _session_named(request)) is not None:
             await self._ask_for_session(grant, need, session_id)
 
@@ -71,7 +76,7 @@ class Guard:
         if (asking := self._owners.ask(grant, need, session_id)) is not None:
             await asking
 
-    async def _ask_for_trade(self, grant: Grant, need: Need, trade_id: int) -> None:
+    def _reach(self, grant: Grant, need: Need) -> Callable[[int], Awaitable[bool]]:
         async def is_in_reach(session_id: int) -> bool:
             try:
                 await self._ask_for_session(grant, need, session_id)
@@ -79,7 +84,7 @@ class Guard:
                 return False
             return True
 
-        await self._records.session_of_trade(trade_id, is_in_reach)
+        return is_in_reach
 
 
 def require_standing(request: web.Request) -> None:

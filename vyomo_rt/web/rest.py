@@ -7,7 +7,7 @@ from http import HTTPStatus
 from time import perf_counter
 
 from aiohttp import web
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from vyomo_rt.domain.errors import KeyReused
 from vyomo_rt.domain.grant import Need
@@ -19,7 +19,7 @@ from vyomo_rt.market.board import Board
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
-from vyomo_rt.web.answers import json_answer
+from vyomo_rt.web.answers import json_answer, made
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.command import read_command
 from vyomo_rt.web.guard import GRANT
@@ -120,9 +120,9 @@ class RestRoutes:
                     command.operation, lambda: command.read(NewSession).order()
                 )
         except KeyReused as error:
-            made = UNSET if error.session is None else self._session(error.session)
-            return problems.answer(error, session=made)
-        return _made(self._session(state), HTTPStatus.CREATED, replayed)
+            there = UNSET if error.session is None else self._session(error.session)
+            return problems.answer(error, session=there)
+        return made(self._session(state), HTTPStatus.CREATED, replayed)
 
     async def list_sessions(self, request: web.Request) -> web.Response:
         """List sessions by id.
@@ -171,7 +171,7 @@ class RestRoutes:
             trade, replayed = await self._writer.open_trade(
                 session_id, command.operation, lambda: command.read(NewTrade).order()
             )
-        return _made(trade_document(trade), HTTPStatus.CREATED, replayed)
+        return made(trade_document(trade), HTTPStatus.CREATED, replayed)
 
     async def show_trade(self, request: web.Request) -> web.Response:
         """Show a trade."""
@@ -206,7 +206,7 @@ class RestRoutes:
             trade, replayed = await self._writer.close_trade(
                 trade_id, command.operation, lambda: command.read(TradeClosing).order()
             )
-        return _made(trade_document(trade), HTTPStatus.OK, replayed)
+        return made(trade_document(trade), HTTPStatus.OK, replayed)
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
         """List a session's trade events after ``since``, at most 10 000.
@@ -254,8 +254,3 @@ class RestRoutes:
     def _session(self, state: SessionState) -> SessionDocument:
         unrealised = state.unrealised_paise(self._board.confirmed)
         return session_document(state, unrealised, self._now())
-
-
-def _made(document: Struct, status: HTTPStatus, replayed: bool) -> web.Response:
-    headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return json_answer(document, status, headers)

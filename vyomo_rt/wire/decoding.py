@@ -51,6 +51,10 @@ class Body(Struct, rename="camel", forbid_unknown_fields=True):
     """What a client sends; null members count as absent, unknown ones are refused."""
 
 
+class Nothing(Body):
+    """The body of a call that needs none."""
+
+
 def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
     """Any JSON value; decimals stay exact. Raises BadJson, and BadRequest as `parse_first`.
 

@@ -1,26 +1,135 @@
-"""A pending entry: its two events, and its document."""
+"""A pending entry: the order for it, its two events, its document."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from vyomo_rt.domain.event import OrderEvent
+from vyomo_rt.domain.guards import GUARDS
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.pending import (
     Ending,
     EndReason,
+    EntryTerms,
     EntryType,
     OrderStatus,
     PendingEntry,
     Validity,
 )
+from vyomo_rt.domain.quote import parse_symbol
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, unless_none
-from vyomo_rt.wire.guards import Tags, guard_members
-from vyomo_rt.wire.numbers import from_e4
-from vyomo_rt.wire.values import By, Id, Price, Quantity, Seq, Symbol, Timestamp
+from vyomo_rt.wire.guards import Note, Tags, guard_members, parse_tags
+from vyomo_rt.wire.numbers import PriceE4, from_e4
+from vyomo_rt.wire.query import choice
+from vyomo_rt.wire.trade import TradeDocument, trade_document
+from vyomo_rt.wire.values import (
+    MAX_INT,
+    By,
+    Id,
+    Price,
+    Quantity,
+    Seq,
+    SpelledSymbol,
+    Symbol,
+    Timestamp,
+)
+
+# What clients send
+
+
+class GuardsBody(Body, kw_only=True):
+    """Guards, and what a person attaches."""
+
+    stop_loss: PriceE4 | None = None
+    target: PriceE4 | None = None
+    trailing_stop: PriceE4 | None = None
+    trailing_step: PriceE4 | None = None
+    trail_from: PriceE4 | None = None
+    breakeven_at: PriceE4 | None = None
+    tags: Tags | None = None
+    note: Note | None = None
+
+
+class NewOrder(GuardsBody, kw_only=True):
+    """An order to open a trade at a price that is still to come.
+
+    LIMIT: BUY at ``price`` or below, SELL at ``price`` or above; STOP the reverse.
+    """
+
+    symbol: SpelledSymbol
+    quantity: Quantity
+    type: EntryType
+    price: PriceE4
+    side: Side = Side.BUY
+    validity: Validity = Validity.DAY
+
+    def terms(self) -> EntryTerms:
+        """The order in domain units. Raises BadRequest for what cannot be a symbol or a tag."""
+        return EntryTerms(
+            symbol=parse_symbol(self.symbol),
+            side=self.side,
+            quantity=self.quantity,
+            type=self.type,
+            price_e4=self.price,
+            validity=self.validity,
+            stop_loss_e4=self.stop_loss,
+            target_e4=self.target,
+            trailing_stop_e4=self.trailing_stop,
+            trailing_step_e4=self.trailing_step,
+            trail_from_e4=self.trail_from,
+            breakeven_at_e4=self.breakeven_at,
+            tags=parse_tags(self.tags),
+            note=self.note,
+        )
+
+
+class OrderChange(Body, kw_only=True):
+    """A change of a pending entry; null takes a guard, the tags or the note away."""
+
+    quantity: Quantity | None = None
+    price: PriceE4 | None = None
+    validity: Validity | None = None
+    stop_loss: PriceE4 | UnsetType | None = UNSET
+    target: PriceE4 | UnsetType | None = UNSET
+    trailing_stop: PriceE4 | UnsetType | None = UNSET
+    trailing_step: PriceE4 | UnsetType | None = UNSET
+    trail_from: PriceE4 | UnsetType | None = UNSET
+    breakeven_at: PriceE4 | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
+    note: Note | UnsetType | None = UNSET
+
+    def members(self) -> dict[str, Any]:
+        """The members of the entry that change, in domain units. Raises BadRequest."""
+        terms = {"quantity": self.quantity, "price_e4": self.price, "validity": self.validity}
+        changed: dict[str, Any] = {name: v for name, v in terms.items() if v is not None}
+        guards = {name: getattr(self, name.removesuffix("_e4")) for name in GUARDS}
+        changed |= {name: value for name, value in guards.items() if value is not UNSET}
+        if self.tags is not UNSET:
+            changed["tags"] = parse_tags(self.tags)
+        if self.note is not UNSET:
+            changed["note"] = self.note
+        return changed
+
+
+class OrdersQuery(Body):
+    status: Annotated[str, Meta(extra_json_schema={"enum": [*OrderStatus]})] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+    after: (
+        Annotated[int, Meta(ge=1, le=MAX_INT, description="``next`` of the previous page")] | None
+    ) = None
+
+    @property
+    def order_status(self) -> OrderStatus | None:
+        """``status``, which may be lower case. Raises BadRequest."""
+        return choice("status", self.status, OrderStatus)
+
+
+# What the server sends
 
 
 class OrderTerms(Data, kw_only=True):
@@ -82,6 +191,24 @@ class OrderDocument(OrderTerms, kw_only=True):
     trade_id: Id | None
     placed_at: Timestamp
     ended_at: Timestamp | None
+
+
+class OrderAnswer(Data):
+    """An order, and the trade that it opened, if it has."""
+
+    order: OrderDocument
+    trade: TradeDocument | UnsetType = UNSET
+
+
+class OrderPage(Data):
+    """Orders, newest first; ``next`` is the next page's ``after``, null on the last page."""
+
+    orders: list[OrderDocument]
+    next: Id | None
+
+
+def order_answer(entry: PendingEntry, trade: Trade | None) -> OrderAnswer:
+    return OrderAnswer(order_document(entry), UNSET if trade is None else trade_document(trade))
 
 
 def order_placed(event: OrderEvent) -> OrderPlaced:

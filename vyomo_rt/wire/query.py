@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from multidict import MultiMapping
 
 T = TypeVar("T", bound=Struct)
+E = TypeVar("E", bound=StrEnum)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _NOT_OF_TICKETS = ("ticket", "lastEventId")
@@ -139,3 +141,15 @@ def _keep_alive(query: Mapping[str, str]) -> bytes:
     if asked and asked != "event":
         raise BadRequest(f"keepAlive: expected event, got {asked[:40]!r}", "keepAlive")
     return KEEP_ALIVE_EVENT if asked else KEEP_ALIVE[Framing.SSE]
+
+
+def choice(name: str, text: str | None, type_: type[E]) -> E | None:
+    """A word of a query, which may be lower case. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        return type_(text.upper())
+    except ValueError:
+        *others, last = type_
+        words = f"{', '.join(others)} or {last}"
+        raise BadRequest(f"{name}: expected {words}, got {text[:40]!r}", name) from None

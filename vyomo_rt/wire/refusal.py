@@ -17,9 +17,11 @@ from vyomo_rt.domain.errors import (
     Unavailable,
     VyomoError,
 )
+from vyomo_rt.domain.pending import AlreadyEnded
 from vyomo_rt.domain.trade import AlreadyClosed
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.order import OrderDocument, order_document
 from vyomo_rt.wire.session import SessionDocument
 from vyomo_rt.wire.tick import NoTickAccepted, RejectedTick
 from vyomo_rt.wire.trade import TradeDocument, trade_document
@@ -67,6 +69,10 @@ class Problem(Data):
     trade: Annotated[
         TradeDocument | UnsetType,
         Meta(description="The trade that is already closed, or that the Idempotency-Key made"),
+    ] = UNSET
+    order: Annotated[
+        OrderDocument | UnsetType,
+        Meta(description="The order that has already ended, or that the Idempotency-Key made"),
     ] = UNSET
     session: Annotated[
         SessionDocument | UnsetType, Meta(description="The session that the Idempotency-Key made")
@@ -120,6 +126,8 @@ def problem_document(
     )
     if isinstance(error, AlreadyClosed | KeyReused) and error.trade is not None:
         found.trade = trade_document(error.trade)
+    if isinstance(error, AlreadyEnded | KeyReused) and error.entry is not None:
+        found.order = order_document(error.entry)
     if isinstance(error, RateLimited):
         found.retry_after_ms = unless_none(retry_after_ms(error))
     if isinstance(error, OutcomeUnknown):

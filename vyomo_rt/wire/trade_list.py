@@ -6,9 +6,8 @@ import csv
 import re
 from collections.abc import Iterable
 from datetime import date
-from enum import StrEnum
 from io import StringIO
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -21,10 +20,9 @@ from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data
 from vyomo_rt.wire.guards import Tag, parse_tag
+from vyomo_rt.wire.query import choice
 from vyomo_rt.wire.trade import TradeDocument, trade_document
 from vyomo_rt.wire.values import MAX_INT, Id, SpelledSymbol
-
-E = TypeVar("E", bound=StrEnum)
 
 Day = Annotated[
     str,
@@ -50,9 +48,9 @@ class TradeFilterQuery(Body):
     def filter(self) -> TradeFilter:
         """What is asked for; status and side may be lower case. Raises BadRequest."""
         return TradeFilter(
-            status=_choice("status", self.status, TradeStatus),
+            status=choice("status", self.status, TradeStatus),
             symbol=None if self.symbol is None else parse_symbol(self.symbol),
-            side=_choice("side", self.side, Side),
+            side=choice("side", self.side, Side),
             tag=None if self.tag is None else parse_tag(self.tag, "tag"),
             first_day=_day("from", self.from_),
             last_day=_day("to", self.to),
@@ -104,16 +102,6 @@ def _cell(value: Any) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
-
-
-def _choice(name: str, text: str | None, type_: type[E]) -> E | None:
-    if text is None:
-        return None
-    try:
-        return type_(text.upper())
-    except ValueError:
-        choices = " or ".join(type_)
-        raise BadRequest(f"{name}: expected {choices}, got {text[:40]!r}", name) from None
 
 
 def _day(name: str, text: str | None) -> date | None:

@@ -1,0 +1,130 @@
+"""The kill switch: halts sessions, and closes everything in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from vyomo_rt.domain.errors import Conflict, OutcomeUnknown, VyomoError
+from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
+from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.order import Operation, Read
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
+from vyomo_rt.domain.trade import ExitDetail
+from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.replica import Replica
+
+Commanding = Callable[[int, Operation], AbstractAsyncContextManager[Ledger]]
+
+
+class Halts:
+    """Decides the halt of a session, its ends and its closes in one step, stored in this order.
+
+    What was not stored when the process died follows from the session's state: a halt goes on.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        commanding: Commanding,
+        quote: Callable[[str], Quote | None],
+        now: MarketClock,
+    ) -> None:
+        self._replica = replica
+        self._commanding = commanding
+        self._quote = quote
+        self._now = now
+
+    async def close_all(
+        self, session_id: int, operation: Operation, read_order: Read[HaltOrder]
+    ) -> Halted:
+        """Close all trades of a session and, if the order says so, halt it before."""
+        async with self._commanding(session_id, operation) as ledger:
+            await ledger.prepare()
+            order = read_order()
+            if order.halt:
+                _require_lasting(ledger)
+                events = await self._halt(ledger, order, operation)
+            else:
+                events = await ledger.record_closes(self._now(), self._quote, operation)
+            return self._halted(ledger, events)
+
+    async def halt(
+        self, grant: Grant, operation: Operation, read_order: Read[HaltOrder]
+    ) -> list[Halted]:
+        """Halt all sessions that a grant reaches, and close all in them if the order says so.
+
+        Each is halted whatever becomes of the others. Raises OutcomeUnknown if some could not be.
+        """
+        order = read_order()
+        reached = [
+            state.session.session_id
+            for state in self._replica.states()
+            if state.session.status is not SessionStatus.STOPPED
+            and grant.reaches(state.session.session_id, state.session.owner)
+        ]
+        found = await asyncio.gather(
+            *(self._halt_one(id_, order, operation) for id_ in reached), return_exceptions=True
+        )
+        failed: list[str] = []
+        halted: list[Halted] = []
+        for session_id, each in zip(reached, found, strict=True):
+            if isinstance(each, VyomoError):
+                failed.append(str(session_id))
+            elif isinstance(each, BaseException):
+                raise each
+            elif each is not None:
+                halted.append(each)
+        if failed:
+            words = f"sessions {', '.join(failed)} may or may not be halted; try again"
+            raise OutcomeUnknown(words)
+        return halted
+
+    async def _halt_one(
+        self, session_id: int, order: HaltOrder, operation: Operation
+    ) -> Halted | None:
+        """None for a session that was stopped meanwhile."""
+        async with self._commanding(session_id, operation) as ledger:
+            await ledger.prepare()
+            if ledger.state.session.status is SessionStatus.STOPPED:
+                return None
+            events = await self._halt(ledger, order, operation)
+            return self._halted(ledger, events) if order.close_all else Halted(session_id, [], {})
+
+    async def _halt(self, ledger: Ledger, order: HaltOrder, operation: Operation) -> list[Event]:
+        """Nothing is awaited before the halt is decided; there is no event if nothing changes."""
+        before = ledger.state.session.standing
+        reason = ChangeReason.KILL if order.close_all else ChangeReason.MANUAL
+        was_killed = before.status_reason is ChangeReason.KILL
+        if before.status is SessionStatus.HALTED and (before.status_reason is reason or was_killed):
+            return []
+        standing = before.with_status(SessionStatus.HALTED, reason)
+        if order.close_all:
+            standing = replace(standing, closing=ExitDetail.KILL)
+        change = SessionChange(
+            standing=standing, reason=reason, at_ms=self._now(), detail=order.detail
+        )
+        return await ledger.record_change(change, self._quote, operation)
+
+    def _halted(self, ledger: Ledger, events: list[Event]) -> Halted:
+        closed = [
+            event.trade.trade_id
+            for event in events
+            if isinstance(event, TradeEvent) and not event.trade.is_open
+        ]
+        failed = {
+            trade_id: Conflict(f"no price of {trade.symbol} is known", "tradeId")
+            for trade_id, trade in sorted(ledger.state.open_trades.items())
+        }
+        return Halted(ledger.session_id, closed, failed)
+
+
+def _require_lasting(ledger: Ledger) -> None:
+    if ledger.state.session.status is SessionStatus.STOPPED:
+        words = f"session {ledger.session_id} is STOPPED, which is final"
+        raise Conflict(words, "sessionId")

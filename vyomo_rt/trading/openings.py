@@ -1,0 +1,106 @@
+"""Decides which trades may be opened: on request, and when a pending entry's price has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from vyomo_rt.domain.decisions import Moment
+from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
+from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
+from vyomo_rt.domain.moment import MarketClock, iso
+from vyomo_rt.domain.order import TradeOrder
+from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.trading.ids import Ids
+from vyomo_rt.trading.ledger import Fills
+
+
+class Openings(Fills):
+    """Checks an opening against the session and the market, and gives the trade its id."""
+
+    def __init__(
+        self,
+        ids: Ids,
+        *,
+        quote: Callable[[str], Quote | None],
+        knows: Callable[[str], bool],
+        reserve: Callable[[str], bool],
+        tick_e4: Callable[[str], int | None],
+        most: int,
+        now: MarketClock,
+    ) -> None:
+        """``most`` is how many trades a session may have open."""
+        self._ids = ids
+        self._quote = quote
+        self.knows = knows
+        self.reserve = reserve
+        self._tick_e4 = tick_e4
+        self._most = most
+        self._now = now
+
+    async def get_ready(self, count: int) -> None:
+        await self._ids.draw(count)
+
+    def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
+        order = replace(entry.opening, entry_price_e4=moment.price_e4)
+        trade = self.decide(state, order)
+        return replace(trade, order_id=entry.order_id, opened_at_ms=moment.at_ms)
+
+    def decide(self, state: SessionState, order: TradeOrder) -> Trade:
+        """The trade that an order opens now. Raises BadRequest and Conflict."""
+        session = state.session
+        if not self.knows(order.symbol):
+            raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
+        if session.status is not SessionStatus.ACTIVE:
+            raise Conflict(
+                f"session {session.session_id} is {session.status}: opening needs ACTIVE",
+                "sessionId",
+            )
+        if len(state.open_trades) >= self._most:
+            raise SessionFull(
+                f"session {session.session_id} has {self._most} open trades, the most"
+                " that it may have: close one first",
+                "sessionId",
+            )
+        entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
+        guards = opening_guards(order, order.side, entry_price_e4, self.step_of(order.symbol))
+        if any(guards.values()) and not self.reserve(order.symbol):
+            # A stop that no price could ever reach would be worse than none.
+            raise Conflict(
+                f"symbol: all places for prices are in use, so no stopLoss or target in "
+                f"{order.symbol} could fire: open without them, or in another symbol",
+                "symbol",
+            )
+        return Trade(
+            trade_id=self._ids.take(),
+            session_id=session.session_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            entry_price_e4=entry_price_e4,
+            **guards,
+            opened_at_ms=self._now(),
+            tags=order.tags,
+            note=order.note,
+        )
+
+    def _fresh_price_e4(self, symbol: str) -> int:
+        quote = self._quote(symbol)
+        if quote is None or quote.stale:
+            last = f" (the last is as of {iso(quote.as_of_ms)})" if quote else ""
+            what = "no fresh price" if quote else "no price"
+            do = (
+                "give entryPrice"
+                if quote
+                else "watch it first (subscribe_prices) or give entryPrice"
+            )
+            raise Conflict(f"{what} of {symbol} is known{last}: {do}", "entryPrice")
+        return quote.price_e4
+
+    def step_of(self, symbol: str) -> Callable[[], int]:
+        """The step of a symbol's prices, which is asked for only where it matters."""
+        return lambda: self._tick_e4(symbol) or DEFAULT_TICK_E4
