@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vyomo_rt.domain.errors import RateLimited
@@ -31,6 +31,7 @@ def test_a_burst_may_be_taken_at_once_and_then_one_at_a_time() -> None:
     assert pace.wait_s(bucket_s, now_s + 2) == 0
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(1, 100),
     st.integers(1, 100),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
@@ -43,7 +44,8 @@ class Buckets:
         self._pace = pace
         self._time_s = time_s
         self._what = what
-        self._buckets: dict[str, float] = {}
+        # A plain dict would look over all the places of those removed before its first one.
+        self._buckets: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
