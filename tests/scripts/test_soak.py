@@ -111,6 +111,7 @@ def test_a_wrong_flag_is_named_with_what_it_takes(
 
 OPENED = {"tradeId": 1, "entryPrice": 100, "timestamp": "2026-11-23T01:00:00.000Z"}
 CLOSED = OPENED | {"exitPrice": 101, "pnl": 50.5, "exitReason": "MANUAL"}
+ORDER = {"tradeId": 2, "orderId": 7}
 SESSION = {
     "sessionId": 6,
     "timestamp": "2026-11-23T02:00:00.000Z",
@@ -183,6 +184,21 @@ def test_what_agrees_violates_nothing() -> None:
             "only what was asked for",
         ),
         (
+            lambda t: (t.acknowledge_order("k", 7), t.check_orders(t.acknowledged())),
+            "what is acknowledged is stored: placing 'k', order 7",
+        ),
+        (
+            lambda t: (
+                t.take([text(3, "order_ended", ORDER), text(4, "trade_opened", ORDER)], 2),
+                t.check_orders(t.acknowledged()),
+            ),
+            "an order ends once",
+        ),
+        (
+            lambda t: (t.take([text(3, "trade_opened", ORDER)], 2), t.check_nothing_else()),
+            "only what was asked for",
+        ),
+        (
             lambda t: t.check_figures(SESSION | {"totalPnL": 50.4}),
             "figures are those of the events",
         ),
@@ -201,3 +217,11 @@ def test_a_close_far_from_any_true_price_is_a_misprints() -> None:
     found = truth(closed=CLOSED | {"exitPrice": 140, "exitReason": "TARGET"})
     with pytest.raises(Violated, match="no misprint"):
         found.check_trades(found.acknowledged())
+
+
+def test_money_of_a_part_counts_on_its_date() -> None:
+    part = OPENED | {"pnl": 10.5, "timestamp": "2026-11-22T01:00:00.000Z"}
+    found = SessionTruth(6)
+    texts = [("trade_opened", OPENED), ("trade_reduced", part), ("trade_closed", CLOSED)]
+    found.take([text(seq, *each) for seq, each in enumerate(texts, 1)], 0)
+    found.check_figures(SESSION | {"seq": 3, "todayPnL": 40})

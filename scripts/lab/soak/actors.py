@@ -81,20 +81,22 @@ class Site:
             return 200, [bytes(event) for event in page.events]
 
     async def until_answered(
-        self, path: str, body: Any, key: str, good: set[int]
+        self, path: str, body: Any, key: str | None, good: set[int], *, method: str = "POST"
     ) -> tuple[int, dict[str, Any]]:
         """Repeat a request under its key until it is answered with more than *try again*."""
         while True:
             try:
-                status, answer = await self.call("POST", path, body, key)
+                status, answer = await self.call(method, path, body, key)
             except _AWAY:
                 status, answer = 503, {}
             except msgspec.DecodeError as error:
-                raise Violated(f"answers are JSON: POST {path}: {error}") from error
+                raise Violated(f"answers are JSON: {method} {path}: {error}") from error
             if status in good:
                 return status, answer
             if status != 503:
-                raise Violated(f"a right request is not refused: POST {path}: {status} {answer}")
+                raise Violated(
+                    f"a right request is not refused: {method} {path}: {status} {answer}"
+                )
             await asyncio.sleep(self.rng.uniform(0.02, 0.2))
 
 
@@ -117,7 +119,13 @@ class Writer:
             path = f"/sessions/{self._truth.session_id}/trades"
             _, trade = await self._site.until_answered(path, order, opening, {201})
             self._truth.acknowledge_opening(opening, trade["tradeId"])
+            if rng.random() < 0.2:
+                await self._place(f"{self._name} orders {count}")
             await asyncio.sleep(rng.uniform(0.02, 0.6))
+            if rng.random() < 0.2:
+                part, key = {"quantity": 1}, f"{self._name} reduces {count}"
+                path_of_close = f"/trades/{trade['tradeId']}/close"
+                await self._site.until_answered(path_of_close, part, key, {200, 409})
             if rng.random() < 0.9:
                 await self._close(trade["tradeId"], f"{self._name} closes {count}")
             if rng.random() < 0.1:
@@ -130,7 +138,25 @@ class Writer:
         order = {"symbol": symbol, "quantity": rng.randint(1, 100), "entryPrice": price}
         if rng.random() < 0.3:
             order |= {"stopLoss": round(price * 0.998, 2), "target": round(price * 1.002, 2)}
+        elif rng.random() < 0.3:
+            order |= {
+                "trailingStop": round(price * 0.002, 2),
+                "breakevenAt": round(price * 1.001, 2),
+            }
         return order
+
+    async def _place(self, key: str) -> None:
+        """Place an order near the price, and maybe cancel it."""
+        rng, symbol = self._site.rng, self._site.rng.choice(SYMBOLS)
+        price = round(self._feed.prices[symbol] * rng.uniform(0.999, 1.001), 2)
+        order = {"symbol": symbol, "quantity": 1, "type": rng.choice(("LIMIT", "STOP"))}
+        path = f"/sessions/{self._truth.session_id}/orders"
+        _, answer = await self._site.until_answered(path, order | {"price": price}, key, {201})
+        order_id = answer["order"]["orderId"]
+        self._truth.acknowledge_order(key, order_id)
+        if rng.random() < 0.5:
+            gone = f"/orders/{order_id}"
+            await self._site.until_answered(gone, None, None, {200, 409}, method="DELETE")
 
     async def _close(self, trade_id: int, key: str) -> None:
         body = {}

@@ -56,6 +56,7 @@ class Checks:
             truth.check_told(known.told_upto)
             truth.check_figures(session)
             truth.check_trades(known)
+            truth.check_orders(known)
         self._report.checks += 1
 
     async def _fetch(self, truth: SessionTruth, since: int, upto: int) -> int:

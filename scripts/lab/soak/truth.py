@@ -15,6 +15,7 @@ CAPITAL = 10_000_000
 _MOST_MOVE = Fraction(1, 4)
 """No true price of the soak's feed moves so far from a trade's entry; its misprints do."""
 _TRADE_EVENTS = {"trade_opened", "trade_closed"}
+_ENDS_OF_ORDERS = {"trade_opened", "order_ended"}
 _IST = timezone(timedelta(hours=5, minutes=30))
 
 
@@ -35,6 +36,7 @@ class Acknowledged(NamedTuple):
     """What the server has said about a session up to some moment."""
 
     opened: dict[str, int]
+    ordered: dict[str, int]
     closed: dict[int, dict[str, Any]]
     told_upto: int
 
@@ -49,6 +51,8 @@ class SessionTruth:
         """The text of each event that a watcher got, by number."""
         self.opened: dict[str, int] = {}
         """The trade of each acknowledged opening, by its key."""
+        self.ordered: dict[str, int] = {}
+        """The order of each acknowledged placing, by its key."""
         self.closed: dict[int, dict[str, Any]] = {}
         """The answer to each acknowledged close, by trade."""
         self._checked_told = 0
@@ -62,6 +66,13 @@ class SessionTruth:
             raise Violated(
                 f"a retry opens nothing twice: key {key!r} made the trades "
                 f"{self.opened[key]} and {trade_id}"
+            )
+
+    def acknowledge_order(self, key: str, order_id: int) -> None:
+        if self.ordered.setdefault(key, order_id) != order_id:
+            raise Violated(
+                f"a retry places nothing twice: key {key!r} made the orders "
+                f"{self.ordered[key]} and {order_id}"
             )
 
     def tell(self, seq: int, text: bytes) -> None:
@@ -123,7 +134,8 @@ class SessionTruth:
 
     def acknowledged(self) -> Acknowledged:
         """What has been acknowledged so far: take it before fetching what must contain it."""
-        return Acknowledged(dict(self.opened), dict(self.closed), max(self.told, default=0))
+        told_upto = max(self.told, default=0)
+        return Acknowledged(dict(self.opened), dict(self.ordered), dict(self.closed), told_upto)
 
     def check_trades(self, known: Acknowledged) -> None:
         """Check that what was acknowledged is stored, and each trade opens and closes correctly."""
@@ -148,9 +160,28 @@ class SessionTruth:
                 if abs(Fraction(str(data["exitPrice"])) - entry) > _MOST_MOVE * entry:
                     raise Violated(f"no misprint closes a trade: {data}")
 
+    def check_orders(self, known: Acknowledged) -> None:
+        """Check that each acknowledged order is stored, and becomes a trade or ends, once."""
+        placed = {e.data["orderId"] for e in self.stored if e.type == "order_placed"}
+        ends = Counter(
+            event.data["orderId"]
+            for event in self.stored
+            if event.type in _ENDS_OF_ORDERS and "orderId" in event.data
+        )
+        if doubled := [order_id for order_id, times in ends.items() if times > 1]:
+            raise Violated(f"an order ends once: session {self.session_id}, orders {doubled}")
+        for key, order_id in known.ordered.items():
+            if order_id not in placed | ends.keys():
+                raise Violated(f"what is acknowledged is stored: placing {key!r}, order {order_id}")
+
     def check_nothing_else(self) -> None:
         """At the end, when every request is answered, check that nothing else has happened."""
-        opened = [event.data["tradeId"] for event in self.stored if event.type == "trade_opened"]
+        openings = [event.data for event in self.stored if event.type == "trade_opened"]
+        opened = [data["tradeId"] for data in openings if "orderId" not in data]
+        if strange := {d["orderId"] for d in openings if "orderId" in d} - {*self.ordered.values()}:
+            raise Violated(
+                f"only what was asked for is opened: session {self.session_id}, orders {strange}"
+            )
         asked = sorted(self.opened.values())
         if sorted(opened) != asked:
             raise Violated(
@@ -176,10 +207,12 @@ def _figures(events: list[tuple[str, dict[str, Any]]], today: date) -> dict[str,
     """A session's figures by the protocol's arithmetic."""
     closes = [data for type_, data in events if type_ == "trade_closed"]
     pnls = [Fraction(str(data["pnl"])) for data in closes]
+    parts = _parts(events)
+    total = sum(pnl for pnl, _ in parts)
     todays = [
         pnl
-        for pnl, data in zip(pnls, closes, strict=True)
-        if datetime.fromisoformat(data["timestamp"]).astimezone(_IST).date() == today
+        for pnl, timestamp in parts
+        if datetime.fromisoformat(timestamp).astimezone(_IST).date() == today
     ]
     opened = sum(type_ == "trade_opened" for type_, _ in events)
     wins = sum(pnl > 0 for pnl in pnls)
@@ -188,10 +221,25 @@ def _figures(events: list[tuple[str, dict[str, Any]]], today: date) -> dict[str,
         "openTrades": opened - len(pnls),
         "winningTrades": wins,
         "losingTrades": sum(pnl < 0 for pnl in pnls),
-        "totalPnL": float(sum(pnls)),
+        "totalPnL": float(total),
         "todayPnL": float(sum(todays)),
-        "currentCapital": float(CAPITAL + sum(pnls)),
+        "currentCapital": float(CAPITAL + total),
         "winRate": (Fraction(wins * 10_000, len(pnls)) + Fraction(1, 2)).__floor__() / 100
         if pnls
         else 0,
     }
+
+
+def _parts(events: list[tuple[str, dict[str, Any]]]) -> list[tuple[Fraction, str]]:
+    """What each closing of a trade or of a part has earned, and when."""
+    earlier: dict[int, Fraction] = {}
+    parts: list[tuple[Fraction, str]] = []
+    for type_, data in events:
+        if type_ not in ("trade_reduced", "trade_closed"):
+            continue
+        trade_id, pnl = data["tradeId"], Fraction(str(data["pnl"]))
+        if type_ == "trade_closed":
+            pnl -= earlier.get(trade_id, Fraction(0))
+        earlier[trade_id] = earlier.get(trade_id, Fraction(0)) + pnl
+        parts.append((pnl, data["timestamp"]))
+    return parts
