@@ -54,8 +54,8 @@ function paint() {
 async function order(body) {
   const tradeId = closingId;
   const trade = model.open.get(tradeId);
-  const at = body.price;
-  const gain = trade && (at - trade.entryPrice) * trade.quantity * (trade.side === "SELL" ? -1 : 1);
+  const { price: at, quantity = trade?.quantity } = body;
+  const gain = trade && (at - trade.entryPrice) * quantity * (trade.side === "SELL" ? -1 : 1);
   const wanted =
     at === undefined ||
     !trade ||
@@ -68,12 +68,15 @@ function closed(trade) {
   noteAnswer(trade);
   if (trade.tradeId === closingId) dialog.close(); // another one may be asked about by now
   // The stream tells it, if it is there.
-  if (client.status.state !== "open")
-    say(
-      `Closed #${trade.tradeId} ${trade.symbol} at ${price(trade.exitPrice)}: ` +
-        signedMoney(trade.pnl),
-    );
+  if (client.status.state !== "open") say(outcome(trade));
   return "";
+}
+
+/** @param {any} trade after a part or all of it was closed */
+function outcome({ tradeId, symbol, status, quantity, exitPrice, pnl }) {
+  return status === "OPEN"
+    ? `Closed a part of #${tradeId} ${symbol}: ${whole(quantity)} are left.`
+    : `Closed #${tradeId} ${symbol} at ${price(exitPrice)}: ${signedMoney(pnl)}`;
 }
 
 export function start() {

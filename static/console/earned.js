@@ -9,3 +9,23 @@ export function earned(type, data) {
   const pnl = (data.exitPrice - data.entryPrice) * data.closedQuantity * sign;
   return Math.round(pnl * 100) / 100;
 }
+
+/**
+ * How the realised P&L came to what a session's document says.
+ * @param {any} session @param {any[]} events the newest ones, in order
+ * @returns {import("./series.js").Point[]}
+ */
+export function pastCurve(session, events) {
+  const known = events.filter(({ seq }) => seq <= session.seq);
+  const pnls = known.map(({ type, data }) => earned(type, data));
+  let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
+  /** @type {import("./series.js").Point[]} */
+  const points =
+    known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
+  known.forEach(({ type, data }, index) => {
+    sum += pnls[index];
+    if (type === "trade_closed" || type === "trade_reduced")
+      points.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
+  });
+  return points;
+}

@@ -137,10 +137,11 @@ function setBusy(form, busy) {
 }
 
 /**
- * Sends a form by POST, one order per press, and says what becomes of it.
+ * Sends a form, one order per press, and says what becomes of it.
  * @param {HTMLFormElement} form
- * @param {(fields: Fields) => Promise<{ path: string, body: object } | string | null>} request a
- *   text says why there is none; null: thought better of it
+ * @param {(fields: Fields) => Promise<{ method?: string, path: string, body: object } | string
+ *   | null>} request by POST, if it says nothing else; a text says why there is none; null: thought
+ *   better of it
  * @param {(document: any, fields: Fields) => string} done says what was done, if the form is to
  */
 export function onOrder(form, request, done) {
@@ -174,7 +175,7 @@ async function send(form, fields, request, done, givenUp) {
   if (order === null) return;
   if (typeof order === "string") return showProblem(form, order);
   const answer = await settle(
-    "POST",
+    order.method ?? "POST",
     order.path,
     order.body,
     (how, isOpen) => say(form, how, isOpen),

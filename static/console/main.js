@@ -10,11 +10,14 @@ import * as equity from "./equity.js";
 import * as feed from "./feed.js";
 import { wireDialogs } from "./forms.js";
 import { part, touch, touchAll } from "./frame.js";
+import * as guards from "./guards.js";
 import * as keys from "./keys.js";
+import * as kill from "./kill.js";
 import * as link from "./link.js";
 import { model } from "./model.js";
 import * as notify from "./notify.js";
 import * as orders from "./orders.js";
+import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
 import * as prices from "./prices.js";
@@ -86,11 +89,14 @@ feed.start();
 link.start();
 session.start();
 prices.start((symbol) => orders.openTicket({ symbol }));
-positions.start(closing.openClosing);
+positions.start(closing.openClosing, guards.openGuards);
+pending.start();
 equity.start();
 tape.start();
 orders.start();
 closing.start();
+guards.start();
+kill.start();
 title.start();
 notify.start();
 drawer.start();
@@ -101,7 +107,7 @@ keys.start([
   [
     "p",
     "Positions: the first Close button",
-    () => (document.querySelector("#positions button") ?? $("positions-title")).focus(),
+    () => (document.querySelector("#positions button:last-child") ?? $("positions-title")).focus(),
   ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],

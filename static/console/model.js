@@ -1,9 +1,9 @@
 // @ts-check
 /** What the page knows about the session and prices. Messages change it here; the parts paint
  * it. */
-import { earned } from "./earned.js";
+import { earned, pastCurve } from "./earned.js";
 import { touch } from "./frame.js";
-import { Recent, thin } from "./series.js";
+import { thin } from "./series.js";
 
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
@@ -11,20 +11,29 @@ import { Recent, thin } from "./series.js";
  * @typedef {Messages["trade_opened"] | Messages["trade_closed"] | Messages["trade_reduced"]
  *   | Messages["session_changed"]} TapeEvent
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
- *   direction: number, line: Recent }} Quote `first`: the first price that this page saw;
+ *   direction: number, line: import("./series.js").Recent }} Quote `first`: the first price that this page saw;
  *   `direction`: of the last change
  * @typedef {{ tradeId: number, symbol: string, side: "BUY" | "SELL", quantity: number,
- *   entryPrice: number, stopLoss?: number | null, target?: number | null, openedAt?: string,
- *   currentPrice?: number, unrealizedPnL?: number, pnlPercent?: number, stale?: boolean }} Position
+ *   entryPrice: number, stopLoss?: number | null, target?: number | null,
+ *   trailingStop?: number | null, openedAt?: string, currentPrice?: number,
+ *   unrealizedPnL?: number, pnlPercent?: number, stale?: boolean }} Position
  */
 
 const TAPE_ROWS = 200;
 const TAPE_TYPES = new Set(["trade_opened", "trade_closed", "trade_reduced", "session_changed"]);
-const LINE_SLOT_MS = 1000;
-const LINE_POINTS = 120;
 /** A little under a second: messages come a second apart, more or less. */
 const EQUITY_SLOT_MS = 900;
 const EQUITY_POINTS = 4000;
+
+/** What guards a trade; changes name all of it. */
+export const GUARDS = /** @type {const} */ ([
+  "stopLoss",
+  "target",
+  "trailingStop",
+  "trailingStep",
+  "trailFrom",
+  "breakevenAt",
+]);
 
 export const model = {
   /** @type {number | null} the session on screen, as the server confirmed it */
@@ -35,6 +44,8 @@ export const model = {
   figures: null,
   /** @type {Map<number, Position>} open trades, oldest first */
   open: new Map(),
+  /** @type {Map<number, any>} pending entries, oldest first */
+  orders: new Map(),
   /** @type {(TapeEvent & { type: string })[]} newest first */
   tape: [],
   /** @type {{ points: Point[], live: boolean }} realised, and while live unrealised P&L too */
@@ -51,6 +62,8 @@ export const model = {
 };
 /** @type {Set<number>} trades whose closing came by the stream */
 const closed = new Set();
+/** @type {Set<number>} likewise pending entries that are no longer pending */
+const ended = new Set();
 let realised = 0;
 let figuresSeq = 0;
 let replaying = false;
@@ -65,9 +78,11 @@ export function begin(sessionId) {
     equity: { points: [], live: false },
   });
   model.open.clear();
+  model.orders.clear();
   closed.clear();
+  ended.clear();
   realised = 0;
-  touch("session", "positions", "tape", "equity");
+  touch("session", "positions", "pending", "tape", "equity");
 }
 
 /** Events after this are the missed ones, until the next figures. */
@@ -105,7 +120,19 @@ export function noteOpened(message) {
   addToTape([{ type: "trade_opened", ...message }]);
   if (!closed.has(data.tradeId))
     model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
+  const { orderId } = /** @type {any} */ (data);
+  if (orderId) noteOrder({ ...data, orderId, status: "FILLED" });
   touch("positions");
+}
+
+/** A pending entry as it is now, placed or ended. @param {any} order */
+export function noteOrder({ sessionId, orderId, status, ...order }) {
+  if (sessionId !== model.sessionId) return;
+  if (status && status !== "PENDING") {
+    ended.add(orderId);
+    model.orders.delete(orderId);
+  } else if (!ended.has(orderId)) model.orders.set(orderId, { ...order, orderId });
+  touch("pending");
 }
 
 /** @param {Messages["trade_closed"]} message */
@@ -131,8 +158,11 @@ export function noteReduced(message) {
 
 /** @param {Messages["trade_changed"]} message */
 export function noteGuards({ data }) {
-  noteTrade(data, { stopLoss: data.stopLoss, target: data.target });
+  noteTrade(data, guardsOf(data));
 }
+
+/** @param {any} trade @returns {Partial<Position>} */
+const guardsOf = (trade) => Object.fromEntries(GUARDS.map((name) => [name, trade[name] ?? null]));
 
 /** @param {{ tradeId: number }} data @param {Partial<Position>} news */
 function noteTrade({ tradeId }, news) {
@@ -153,8 +183,10 @@ export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
   if (status === "CLOSED") {
     closed.add(tradeId);
     model.open.delete(tradeId);
-  } else if (!closed.has(tradeId) && !model.open.has(tradeId)) {
-    model.open.set(tradeId, { ...trade, tradeId });
+  } else if (!closed.has(tradeId)) {
+    const { quantity } = trade;
+    const known = model.open.get(tradeId) ?? { ...trade, tradeId };
+    model.open.set(tradeId, { ...known, quantity, ...guardsOf(trade) });
   }
   touch("positions", "session");
 }
@@ -169,56 +201,21 @@ export function noteStatus({ sessionId, status, seq }) {
 /** @param {Messages["pnl_update"]["data"]} data */
 export function notePnl(data) {
   if (closed.has(data.tradeId)) return;
-  const openedAt = model.open.get(data.tradeId)?.openedAt;
-  model.open.set(data.tradeId, { ...data, openedAt });
+  model.open.set(data.tradeId, { ...model.open.get(data.tradeId), ...data });
   touch("positions", "session");
-}
-
-/** @param {Messages["price_update"]["data"]} data */
-export function notePrice(data) {
-  const before = model.prices.get(data.symbol);
-  if (before === undefined) return; // was unsubscribed while it was on its way
-  const change = before ? Math.sign(data.price - before.price) : 0;
-  const line = before?.line ?? new Recent(LINE_SLOT_MS, LINE_POINTS);
-  line.add(Date.parse(data.timestamp), data.price);
-  model.prices.set(data.symbol, {
-    ...data,
-    receivedAt: performance.now(),
-    line,
-    first: before?.first ?? data.price,
-    direction: change || (before?.direction ?? 0),
-  });
-  touch("prices");
-}
-
-/** @param {string[]} symbols those that the server confirmed */
-export function noteSymbols(symbols) {
-  for (const symbol of model.prices.keys())
-    if (!symbols.includes(symbol)) model.prices.delete(symbol);
-  for (const symbol of symbols) if (!model.prices.has(symbol)) model.prices.set(symbol, null);
-  touch("prices");
 }
 
 /**
  * What REST says about the session's past; the stream may have been faster.
  * @param {any} session @param {any[]} events the newest ones, in order @param {any[]} openTrades
+ * @param {any[]} orders those that are pending
  */
-export function notePast(session, events, openTrades) {
+export function notePast(session, events, openTrades, orders) {
   model.session = session;
-  const known = events.filter(({ seq }) => seq <= session.seq);
-  const pnls = known.map(({ type, data }) => earned(type, data));
-  let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
   const [live] = model.equity.points;
   const firstLive = live?.t ?? Infinity;
   if (live) live.gap = true;
-  /** @type {Point[]} */
-  const past =
-    known.length || sum ? [{ t: Date.parse((known[0]?.data ?? session).timestamp), v: sum }] : [];
-  known.forEach(({ type, data }, index) => {
-    sum += pnls[index];
-    if (type === "trade_closed" || type === "trade_reduced")
-      past.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
-  });
+  const past = pastCurve(session, events);
   model.equity.points = thin(
     [...past.filter(({ t }) => t < firstLive), ...model.equity.points],
     EQUITY_POINTS,
@@ -233,6 +230,8 @@ export function notePast(session, events, openTrades) {
     });
   }
   model.open = new Map([...model.open].sort(([one], [other]) => one - other));
+  for (const order of orders) if (!model.orders.has(order.orderId)) noteOrder(order);
+  model.orders = new Map([...model.orders].sort(([one], [other]) => one - other));
   touch("session", "positions", "equity");
 }
 

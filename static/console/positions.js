@@ -13,6 +13,8 @@ import { isChanging } from "./stream.js";
 
 /** @type {(tradeId: number) => void} */
 let closing = () => {};
+/** @type {(tradeId: number) => void} */
+let guarding = () => {};
 
 /** @param {Position} trade */
 function makeRow(trade) {
@@ -25,6 +27,13 @@ function makeRow(trade) {
     "Close",
   );
   button.addEventListener("click", () => closing(tradeId));
+  const guards = el(
+    "button",
+    { type: "button", "aria-label": `Guards of trade ${tradeId}, ${trade.symbol}` },
+    "Guards",
+  );
+  guards.addEventListener("click", () => guarding(tradeId));
+  const quantity = el("span");
   const track = el(
     "span",
     { class: "track", "aria-hidden": "true" },
@@ -39,7 +48,7 @@ function makeRow(trade) {
       "what",
       el("span", { class: `side ${trade.side}` }, trade.side),
       " ",
-      whole(trade.quantity),
+      quantity,
       " ",
       el("b", {}, ...nameOf(trade.symbol)),
       el("small", {}, `#${tradeId}`),
@@ -50,13 +59,15 @@ function makeRow(trade) {
     cell("number pnl", el("b"), el("small")),
     cell("levels", track, ends),
     cell("number held"),
-    cell("number", button),
+    cell("number actions", guards, " ", button),
   );
   const [, , last, pnl, , held] = row.children;
   const [entryMark, now] = track.children;
   return Object.assign(row, {
     parts: {
       button,
+      guards,
+      quantity,
       waits: row.querySelector(".waits"),
       last,
       price: last.firstChild,
@@ -119,7 +130,8 @@ function untilWhenStopsWait() {
 function updateRow(row, trade) {
   const { parts } = row;
   const { unrealizedPnL, pnlPercent, currentPrice } = trade;
-  parts.button.disabled = isChanging();
+  parts.button.disabled = parts.guards.disabled = isChanging();
+  put(parts.quantity, whole(trade.quantity));
   const isOld = isStale(trade);
   row.classList.toggle("old", isOld || feedIsLate());
   parts.last.classList.toggle("stale", isOld);
@@ -142,7 +154,8 @@ function updateRow(row, trade) {
     parts.now.style.left = `${(at * 100).toFixed(1)}%`;
     parts.entryMark.style.left = `${((share(trade, trade.entryPrice) ?? 0) * 100).toFixed(1)}%`;
   }
-  put(parts.stop, distance("Stop", trade.stopLoss, currentPrice));
+  const trails = trade.trailingStop == null ? "" : ` · trails by ${price(trade.trailingStop)}`;
+  put(parts.stop, distance("Stop", trade.stopLoss, currentPrice) + trails);
   put(parts.target, distance("Target", trade.target, currentPrice));
   const { openedAt } = trade;
   const now = model.figures?.timestamp; // the server's clock, like openedAt
@@ -154,7 +167,7 @@ function paint() {
   const rows = [...model.open.values()].map(
     (trade) =>
       /** @type {[string, Position]} */ ([
-        [trade.tradeId, trade.symbol, trade.side, trade.quantity, trade.entryPrice].join(" "),
+        [trade.tradeId, trade.symbol, trade.side, trade.entryPrice].join(" "),
         trade,
       ]),
   );
@@ -174,8 +187,10 @@ function paint() {
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
 }
 
-/** @param {(tradeId: number) => void} onClose the button in a row was pressed */
-export function start(onClose) {
+/** @param {(tradeId: number) => void} onClose the button in a row was pressed
+ * @param {(tradeId: number) => void} onGuards likewise */
+export function start(onClose, onGuards) {
   closing = onClose;
+  guarding = onGuards;
   part("positions", paint);
 }

@@ -17,17 +17,19 @@ const pause = (ms, givenUp) =>
   });
 
 /**
- * One press is one order: all its attempts have the same key, the next press has another.
- * @param {"POST" | "PATCH"} method
+ * One press is one order: all its attempts have the same key, the next press has another. What may
+ * be repeated as it is takes none.
+ * @param {string} method
  * @param {string} path
- * @param {object} body
+ * @param {object | undefined} body
  * @param {(how: string, isOpen: boolean) => void} tell says how it stands, from the press on;
  *   `isOpen`: it takes longer than it should, and nobody knows what became of it
  * @param {AbortSignal} [givenUp] the user has stopped asking
  * @returns {Promise<Answer>} `passing` only if it was given up
  */
 export async function settle(method, path, body, tell, givenUp) {
-  const key = method === "POST" ? newKey() : undefined;
+  const isIdempotent = method !== "POST" || path.endsWith("/close-all");
+  const key = isIdempotent ? undefined : newKey();
   tell("Sending…", false);
   const slow = setTimeout(() => tell("Sending… no answer yet.", true), SLOW_MS);
   for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {

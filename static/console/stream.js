@@ -4,6 +4,7 @@ import { VyomoClient } from "../vyomo-rt.js";
 import { call, callAll } from "./api.js";
 import { touch } from "./frame.js";
 import * as book from "./model.js";
+import { notePrice, noteSymbols } from "./watchlist.js";
 
 const { model } = book;
 const PAST_EVENTS = 2000;
@@ -24,7 +25,7 @@ export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport })
 /** Another session is chosen, but the previous one is still on screen: an order or a halt would be
  * for the wrong one. */
 export const isChanging = () => wanted !== null && wanted !== model.sessionId;
-const BOUND = ["sessions", "session", "positions", "ticket", "closing"];
+const BOUND = ["sessions", "session", "positions", "pending", "kill", "ticket", "closing"];
 
 let started = false;
 let isNewLink = true;
@@ -78,12 +79,14 @@ client.on("message", ({ type }) => {
   model.heardAt = performance.now();
   if (type !== "pong") model.heardAtWallMs = Date.now(); // a pong says nothing about the figures
 });
-client.on("price_update", ({ data }) => book.notePrice(data));
+client.on("price_update", ({ data }) => notePrice(data));
 client.on("session_update", book.noteFigures);
 client.on("trade_opened", book.noteOpened);
 client.on("trade_closed", book.noteClosed);
 client.on("trade_reduced", book.noteReduced);
 client.on("trade_changed", book.noteGuards);
+client.on("order_placed", ({ data }) => book.noteOrder(data));
+client.on("order_ended", ({ data }) => book.noteOrder({ ...data, status: data.reason }));
 client.on("session_changed", book.noteChanged);
 client.on("pnl_update", ({ data }) => book.notePnl(data));
 client.on("feed_status", ({ data }) => {
@@ -98,7 +101,7 @@ client.on("gap", () => {
 client.on("ack", ({ result }) => {
   // On a new connection the session is subscribed before the symbols; those are wanted all the
   // same.
-  if (!isNewLink || result.symbols.length) book.noteSymbols(result.symbols);
+  if (!isNewLink || result.symbols.length) noteSymbols(result.symbols);
   isNewLink = false;
   if (result.symbols.length) model.intervalMs = result.priceInterval ?? model.intervalMs;
   else if (result.sessionId) model.intervalMs = result.updateInterval ?? model.intervalMs;
@@ -145,9 +148,14 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const trades = events.ok
     ? await callAll(`${path}/trades?status=OPEN&limit=500`, "trades")
     : events;
+  const orders = trades.ok
+    ? await callAll(`${path}/orders?status=PENDING&limit=500`, "orders")
+    : trades;
   if (mark !== begun) return;
-  if (trades.ok) book.notePast(session.document, events.document.events, trades.document.trades);
-  else if (trades.status !== 404) {
+  if (orders.ok) {
+    const { events: past } = events.document;
+    book.notePast(session.document, past, trades.document.trades, orders.document.orders);
+  } else if (orders.status !== 404) {
     // else the session is gone, which the stream tells
     const nextMs = Math.min(2 * retryInMs, RETRY_MAX_MS);
     setTimeout(() => {

@@ -1,0 +1,73 @@
+// @ts-check
+/** Closing everything in the session on screen, with one confirmation that names it all. */
+import { reason } from "./api.js";
+import { $, el, put } from "./dom.js";
+import { price, whole } from "./format.js";
+import { confirmed } from "./forms.js";
+import { part, touch } from "./frame.js";
+import { model, noteAnswer } from "./model.js";
+import { complain, say } from "./notify.js";
+import { settle } from "./sending.js";
+import { isChanging } from "./stream.js";
+
+const dialog = $("kill-dialog");
+let isSending = false;
+
+/** @param {import("./model.js").Position} trade */
+const row = ({ tradeId, side, quantity, symbol, currentPrice, stale }) =>
+  el(
+    "li",
+    {},
+    el("span", { class: `side ${side}` }, side),
+    ` ${whole(quantity)} `,
+    el("b", {}, symbol),
+    ` #${tradeId}, last ${price(currentPrice)}${stale ? ", a stale price" : ""}`,
+  );
+
+/** What would be closed and ended now, while it is asked. */
+function list() {
+  const trades = [...model.open.values()];
+  const orders = model.orders.size;
+  put(
+    $("kill-title"),
+    `Close all ${whole(trades.length)} positions of session ${model.sessionId}?`,
+  );
+  $("kill-list").replaceChildren(...trades.map(row));
+  put(
+    $("kill-orders"),
+    orders ? `With the halt ${whole(orders)} pending entries are cancelled, too.` : "",
+  );
+}
+
+async function closeAll() {
+  const { sessionId } = model;
+  if (sessionId === null || isChanging() || isSending) return;
+  $("kill-halt").checked = true;
+  list();
+  if (!(await confirmed(dialog))) return;
+  if (sessionId !== model.sessionId) return complain("Another session came on screen.");
+  isSending = true;
+  touch("kill");
+  const body = { halt: $("kill-halt").checked };
+  const answer = await settle("POST", `sessions/${sessionId}/close-all`, body, (how, isOpen) => {
+    if (isOpen) say(`Closing everything in session ${sessionId}: ${how}`);
+  });
+  isSending = false;
+  touch("kill");
+  if (!answer.ok) return complain(reason(answer));
+  const { closed, failed } = answer.document;
+  for (const tradeId of closed) noteAnswer({ sessionId, tradeId, status: "CLOSED" });
+  say(`Closed ${whole(closed.length)} positions of session ${sessionId}.`);
+  for (const { tradeId, message } of failed) complain(`#${tradeId} is not closed yet: ${message}`);
+}
+
+function paint() {
+  const button = $("close-all");
+  button.hidden = model.open.size === 0;
+  button.disabled = isChanging() || isSending;
+}
+
+export function start() {
+  part("kill", paint);
+  $("close-all").addEventListener("click", closeAll);
+}
