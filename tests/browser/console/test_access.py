@@ -39,7 +39,7 @@ async def test_a_trade_is_opened_and_closed_by_keyboard_alone(
     await expect(row).to_contain_text("SELL 7 TCS")
     await page.get_by_label("Quantity").blur()
     await keys.press("p")
-    await expect(row.get_by_role("button")).to_be_focused()
+    await expect(row.get_by_role("button", name="Close")).to_be_focused()
     await keys.press("Enter")
     await expect(page.get_by_label("Closed at")).to_be_focused()
     await keys.press("Enter")

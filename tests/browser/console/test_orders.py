@@ -33,7 +33,7 @@ async def test_orders_and_halts_wait_until_the_chosen_session_is_on_screen(
         await lose_the_stream(page, proxy)
         await page.get_by_label("Session on screen").select_option(str(other.session_id))
         buy, halt = page.locator("#place"), page.get_by_role("button", name="Halt")
-        for button in (buy, halt, position(page, trade).get_by_role("button")):
+        for button in (buy, halt, position(page, trade).get_by_role("button", name="Close")):
             await expect(button).to_be_disabled()
         await expect(page.locator("#session-note")).to_contain_text(
             f"Waiting for session {other.session_id}: what is shown is still session"
@@ -67,7 +67,7 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 50 NIFTY at \d", first)
     await page.locator("#place").click()  # the same once more is meant so
     await expect(rows).to_have_count(2)
-    await rows.first.get_by_role("button").click()
+    await rows.first.get_by_role("button", name="Close").click()
     await press(page, "Close position")
     await expect(rows).to_have_count(1)
     await expect(toast(page, "Closed #")).to_be_visible()
@@ -164,7 +164,7 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
             "no fresh price of AGED is known (the last is as of 01 Jan, 09:15:00 IST): "
             "give “Filled at”"
         )
-        await row.get_by_role("button").click()
+        await row.get_by_role("button", name="Close").click()
         await expect(page.locator("#close-what")).to_have_text(stale)
         await page.keyboard.press("Escape")
 
@@ -200,7 +200,7 @@ async def test_a_fill_far_from_the_last_price_is_told_and_asked_about(
         await page.locator("#place").click()
         await expect(row).to_have_count(2)
         await expect(dialog).to_be_hidden()
-        await row.first.get_by_role("button").click()
+        await row.first.get_by_role("button", name="Close").click()
         await page.get_by_label("Closed at").fill("24000")
         await expect(page.locator("#close-what")).to_contain_text("0.67% above the last price")
         await press(page, "Close position")

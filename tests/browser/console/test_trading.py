@@ -50,7 +50,7 @@ async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     await changes(pnl)
     await expect(figure(page, "openClosed")).to_have_text("1 open · 0 closed")
 
-    await row.get_by_role("button").click()
+    await row.get_by_role("button", name="Close").click()
     await expect(page.locator("#close-what")).to_contain_text("BUY 50 NIFTY")
     await press(page, "Close position")
     await expect(row).to_have_count(0)
@@ -118,13 +118,13 @@ async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_posi
 ) -> None:
     trade = await desk.open()
     await show(page, server, desk.session_id)
-    await position(page, trade).get_by_role("button").click()
+    await position(page, trade).get_by_role("button", name="Close").click()
     await page.get_by_label("Closed at").fill("cheap")
     await press(page, "Close position")
     price = page.locator("#price")
     await expect(price).to_have_accessible_description(re.compile("^Closed at: expected a number"))
     await page.keyboard.press("Escape")
-    await expect(position(page, trade).get_by_role("button")).to_be_focused()
+    await expect(position(page, trade).get_by_role("button", name="Close")).to_be_focused()
 
     await page.keyboard.press("Enter")
     await expect(price).to_have_value("")

@@ -1,0 +1,116 @@
+"""The console in a real browser: guards, parts, pending entries, and closing everything."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import position, press, show, toast, violations
+
+
+async def test_guards_are_changed_in_a_dialog_that_explains_what_is_refused(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "GUARDED", "price": 100})
+        trade = await desk.open("GUARDED", stopLoss=90, target=130)
+        await show(page, ingest_server, desk.session_id)
+        levels = position(page, trade).locator(".levels")
+        await press(page, f"Guards of trade {trade}, GUARDED")
+        await expect(page.locator("#guards-what")).to_contain_text("BUY 50 GUARDED from 100.00")
+        await expect(page.get_by_label("Stop at")).to_have_value("90")
+        await page.get_by_label("Stop at").fill("101")
+        await press(page, "Change guards")
+        refusal = page.locator("#change-guards .error", has_text="Stop at")
+        await expect(refusal).to_contain_text("100")
+
+        await page.get_by_label("Stop at").fill("95")
+        await page.get_by_label("Target at").fill("")
+        await page.get_by_label("Trail the stop by").fill("5")
+        await press(page, "Change guards")
+        await expect(page.locator("#guards-dialog")).to_be_hidden()
+        await expect(levels).to_contain_text("Stop 95.00 · 5.00 away · trails by 5.00")
+        await expect(levels).to_contain_text("no target")
+        await expect(page.get_by_role("button", name=f"Guards of trade {trade}")).to_be_focused()
+
+        await desk.tick({"symbol": "GUARDED", "price": 110})
+        await expect(levels).to_contain_text("Stop 105.00 · 5.00 away")
+        assert not await violations(page)
+
+
+async def test_a_part_of_a_position_is_closed_and_the_rest_stays(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "PARTED", "price": 100})
+        trade = await desk.open("PARTED", stopLoss=90)
+        await show(page, ingest_server, desk.session_id)
+        await desk.tick({"symbol": "PARTED", "price": 104})
+        await press(page, f"Close trade {trade}, PARTED")
+        await page.get_by_label("Quantity (leave empty").fill("60")
+        await press(page, "Close position")
+        await expect(page.locator("#close-trade .error").first).to_contain_text("50")
+        await page.get_by_label("Quantity (leave empty").fill("20")
+        await press(page, "Close position")
+        await expect(position(page, trade)).to_contain_text("BUY 30 PARTED")
+        await expect(position(page, trade).locator(".pnl")).to_contain_text("+₹120.00")
+        await expect(page.locator("#tape")).to_contain_text("+₹80.00")
+        assert (await desk.figures())["totalPnL"] == 80
+
+
+async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "AWAITED", "price": 100})
+        orders = f"sessions/{desk.session_id}/orders"
+        order = {"symbol": "AWAITED", "quantity": 50, "type": "LIMIT", "price": 95, "stopLoss": 80}
+        first = (await desk.post(orders, order))["order"]["orderId"]
+        await show(page, ingest_server, desk.session_id)
+        rows = page.locator("#pending li")
+        await expect(rows).to_have_text(
+            f"BUY 50 limit 95.00 AWAITED#{first}today · stop 80.00Cancel"
+        )
+        stop = {**order, "side": "SELL", "type": "STOP", "price": 90, "stopLoss": None}
+        second = (await desk.post(orders, stop | {"validity": "GTC"}))["order"]["orderId"]
+        await expect(rows.nth(1)).to_contain_text("SELL 50 stop 90.00 AWAITED")
+        await expect(page.locator("#pending-count")).to_have_text("2 waiting")
+        assert not await violations(page)
+
+        await desk.tick({"symbol": "AWAITED", "price": 94})
+        await expect(rows).to_have_count(1)
+        await expect(page.locator("#positions tbody tr")).to_contain_text("BUY 50 AWAITED")
+        await press(page, f"Cancel order {second}, AWAITED")
+        await expect(page.locator("#pending-entries")).to_be_hidden()
+        await desk.tick({"symbol": "AWAITED", "price": 89})
+        assert (await desk.figures())["openTrades"] == 1
+
+
+async def test_everything_is_closed_after_one_question_that_names_it_all(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "ENDED", "price": 100}, {"symbol": "OVER", "price": 50})
+        trades = [await desk.open("ENDED"), await desk.open("OVER", side="SELL", quantity=7)]
+        order = {"symbol": "ENDED", "quantity": 1, "type": "LIMIT", "price": 1}
+        await desk.post(f"sessions/{desk.session_id}/orders", order)
+        await show(page, ingest_server, desk.session_id)
+        await expect(page.locator("#pending li")).to_have_count(1)
+        await press(page, "Close all…")
+        await expect(page.locator("#kill-title")).to_contain_text("all 2 positions")
+        await expect(page.locator("#kill-list li")).to_have_text(
+            [f"BUY 50 ENDED #{trades[0]}, last 100.00", f"SELL 7 OVER #{trades[1]}, last 50.00"]
+        )
+        await expect(page.locator("#kill-orders")).to_contain_text("1 pending")
+        assert not await violations(page)
+        await press(page, "Cancel")
+        assert await desk.open_trades() == trades[::-1]
+
+        await press(page, "Close all…")
+        await page.get_by_role("button", name="Close all", exact=True).click()
+        await expect(page.get_by_text("No open positions.")).to_be_visible()
+        await expect(page.locator("#session-status")).to_have_text("HALTED")
+        await expect(page.locator("#pending-entries")).to_be_hidden()
+        await expect(toast(page, "Closed 2 positions")).to_be_visible()
+        await expect(page.locator("#tape")).to_contain_text("All closed by hand")
+        assert await desk.open_trades() == []
