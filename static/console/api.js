@@ -2,7 +2,19 @@
 /** The REST calls, by fetch. */
 import { inIst } from "./format.js";
 
+/** @type {(why: string) => void} */
+let unauthorized = () => {};
+
+/** Calls `listener` with the reason when a call is refused because nobody is signed in.
+ * @param {(why: string) => void} listener */
+export const onUnauthorized = (listener) => {
+  unauthorized = listener;
+};
+
 const base = new URL("../../api/auto-trader/", import.meta.url);
+
+/** Calls whose caller deals with a 401 itself. */
+const ASKS_WHO = new Set(["me", "sign-in", "sign-out"]);
 
 /**
  * @typedef {object} Answer
@@ -34,6 +46,7 @@ export async function call(method, path, body, { key, givenUp } = {}) {
     });
     const { ok, status } = response;
     const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));
+    if (status === 401 && !ASKS_WHO.has(path)) unauthorized(document.detail);
     return { ok, passing: status >= 500, status, document };
   } catch {
     const document = {

@@ -1,6 +1,7 @@
 // @ts-check
 /** The console: starts the parts, and shows what the address asks for. */
 
+import * as account from "./account.js";
 import { call } from "./api.js";
 import { forgetColours } from "./canvas.js";
 import * as closing from "./closing.js";
@@ -118,4 +119,4 @@ keys.start([
 $("theme").addEventListener("click", nextTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 client.on("ack", () => touch("place"));
-showPlace();
+if (await account.start()) showPlace();

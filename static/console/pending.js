@@ -17,7 +17,7 @@ function makeRow(order) {
   const { orderId, side, symbol } = order;
   const button = el(
     "button",
-    { type: "button", "aria-label": `Cancel order ${orderId}, ${symbol}` },
+    { type: "button", class: "trades", "aria-label": `Cancel order ${orderId}, ${symbol}` },
     "Cancel",
   );
   button.addEventListener("click", () => cancel(orderId));

@@ -59,7 +59,7 @@ function makeRow(trade) {
     cell("number pnl", el("b"), el("small")),
     cell("levels", track, ends),
     cell("number held"),
-    cell("number actions", guards, " ", button),
+    cell("number actions trades", guards, " ", button),
   );
   const [, , last, pnl, , held] = row.children;
   const [entryMark, now] = track.children;
