@@ -11,7 +11,8 @@ import { thin } from "./series.js";
  * @typedef {Messages["trade_opened"] | Messages["trade_closed"] | Messages["trade_reduced"]
  *   | Messages["session_changed"]} TapeEvent
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
- *   direction: number, line: import("./series.js").Recent }} Quote `first`: the first price that this page saw;
+ *   direction: number, line: import("./series.js").Recent }} Quote
+ *   `first`: the first price that this page saw;
  *   `direction`: of the last change
  * @typedef {{ tradeId: number, symbol: string, side: "BUY" | "SELL", quantity: number,
  *   entryPrice: number, stopLoss?: number | null, target?: number | null,

@@ -53,7 +53,7 @@ async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, serve
         await desk.open()
         await show(page, server, desk.session_id, symbols="TCS")
         await expect(tile(page, "TCS")).to_be_visible()
-        await expect(page.locator("#positions button")).to_be_visible()
+        await expect(page.locator("#positions").get_by_role("button", name="Close")).to_be_visible()
         reached = []
         for _ in range(40):
             await page.keyboard.press("Tab")
