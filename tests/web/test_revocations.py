@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.kit.rest import API, Rest
@@ -17,8 +18,11 @@ from tests.web.guarded import KEY, NOW_S, all_closed, bearer, caller, signed_in,
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.access import SavedAccess
+from vyomo_rt.web.long_answers import LongAnswers
 
 DAY_MS = 86_400_000
+OF_ENCODING = 3
+"""Turns of the loop that a thousand prices take before the first part is sent."""
 
 
 async def revoke(rest: Rest, **what: Any) -> dict[str, Any]:
@@ -238,3 +242,26 @@ async def test_without_a_key_nothing_is_revoked_and_nobody_kicked(server: Rest) 
         assert (await server.call("POST", f"/connections/{connection_id}/kick"))[0] == 409
         _, document = await server.call("GET", "/connections")
         assert [each["sub"] for each in document["connections"]] == [None]
+
+
+async def test_a_long_answer_is_cut_off_once_its_token_is_revoked(
+    guarded: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [{"symbol": f"SYMBOL{number}", "price": 1} for number in range(1000)]
+    assert (await caller(guarded, role="feed").call("POST", "/ticks", ticks))[0] == 200
+    turns, next_turn = 0, LongAnswers._next_turn
+
+    async def revoke_between_parts(self: LongAnswers) -> None:
+        nonlocal turns
+        await next_turn(self)
+        turns += 1
+        if turns == OF_ENCODING + 2:
+            await revoke(guarded, jti="t1")
+
+    monkeypatch.setattr(LongAnswers, "_next_turn", revoke_between_parts)
+    url = f"{guarded.url}{API}/prices"
+    async with guarded.http.get(url, headers=bearer(jti="t1")) as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert turns == OF_ENCODING + 2

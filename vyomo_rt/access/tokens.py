@@ -137,6 +137,9 @@ def _head(token: str) -> tuple[str, str | None]:
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise Unauthorized(f"the token is longer than {MAX_TOKEN_LENGTH} characters")
+    if "=" in token:
+        # RFC 7515 has no padding: a token has one spelling.
+        raise Unauthorized("this is no token: expected a JWT")
     try:
         found = msgspec.json.decode(urlsafe_b64decode(token.partition(".")[0] + "=="))
     except (ValueError, RecursionError):
