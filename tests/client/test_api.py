@@ -59,6 +59,43 @@ async def test_a_trade_is_made_shown_listed_and_closed_with_exact_numbers(api: A
     assert session_id in [listed["sessionId"] for listed in await api.list_sessions()]
 
 
+async def test_a_trade_is_guarded_closed_in_part_and_everything_is_closed_at_once(api: Api) -> None:
+    session_id = (await api.create_session(50000))["sessionId"]
+    await api.push_ticks([{"symbol": "GUARD", "price": 100}])
+    trade = await api.open_trade(session_id, "GUARD", 50, trailing_stop=5, stop_loss=90, note="why")
+    assert (trade["stopLoss"], trade["trailingStop"]) == (95, 5)
+    changed = await api.change_trade(trade["tradeId"], stop_loss=Decimal("96.5"), note=None)
+    assert (repr(changed["stopLoss"]), changed["note"]) == ("Decimal('96.5')", None)
+    assert changed["trailingStop"] == 5, "what is left out stays"
+    part = await api.close_trade(trade["tradeId"], quantity=20, price=Decimal("101.5"))
+    assert (part["status"], part["quantity"], part["realizedPnL"]) == ("OPEN", 30, 30)
+    answer = await api.close_all(session_id, reason="enough")
+    assert answer == {"closed": [trade["tradeId"]], "failed": []}
+    assert (await api.show_session(session_id))["statusReason"] == "KILL"
+    halted = (await api.halt(reason="for today"))["sessions"]
+    assert session_id in [one["sessionId"] for one in halted]
+
+
+async def test_an_order_waits_is_changed_listed_and_cancelled(api: Api) -> None:
+    session_id = (await api.create_session(50000))["sessionId"]
+    await api.push_ticks([{"symbol": "WAIT", "price": 100}])
+    placed = await api.place_order(session_id, "WAIT", 5, order_type="LIMIT", price=90, target=120)
+    order = placed["order"]
+    changed = await api.change_order(order["orderId"], price=Decimal("91.5"), target=None)
+    assert (repr(changed["order"]["price"]), changed["order"]["target"]) == (
+        "Decimal('91.5')", None,
+    )  # fmt: skip
+    page = await api.list_orders(session_id, status="PENDING")
+    assert (page["orders"], page["next"]) == ([changed["order"]], None)
+    filled = await api.place_order(session_id, "WAIT", 5, order_type="STOP", price=99, side="BUY")
+    assert filled["trade"]["orderId"] == filled["order"]["orderId"]
+    ended = await api.cancel_order(order["orderId"])
+    assert ended["order"]["status"] == "CANCELLED"
+    with pytest.raises(ApiError) as refused:
+        await api.cancel_order(order["orderId"])
+    assert refused.value.problem["order"]["status"] == "CANCELLED"
+
+
 async def test_trades_are_found_by_what_they_are_and_exported(api: Api) -> None:
     session_id = (await api.create_session(50000))["sessionId"]
     for symbol, tags in (("A", ["early"]), ("B", ["early", "gap"]), ("B", [])):
