@@ -101,12 +101,12 @@ async def test_a_kill_switch_goes_on_after_a_kill_of_server_and_store(
     await crashes.start()
     async with aiohttp.ClientSession() as http:
         rest = Rest(crashes.server.url, http)
-        sessions = [await rest.new_session() for _ in range(3)]
+        sessions = [await rest.new_session() for _ in range(2)]
         for session_id in sessions:
             for _ in range(20):
                 await rest.open_trade(session_id)
         await rest.tick("BANKNIFTY", 190)
-        for within_s, session_id in zip((0.005, 0.05, 60), sessions, strict=True):
+        for within_s, session_id in zip((0.02, 60), sessions, strict=True):
             killing = asyncio.create_task(rest.call("POST", f"/sessions/{session_id}/close-all"))
             await asyncio.wait([killing], timeout=within_s)
             await crashes.kill("store and server")

@@ -247,7 +247,7 @@ def test_whenever_it_is_started_stops_parts_and_exits_of_all_kinds_come_within_f
     assert TradeChangeReason.TRAILING in {trade.change.reason for trade in trades if trade.change}
 
 
-@pytest.mark.parametrize("hour", [0, 8, 16])
+@pytest.mark.parametrize("hour", [0, 12])
 def test_whenever_it_is_started_everything_comes_within_half_an_hour(hour: int) -> None:
     told = demo_from(NOW_MS + hour * 3_600_000, for_s=1800)
     events = [event for _, event in told]
