@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.kit.waiting import until
 from tests.trading.bench import BEGIN_MS, Bench
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.trade import Exit, ExitDetail, ExitReason, Trade
@@ -48,8 +49,8 @@ async def test_what_is_told_is_the_newest_stored_stop_and_a_waiting_move_comes_i
     await bench.reached(session_id, 2)
     bench.now_ms += 100
     bench.tick(104_0000)
-    for _ in range(20):
-        await asyncio.sleep(0)
+    ledger = await bench.desk.sessions.ledger(session_id)
+    await until(lambda: ledger.pace.waiting)
     assert bench.replica.state(session_id).open_trades[trade.trade_id].stop_loss_e4 == 96_0000
     bench.desk.pass_time()
     bench.now_ms = NEXT_SECOND_MS

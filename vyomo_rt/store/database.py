@@ -272,8 +272,8 @@ async def insert(collection: Collection, document: Document) -> bool:
 
 async def insert_in_order(collection: Collection, rows: Sequence[Document]) -> int:
     """Insert documents up to the first of which a unique key is taken; returns how many."""
-    if len(rows) == 1:
-        return int(await insert(collection, rows[0]))
+    if len(rows) < 2:
+        return sum([await insert(collection, row) for row in rows])
     try:
         await collection.insert_many(rows, ordered=True)
     except BulkWriteError as error:

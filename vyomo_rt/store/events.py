@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
 
 from pymongo import ASCENDING
 
@@ -18,21 +23,109 @@ from vyomo_rt.store.database import (
     reading,
     settling,
 )
+from vyomo_rt.store.lanes import MONGODB, Pace
+
+if TYPE_CHECKING:
+    from vyomo_rt.store.client import Client
+
+
+TOGETHER = 50
+"""Events in one insert: the embedded store answers for so many in time on a busy machine, too."""
+
+
+class _Request(NamedTuple):
+    """Events of one session that are to be written, and who waits for that."""
+
+    events: Sequence[Event]
+    done: asyncio.Future[None]
+
+    def answer(self, error: Exception | None = None) -> None:
+        """They are written, or that failed; the one who waits may have given up."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(copy(error))
 
 
 class Events(Database):
-    """The collection ``events``."""
+    """The collection ``events``.
+
+    What comes while an insert is on its way is written together with the next one: a price may
+    concern a thousand sessions at once.
+    """
+
+    def __init__(self, client: Client, database: str, *, pace: Pace = MONGODB) -> None:
+        super().__init__(client, database, pace=pace)
+        self._requests: deque[_Request] = deque()
+        self._writer: asyncio.Task[None] | None = None
 
     async def append(self, events: Sequence[Event]) -> None:
-        with self.writing():
-            left = list(events)
-            while left:
-                there = await insert_in_order(
-                    self.database["events"], [documents.from_event(event) for event in left]
-                )
-                del left[:there]
-                if left:
-                    await self._require_stored(left.pop(0))
+        request = _Request(events, asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        await request.done
+
+    async def _write_all(self) -> None:
+        while self._requests:
+            if group := list(self._next_group()):
+                await self._write(group)
+
+    def _next_group(self) -> Iterator[_Request]:
+        """The requests that waited longest, without those that were given up meanwhile."""
+        room = TOGETHER
+        while self._requests:
+            request = self._requests[0]
+            size = len(request.events)
+            if size > room and room < TOGETHER:
+                return
+            self._requests.popleft()
+            if not request.done.done():
+                room -= size
+                yield request
+
+    async def _write(self, group: list[_Request]) -> None:
+        """Write the events of several sessions in one insert, up to the first that is taken."""
+        try:
+            with self.writing():
+                there = await self._insert([event for request in group for event in request.events])
+                for number, request in enumerate(group):
+                    if there < len(request.events):
+                        self._requests.extendleft(reversed(group[number + 1 :]))
+                        del group[number + 1 :]
+                        await self._write_on(list(request.events[there:]))
+                    there -= len(request.events)
+                    request.answer()
+        except Exception as error:
+            for request in group:
+                request.answer(error)
+
+    async def _write_on(self, left: list[Event]) -> None:
+        """Write the rest of a session's events, the first of which is taken: by itself, maybe."""
+        while left:
+            del left[: await self._stored(left)]
+            del left[: await self._insert(left)]
+
+    async def _insert(self, events: Sequence[Event]) -> int:
+        rows = [documents.from_event(event) for event in events]
+        return await insert_in_order(self.database["events"], rows)
+
+    async def _stored(self, events: Sequence[Event]) -> int:
+        """How many of these events, from the first on, are stored; the first one must be.
+
+        Raises NumberTaken and OutcomeUnknown.
+        """
+        ids = [documents.event_id(event.session_id, event.seq) for event in events]
+        with settling():
+            found = await self.database["events"].find(where(_id={"$in": ids})).to_list(len(ids))
+        there = {row["_id"]: documents.to_event(row) for row in found}
+        equal = (there.get(id_) == event for id_, event in zip(ids, events, strict=True))
+        count = sum(1 for _ in takewhile(bool, equal))
+        if not count:
+            await self._require_stored(events[0])
+        return max(1, count)
 
     async def _require_stored(self, event: Event) -> None:
         """A unique key of an event is taken: require that it is by this very event."""

@@ -195,7 +195,7 @@ class Desk(Writer):
             )
             if after is not trade:
                 pace = ledger.pace.after_change(trade_id, changes)
-                await ledger.record_amendment(after, pace, operation)
+                await ledger.record_trade(EventKind.CHANGED, after, operation, pace=pace)
             return after
 
     async def _prepare(self, ledger: Ledger, known: Trade) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.decisions import (
@@ -32,6 +32,7 @@ from vyomo_rt.trading.copying import Copying
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
+from vyomo_rt.trading.write import Write
 from vyomo_rt.wire.event import event_message
 
 log = logging.getLogger(__name__)
@@ -51,15 +52,6 @@ class Fills(Protocol):
 
     def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
         """The trade that an entry becomes. Raises VyomoError if a rule forbids it."""
-
-
-class _Write(NamedTuple):
-    """Events on their way to the store, and what holds once they are there."""
-
-    events: Sequence[Event]
-    pace: Pace
-    moments: int
-    """How many of those that waited they answer."""
 
 
 class Ledger:
@@ -96,8 +88,8 @@ class Ledger:
         self._fills = fills
         self._met_another_writer = met_another_writer
         self._moments: deque[Moment] = deque()
-        self._writing: _Write | None = None
-        self._unsettled: _Write | None = None
+        self._writing: Write | None = None
+        self._unsettled: Write | None = None
         self._checkpoint_due = False
         self._worker: asyncio.Task[None] | None = None
 
@@ -161,24 +153,20 @@ class Ledger:
         trade: Trade,
         operation: Operation,
         entry: PendingEntry | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Make the session's next event of a trade that was opened, changed or closed in part.
 
-        ``entry`` is the order that an opening fills at once.
+        ``entry`` is the order that an opening fills at once, ``pace`` what a change leaves waiting.
         """
         event = blank_event(self.state, kind, trade, entry)
-        await self._command([event], self.pace, operation)
+        await self._command([event], pace or self.pace, operation)
 
     async def record_entry(
         self, kind: EventKind, entry: PendingEntry, operation: Operation
     ) -> None:
         """Make the session's next event of an order that was placed, changed or ended."""
         await self._command([entry_event(self.state, kind, entry)], self.pace, operation)
-
-    async def record_amendment(self, trade: Trade, pace: Pace, operation: Operation) -> None:
-        """Make the session's next event of a trade that was changed by request."""
-        event = blank_event(self.state, EventKind.CHANGED, trade)
-        await self._command([event], pace, operation)
 
     async def record_close(self, trade: Trade, exit_: Exit, operation: Operation) -> None:
         """Make the session's next events of a close by request."""
@@ -211,7 +199,7 @@ class Ledger:
             )
             for event in decided.events
         ]
-        await self._record(_Write(signed, decided.pace, moments=0))
+        await self._record(Write(signed, decided.pace, moments=0))
         await self._project()
         return signed
 
@@ -219,42 +207,57 @@ class Ledger:
         """Store what a command decided; the last event is its own."""
         *before, own = events
         signed = [*map(self._signed, before), self._signed(own, operation)]
-        await self._record(_Write(signed, pace, moments=0))
+        await self._record(Write(signed, pace, moments=0))
         await self._project()
 
     def _signed(self, event: Event, operation: Operation | None = None) -> Event:
         """An event with what its writer adds, and its text."""
         operation = operation or Operation.internal()
-        signed: dict[str, Any] = {
-            "operation_id": operation.operation_id,
-            "request_hash": operation.request_hash,
-            "by": operation.by,
-            "term": self._journal.term,
-        }
-        event = replace(event, **signed)
+        event = replace(
+            event,
+            operation_id=operation.operation_id,
+            request_hash=operation.request_hash,
+            by=operation.by,
+            term=self._journal.term,
+        )
         return replace(event, message=event_message(event))
 
-    async def _record(self, write: _Write) -> None:
+    async def _record(self, write: Write) -> None:
         """Store events, then apply and announce them. Raises Unavailable.
 
         It may be cancelled at any time; the events are then settled as if the answer was lost.
         """
-        self._writing = write
+        self._writing = left = write
         try:
-            await self._journal.append(write.events)
+            while True:
+                await self._journal.append(left.first)
+                if not left.rest:
+                    break
+                left = self._begun(left)
         except (OutcomeUnknown, asyncio.CancelledError):
-            self._unsettled = write
+            self._unsettled = left
             self.wake()
             raise
         except NumberTaken:
             await self.read_on()
             raise
+        except BaseException as error:
+            if left is write:
+                raise
+            self._unsettled = left  # what has begun is finished, and not decided anew
+            self.wake()
+            raise OutcomeUnknown("a beginning of it is stored, and the rest follows") from error
         else:
-            self._finish(write)
+            self._finish(left)
         finally:
             self._writing = None
 
-    def _finish(self, write: _Write) -> None:
+    def _begun(self, write: Write) -> Write:
+        """The first part of the events is stored; returns the rest."""
+        self._apply(write.first)
+        return write.rest_of_it()
+
+    def _finish(self, write: Write) -> None:
         """The events are stored."""
         has_changed = self.pace.waiting != write.pace.waiting
         self.pace = write.pace
@@ -287,18 +290,18 @@ class Ledger:
 
     async def _settle(self) -> None:
         """Repeat the write whose answer was lost: it can exist only once."""
-        if (write := self._unsettled) is None:
-            return
-        try:
-            await self._journal.append(write.events)
-        except NumberTaken:
-            # Another event has its number, so this one can never be stored. What a price
-            # decided is decided anew: its moment still waits.
-            self._unsettled = None
-            await self.read_on()
-        else:
-            self._unsettled = None
-            self._finish(write)
+        while (write := self._unsettled) is not None:
+            try:
+                await self._journal.append(write.first)
+            except NumberTaken:
+                # Another event has its number, so this one can never be stored. What a price
+                # decided is decided anew: its moment still waits.
+                self._unsettled = None
+                await self.read_on()
+            else:
+                self._unsettled = self._begun(write) if write.rest else None
+                if not write.rest:
+                    self._finish(write)
 
     async def read_on(self) -> None:
         """Take over events in the journal that are not yet applied: the journal is the truth.
@@ -359,7 +362,7 @@ class Ledger:
             moments = list(islice(self._moments, _MOMENTS_A_WRITE))
             decided = decide(self.state, self.pace, moments, self._fills.open_entry)
             # Copies later: what prices decide comes first, and then the commands that wait.
-            write = _Write([*map(self._signed, decided.events)], decided.pace, len(moments))
+            write = Write([*map(self._signed, decided.events)], decided.pace, len(moments))
             if write.events:
                 await self._record(write)
             else:

@@ -1,0 +1,35 @@
+"""A write of a session's events, which goes to the store in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vyomo_rt.domain.decisions import Pace
+from vyomo_rt.domain.event import Event
+
+_AT_ONCE = 50
+"""The embedded store answers for so many in time, even on a busy machine."""
+
+
+class Write(NamedTuple):
+    """Events on their way to the store, and what holds once they are there."""
+
+    events: Sequence[Event]
+    pace: Pace
+    moments: int
+    """How many of those that waited they answer."""
+
+    @property
+    def first(self) -> Sequence[Event]:
+        """The part to be stored next."""
+        return self.events[:_AT_ONCE]
+
+    @property
+    def rest(self) -> Sequence[Event]:
+        """What follows that part; empty if it is the last."""
+        return self.events[_AT_ONCE:]
+
+    def rest_of_it(self) -> Write:
+        """The same write once its first part is stored."""
+        return self._replace(events=self.rest)
