@@ -230,7 +230,7 @@ async def test_a_preflight_is_answered_for_friends_only(guarded: Rest) -> None:
         allowed = {h.strip() for h in answer.headers["access-control-allow-headers"].split(",")}
         assert allowed == {"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"}
         methods = {m.strip() for m in answer.headers["access-control-allow-methods"].split(",")}
-        assert methods == {"GET", "HEAD", "POST", "PATCH", "OPTIONS"}, "what the API has"
+        assert methods == {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}, "what it has"
         assert "Origin" in answer.headers["vary"]
     strange = "https://evil.example"
     async with event_stream(guarded.url, path, method="OPTIONS", Origin=strange, **asked) as answer:
