@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 _BACKLOG = 4096
 _NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
 _AFTER_ERROR_S = 0.1
+_LEAST_REST_S = 0.02
+"""Beginning again costs as much as half a connection."""
+
 _FILES_KEPT_FREE = 64
 _SOCKETS_FOR_REQUESTS = 16
 _LEAST_FILES = 128
@@ -130,7 +133,7 @@ class Acceptor:
         """Take one connection; the next one in the loop's next turn, however long that takes."""
         now_s = asyncio.get_running_loop().time()
         if wait_s := self._pace.wait_s(self._bucket_s, now_s):
-            self._rest(wait_s)
+            self._rest(max(wait_s, _LEAST_REST_S))
             return
         try:
             accepted, address = listener.accept()
