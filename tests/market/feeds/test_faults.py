@@ -15,7 +15,7 @@ from tests.market.feeds.nse import MockNse
 from tests.market.feeds.openalgo import MockOpenAlgo
 from tests.market.feeds.running import OPEN_MS, recovers, running
 from tests.market.feeds.serving import Mock, MockSite, MockStream, recorded
-from tests.market.feeds.yahoo import MockYahoo
+from tests.market.feeds.yahoo import MockYahoo, asked_more
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.market.feeds.sockets import SocketFeed
@@ -201,6 +201,27 @@ async def test_a_symbol_that_disappears_keeps_its_last_price_which_goes_stale(mo
         assert market.confirmed("TCS").price_e4 == TCS_E4
         mock.at_ms = market.now_ms
         await recovers(market)
+
+
+@pytest.mark.parametrize("kind", [MockYahoo, MockNse])
+async def test_answers_without_any_row_are_no_reason_to_rest_while_the_market_is_open(
+    kind: type[MockYahoo | MockNse],
+) -> None:
+    mock = kind(OPEN_MS - 5000)
+    async with running(mock, "NIFTY", "TCS") as market:
+        await market.priced("NIFTY", NIFTY_E4)
+        await market.priced("TCS", TCS_E4)
+        mock.fails_with(200, b'{"data": []}' if kind is MockNse else b"{}", "application/json")
+        await until(lambda: "NIFTY" in market.status.message)
+        await asked_more(mock, 5)
+        market.now_ms += market.feed.fresh_for_ms + 6000
+        await market.becomes(DEGRADED, "no tick since")
+        mock.at_ms = market.now_ms
+        await recovers(market)
+        if isinstance(mock, MockNse):
+            lists = len(mock.asked("equity-stock-indices"))
+            await until(lambda: len(mock.asked("equity-stock-indices")) > lists)
+            assert mock.asked("symbol=TCS") == []
 
 
 async def test_the_close_of_the_session_before_is_told_with_the_price(mock: Mock) -> None:

@@ -190,6 +190,9 @@ async def test_text_that_is_no_json_is_a_failure() -> None:
         lambda mock: setattr(
             mock, "notice", '{"type": "error", "data": "Invalid `access_token`."}'
         ),
+        lambda mock: setattr(
+            mock, "notice", f'{{"type": "error", "data": "Invalid access_token {mock.token}"}}'
+        ),
     ],
 )
 async def test_a_key_that_is_refused_ends_the_feed_and_the_message_says_what_to_do(

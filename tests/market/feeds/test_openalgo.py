@@ -81,6 +81,7 @@ async def test_a_thousand_symbols_are_served_and_more_are_told() -> None:
         {"status": "error", "code": "AUTHENTICATION_ERROR", "message": "Invalid API key"},
         {"type": "auth", "status": "error", "message": "Authentication failed"},
         {"type": "error", "message": "Invalid API key"},
+        {"type": "error", "message": f"Invalid API key {MockOpenAlgo.key}"},
         4401,
         1008,
     ],

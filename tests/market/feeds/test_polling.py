@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from aiohttp import web
+
 from tests.kit.waiting import until
 from tests.market.feeds.running import OPEN_MS
 from tests.market.feeds.yahoo import FAST, asked_more, polling
@@ -108,6 +110,27 @@ async def test_the_pace_holds_after_failures_as_well() -> None:
         begun_s = loop.time()
         await asked_more(polled.mock, 6)
         assert loop.time() - begun_s >= 4 * every_s
+
+
+async def test_an_address_that_has_moved_is_followed_at_the_same_pace() -> None:
+    every_s = 0.1
+    async with polling("NIFTY", pace=FAST._replace(least_s=every_s)) as polled:
+        mock, hops = polled.mock, 1
+
+        async def moved(request: web.Request) -> web.StreamResponse:
+            if request.path.count("/moved") < hops:
+                raise web.HTTPFound(f"/moved{request.path_qs}")
+            return mock.respond(request.clone(rel_url="/v8/finance/spark?symbols=^NSEI"))
+
+        mock.fault = moved
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        await polled.priced("NIFTY", 241_900_500)
+        await asked_more(mock, 4)
+        assert loop.time() - begun_s >= 4 * every_s
+        assert not polled.feed.unserved
+        hops = 3
+        await polled.becomes(FeedState.DOWN, "sends from one address to the next")
 
 
 async def test_of_more_than_200_symbols_those_of_open_trades_are_served_and_others_told() -> None:

@@ -20,6 +20,8 @@ _LONG_HEADERS_BYTES = 40_950
 _MAX_BODY_BYTES = 4_000_000
 _LONGEST_PAUSE_S = 3600.0
 _REFUSALS = {401, 403, 429}
+_REDIRECTIONS = {301, 302, 303, 307, 308}
+_MOST_REDIRECTIONS = 2
 _AFTER_MINUTES = re.compile(rb"after (\d{1,3}) minutes")
 """As NSE says to whoever was too fast."""
 
@@ -135,7 +137,7 @@ class Fetcher:
         """Get the cookies. How the page answers says nothing about the rest."""
         http.cookie_jar.clear()
         headers = {"User-Agent": self._site.agents[agent], "Accept": "text/html,*/*"}
-        async with self._asking(), http.get(self._base / page, headers=headers) as response:
+        async with self._asking(http, self._base / page, headers) as response:
             await response.release()
         self._visited_as = agent
 
@@ -146,7 +148,7 @@ class Fetcher:
         headers = {"User-Agent": self._site.agents[agent], "Accept": "application/json"}
         if self._site.pages:
             headers["Referer"] = str(self._base / self._site.pages[agent])
-        async with self._asking(), http.get(url, headers=headers) as response:
+        async with self._asking(http, url, headers) as response:
             body = await self._read_body(response)
         answer = Answer(response.status, "json" in response.content_type, body)
         if self._is_refusal(answer):
@@ -161,7 +163,25 @@ class Fetcher:
         return answer.status in _REFUSALS or hidden
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    async def _asking(
+        self, http: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer of an address, or of the one that it sends to: that is a request, too."""
+        for _ in range(1 + _MOST_REDIRECTIONS):
+            async with (
+                self._failing(),
+                http.get(url, headers=headers, allow_redirects=False) as response,
+            ):
+                location = response.headers.get("Location")
+                if response.status not in _REDIRECTIONS or location is None:
+                    yield response
+                    return
+                url = url.join(URL(location))
+            await self._turn(self.pace.least_s)
+        raise FeedFailed(f"{self._site.service} sends from one address to the next: {url}")
+
+    @asynccontextmanager
+    async def _failing(self) -> AsyncIterator[None]:
         """A request; what goes wrong with it is a FeedFailed."""
         service, limit_s = self._site.service, self.pace.timeout_s
         try:
@@ -169,7 +189,7 @@ class Fetcher:
                 yield
         except TimeoutError as error:
             raise FeedFailed(f"{service} does not answer within {limit_s:g} s") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:
             raise FeedFailed(f"{service} cannot be reached: {error!r}") from error
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:

@@ -21,6 +21,12 @@ class _Symbol:
     """Whether it was asked for after its session."""
     is_absent: bool = False
     """Whether the last answer left it out."""
+    was_found: bool = False
+    """Whether an answer ever had it: one that it is missing from now is no reason to rest."""
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.is_absent and not self.was_found
 
 
 class Schedule:
@@ -63,6 +69,7 @@ class Schedule:
             known = self._symbols[symbol]
             known.has_close = not self._has_news(symbol, now_ms)
             known.is_absent = symbol not in present
+            known.was_found |= symbol in present
             if known.is_absent:
                 known.turn += _TURNS_LEFT_OUT
 
@@ -72,12 +79,12 @@ class Schedule:
 
     def is_any_known(self) -> bool:
         """Whether the source may have a price of any of the symbols."""
-        return not all(known.is_absent for known in self._symbols.values())
+        return not all(known.is_unknown for known in self._symbols.values())
 
     def is_any_open(self) -> bool:
         """Whether any of those is traded continuously now."""
         now_ms = self._now()
-        present = (symbol for symbol, known in self._symbols.items() if not known.is_absent)
+        present = (symbol for symbol, known in self._symbols.items() if not known.is_unknown)
         return any(self._is(symbol, now_ms, MarketState.OPEN) for symbol in present)
 
     def _has_news(self, symbol: str, now_ms: int) -> bool:

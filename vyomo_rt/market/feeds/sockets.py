@@ -59,9 +59,15 @@ class SocketFeed(ExchangeFeed):
     """Whether it takes the key with the handshake, so that its refusal is one of the key."""
 
     def __init__(
-        self, calendar: Calendar, now: MarketClock, patience: Patience | None = None
+        self,
+        calendar: Calendar,
+        now: MarketClock,
+        patience: Patience | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         super().__init__(calendar, now)
+        self._secrets = [*filter(None, secrets)]
+        """The source's errors may repeat a key, and are told to everybody."""
         self.patience = patience or Patience()
         self._back_off = BackOff(self.patience.pauses_s)
         self._symbols: dict[Key, list[str]] = {}
@@ -228,13 +234,19 @@ class SocketFeed(ExchangeFeed):
             return None
         if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
             data: Data = message.data
-            return data
+            return self._without_secrets(data) if isinstance(data, str) else data
         reason = str(message.extra or "") if message.type is WSMsgType.CLOSE else ""
+        reason = self._without_secrets(reason)
         words = f"{socket.close_code} {reason}".strip()
         if socket.close_code in _REFUSED_CODES:
             raise self.refusal(words)
         self.raise_refusal(reason)
         raise FeedFailed(f"{self.service} closed the connection ({words})")
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
     def raise_refusal(self, words: str) -> None:
         """Raise FeedRefused where an error is about the key."""

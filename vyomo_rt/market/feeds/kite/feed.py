@@ -51,7 +51,7 @@ class KiteFeed(SocketFeed):
         *,
         patience: Patience | None = None,
     ) -> None:
-        super().__init__(calendar, now, patience)
+        super().__init__(calendar, now, patience, secrets=address.query.values())
         self._tokens = tokens
         self._names = names
         self._address = address

@@ -123,5 +123,6 @@ class NseFeed(PollingFeed):
     ) -> dict[str, Price | None]:
         """A stock that has left the index is left out, and asked for singly from now on."""
         prices = {} if answer.status == _NOT_FOUND else read_constituents(answer.body)
-        self._lists[index] = prices.keys()
+        if prices or answer.status == _NOT_FOUND:  # an empty list is a passing fault
+            self._lists[index] = prices.keys()
         return {symbol: prices[symbol] for symbol in batch if symbol in prices}

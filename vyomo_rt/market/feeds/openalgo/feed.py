@@ -55,7 +55,7 @@ class OpenAlgoFeed(SocketFeed):
         *,
         patience: Patience | None = None,
     ) -> None:
-        super().__init__(calendar, now, patience)
+        super().__init__(calendar, now, patience, secrets=[api_key])
         self._names = names
         self._address = address
         self._api_key = api_key
