@@ -135,6 +135,7 @@ async def test_of_more_than_3000_instruments_those_of_open_trades_come_first() -
         market.demand.wanted(tokens)
         market.demand.wanted(["TCS"], held=True)
         await until(lambda: "3 symbols get no price: S3000, S3001" in market.status.message)
+        await until(lambda: mock.messages)
         assert mock.messages[0]["v"][0] == TOKENS["TCS"]
         assert len(mock.messages[0]["v"]) == 3000
 
