@@ -53,10 +53,10 @@ def _scaled_number(type_: type[Any]) -> Document:
 
 
 def _correct(node: Document) -> None:
-    """What msgspec cannot know: decimals are numbers here, and words are strings."""
+    """What msgspec cannot know: decimals are numbers here, words are strings, `true` is not."""
     if node.get("format") == "decimal":
         node["type"] = "number"
-    if "enum" in node:
+    if "enum" in node and node["enum"] != [True]:
         node["type"] = "string"
 
 
