@@ -51,7 +51,7 @@ async def test_what_is_foreign_is_answered_as_fast_as_what_is_not_there(
     make_settings: MakeSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_PUT_AWAY_EVERY_MS", 100)
-    settings, shares = make_settings(auth_key=KEY), {}
+    settings, shares = make_settings(auth_key=KEY, call_burst=100_000), {}
     async with serve_here(settings, now=clock) as rest:
         ravi, asha = caller(rest, sub="ravi", role="trader"), caller(rest, role="trader")
         live, resting = [[str(await ravi.new_session()) for _ in range(3)] for _ in range(2)]

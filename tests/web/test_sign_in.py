@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from urllib.parse import urlsplit
+
 import aiohttp
 import pytest
 
@@ -150,3 +153,17 @@ async def test_a_ticket_is_not_made_of_a_cookie(guarded: Rest) -> None:
 async def test_without_a_key_nobody_signs_in(server: Rest) -> None:
     assert (await post(server, "/sign-in", {"token": "x"}))[0] == 409
     assert (await post(server, "/sign-out"))[0] == 204
+
+
+async def test_a_page_without_a_host_is_no_page_of_this_server(guarded: Rest) -> None:
+    """HTTP/1.0 has no Host that could be compared with the Origin."""
+    body = f'{{"token":"{token()}"}}'
+    request = (
+        f"POST {API}/sign-in HTTP/1.0\r\nOrigin: {guarded.url}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    where = urlsplit(guarded.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    writer.write(request.encode())
+    assert b" 403 " in await reader.readline()
+    writer.close()

@@ -107,7 +107,7 @@ class AccessRoutes:
         """Sign a browser in, which gets a cookie until the token expires."""
         gate = self._gate
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not self._origins.is_own(origin, request.headers[hdrs.HOST]):
+        if origin is not None and not self._origins.is_own(origin, request.headers.get(hdrs.HOST)):
             raise Forbidden("only a page of this server may sign in here", "Origin")
         given = await _read(request, SignIn)
         client = request[CLIENT]

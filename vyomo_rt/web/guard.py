@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -18,6 +19,8 @@ from vyomo_rt.wire.query import path_id, query_fields, read_query
 
 GRANT = web.RequestKey("grant", Grant)
 """Where a request carries its caller's grant."""
+_STEP_S = 0.02
+"""Longer than the store takes for a document, as a rule."""
 _REQUIRE_STANDING = web.RequestKey("require_standing", partial[None])
 """Raises Unauthorized once that grant was taken back."""
 
@@ -65,10 +68,12 @@ class Guard:
             return
         if "tradeId" in request.match_info:
             trade_id = path_id(request.match_info, "tradeId")
-            await self._records.session_of_trade(trade_id, self._reach(grant, need))
+            asking = self._records.session_of_trade(trade_id, self._reach(grant, need))
+            await _refused_evenly(asking)
         elif "orderId" in request.match_info:
             order_id = path_id(request.match_info, "orderId")
-            await self._records.session_of_order(order_id, self._reach(grant, need))
+            asking = self._records.session_of_order(order_id, self._reach(grant, need))
+            await _refused_evenly(asking)
         elif (session_id := _session_named(request)) is not None:
             await self._ask_for_session(grant, need, session_id)
 
@@ -85,6 +90,20 @@ class Guard:
             return True
 
         return is_in_reach
+
+
+async def _refused_evenly(asking: Awaitable[object]) -> None:
+    """Wait for a question; what is not found is told at a step of the clock.
+
+    The store needs a little longer for a document that is there, which nobody must see.
+    """
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    try:
+        await asking
+    except NotFound:
+        await asyncio.sleep(_STEP_S - (loop.time() - began_s) % _STEP_S)
+        raise
 
 
 def require_standing(request: web.Request) -> None:
