@@ -33,6 +33,7 @@ class Positions:
         self._due: list[tuple[int, int, Ledger]] = []
         """When moves that wait may be stored: a heap."""
         self._count = count()
+        self._known_due: set[tuple[int, Ledger]] = set()
         self._entries: dict[int, str] = {}
         """The symbols of the pending entries, by id."""
 
@@ -77,7 +78,9 @@ class Positions:
         self.expect(entry.symbol, ledger)
 
     def _push_due(self, due_ms: int, ledger: Ledger) -> None:
-        heappush(self._due, (due_ms, next(self._count), ledger))
+        if (due_ms, ledger) not in self._known_due:
+            self._known_due.add((due_ms, ledger))
+            heappush(self._due, (due_ms, next(self._count), ledger))
 
     def wait(self, ledger: Ledger) -> None:
         """What waits in a session has changed."""
@@ -92,7 +95,8 @@ class Positions:
     def pass_time(self, at_ms: int) -> None:
         """The market has come to a moment: what waited for it is stored."""
         while self._due and self._due[0][0] <= at_ms:
-            _, _, ledger = heappop(self._due)
+            due_ms, _, ledger = heappop(self._due)
+            self._known_due.discard((due_ms, ledger))
             ledger.take(Moment(at_ms))
 
     def on_quote(self, quote: Quote) -> None:
