@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -80,11 +79,12 @@ async def test_while_the_store_is_away_what_is_latched_waits_in_order(bench: Ben
     session_id = await bench.new_session()
     await trailing(bench, session_id)
     await bench.open(session_id, target_e4=103_0000)
+    ledger = await bench.desk.sessions.ledger(session_id)
     bench.store.away = True
     for n, price in enumerate((102_0000, 103_0000, 105_0000, 99_0000)):
         bench.now_ms = BEGIN_MS + n * 1000
         bench.tick(price)
-        await asyncio.sleep(0.01)
+        await until(lambda: not ledger.is_settled)
     assert bench.seq(session_id) == 2
     bench.store.away = False
     await bench.reached(session_id, 7)
@@ -101,10 +101,11 @@ async def test_while_the_store_is_away_what_is_latched_waits_in_order(bench: Ben
 async def test_what_was_not_stored_when_the_process_died_has_not_happened(bench: Bench) -> None:
     session_id = await bench.new_session()
     trade = await trailing(bench, session_id)
+    ledger = await bench.desk.sessions.ledger(session_id)
     bench.store.away = True
     bench.tick(110_0000)
     bench.tick(104_0000)
-    await asyncio.sleep(0.01)
+    await until(lambda: not ledger.is_settled)
     await bench.restart()
     bench.store.away = False
     assert bench.replica.state(session_id).open_trades[trade.trade_id].stop_loss_e4 == 95_0000
