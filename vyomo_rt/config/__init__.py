@@ -4,8 +4,9 @@ Invariant: nothing else reads the environment. A flag wins over the environment,
 over the default; an empty value in the environment counts as not set.
 """
 
+from vyomo_rt.config.fields import PREFIX, Field
 from vyomo_rt.config.reading import ConfigError, load
-from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
+from vyomo_rt.config.settings import FIELDS, Settings
 from vyomo_rt.config.showing import default_env, describe
 from vyomo_rt.config.values import hide_password, is_loopback
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from vyomo_rt.config.settings import FIELDS, PREFIX, Field, Settings
+from vyomo_rt.config.fields import PREFIX, Field
+from vyomo_rt.config.settings import FIELDS, Settings
 from vyomo_rt.config.values import (
     READERS,
     SAFE_KEY_BYTES,

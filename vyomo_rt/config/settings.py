@@ -1,18 +1,15 @@
-"""Every setting: its name, its limits, its default, and what it means."""
+"""Every setting: its name, its default, and what it means."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-from vyomo_rt.config.values import hide_password
+from vyomo_rt.config.fields import Field, fields_of
+from vyomo_rt.config.limits import Limits
 
-PREFIX = "VYOMO_RT_"
 
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Limits, frozen=True, kw_only=True):
     """Everything an operator may choose; made by `load`, which checks it.
 
     Each description is help text, and part of what `default_env` prints. ``flag`` names the
@@ -290,123 +287,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "a file", "flag": "serve"},
         ),
     ] = None
-    max_connections: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Streams open at a time, across all clients."),
-    ] = 10_000
-    max_connections_per_address: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description=(
-                "Connections that one address (of IPv6: one /64 network) may have open; "
-                "this machine's own are not counted."
-            ),
-        ),
-    ] = 200
-    max_connections_per_subject: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Streams that the tokens of one sub may have open."),
-    ] = 50
-    failed_tokens_per_minute: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Bad tokens that one address may send; then it has to wait.",
-        ),
-    ] = 30
-    calls_per_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="REST calls a second of the tokens of one sub, in the long run.",
-        ),
-    ] = 50
-    call_burst: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="REST calls that they may make at once.")
-    ] = 100
-    audit_entries: Annotated[
-        int,
-        Meta(
-            ge=1000,
-            le=100_000_000,
-            description="How many sign-ins, refusals and the like are kept, with a key.",
-        ),
-    ] = 100_000
-    trusted_proxy: Annotated[
-        tuple[str, ...],
-        Meta(
-            description=(
-                "Proxies in front of this server, which add their client's address to "
-                "X-Forwarded-For or Forwarded; nobody else's word is taken for it."
-            ),
-            extra={
-                "expected": "an address or a network such as 10.0.0.0/8 (several separated by "
-                "commas)",
-                "flag": "serve",
-            },
-        ),
-    ] = ()
-    accepts_per_s: Annotated[
-        int,
-        Meta(
-            ge=1, le=1_000_000, description="New connections a second; the others wait their turn."
-        ),
-    ] = 500
-    messages_per_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description=(
-                "Messages a second that one WebSocket may send in the long run; "
-                "what is beyond that is read more slowly."
-            ),
-        ),
-    ] = 20
-    message_burst: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Messages that it may send at once.")
-    ] = 40
-    request_timeout_s: Annotated[
-        float,
-        Meta(ge=0.01, le=3600, description="Time a client has to send a request, body included."),
-    ] = 10.0
-    idle_timeout_s: Annotated[
-        float,
-        Meta(ge=0.01, le=3600, description="Time a connection may wait for its next request."),
-    ] = 75.0
-    max_symbols: Annotated[
-        int, Meta(ge=1, le=100_000, description="Symbols that one connection may watch.")
-    ] = 500
-    max_open_trades: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Trades that one session may have open.")
-    ] = 1000
-    max_message_bytes: Annotated[
-        int,
-        Meta(ge=1024, le=16_777_216, description="Longest message that a client may send."),
-    ] = 65_536
-    ping_interval_s: Annotated[
-        float, Meta(ge=0.01, le=3600, description="Time between two pings to a WebSocket client.")
-    ] = 25.0
-    pong_timeout_s: Annotated[
-        float,
-        Meta(ge=0.01, le=3600, description="Time a WebSocket client has to answer a ping."),
-    ] = 8.0
-    sse_keep_alive_s: Annotated[
-        float,
-        Meta(ge=0.01, le=3600, description="Time between two keep-alive lines to an SSE client."),
-    ] = 15.0
-    slow_timeout_s: Annotated[
-        float,
-        Meta(ge=0.01, le=3600, description="Time a client may leave its messages unread."),
-    ] = 10.0
-    max_events_behind: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Trade events that a client may be behind."),
-    ] = 10_000
 
     @property
     def has_key(self) -> bool:
@@ -424,95 +304,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{f.name}={f.without_secret(v)!r}' for f, v in values)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting, as a person sees it."""
-
-    name: str
-    type: Any
-    default: object
-    description: str
-    expected: str
-    secret: bool
-    is_key: bool
-    """Whether it is a secret as a whole, and taken exactly as it is written."""
-    has_file: bool
-    """Whether a file may hold it, as it may any secret."""
-    flag_of: Literal["serve", "store"] | None
-    """The commands that take it as a flag: `serve`, or all that open the store; None: none."""
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line, if it is there."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """Its name in the environment."""
-        return PREFIX + self.name.upper()
-
-    @property
-    def holds_path(self) -> bool:
-        """Whether it is a file or a folder."""
-        kind = get_args(self.type)[0]
-        return Path in (kind, *get_args(kind))
-
-    def text(self, value: object) -> str:
-        """A value as the environment would hold it."""
-        match value:
-            case None:
-                return ""
-            case bool():
-                return str(int(value))
-            case float():
-                return str(value).removesuffix(".0")
-            case tuple():
-                return ",".join(value)
-        return str(value)
-
-    @property
-    def file_variable(self) -> str | None:
-        """The variable that names a file with its value, if it may be in one."""
-        return f"{self.variable}_FILE" if self.secret or self.has_file else None
-
-    def without_secret(self, value: object) -> object:
-        """A value that may be shown: a key is hidden, and the password of a URI."""
-        if not self.secret or not isinstance(value, str):
-            return value
-        return hide_password(value) if "://" in value and not self.is_key else "***"
-
-
-def _field(info: msgspec.structs.FieldInfo) -> Field:
-    meta: Meta = get_args(info.type)[1]
-    extra = meta.extra or {}
-    return Field(
-        name=info.name,
-        type=info.type,
-        default=info.default,
-        description=meta.description or "",
-        expected=extra.get("expected") or _expected(info.type),
-        secret=extra.get("secret", False),
-        is_key=extra.get("key", False),
-        has_file=extra.get("file", False),
-        flag_of=extra.get("flag"),
-    )
-
-
-def _expected(type_: object) -> str:
-    """What a value of this type looks like, in words."""
-    info = msgspec.inspect.type_info(type_)
-    while isinstance(info, msgspec.inspect.Metadata):
-        info = info.type
-    match info:
-        case msgspec.inspect.IntType(ge=low, le=high):
-            return f"an integer from {low} to {high}"
-        case msgspec.inspect.FloatType(ge=low, le=high):
-            return f"a number from {low:g} to {high:g}"
-        case msgspec.inspect.LiteralType():
-            return "one of " + ", ".join(get_args(get_args(type_)[0]))
-        case msgspec.inspect.BoolType():
-            return "1 or 0"
-    raise TypeError(f"no words for {type_}")
-
-
-FIELDS: tuple[Field, ...] = tuple(map(_field, msgspec.structs.fields(Settings)))
+FIELDS: tuple[Field, ...] = (*fields_of(Settings, but=Limits), *fields_of(Limits))

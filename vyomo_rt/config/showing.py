@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from textwrap import wrap
 
+from vyomo_rt.config.fields import Field
 from vyomo_rt.config.reading import given_by
-from vyomo_rt.config.settings import FIELDS, Field, Settings
+from vyomo_rt.config.settings import FIELDS, Settings
 
 
 def describe(settings: Settings, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
