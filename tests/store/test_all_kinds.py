@@ -27,6 +27,7 @@ from vyomo_rt.domain.trade import (
 )
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.client import connect
+from vyomo_rt.store.fold import Fold
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
 from vyomo_rt.trading.loading import load_states
@@ -144,6 +145,34 @@ async def test_verify_finds_no_difference_in_a_history_of_all_kinds(store: Mongo
         ("events", "6-6", {"order.symbol": "B"}, "event 6-6: order.symbol: stored B"),
         ("events", "6-6", {"kind": "order_ended"}, "event 6-6: kind: stored order_ended"),
         ("events", "6-10", {"order.orderId": 9}, "event 6-10: kind: stored order_ended, computed"),
+        (
+            "events",
+            "6-7",
+            {"trade.entryPriceE4": 99_5001},
+            (
+                "event 6-7: trade.entryPriceE4: stored 995001, computed at most 995000: "
+                "it fills a LIMIT to BUY"
+            ),
+        ),
+        (
+            "events",
+            "6-7",
+            {"order.type": "STOP", "trade.entryPriceE4": 99_4999},
+            (
+                "event 6-7: trade.entryPriceE4: stored 994999, computed at least 995000: "
+                "it fills a STOP to BUY"
+            ),
+        ),
+        ("events", "6-7", {"trade.quantity": 2}, "event 6-7: trade.quantity: stored 2, computed 1"),
+        ("events", "6-7", {"trade.orderId": 3}, "event 6-7: trade.orderId: stored 3, computed 1"),
+        ("events", "6-7", {"order.tradeId": 3}, "event 6-7: order.tradeId: stored 3, computed 2"),
+        ("events", "6-1", {"trade.orderId": 9}, "event 6-1: order: stored (nothing), computed"),
+        (
+            "events",
+            "6-9",
+            {"order.orderId": 1, "trade.orderId": 1},
+            "event 6-9: order.orderId: stored 1, computed above 3: each is opened once",
+        ),
         ("orders", 1, {"priceE4": 1}, "order 1: priceE4: stored 1, computed 995000"),
         ("orders", 3, {"status": "FILLED"}, "order 3: status: stored FILLED, computed PENDING"),
         ("trades", 1, {"pnlPaise": 1}, "trade 1: pnlPaise: stored 1, computed -6000"),
@@ -161,6 +190,18 @@ async def test_verify_names_what_was_changed_in_parts_guards_and_orders(
     await store.database[collection].update_one({"_id": {"$eq": id_}}, {"$set": fields})
     found = await findings(store)
     assert any(each.startswith(line) for each in found), found
+
+
+def test_a_change_of_an_order_may_move_its_end_and_make_it_fill_at_once() -> None:
+    later = replace(FIRST, price_e4=99_5000, changed_at_ms=AT_MS + 5, ends_at_ms=AT_MS + 99)
+    dearer = replace(later, price_e4=99_9000, quantity=2, changed_at_ms=AT_MS + 6)
+    trade = Trade(1, 6, "NIFTY", Side.BUY, 2, 99_8000, AT_MS + 6, order_id=1)
+    filled = replace(trade_event(trade, 3), entry=dearer.ended(Fill(1, AT_MS + 6)))
+    said: list[tuple[object, ...]] = []
+    fold = Fold(SESSION, None, lambda *difference: said.append(difference))
+    for event in (entry_event(FIRST, 1), entry_event(later, 2), filled):
+        fold.take(event, {})
+    assert said == []
 
 
 @pytest.mark.parametrize("at_seq", range(13))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.guards import Guards
-from vyomo_rt.domain.pending import Ending, PendingEntry
+from vyomo_rt.domain.pending import Ending, Fill, PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import ExitReason, Trade, TradeChangeReason
@@ -108,6 +108,8 @@ class Fold:
         """Fold an event; returns what it ended. ``copies`` are those of what it begins."""
         if isinstance(event, SessionEvent):
             self.session = self.session.with_standing(event.standing)
+        if isinstance(event, TradeEvent) and event.is_opening:
+            self._check_fill(event)
         ended: list[Open] = []
         for record in event.records:
             key = key_of(record)
@@ -134,7 +136,7 @@ class Fold:
 
     def _check_record(self, event: Event, record: Record) -> None:
         before = self.open.get(key_of(record))
-        name = f"event {documents.event_id(event.session_id, event.seq)}"
+        name = _name_of(event)
         kind, id_ = key_of(record)
         what, _ = COPIES[kind]
         member = MEMBERS[kind]
@@ -152,6 +154,29 @@ class Fold:
             right = from_record(_expected(before.record, record))
             for field, value, computed in unequal(from_record(record), right):
                 self._differ(name, f"{member}.{field}", value, computed)
+
+    def _check_fill(self, event: TradeEvent) -> None:
+        """Report an opening that does not follow from the order that it names."""
+        trade, entry = event.trade, event.entry
+        name = _name_of(event)
+        if entry is None:
+            if trade.order_id is not None:
+                self._differ(name, "order", NOTHING, f"order {trade.order_id}, which it fills")
+            return
+        if not entry.fills_at(trade.entry_price_e4):
+            bound = "at most" if entry.fills_at(0) else "at least"
+            words = f"{bound} {entry.price_e4}: it fills a {entry.type} to {entry.side}"
+            self._differ(name, "trade.entryPriceE4", trade.entry_price_e4, words)
+        asked = replace(
+            trade,
+            order_id=entry.order_id,
+            **{key: getattr(entry, key) for key in ("symbol", "side", "quantity", "tags", "note")},
+        )
+        for field, value, right in unequal(from_record(trade), from_record(asked)):
+            self._differ(name, f"trade.{field}", value, right)
+        filled = entry.ended(Fill(trade.trade_id, trade.opened_at_ms))
+        for field, value, right in unequal(from_record(entry), from_record(filled)):
+            self._differ(name, f"order.{field}", value, right)
 
     def _check_step(self, name: str, before: Record, after: Record) -> None:
         """Report a move or an exit that the guards before it cannot explain."""
@@ -202,6 +227,10 @@ class Fold:
         return f"session {self.session.session_id}"
 
 
+def _name_of(event: Event) -> str:
+    return f"event {documents.event_id(event.session_id, event.seq)}"
+
+
 def _numbers(first: int, last: int) -> str:
     return f"number {first} is" if first == last else f"numbers {first} to {last} are"
 
@@ -228,9 +257,13 @@ def _expected(before: Record, after: Record) -> Record:
         return replace(before, **_taken(after, "change", "stop_moved_by"))
     assert isinstance(before, PendingEntry)
     assert isinstance(after, PendingEntry)
-    if after.end is not None:
-        return replace(before, end=after.end)
-    return replace(before, **_taken(after, "quantity", "price_e4", "validity", "changed_at_ms"))
+    before = replace(before, end=after.end)
+    if isinstance(after.end, Ending):
+        return before
+    if after.end is not None and after.changed_at_ms == before.changed_at_ms:
+        return before  # otherwise a change made it fill, and is no event of its own
+    terms = ("quantity", "price_e4", "validity", "changed_at_ms", "ends_at_ms")
+    return replace(before, **_taken(after, *terms))
 
 
 def _taken(record: Record, *names: str) -> dict[str, Any]:
