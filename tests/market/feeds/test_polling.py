@@ -63,6 +63,19 @@ def test_a_new_symbol_comes_next_and_one_that_is_unknown_later_than_others() -> 
     assert sum("S000" in batch for batch in taken) < sum("S001" in batch for batch in taken)
 
 
+def test_a_symbol_that_was_known_keeps_its_turn_while_answers_lack_it() -> None:
+    turns = Turns()
+    symbols = many(40)
+    turns.schedule.keep(symbols)
+    turns.take()
+    turns.take()
+    assert turns.take(found=set(symbols[1:])) == symbols[:20]
+    assert turns.schedule.absent() == ["S000"]
+    turns.take()
+    assert turns.take() == symbols[:20]
+    assert turns.schedule.absent() == []
+
+
 def test_after_its_close_a_symbol_is_asked_for_until_late_news_have_come_and_once_more() -> None:
     turns = Turns()
     turns.schedule.keep(["NIFTY"])

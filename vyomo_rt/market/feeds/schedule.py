@@ -11,7 +11,7 @@ from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import segment_of
 
 _TURNS_LEFT_OUT = 10
-"""So many turns later than others comes a symbol that the source did not know."""
+"""So many turns later than others comes a symbol that the source never knew."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Schedule:
             known.has_close = not self._has_news(symbol, now_ms)
             known.is_absent = symbol not in present
             known.was_found |= symbol in present
-            if known.is_absent:
+            if known.is_unknown:
                 known.turn += _TURNS_LEFT_OUT
 
     def absent(self) -> list[str]:
