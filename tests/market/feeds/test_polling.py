@@ -99,7 +99,7 @@ def test_the_last_poll_is_made_again_until_it_is_answered() -> None:
 
 
 def test_the_real_pace_is_one_request_in_five_seconds() -> None:
-    assert YahooFeed.pace == Pace(5.0, 5.0, 10.0, (60, 120, 240, 300))
+    assert YahooFeed.pace == Pace(5.1, 5.0, 10.0, (60, 120, 240, 300))
     assert YahooFeed.max_symbols / MAX_BATCH * YahooFeed.pace.least_s <= 60
 
 

@@ -43,7 +43,7 @@ class NseFeed(PollingFeed):
     source = "nse"
     fresh_for_ms = 60_000
     site = Site("NSE", USER_AGENTS, pages=("option-chain", ""))
-    pace = Pace(least_s=0.34)
+    pace = Pace(least_s=0.4)  # three in a second may not become four on a slow line
     max_symbols = 100
     delay_ms = 60_000
 

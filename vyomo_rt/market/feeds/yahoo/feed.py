@@ -37,7 +37,7 @@ class YahooFeed(PollingFeed):
     source = "yahoo"
     fresh_for_ms = 120_000
     site = Site("Yahoo", USER_AGENTS, limits_by_404=True)
-    pace = Pace(least_s=5.0)
+    pace = Pace(least_s=5.1)  # so that it sees none earlier than 5 s after the last one
     max_symbols = 200
     delay_ms = 16 * 60_000
 
