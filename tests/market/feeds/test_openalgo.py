@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -150,6 +151,7 @@ async def test_a_key_that_is_never_confirmed_is_tried_all_the_same(
         ("2026-11-25T10:59:56+05:30", OPEN_MS - 4000),
         (None, OPEN_MS),
         ("soon", OPEN_MS),
+        (math.nan, OPEN_MS),
         (0, OPEN_MS),
     ],
 )

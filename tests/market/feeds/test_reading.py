@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from vyomo_rt.market.feeds.reading import price_e4
 from vyomo_rt.market.feeds.yahoo.spark import read_spark
 
 STRANGE: tuple[Any, ...] = (
-    *(None, True, 0, -1, 0.1, 1e308, -1e308, 10**30, 2**63, -(2**63)),
+    *(None, True, 0, -1, 0.1, math.nan, math.inf, 1e308, -1e308, 10**30, 2**63, -(2**63)),
     *("", "x", "-", "NaN", "Infinity", "1e400", "12,3.4", "24-Sep-2026 11:05:40", "\x00", "error"),
     *([], {}, [1], [None], {"a": 1}),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -26,12 +28,22 @@ class Price(NamedTuple):
 def json_object(service: str, text: bytes | str) -> Mapping[str, Any]:
     """The members of a JSON object. Raises FeedFailed for what is none."""
     try:
-        answer = msgspec.json.decode(text)
+        answer = _decoded(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FeedFailed(f"{service} sends no whole JSON ({error}): {start(text)}") from error
     if not isinstance(answer, dict):
         raise FeedFailed(f"{service} sends no JSON object: {start(text)}")
     return answer
+
+
+def _decoded(text: bytes | str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        # Python writes NaN for what it does not know, which JSON has not.
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+        raise
 
 
 def price_e4(value: object, decimals: int = _MAX_DECIMALS) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -165,6 +166,8 @@ def _moment_ms(value: object) -> int | None:
         except ValueError:
             return int(value) if value.isascii() and value.isdigit() else None
         return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 < value < math.inf:  # nor is NaN a moment
         return None
     return round(value * 1000 if value < _SECONDS_BELOW else value)
