@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.audit import What
-from vyomo_rt.domain.errors import LimitExceeded, NotFound, Unauthorized, Unavailable
+from vyomo_rt.domain.errors import LimitExceeded, NotFound, RateLimited, Unauthorized, Unavailable
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.limits import Tally
 from vyomo_rt.stream.hub import Hub
@@ -71,7 +71,8 @@ class Rights:
         if grant is Grant.NOTHING:
             self._wait_for(peer)
             return
-        if not self._has_room(peer):
+        replaced = self._by_entry.get(grant.entry or "") if grant.one_stream else None
+        if not self._has_room(peer, takes_over=bool(replaced)):
             return
         if self._authority is not None and not self._authority.stands(grant):
             self._end(peer)
@@ -93,12 +94,15 @@ class Rights:
             if not self._by_entry[entry]:
                 del self._by_entry[entry]
 
-    def _has_room(self, peer: Peer) -> bool:
-        """Count a stream whose subject is now known; one too many is closed."""
+    def _has_room(self, peer: Peer, *, takes_over: bool = False) -> bool:
+        """Count a stream whose subject is now known; one too many is closed.
+
+        One that takes over the place of another always has room: that one is about to end.
+        """
         subject = peer.grant.subject
         if subject is None:
             return True
-        if self._streams.enter(subject):
+        if self._streams.enter(subject) or takes_over:
             self.note(What.CONNECT, subject, peer.address, f"{peer.framing.label} {peer.id}")
             return True
         words = f"too many connections of {subject}: close others first"
@@ -122,8 +126,9 @@ class Rights:
     async def authenticate(self, peer: Peer, token: object) -> Callable[[], None]:
         """Give a peer what its new token allows; returns what is to be done after the answer.
 
-        Raises Unauthorized or Unavailable and changes nothing, but for the first time, and for
-        another subject's token, a bad one ends the peer: call ``end_if_lost`` with the error.
+        Raises Unauthorized, RateLimited or Unavailable and changes nothing, but for the first
+        time, and for another subject's token, a bad one ends the peer: call ``end_if_lost`` with
+        the error.
         """
         assert self._authority is not None
         if not isinstance(token, str):
@@ -148,8 +153,12 @@ class Rights:
         return lambda: self._take_what_is_lost(peer)
 
     def end_if_lost(self, peer: Peer, error: Exception) -> None:
-        """End a peer whose ``auth`` was refused for good."""
-        is_first = peer.grant is Grant.NOTHING and isinstance(error, Unauthorized)
+        """End a peer whose ``auth`` was refused for good.
+
+        A token beyond the limit of bad ones is bad, too, though its refusal does not say so.
+        """
+        is_bad = isinstance(error, Unauthorized | RateLimited)
+        is_first = peer.grant is Grant.NOTHING and is_bad
         if is_first or isinstance(error, _AnotherSubject):
             peer.close(CloseCode.BAD_TOKEN, "invalid token")
 
