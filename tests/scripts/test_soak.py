@@ -56,6 +56,7 @@ async def test_a_short_soak_with_kills_crowds_and_a_bad_feed_finds_nothing(tmp_p
     assert 0 < found["closed"] <= found["opened"] < found["events"]
     assert found["seen"]["events seen"] > found["events"]
     assert found["seen"]["resumptions"] > 0
+    assert found["seen"]["halts"] > 0
     assert found["folder"] is None
 
 
@@ -112,6 +113,8 @@ def test_a_wrong_flag_is_named_with_what_it_takes(
 OPENED = {"tradeId": 1, "entryPrice": 100, "timestamp": "2026-11-23T01:00:00.000Z"}
 CLOSED = OPENED | {"exitPrice": 101, "pnl": 50.5, "exitReason": "MANUAL"}
 ORDER = {"tradeId": 2, "orderId": 7}
+KILL = ("session_changed", {"status": "HALTED", "reason": "KILL"})
+LIFT = ("session_changed", {"status": "ACTIVE", "reason": "MANUAL"})
 SESSION = {
     "sessionId": 6,
     "timestamp": "2026-11-23T02:00:00.000Z",
@@ -197,6 +200,20 @@ def test_what_agrees_violates_nothing() -> None:
         (
             lambda t: (t.take([text(3, "trade_opened", ORDER)], 2), t.check_nothing_else()),
             "only what was asked for",
+        ),
+        (
+            lambda t: (
+                t.take([text(3, *KILL), text(4, "trade_opened", ORDER)], 2),
+                t.check_halts(),
+            ),
+            "nothing begins in a halt",
+        ),
+        (
+            lambda t: (
+                t.take([text(3, "trade_opened", ORDER), text(4, *KILL), text(5, *LIFT)], 2),
+                t.check_halts(),
+            ),
+            "a kill closes everything",
         ),
         (
             lambda t: t.check_figures(SESSION | {"totalPnL": 50.4}),

@@ -116,9 +116,9 @@ class Writer:
             count += 1
             opening = f"{self._name} opens {count}"
             order = self._order(rng)
-            path = f"/sessions/{self._truth.session_id}/trades"
-            _, trade = await self._site.until_answered(path, order, opening, {201})
-            self._truth.acknowledge_opening(opening, trade["tradeId"])
+            trade = await self._open(order, opening)
+            if trade is None:
+                continue
             if rng.random() < 0.2:
                 await self._place(f"{self._name} orders {count}")
             await asyncio.sleep(rng.uniform(0.02, 0.6))
@@ -129,8 +129,23 @@ class Writer:
             if rng.random() < 0.9:
                 await self._close(trade["tradeId"], f"{self._name} closes {count}")
             if rng.random() < 0.1:
-                _, trade = await self._site.until_answered(path, order, opening, {201})
-                self._truth.acknowledge_opening(opening, trade["tradeId"])
+                await self._open(order, opening)
+
+    async def _open(self, order: dict[str, Any], key: str) -> dict[str, Any] | None:
+        """The trade that was opened; None if the session is halted."""
+        path = f"/sessions/{self._truth.session_id}/trades"
+        status, answer = await self._site.until_answered(path, order, key, {201, 409})
+        if status == 409:
+            await self._rest(answer)
+            return None
+        self._truth.acknowledge_opening(key, answer["tradeId"])
+        return answer
+
+    async def _rest(self, answer: dict[str, Any]) -> None:
+        """Wait a little if it was refused because the session is halted."""
+        if "HALTED" not in answer["detail"]:
+            raise Violated(f"a right request is not refused: {answer}")
+        await asyncio.sleep(0.1)
 
     def _order(self, rng: random.Random) -> dict[str, Any]:
         symbol = rng.choice(SYMBOLS)
@@ -151,7 +166,11 @@ class Writer:
         price = round(self._feed.prices[symbol] * rng.uniform(0.999, 1.001), 2)
         order = {"symbol": symbol, "quantity": 1, "type": rng.choice(("LIMIT", "STOP"))}
         path = f"/sessions/{self._truth.session_id}/orders"
-        _, answer = await self._site.until_answered(path, order | {"price": price}, key, {201})
+        body = order | {"price": price}
+        status, answer = await self._site.until_answered(path, body, key, {201, 409})
+        if status == 409:
+            await self._rest(answer)
+            return
         order_id = answer["order"]["orderId"]
         self._truth.acknowledge_order(key, order_id)
         if rng.random() < 0.5:

@@ -57,6 +57,7 @@ class Checks:
             truth.check_figures(session)
             truth.check_trades(known)
             truth.check_orders(known)
+            truth.check_halts()
         self._report.checks += 1
 
     async def _fetch(self, truth: SessionTruth, since: int, upto: int) -> int:

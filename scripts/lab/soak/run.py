@@ -22,6 +22,7 @@ from lab.cli import interruption
 from lab.soak.actors import Feed, Site, Watcher, Writer, guarded
 from lab.soak.checks import Checks, within_quiet
 from lab.soak.faults import Clients, Lane, Processes
+from lab.soak.killer import Killer
 from lab.soak.report import Report
 from lab.soak.truth import CAPITAL, SessionTruth, Truth
 
@@ -69,6 +70,8 @@ class Soak:
             )
             for n in range(_WRITERS)
         ]
+        killer = Killer(self._site, self.truth.sessions, self._seen)
+        writers.append(asyncio.create_task(guarded(self.truth, killer.run())))
         watchers = [Watcher(self._site, self._session(n), self._seen) for n in range(_WATCHERS)]
         watching = [asyncio.create_task(guarded(self.truth, each.run())) for each in watchers]
         others = [

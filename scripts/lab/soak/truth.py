@@ -15,6 +15,7 @@ CAPITAL = 10_000_000
 _MOST_MOVE = Fraction(1, 4)
 """No true price of the soak's feed moves so far from a trade's entry; its misprints do."""
 _TRADE_EVENTS = {"trade_opened", "trade_closed"}
+_BEGINNINGS = {"trade_opened", "order_placed"}
 _ENDS_OF_ORDERS = {"trade_opened", "order_ended"}
 _IST = timezone(timedelta(hours=5, minutes=30))
 
@@ -173,6 +174,28 @@ class SessionTruth:
         for key, order_id in known.ordered.items():
             if order_id not in placed | ends.keys():
                 raise Violated(f"what is acknowledged is stored: placing {key!r}, order {order_id}")
+
+    def check_halts(self) -> None:
+        """Check that nothing begins in a halt, and that one that closes has closed when it ends."""
+        active, killed, left = True, False, set[tuple[str, int]]()
+        for event in self.stored:
+            data = event.data
+            if event.type in _BEGINNINGS and not active:
+                raise Violated(f"nothing begins in a halt: {event.text.decode()}")
+            if event.type == "session_changed":
+                active = data["status"] == "ACTIVE"
+                if active and killed and left:
+                    raise Violated(f"a kill closes everything: still open are {sorted(left)}")
+                killed = not active and (killed or data["reason"] == "KILL")
+            elif event.type == "order_placed":
+                left.add(("order", data["orderId"]))
+            elif event.type == "order_ended":
+                left.discard(("order", data["orderId"]))
+            elif event.type == "trade_opened":
+                left.discard(("order", data.get("orderId", 0)))
+                left.add(("trade", data["tradeId"]))
+            elif event.type == "trade_closed":
+                left.discard(("trade", data["tradeId"]))
 
     def check_nothing_else(self) -> None:
         """At the end, when every request is answered, check that nothing else has happened."""
