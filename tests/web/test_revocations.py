@@ -90,13 +90,21 @@ async def test_a_subject_is_revoked_up_to_now_and_may_get_a_new_token(
     assert await me(guarded, bearer(iat=NOW_S + 1)) == 401
 
 
-async def test_a_token_whose_issuer_s_clock_is_ahead_is_revoked_where_it_is_used(
-    guarded: Rest,
+async def test_a_token_whose_issuer_s_clock_is_ahead_stays_revoked(
+    guarded: Rest, clock: Clock
 ) -> None:
-    async with web_socket(guarded.url, **bearer(iat=NOW_S + 25)) as socket:
+    """It is no token of later; of those, the same issuer's next one is good, and others' are."""
+    ahead = bearer(iat=NOW_S + 25)
+    async with web_socket(guarded.url, **ahead) as socket:
         closing = all_closed(socket)
         await revoke(guarded, sub="asha")
         assert await closing == [4500]
+    assert await me(guarded, ahead) == 401
+    clock.now_ms += 1000
+    assert await me(guarded, bearer(iat=NOW_S + 26)) == 200
+    assert await me(guarded, bearer(sub="ravi", iat=NOW_S)) == 200
+    clock.now_ms += 60_000
+    assert await me(guarded, ahead) == 401
 
 
 async def test_revocations_are_kept_over_restarts_until_their_tokens_have_expired(

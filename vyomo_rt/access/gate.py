@@ -49,6 +49,7 @@ class Gate:
     async def by_token(self, token: str) -> Grant:
         """What a token allows. Raises Unauthorized or Unavailable."""
         grant = await self.tokens.grant(token)
+        self.revocations.note_shown(grant)
         self.require_standing(grant)
         return grant
 

@@ -25,6 +25,8 @@ class Revocations:
         self._token_ids: dict[str, Revocation] = {}
         self._subjects: dict[str, Revocation] = {}
         self._issued_before: dict[int, Revocation] = {}
+        # The latest issue that each subject has shown, while that is ahead of this clock.
+        self._shown_ahead: dict[str, WallMs] = {}
         self._tidied_at_ms = 0
 
     async def load(self) -> None:
@@ -42,11 +44,25 @@ class Revocations:
             return True
         return any(issued_at_ms < moment_ms for moment_ms in self._issued_before)
 
+    def note_shown(self, grant: Grant) -> None:
+        """A token was shown; if its issuer's clock is ahead, it was issued by now all the same."""
+        now_ms = self._now()
+        while (oldest := next(iter(self._shown_ahead), None)) is not None:
+            if self._shown_ahead[oldest] > now_ms:
+                break
+            del self._shown_ahead[oldest]
+        subject, issued_at_ms = grant.subject, grant.issued_at_ms
+        if subject is not None and issued_at_ms is not None and issued_at_ms > now_ms:
+            former_ms = self._shown_ahead.pop(subject, issued_at_ms)
+            self._shown_ahead[subject] = max(former_ms, issued_at_ms)
+
     def revoke(self, by: RevokedBy, value: str | WallMs) -> Revocation:
         """Take tokens back, from this moment on; ``keep`` the result for the next start."""
-        now_ms = self._now()
+        at_ms = now_ms = self._now()
+        if by is RevokedBy.SUBJECT:
+            at_ms = max(now_ms, self._shown_ahead.get(str(value), now_ms))
         revocation = Revocation(
-            by=by, value=value, at_ms=now_ms, until_ms=WallMs(now_ms + self._keep_ms)
+            by=by, value=value, at_ms=at_ms, until_ms=WallMs(now_ms + self._keep_ms)
         )
         self._note(revocation)
         return revocation

@@ -74,8 +74,7 @@ class Tokens:
             role=Role(claims.role),
             sessions=None if everything else frozenset(map(int, claims.sessions)),
             expires_at_ms=_ms(claims.exp),
-            # Not after this moment, or a revocation of what was issued up to now would miss it.
-            issued_at_ms=min(_ms(claims.iat), self._now()),
+            issued_at_ms=_ms(claims.iat),
             token_id=claims.jti,
         )
 
