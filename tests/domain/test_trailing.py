@@ -218,6 +218,37 @@ def test_a_change_of_the_stop_by_hand_is_the_new_base_and_may_loosen() -> None:
     assert after(looser, 97.5, 92) == [("TRAILING", 92, 0), ("SL TRAILING", 92, 1000)]
 
 
+def test_breakeven_reached_acts_once_also_if_a_stop_set_by_hand_drops_its_move() -> None:
+    of = trade(trailing_stop=5, trailing_step=1, breakeven_at=103)
+    decided = decide(session(of), Pace(), ticks(101, 103.5, every_ms=300))
+    [moved] = decided.state.open_trades.values()
+    assert moved.breakeven_at_e4 == 103_0000  # the move to the entry waits
+    looser = _with_stop(moved, 90_0000, decided.pace.newest(moved))
+    assert (looser.stop_loss_e4, looser.breakeven_at_e4) == (90_0000, None)
+    assert after(looser, 94.9, 90) == [("SL -", 90, 1000)]
+
+
+def test_a_stop_set_by_hand_to_where_it_was_leaves_what_moved_it() -> None:
+    of = trade(trailing_stop=5, trailing_step=1)
+    [moved] = decide(session(of), Pace(), ticks(104)).state.open_trades.values()
+    assert _with_stop(moved, 99_0000, moved) is moved
+    noted = _with_stop(moved, 99_0000, moved, note="as before")
+    assert after(noted, 99) == [("SL TRAILING", 99, 0)]
+
+
+def _with_stop(of: Trade, stop_e4: int, newest: Trade, **others: str) -> Trade:
+    """A trade after a request that sets its stop."""
+    return amended(
+        of,
+        {"stop_loss_e4": stop_e4} | others,
+        newest=newest,
+        price_e4=103_5000,
+        tick_e4=lambda: 500,
+        is_halted=False,
+        at_ms=700,
+    )
+
+
 def test_a_distance_set_by_hand_moves_nothing_before_the_next_price() -> None:
     of = trade()
     trailing = amended(

@@ -100,10 +100,8 @@ def amended(
     if "trailing_stop_e4" in changes or "trailing_step_e4" in changes:
         after = with_step(after, changes, tick_e4)
     check_moving(after, trade.side, trade.entry_price_e4)
-    if "stop_loss_e4" in changes:
-        if is_halted:
-            _forbid_loosening(newest, after.stop_loss_e4)
-        after = replace(after, stop_moved_by=None)
+    if "stop_loss_e4" in changes and is_halted:
+        _forbid_loosening(newest, after.stop_loss_e4)
     for name, field, sign in (
         ("stopLoss", "stop_loss_e4", trade.side.sign),
         ("target", "target_e4", -trade.side.sign),
@@ -111,9 +109,21 @@ def amended(
         if field in changes and price_e4 is not None:
             _require_side(name, getattr(after, field), price_e4, sign)
     stop_stays = "stop_loss_e4" not in changes or after.stop_loss_e4 == newest.stop_loss_e4
-    if stop_stays and replace(after, stop_moved_by=trade.stop_moved_by) == trade:
+    if stop_stays and after == trade:
         return trade
+    if "stop_loss_e4" in changes:
+        after = _on_new_base(after, trade, newest, changes)
     return replace(after, change=TradeChange(TradeChangeReason.MANUAL, at_ms))
+
+
+def _on_new_base(after: Trade, trade: Trade, newest: Trade, changes: Mapping[str, Any]) -> Trade:
+    """A trade whose stop was set by a request, which drops a move that waits."""
+    if {trade.stop_loss_e4, newest.stop_loss_e4} != {after.stop_loss_e4}:
+        after = replace(after, stop_moved_by=None)
+    if "breakeven_at_e4" in changes:
+        return after
+    # A level that was reached acts once, also if what it did was never stored.
+    return replace(after, breakeven_at_e4=newest.breakeven_at_e4)
 
 
 def with_step(after: G, changes: Mapping[str, Any], tick_e4: Callable[[], int]) -> G:
