@@ -7,8 +7,11 @@ import fcntl
 import logging
 import os
 import re
+import socket
 import sys
+import time
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -230,6 +233,30 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
         if reader.ident is not None:
             reader.join()
         log.close()
+
+
+def test_a_line_by_itself_is_written_at_once_and_those_that_follow_closely_together() -> None:
+    lines = 60
+    # Each write becomes a message of its own.
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        theirs.settimeout(10)
+        handler = logs.PatientHandler(ours.fileno())
+        begun_s = time.monotonic()
+        handler.emit(record("first"))
+        assert theirs.recv(1000) == b"first\n"
+        for number in range(lines):
+            handler.emit(record(str(number)))
+            time.sleep(0.002)
+        handler.flush()
+        most = 2 + (time.monotonic() - begun_s) / logs.PAUSE_S
+        theirs.setblocking(False)
+        writes = []
+        with suppress(BlockingIOError):
+            while True:
+                writes.append(theirs.recv(10_000))
+    assert b"".join(writes).split() == [b"%d" % number for number in range(lines)]
+    assert len(writes) <= most
 
 
 async def test_a_greeting_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ MAX_WAITING = 1000
 """Lines that may wait for the reader of standard error; further ones are dropped."""
 
 _AT_ONCE = 100
+PAUSE_S = 0.05
+"""Between writes, unless many lines wait: each waking of the thread interrupts the server."""
+
 _LAST_LINES_S = 0.3
 
 
@@ -63,13 +66,15 @@ class PatientHandler(logging.Handler):
     """Writes to a file descriptor in its own thread, however long that takes.
 
     Otherwise a pipe that nobody reads would hold up the whole server. Beyond `MAX_WAITING`
-    lines it drops new ones, and reports how many once lines are read again.
+    lines it drops new ones, and reports how many once lines are read again. A line by itself is
+    written at once; those that follow closely, together.
     """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._waiting: SimpleQueue[str | Event] = SimpleQueue()
+        self._many_wait = Event()
         self._dropped = 0
         Thread(target=self._write_all, name="log", daemon=True).start()
 
@@ -84,11 +89,14 @@ class PatientHandler(logging.Handler):
             line = self.format(_record("a line of %s cannot be formatted", record.name))
         self._tell_dropped()
         self._waiting.put(line)
+        if self._waiting.qsize() >= _AT_ONCE:
+            self._many_wait.set()
 
     def flush(self) -> None:
         """Wait until everything is written, but not for long."""
         written = Event()
         self._waiting.put(written)
+        self._many_wait.set()
         written.wait(_LAST_LINES_S)
 
     def _tell_dropped(self) -> None:
@@ -113,6 +121,8 @@ class PatientHandler(logging.Handler):
                     self._tell_dropped()
                 finally:
                     self.release()
+                self._many_wait.wait(PAUSE_S)
+                self._many_wait.clear()
 
 
 def say(text: str, stream: TextIO | None, wait_s: float = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import hdrs
@@ -57,6 +58,7 @@ class Proxies:
         return address
 
 
+@lru_cache(maxsize=1024)
 def read_address(text: str) -> Address | None:
     """An address as proxies write it, perhaps with a port; None if it is none."""
     if match := _WITH_PORT.fullmatch(text):
