@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +30,7 @@ from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trade_filter import EVERY_TRADE
 from vyomo_rt.exchange.market_hours import next_midnight_ms
+from vyomo_rt.store.client import connect
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
@@ -243,6 +246,18 @@ class Bench:
         trades = {e.trade.trade_id: e.trade for e in events if isinstance(e, TradeEvent)}
         listed = await self.desk.records.trades(session_id, EVERY_TRADE, None, len(trades) + 1)
         assert {trade.trade_id: trade for trade in listed} == trades
+
+
+@asynccontextmanager
+async def new_bench(uri: str) -> AsyncIterator[Bench]:
+    """A desk on an empty database of a server."""
+    store = FaultyStore(connect(uri), f"test_{uuid.uuid4().hex}")
+    await store.prepare()
+    bench = Bench(store)
+    yield bench
+    store.away = False
+    await bench.desk.stop()
+    await store.close()
 
 
 def folded(state: SessionState, events: list[Event]) -> SessionState:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.trading.bench import Bench, FaultyStore
-from vyomo_rt.store.client import connect
+from tests.trading.bench import Bench, new_bench
 from vyomo_rt.trading import births, desk, ledger
 
 
@@ -24,10 +22,5 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def bench(embedded_uri: str) -> AsyncIterator[Bench]:
     """A desk on an empty database."""
-    store = FaultyStore(connect(embedded_uri), f"test_{uuid.uuid4().hex}")
-    await store.prepare()
-    bench = Bench(store)
-    yield bench
-    store.away = False
-    await bench.desk.stop()
-    await store.close()
+    async with new_bench(embedded_uri) as bench:
+        yield bench

@@ -260,7 +260,7 @@ def _expected(before: Record, after: Record) -> Record:
     before = replace(before, end=after.end)
     if isinstance(after.end, Ending):
         return before
-    if after.end is not None and after.changed_at_ms == before.changed_at_ms:
+    if after.end is not None and after.changed_at_ms != after.end.at_ms:
         return before  # otherwise a change made it fill, and is no event of its own
     terms = ("quantity", "price_e4", "validity", "changed_at_ms", "ends_at_ms")
     return replace(before, **_taken(after, *terms))

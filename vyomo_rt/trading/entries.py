@@ -162,7 +162,7 @@ class Entries:
             await ledger.record_entry(EventKind.ORDER_PLACED, entry, operation)
             return Entered(entry, None)
         try:
-            moment = Moment(self._now(), quote.symbol, quote.price_e4)
+            moment = Moment(entry.changed_at_ms, quote.symbol, quote.price_e4)
             trade = self._openings.open_entry(ledger.state, entry, moment)
         except BadRequest as error:
             # It is no fault of the request: at another price it might be accepted.
