@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.kit.waiting import until
@@ -125,6 +125,7 @@ def differences(bench: Bench, log: list[Event]) -> list[tuple[object, ...]]:
     return found
 
 
+@example([("tick", 90, 0), ("place", 91, 1), ("change", 0, 90)])  # all in one millisecond
 @settings(max_examples=15, deadline=None)
 @given(histories)
 async def test_each_order_ends_once_and_the_log_says_what_a_re_run_says(
