@@ -16,8 +16,10 @@ import pytest
 
 from vyomo_rt.domain.errors import NumberTaken, VyomoError
 from vyomo_rt.domain.event import TradeEvent
+from vyomo_rt.store import lanes
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
+from vyomo_rt.store.events import TOGETHER
 from vyomo_rt.store.journal import MongoStore
 
 T = TypeVar("T")
@@ -74,6 +76,32 @@ async def test_events_of_many_sessions_that_come_together_are_written_together(
         assert await stored(store, id_) == ([1] if id_ == 9 else [1, 2])
 
 
+async def test_copies_wait_until_the_events_are_stored(
+    store: MongoStore, opening: MakeOpening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_COPY_WAITS_S", 30.0)
+    done: list[str] = []
+
+    async def write(session_id: int) -> None:
+        event = opening(1, session_id=session_id)
+        await store.append([event])
+        done.append("event")
+        await store.save_copy(event.trade, event.seq)
+        done.append("copy")
+
+    await asyncio.gather(*map(write, range(1, 121)))
+    assert done == ["event"] * 120 + ["copy"] * 120
+
+
+async def test_a_copy_waits_only_so_long_for_events_that_never_end(
+    store: MongoStore, opening: MakeOpening
+) -> None:
+    event = opening(1)
+    with store.lanes.events():
+        await asyncio.wait_for(store.save_copy(event.trade, event.seq), 10)
+    assert await store.trade(event.trade.trade_id) == event.trade
+
+
 async def test_a_caller_that_gives_up_before_its_turn_has_written_nothing(
     store: MongoStore, opening: MakeOpening
 ) -> None:
@@ -97,6 +125,12 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(0.05)
 
 
+async def append_in_parts(store: MongoStore, events: list[TradeEvent]) -> None:
+    """As a session writes them."""
+    for start in range(0, len(events), TOGETHER):
+        await store.append(events[start : start + TOGETHER])
+
+
 async def test_a_batch_cut_by_kill_9_is_a_prefix_and_repeating_it_completes_it(
     tmp_path: Path, opening: MakeOpening
 ) -> None:
@@ -106,11 +140,11 @@ async def test_a_batch_cut_by_kill_9_is_a_prefix_and_repeating_it_completes_it(
     try:
         await store.prepare()
         began = time.monotonic()
-        await store.append([opening(seq, session_id=5) for seq in range(1, 151)])
+        await append_in_parts(store, [opening(seq, session_id=5) for seq in range(1, 451)])
         whole_s = time.monotonic() - began
         for session_id in range(6, 18):
-            events = [opening(seq, session_id=session_id) for seq in range(1, 151)]
-            writing = asyncio.create_task(store.append(events))
+            events = [opening(seq, session_id=session_id) for seq in range(1, 451)]
+            writing = asyncio.create_task(append_in_parts(store, events))
             await asyncio.sleep(whole_s * (session_id % 4 + 1) / 6)
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
@@ -118,12 +152,12 @@ async def test_a_batch_cut_by_kill_9_is_a_prefix_and_repeating_it_completes_it(
                 await writing
             there = await until_answered(partial(stored, store, session_id))
             assert there == [*range(1, len(there) + 1)]
-            await until_answered(partial(store.append, events))
-            assert await stored(store, session_id) == [*range(1, 151)]
+            await until_answered(partial(append_in_parts, store, events))
+            assert await stored(store, session_id) == [*range(1, 451)]
             lengths.append(len(there))
-            if 0 < len(there) < 150:
+            if 0 < len(there) < 450:
                 break
-        assert 0 < lengths[-1] < 150, f"no kill came in the middle of a write: {lengths}"
+        assert 0 < lengths[-1] < 450, f"no kill came in the middle of a write: {lengths}"
     finally:
         await store.close()
         await server.stop()

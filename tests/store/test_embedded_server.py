@@ -8,22 +8,23 @@ import os
 import re
 import resource
 import signal
+import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from pymongo.errors import PyMongoError
 
 from vyomo_rt.domain.errors import CannotStart, OutcomeUnknown, Unavailable
 from vyomo_rt.store import embedded
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
+from vyomo_rt.store.embedded_child import Handler
 from vyomo_rt.store.journal import MongoStore
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ async def test_a_child_that_keeps_dying_is_started_less_and_less_often(
 
 
 def test_a_journalled_write_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
-    handler = NeoSQLiteHandler(data_dir=str(tmp_path))
+    handler = Handler(data_dir=str(tmp_path))
     for database in ("vyomo", "vyomo_sim"):
         command = {
             "insert": "events",
@@ -301,4 +302,34 @@ def test_a_journalled_write_is_synced_before_it_is_acknowledged(tmp_path: Path) 
         handler.handle_insert({"request_id": 1, "sections": [("body", command)]})
         sqlite = handler.get_database(database).db
         assert sqlite.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    handler.close_all()
+
+
+def test_the_events_of_one_write_are_committed_together_up_to_one_that_is_refused(
+    tmp_path: Path,
+) -> None:
+    handler = Handler(data_dir=str(tmp_path))
+
+    def insert(*ids: str) -> dict[str, Any]:
+        command = {"insert": "events", "documents": [{"_id": id_} for id_ in ids], "$db": "vyomo"}
+        answer: dict[str, Any]
+        _, answer = handler.handle_insert({"request_id": 1, "sections": [("body", command)]})
+        return answer
+
+    def there() -> int:
+        """As another process sees it."""
+        with closing(sqlite3.connect(tmp_path / "vyomo.db")) as other:
+            found: int = other.execute("SELECT count(*) FROM events").fetchone()[0]
+        return found
+
+    insert("6-5")
+    statements: list[str] = []
+    handler.get_database("vyomo").db.set_trace_callback(statements.append)
+    assert insert("6-1", "6-2", "6-3")["n"] == 3
+    assert there() == 4
+    answer = insert("6-4", "6-5", "6-6")
+    assert (answer["n"], answer["writeErrors"][0]["index"]) == (1, 1)
+    assert there() == 5
+    ends = [line for line in statements if line.startswith(("COMMIT", "ROLLBACK"))]
+    assert ends == ["COMMIT", "COMMIT"]
     handler.close_all()

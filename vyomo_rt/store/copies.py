@@ -22,6 +22,10 @@ class Copies(Database):
     """The collections of readable copies."""
 
     async def save_copy(self, record: Record, seq: int) -> None:
+        async with self.lanes.copy():
+            await self._save(record, seq)
+
+    async def _save(self, record: Record, seq: int) -> None:
         copy = documents.from_copy(record, seq)
         collection, _ = COPIES[type(record)]
         this = where(_id=copy["_id"])

@@ -20,7 +20,7 @@ import sys
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nx_27017 import NeoSQLiteHandler  # type: ignore[import-untyped]
 from nx_27017.server import handle_client  # type: ignore[import-untyped]
@@ -73,6 +73,22 @@ def _log_to(path: Path) -> None:
     logging.raiseExceptions = False
 
 
+class Handler(NeoSQLiteHandler):  # type: ignore[misc]
+    """Commits the documents of an insert together: it would flush the disk for each of them."""
+
+    def handle_insert(self, msg: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Insert documents up to the first that is refused; what precedes that one is stored."""
+        command = next(section for kind, section in msg["sections"] if kind == "body")
+        name = command["$db"]
+        with self._lock_for(name):
+            database = self.get_database(name)
+            # SQLite refuses to change within a transaction when it flushes the disk.
+            self._apply_write_concern(database, name, command.get("writeConcern"))
+            with database.transaction():
+                answer: tuple[int, dict[str, Any]] = super().handle_insert(msg)
+                return answer
+
+
 async def _serve(folder: Path, path: str) -> None:
     # systemd sends SIGTERM to parent and child at once, and the parent has a last write to do.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -82,7 +98,7 @@ async def _serve(folder: Path, path: str) -> None:
 
     # The package's own main() is not used: it insists on a pid file, which a crash leaves
     # behind to stop the next start, and on a log file that grows for ever.
-    handler = NeoSQLiteHandler(data_dir=str(folder))
+    handler = Handler(data_dir=str(folder))
     # Replaces the socket of a child that was killed.
     await asyncio.start_unix_server(
         lambda reader, writer: handle_client(reader, writer, handler), path, backlog=BACKLOG

@@ -69,9 +69,10 @@ class Events(Database):
         await request.done
 
     async def _write_all(self) -> None:
-        while self._requests:
-            if group := list(self._next_group()):
-                await self._write(group)
+        with self.lanes.events():
+            while self._requests:
+                if group := list(self._next_group()):
+                    await self._write(group)
 
     def _next_group(self) -> Iterator[_Request]:
         """The requests that waited longest, without those that were given up meanwhile."""

@@ -1,11 +1,11 @@
-"""Lets reads wait for writes."""
+"""Lets reads wait for writes, and readable copies for events."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple
 
 _QUIET_S = 0.005
@@ -16,6 +16,10 @@ _STANDS_BACK = 10
 
 _READS = 4
 """Other reads at a time: the driver has more threads, and some must be free for writes."""
+_COPIES = 4
+"""Copies at a time: events would wait behind a thousand of them for one of those threads."""
+_COPY_WAITS_S = 0.05
+"""How long a copy waits for events; then it begins even beside events that never end."""
 
 
 class Pace(NamedTuple):
@@ -42,6 +46,9 @@ class Lanes:
         self.pace = pace
         self._history_reads = asyncio.Semaphore(pace.reads)
         self._reads = asyncio.Semaphore(_READS)
+        self._copies = asyncio.Semaphore(_COPIES)
+        self._no_events = asyncio.Event()
+        self._no_events.set()
         self._writes = 0
         self._wrote_at = 0.0
 
@@ -54,6 +61,25 @@ class Lanes:
         finally:
             self._writes -= 1
             self._wrote_at = time.monotonic()
+
+    @contextmanager
+    def events(self) -> Iterator[None]:
+        """Writes of events, one after the other, until none waits."""
+        self._no_events.clear()
+        try:
+            yield
+        finally:
+            self._no_events.set()
+
+    @asynccontextmanager
+    async def copy(self) -> AsyncIterator[None]:
+        """A write of a readable copy: the event that it repeats is stored already."""
+        async with self._copies:
+            if not self._no_events.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_COPY_WAITS_S):
+                        await self._no_events.wait()
+            yield
 
     def read(self) -> AbstractAsyncContextManager[None]:
         """A read of a document or two."""
