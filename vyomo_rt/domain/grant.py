@@ -90,10 +90,6 @@ class Grant:
             return True
         return owner is not None and owner == self.subject
 
-    def depends_on_owner(self, session_id: int) -> bool:
-        """Whether the answer depends on who made the session."""
-        return self.subject is not None and not self.reaches(session_id, None)
-
 
 Grant.EVERYTHING = Grant(subject=None, role=Role.ADMIN, sessions=None, expires_at_ms=None)
 Grant.NOTHING = Grant(subject=None, role=Role.VIEWER, sessions=frozenset(), expires_at_ms=None)
