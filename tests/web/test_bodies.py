@@ -87,6 +87,8 @@ async def test_no_body_holds_the_loop(server: Rest) -> None:
     """
     await server.new_session()
     await server.open_trade(1)
+    order = {"symbol": "NIFTY", "quantity": 1, "type": "LIMIT", "price": 1, "validity": "GTC"}
+    await server.call("POST", "/sessions/1/orders", order)
     packed = {f"{name}, packed": gzip.compress(body, 6) for name, body in BODIES.items()}
     slow = {}
     for name, body in (BODIES | packed | {"a bomb": BOMB}).items():
