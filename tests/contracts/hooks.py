@@ -55,4 +55,5 @@ def _breaks_a_rule_beyond_its_schema(case: Case[Any], response: Response) -> boo
         return any(reason in detail for reason in reasons)
     # stopLoss < entryPrice < target, or the reverse; what needs a trailingStop, and fits it.
     about_guards = ("entryPrice for a ", "trailingStop")
-    return "/trades" in case.path and any(words in detail for words in about_guards)
+    is_about_guards = "/trades" in case.path or "/orders" in case.path
+    return is_about_guards and any(words in detail for words in about_guards)

@@ -51,6 +51,8 @@ async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server:
     body = {"status": "PAUSED", "state": "HALTED"}
     problem = await refused(server, 400, "PATCH", f"/sessions/{session_id}", body)
     assert problem["detail"] == "state: unknown; did you mean status?"
+    problem = await refused(server, 400, "POST", "/halt", {"closeall": None})
+    assert problem["detail"] == "closeall: unknown; did you mean closeAll?"
     status, answer = await server.call("POST", "/ticks", [tick(), tick(timestamp=1), tick(Price=1)])
     assert (status, answer["accepted"]) == (200, 1)
     assert [row["reason"] for row in answer["rejected"]] == [

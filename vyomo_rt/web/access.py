@@ -33,7 +33,7 @@ from vyomo_rt.wire.access import (
     me,
     revocation_document,
 )
-from vyomo_rt.wire.decoding import convert, parse_body
+from vyomo_rt.wire.decoding import convert_body, parse_body
 from vyomo_rt.wire.query import ticket_query
 
 if TYPE_CHECKING:
@@ -172,4 +172,4 @@ class AccessRoutes:
 
 
 async def _read(request: web.Request, type_: type[T]) -> T:
-    return convert(parse_body(await read_body(request, _MAX_BODY_BYTES) or b"{}"), type_)
+    return convert_body(parse_body(await read_body(request, _MAX_BODY_BYTES) or b"{}"), type_)

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
+from msgspec import Struct
 
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
@@ -21,7 +22,7 @@ from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 LIMIT_S = 2.0
 """The time from a command's arrival to its answer, whatever it has to wait for."""
@@ -40,11 +41,13 @@ class Command:
         self._request = request
         self._fields: dict[str, Any] = {}
         self._fault: VyomoError | None = None
+        self._takes_null = takes_null
         self._takes_effect = False
         forms = (body, body)
         try:
-            self._fields = parse_body(body, takes_null=takes_null)
-            forms = (decoding.canonical(self._fields), decoding.exact_form(self._fields))
+            self._fields = parse_body(body)
+            given = self._fields if takes_null else decoding.without_null(self._fields)
+            forms = (decoding.canonical(given), decoding.exact_form(given))
         except VyomoError as error:
             self._fault = error
         # What changes or ends something may be repeated as it is: it takes no key.
@@ -95,7 +98,8 @@ class Command:
         if self._fault is not None:
             raise self._fault
         self._takes_effect = True
-        return decoding.convert(self._fields, type_)
+        convert = decoding.convert if self._takes_null else decoding.convert_body
+        return convert(self._fields, type_)
 
 
 async def read_command(

@@ -88,7 +88,7 @@ class OrderRoutes:
         it has ended.
         """
         order_id = path_id(request.match_info, "orderId")
-        command = await read_command(request, takes_null=True)
+        command = await read_command(request, empty=b"{}", takes_null=True)
         async with command.in_time():
             entered = await self._writer.change_order(
                 order_id, command.operation, lambda: command.read(OrderChange).members()

@@ -18,6 +18,7 @@ from vyomo_rt.domain.errors import BadJson, BadRequest, LimitExceeded
 from vyomo_rt.wire.numbers import decode_number
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 _PATH = re.compile(r"(?P<what>.*) - at `\$\.?(?P<field>[^`]*)`", re.DOTALL)
 _WORDS = {
@@ -157,7 +158,7 @@ def exact_form(value: Any) -> bytes:
 
 def parse_object(text: str | bytes, *, unique: bool = False) -> dict[str, Any]:
     """A JSON object without its null members: null means absent. Raises as `parse_json`."""
-    return _without_null(_object(text, unique=unique))
+    return without_null(_object(text, unique=unique))
 
 
 def _object(text: str | bytes, *, unique: bool) -> dict[str, Any]:
@@ -167,19 +168,26 @@ def _object(text: str | bytes, *, unique: bool) -> dict[str, Any]:
     return value
 
 
-def _without_null(members: dict[str, Any]) -> dict[str, Any]:
+def without_null(members: dict[str, Any]) -> dict[str, Any]:
+    """The members that count: null means absent."""
     return {name: member for name, member in members.items() if member is not None}
 
 
-def parse_body(body: bytes, *, takes_null: bool = False) -> dict[str, Any]:
-    """A body that is one JSON object; null members count as absent unless it takes them.
+def parse_body(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object.
 
     Raises BadJson, BadRequest or LimitExceeded.
     """
     if body.count(b",") > MAX_VALUES:
         raise LimitExceeded(f"the body has more than {MAX_VALUES} values", "body")
-    members = _object(body, unique=True)
-    return members if takes_null else _without_null(members)
+    return _object(body, unique=True)
+
+
+def convert_body(members: dict[str, Any], type_: type[S]) -> S:
+    """A body as ``type_``, in which null means absent. Raises BadRequest, naming the field."""
+    known = type_.__struct_encode_fields__
+    given = {name: it for name, it in members.items() if it is not None or name not in known}
+    return convert(given, type_)
 
 
 def convert(value: Any, type_: type[T]) -> T:
