@@ -16,7 +16,7 @@ from vyomo_rt.clockwork import wall_now
 
 ROOT = Path(__file__).parent.parent.parent
 LISTED = "--phases examples,coverage,stateful --max-examples 10"
-AT_RANDOM = "--phases fuzzing --max-examples 100"
+AT_RANDOM = "--phases fuzzing --max-examples 60"
 SHORTER = "--phases fuzzing --max-examples 25"
 LONG = [pytest.mark.slow, pytest.mark.timeout(600)]
 ANY_PACE = "1000000"

@@ -50,6 +50,8 @@ DOUBT_S = 5.0
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _DUPLICATE = 11000
+_INDEXED_AT_ONCE = 3
+"""The driver has few threads and connections: the lease must not wait for one."""
 _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
 
@@ -181,16 +183,18 @@ class Database:
         """Create the indexes that do not exist yet."""
         try:
             with pymongo.timeout(_PREPARE_S):
-                await asyncio.gather(*map(self._index, _INDEXES))
+                places = asyncio.Semaphore(_INDEXED_AT_ONCE)
+                await asyncio.gather(*(self._index(name, places) for name in _INDEXES))
             await self._meta.update_one(
                 where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
             )
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
 
-    async def _index(self, collection: str) -> None:
+    async def _index(self, collection: str, places: asyncio.Semaphore) -> None:
         indexes = [IndexModel(keys, unique=unique) for keys, unique in _INDEXES[collection]]
-        await self.database[collection].create_indexes(indexes)
+        async with places:
+            await self.database[collection].create_indexes(indexes)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
