@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from vyomo_rt.domain.event import OrderEvent
-from vyomo_rt.domain.guards import GUARDS
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.pending import (
@@ -23,7 +22,7 @@ from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, unless_none
-from vyomo_rt.wire.guards import Note, Tags, guard_members, parse_tags
+from vyomo_rt.wire.guards import GuardedBody, GuardedChange, Tags, guard_members
 from vyomo_rt.wire.numbers import PriceE4, from_e4
 from vyomo_rt.wire.query import choice
 from vyomo_rt.wire.trade import TradeDocument, trade_document
@@ -42,20 +41,7 @@ from vyomo_rt.wire.values import (
 # What clients send
 
 
-class GuardsBody(Body, kw_only=True):
-    """Guards, and what a person attaches."""
-
-    stop_loss: PriceE4 | None = None
-    target: PriceE4 | None = None
-    trailing_stop: PriceE4 | None = None
-    trailing_step: PriceE4 | None = None
-    trail_from: PriceE4 | None = None
-    breakeven_at: PriceE4 | None = None
-    tags: Tags | None = None
-    note: Note | None = None
-
-
-class NewOrder(GuardsBody, kw_only=True):
+class NewOrder(GuardedBody, kw_only=True):
     """An order to open a trade at a price that is still to come.
 
     LIMIT: BUY at ``price`` or below, SELL at ``price`` or above; STOP the reverse.
@@ -77,43 +63,21 @@ class NewOrder(GuardsBody, kw_only=True):
             type=self.type,
             price_e4=self.price,
             validity=self.validity,
-            stop_loss_e4=self.stop_loss,
-            target_e4=self.target,
-            trailing_stop_e4=self.trailing_stop,
-            trailing_step_e4=self.trailing_step,
-            trail_from_e4=self.trail_from,
-            breakeven_at_e4=self.breakeven_at,
-            tags=parse_tags(self.tags),
-            note=self.note,
+            **self.guarded(),
         )
 
 
-class OrderChange(Body, kw_only=True):
+class OrderChange(GuardedChange, kw_only=True):
     """A change of a pending entry; null takes a guard, the tags or the note away."""
 
     quantity: Quantity | None = None
     price: PriceE4 | None = None
     validity: Validity | None = None
-    stop_loss: PriceE4 | UnsetType | None = UNSET
-    target: PriceE4 | UnsetType | None = UNSET
-    trailing_stop: PriceE4 | UnsetType | None = UNSET
-    trailing_step: PriceE4 | UnsetType | None = UNSET
-    trail_from: PriceE4 | UnsetType | None = UNSET
-    breakeven_at: PriceE4 | UnsetType | None = UNSET
-    tags: Tags | UnsetType | None = UNSET
-    note: Note | UnsetType | None = UNSET
 
     def members(self) -> dict[str, Any]:
         """The members of the entry that change, in domain units. Raises BadRequest."""
         terms = {"quantity": self.quantity, "price_e4": self.price, "validity": self.validity}
-        changed: dict[str, Any] = {name: v for name, v in terms.items() if v is not None}
-        guards = {name: getattr(self, name.removesuffix("_e4")) for name in GUARDS}
-        changed |= {name: value for name, value in guards.items() if value is not UNSET}
-        if self.tags is not UNSET:
-            changed["tags"] = parse_tags(self.tags)
-        if self.note is not UNSET:
-            changed["note"] = self.note
-        return changed
+        return self.changes() | {name: v for name, v in terms.items() if v is not None}
 
 
 class OrdersQuery(Body):

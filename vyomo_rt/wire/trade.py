@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
-from msgspec.structs import asdict
 
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
@@ -21,7 +20,13 @@ from vyomo_rt.domain.trade import (
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
-from vyomo_rt.wire.guards import Note, Tags, guard_members, optional_e4, parse_tags
+from vyomo_rt.wire.guards import (
+    GuardedBody,
+    GuardedChange,
+    Tags,
+    guard_members,
+    optional_e4,
+)
 from vyomo_rt.wire.numbers import ClosePriceE4, PriceE4, from_e2, from_e4, from_paise
 from vyomo_rt.wire.trade_event import TradeTerms, labels, result, terms
 from vyomo_rt.wire.values import (
@@ -39,27 +44,13 @@ from vyomo_rt.wire.values import (
 # What clients send
 
 
-class NewTrade(Body):
+class NewTrade(GuardedBody):
     """An order; BUY: stopLoss < entryPrice < target, SELL the reverse."""
 
     symbol: SpelledSymbol
     quantity: Quantity
     side: Side = Side.BUY
     entry_price: PriceE4 | None = None
-    stop_loss: PriceE4 | None = None
-    target: PriceE4 | None = None
-    trailing_stop: Annotated[
-        PriceE4 | None, Meta(description="The distance at which the stop follows the price")
-    ] = None
-    trailing_step: Annotated[
-        PriceE4 | None, Meta(description="The steps in which it does; a tenth if left out")
-    ] = None
-    trail_from: Annotated[PriceE4 | None, Meta(description="It follows only from here on")] = None
-    breakeven_at: Annotated[
-        PriceE4 | None, Meta(description="Reached, the stop moves to the entry price, once")
-    ] = None
-    tags: Tags | None = None
-    note: Note | None = None
 
     def order(self) -> TradeOrder:
         """The order in domain units. Raises BadRequest for what cannot be a symbol or a tag."""
@@ -68,39 +59,16 @@ class NewTrade(Body):
             side=self.side,
             quantity=self.quantity,
             entry_price_e4=self.entry_price,
-            stop_loss_e4=self.stop_loss,
-            target_e4=self.target,
-            trailing_stop_e4=self.trailing_stop,
-            trailing_step_e4=self.trailing_step,
-            trail_from_e4=self.trail_from,
-            breakeven_at_e4=self.breakeven_at,
-            tags=parse_tags(self.tags),
-            note=self.note,
+            **self.guarded(),
         )
 
 
-class TradeAmendment(Body):
+class TradeAmendment(GuardedChange, kw_only=True):
     """A change of an open trade; what is left out stays, null takes away."""
-
-    stop_loss: PriceE4 | UnsetType | None = UNSET
-    target: PriceE4 | UnsetType | None = UNSET
-    trailing_stop: PriceE4 | UnsetType | None = UNSET
-    trailing_step: PriceE4 | UnsetType | None = UNSET
-    trail_from: PriceE4 | UnsetType | None = UNSET
-    breakeven_at: PriceE4 | UnsetType | None = UNSET
-    tags: Tags | UnsetType | None = UNSET
-    note: Note | UnsetType | None = UNSET
 
     def order(self) -> AmendOrder:
         """The change in units of the domain. Raises BadRequest for what cannot be a tag."""
-        given = {name: value for name, value in asdict(self).items() if value is not UNSET}
-        changes = {
-            name if name in ("tags", "note") else f"{name}_e4": value
-            for name, value in given.items()
-        }
-        if "tags" in changes:
-            changes["tags"] = parse_tags(changes["tags"])
-        return AmendOrder(changes)
+        return AmendOrder(self.changes())
 
 
 class TradeClosing(Body):
