@@ -22,8 +22,13 @@ class Killer:
         self._counts = counts
 
     async def run(self) -> None:
-        """Until the soak stops; then every session is ACTIVE, so that the writers can finish."""
+        """Until the soak stops; then every session is ACTIVE, so that the writers can finish.
+
+        All sessions are halted once, whatever chance says, so that each soak has seen a halt.
+        """
         rng, stopping = self._site.rng, self._site.stopping
+        await self._halt(rng.random() < 0.5)
+        await self._lift_all()
         while not stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), rng.uniform(*_PAUSES_S))
@@ -32,9 +37,12 @@ class Killer:
                 await self._halt(rng.random() < 0.5)
             else:
                 await self._close_all(rng.choice(self._sessions).session_id, rng.random() < 0.7)
-            await asyncio.sleep(rng.uniform(0, _HALTED_FOR_S))
-            for session in self._sessions:
-                await self._lift(session.session_id)
+            await self._lift_all()
+
+    async def _lift_all(self) -> None:
+        await asyncio.sleep(self._site.rng.uniform(0, _HALTED_FOR_S))
+        for session in self._sessions:
+            await self._lift(session.session_id)
 
     async def _halt(self, close_all: bool) -> None:
         body = {"closeAll": close_all, "reason": "soak"}
