@@ -21,6 +21,7 @@ from lab.load.report import Report, broken_budgets
 from lab.load.run import run
 from lab.site.machine import listening_pid, process_name, usage
 from lab.site.target import TargetError, connected
+from lab.site.trader import BusyTrader
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 from tests.scripts.spoiler import SpoilingProxy
@@ -86,7 +87,7 @@ async def test_twenty_clients_on_a_server_of_its_own_get_everything_in_time(tmp_
     assert report["pricesDuePerS"] == due
     assert report["pricesPerS"] == pytest.approx(due, rel=0.2)
     # Beside the prices: each event with the figures after it, figures and P&L every 2 s.
-    each_gets = due / 20 + 2 * 10 + 1
+    each_gets = due / 20 + 2 * BusyTrader.EVENTS_PER_TRADE * 5 + 1
     assert report["messagesPerS"] == pytest.approx(20 * each_gets, rel=0.2)
 
     events, trades = report["events"], report["trades"]
@@ -94,7 +95,11 @@ async def test_twenty_clients_on_a_server_of_its_own_get_everything_in_time(tmp_
     assert {name: events[name] for name in wrong} == dict.fromkeys(wrong, 0)
     assert trades["opened"] == trades["closed"] >= 5
     assert trades["failed"] == {}
-    assert events["stored"] == 2 * trades["opened"]
+    assert events["stored"] == BusyTrader.EVENTS_PER_TRADE * trades["opened"]
+    assert sorted(events["kinds"]) == [
+        *("order_ended", "order_placed", "session_changed"),
+        *("trade_changed", "trade_closed", "trade_opened", "trade_reduced"),
+    ]
     assert 10 * 20 < events["due"] <= events["stored"] * 20
     for delays in (report["priceDelays"], report["eventDelays"], report["connects"]):
         assert delays["samples"] >= 20

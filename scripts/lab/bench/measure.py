@@ -22,7 +22,8 @@ from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
 from lab.site.machine import usage
 from lab.site.server import OBSERVED, ServerFailed, ServerUnderTest, on_first_core
-from lab.site.target import Target, Trader, connected
+from lab.site.target import Target, connected
+from lab.site.trader import Trader
 
 _COLLECTED = re.compile(r"collected in (\S+) and (\S+) ms")
 _ANY_PACE_PER_S = 1e9

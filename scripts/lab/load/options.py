@@ -127,7 +127,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         metavar="N",
         type=number(float, 0, 1000),
         default=2.0,
-        help="opened, and closed again, all the while: two events each (%(default)g)",
+        help="opened, guarded, halved and closed all the while: eight events of the seven "
+        "kinds each (%(default)g)",
     )
     add(
         "--processes",

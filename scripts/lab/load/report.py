@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from msgspec import Struct, field
 
 from lab.crowd.counting import Delays, Figures, Spread
@@ -48,9 +49,11 @@ class Server(Struct, rename="camel"):
 
 
 class Events(Struct, rename="camel"):
-    """Trade events, summed over all clients."""
+    """Numbered events, summed over all clients."""
 
     stored: int
+    kinds: dict[str, int]
+    """How many of each kind are stored."""
     due: int
     lost: int
     doubled: int
@@ -131,6 +134,7 @@ def make_report(
         event_delays=Spread.of(events),
         events=Events(
             stored=len(stored or []),
+            kinds=dict(Counter(msgspec.json.decode(text)["type"] for text in stored or [])),
             due=sum(figures.events_due for figures in all_figures),
             lost=sum(figures.lost for figures in all_figures),
             doubled=sum(figures.doubled for figures in all_figures),

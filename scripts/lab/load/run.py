@@ -17,7 +17,8 @@ from lab.crowd.workers import Workers
 from lab.load.report import Parameters, Report, Trades, broken_budgets, make_report, server_use
 from lab.site.machine import Usage, listening_pid, process_name, usage
 from lab.site.server import ServerUnderTest, on_first_core
-from lab.site.target import Target, TargetError, Trader, connected
+from lab.site.target import Target, TargetError, connected
+from lab.site.trader import BusyTrader
 
 _MOST_SAMPLES_PER_S = 2000
 _RAMP_GRACE_S = 20.0
@@ -107,7 +108,7 @@ async def _measure(
     before = server.usage()
     price = (await target.prices())[plan.symbols[0]]
     async with Workers(plan, options.processes, server.load_cores) as workers:
-        trader = Trader(target, plan.session_id, plan.symbols[0], price, options.trades_per_s)
+        trader = BusyTrader(target, plan.session_id, plan.symbols[0], price, options.trades_per_s)
 
         def ramping() -> bool:
             at = workers.progress

@@ -32,6 +32,7 @@ def table(report: Report) -> str:
         ("delay of prices", _spread(report.price_delays)),
         ("delay of trades", _spread(report.event_delays)),
         ("trade events", f"{events.stored} stored, {events.due:,} owed to all clients together"),
+        ("of the kinds", ", ".join(f"{n} {kind}" for kind, n in sorted(events.kinds.items()))),
         ("of those", wrong),
         ("server CPU", _or_na(server.cpu_percent, "{:.1f} % of a core")),
         ("server memory", _memory(server, report.connected)),

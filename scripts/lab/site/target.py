@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -139,61 +138,6 @@ async def connected(url: str) -> AsyncIterator[Target]:
     writer.close()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as http:
         yield Target(url, address, http)
-
-
-class Trader:
-    """Opens trades in a session at a pace, and closes each before it opens the next."""
-
-    def __init__(
-        self, target: Target, session_id: int, symbol: str, price: float, trades_per_s: float
-    ) -> None:
-        self.opened = 0
-        self.closed = 0
-        self.failed: Counter[str] = Counter()
-        self.sent_ms: list[float] = []
-        """When each command that succeeded was sent, in epoch milliseconds."""
-        self._target = target
-        self._order = {"symbol": symbol, "quantity": 1, "entryPrice": price}
-        self._path = f"/sessions/{session_id}/trades"
-        self._half_period_s = 0.5 / trades_per_s if trades_per_s else None
-        self._stopping = asyncio.Event()
-        self._running = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Close what is open, and stop trading."""
-        self._stopping.set()
-        await self._running
-
-    async def _run(self) -> None:
-        if self._half_period_s is None:
-            return
-        loop = asyncio.get_running_loop()
-        due_s = loop.time()
-        while not self._stopping.is_set():
-            try:
-                trade = msgspec.json.decode(await self._post(self._path, self._order))
-                self.opened += 1
-                await self._pause(due_s + self._half_period_s - loop.time())
-                await self._post(f"/trades/{trade['tradeId']}/close")
-                self.closed += 1
-            except TargetError as problem:
-                self.failed[str(problem)] += 1
-            # A server that cannot keep the pace is not asked to catch up.
-            due_s = max(due_s + 2 * self._half_period_s, loop.time())
-            await self._pause(due_s - loop.time())
-
-    async def _post(self, path: str, body: Any = None) -> bytes:
-        sent_ms = time.time() * 1000
-        answer = await self._target.call("POST", path, body)
-        self.sent_ms.append(sent_ms)
-        return answer
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            try:
-                await asyncio.wait_for(self._stopping.wait(), seconds)
-            except TimeoutError:
-                return
 
 
 def _default_port(scheme: str) -> int:
