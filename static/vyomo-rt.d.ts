@@ -146,6 +146,8 @@ export type Exit = {
     stale?: true;
     closedQuantity?: number;
     parts?: number;
+    charges?: number;
+    netPnl?: number;
     by?: string;
 };
 export type Order = Guards & Labels & {

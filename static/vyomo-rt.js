@@ -174,7 +174,8 @@ export class VyomoClient extends EventTarget {
 /** @typedef {{ tags?: string[] | null, note?: string | null, by?: string }} Labels */
 /** @typedef {{ exitPrice: number, pnl: number, pnlPercent: number,
  *   exitReason: "SL" | "TARGET" | "MANUAL" | "SQUARE_OFF" | "RISK", exitDetail?: string,
- *   stale?: true, closedQuantity?: number, parts?: number, by?: string }} Exit */
+ *   stale?: true, closedQuantity?: number, parts?: number, charges?: number, netPnl?: number,
+ *   by?: string }} Exit */
 /** @typedef {Guards & Labels & { orderId: number, sessionId: number, symbol: string,
  *   side: "BUY" | "SELL", quantity: number, type: "LIMIT" | "STOP", price: number,
  *   validity: "DAY" | "GTC", timestamp: string }} Order */

@@ -11,7 +11,8 @@ EXACT = frozenset({
     "price", "entryPrice", "exitPrice", "currentPrice", "stopLoss", "target", "trailingStop",
     "trailingStep", "trailFrom", "breakevenAt", "riskAmount", "pnl", "pnlPercent", "realizedPnL",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
-    "tick", "previousClose",
+    "tick", "previousClose", "charges", "netPnl", "brokerage", "stt", "transaction", "stamp",
+    "sebi", "gst",
 })  # fmt: skip
 """Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 

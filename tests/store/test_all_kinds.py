@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.kit.events import entry_event, pending_entry, session_event, trade_event
+from vyomo_rt.domain.charges import Charges
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.pending import Ending, EndReason, Fill
@@ -52,15 +53,21 @@ TRADE = Trade(
     stop_loss_e4=95_0000,
     trailing_stop_e4=5_0000,
     trailing_step_e4=1_0000,
+    entry_charges=Charges(20_00, 0, 3_47, 29, 1, 4_23),
 )
+AT_EXIT = Charges(20_00, 14_72, 3_49, 0, 1, 4_23)
 TRAILED = replace(
     TRADE,
     stop_loss_e4=97_0000,
     change=TradeChange(TradeChangeReason.TRAILING, AT_MS + 2),
     stop_moved_by=ExitDetail.TRAILING,
 )
-REDUCED = TRAILED.reduced_by(20, Exit(103_0000, ExitReason.MANUAL, AT_MS + 3, stale=True))
-CLOSED = REDUCED.closed(Exit(96_0000, ExitReason.SL, AT_MS + 8, detail=ExitDetail.TRAILING))
+REDUCED = TRAILED.reduced_by(
+    20, Exit(103_0000, ExitReason.MANUAL, AT_MS + 3, stale=True, charges=AT_EXIT)
+)
+CLOSED = REDUCED.closed(
+    Exit(96_0000, ExitReason.SL, AT_MS + 8, detail=ExitDetail.TRAILING, charges=AT_EXIT)
+)
 FIRST, SECOND, THIRD = (
     pending_entry(n, placed_at_ms=AT_MS, changed_at_ms=AT_MS) for n in (1, 2, 3)
 )
@@ -142,6 +149,13 @@ async def test_verify_finds_no_difference_in_a_history_of_all_kinds(store: Mongo
             {"trade.reduced.realisedPaise": 1},
             "event 6-5: trade.reduced.realisedPaise: stored 1, computed 6000",
         ),
+        (
+            "events",
+            "6-5",
+            {"trade.reduced.entryShare.brokerage": 1},
+            "event 6-5: trade.reduced.entryShare.brokerage: stored 1, computed 800",
+        ),
+        ("events", "6-11", {"trade.entryCharges.stt": 1}, "event 6-11: trade.entryCharges.stt:"),
         ("events", "6-6", {"order.symbol": "B"}, "event 6-6: order.symbol: stored B"),
         ("events", "6-6", {"kind": "order_ended"}, "event 6-6: kind: stored order_ended"),
         ("events", "6-10", {"order.orderId": 9}, "event 6-10: kind: stored order_ended, computed"),

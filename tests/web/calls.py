@@ -20,7 +20,7 @@ TRADE_MEMBERS = {
     *("status", "timestamp", "exitPrice", "pnl", "pnlPercent", "exitReason"),
     *("trailingStop", "trailingStep", "trailFrom", "breakevenAt", "exitDetail", "stale"),
     *("closedQuantity", "parts", "openedQuantity", "realizedPnL", "reason", "tags", "note"),
-    *("orderId", "openedAt", "closedAt"),
+    *("orderId", "openedAt", "closedAt", "charges", "netPnl", "chargeItems"),
 }
 ORDER = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100}
 

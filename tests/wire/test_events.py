@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.events import entry_event, pending_entry, trade_event
 from tests.wire.samples import CLOSED, NOW, NOW_MS, TRADE, decoded, event, parsed
+from vyomo_rt.domain.charges import Charges
 from vyomo_rt.domain.event import Event, EventKind
 from vyomo_rt.domain.pending import Ending, EndReason, Fill
 from vyomo_rt.domain.session import ChangeReason
@@ -99,6 +100,34 @@ def test_a_close_after_parts_is_of_what_was_opened_and_says_how_many_parts_there
         "timestamp": "2026-11-22T10:00:00.132Z",
     }
     assert "closedQuantity" not in data(CLOSED)
+
+
+def test_a_part_tells_what_it_cost_and_a_close_what_the_whole_trade_cost() -> None:
+    at_entry, at_exit = (
+        Charges(20_00, 0, 3_47, 29, 1, 4_23),
+        Charges(20_00, 14_72, 3_49, 0, 1, 4_23),
+    )
+    exit_ = Exit(196_3000, ExitReason.MANUAL, NOW_MS + 5, charges=at_exit)
+    charged = replace(TRADE, entry_charges=at_entry)
+    assert data(charged) == data(TRADE)
+    whole = data(charged.closed(exit_))
+    assert (whole["pnl"], whole["charges"], whole["netPnl"]) == (
+        Decimal("52.5"),
+        Decimal("70.45"),
+        Decimal("-17.95"),
+    )
+    part = charged.reduced_by(25, exit_)
+    half = Decimal("14.02")  # 10 + 1.74 + 0.15 + 0.01 + 2.12
+    assert data(part)["charges"] == half + Decimal("42.45")
+    assert data(part)["netPnl"] == data(part)["pnl"] - data(part)["charges"]
+    assert decoded(trade_document(charged.closed(exit_)))["chargeItems"] == {
+        "brokerage": 40,
+        "stt": Decimal("14.72"),
+        "transaction": Decimal("6.96"),
+        "stamp": Decimal("0.29"),
+        "sebi": Decimal("0.02"),
+        "gst": Decimal("8.46"),
+    }
 
 
 def test_a_change_tells_the_whole_trade_null_where_something_is_not_set() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, NamedTuple
 
+from vyomo_rt.domain.charges import Charges
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import E4_PER_PAISA, divide_half_away, pnl_paise, win_rate_e2
@@ -24,7 +25,8 @@ class Figures:
     """Sums over a session's events up to number ``seq``.
 
     ``days`` has the realised P&L of the newest dates (Asia/Kolkata) on which a trade, or a part
-    of one, was closed. Wins and losses count whole trades.
+    of one, was closed, ``charge_days`` what these cost. P&L is gross of charges. Wins and losses
+    count whole trades.
     """
 
     seq: int = 0
@@ -34,6 +36,13 @@ class Figures:
     losses: int = 0
     realised_paise: int = 0
     days: Mapping[date, int] = field(default_factory=dict)
+    charges_paise: int = 0
+    charge_days: Mapping[date, int] = field(default_factory=dict)
+
+    @property
+    def net_paise(self) -> int:
+        """What has been realised, less charges."""
+        return self.realised_paise - self.charges_paise
 
     @property
     def win_rate_e2(self) -> int:
@@ -59,7 +68,11 @@ class Figures:
         part = trade.reduced
         assert part is not None
         pnl = pnl_paise(trade.side, part.last_quantity, trade.entry_price_e4, part.last.price_e4)
-        return replace(self, seq=self.seq + 1, **self._with_money(pnl, part.last.at_ms))
+        return replace(
+            self,
+            seq=self.seq + 1,
+            **self._with_money(pnl, trade.newest_part_charges, part.last.at_ms),
+        )
 
     def after_closing(self, trade: Trade) -> Figures:
         """The figures one closing later; the exit's date in Asia/Kolkata decides its day."""
@@ -71,19 +84,23 @@ class Figures:
             closed=self.closed + 1,
             wins=self.wins + (pnl > 0),
             losses=self.losses + (pnl < 0),
-            **self._with_money(trade.last_part_paise, trade.exit.at_ms),
+            **self._with_money(trade.last_part_paise, trade.last_part_charges, trade.exit.at_ms),
         )
 
-    def _with_money(self, pnl_paise: int, at_ms: int) -> dict[str, Any]:
+    def _with_money(self, pnl_paise: int, charges: Charges | None, at_ms: int) -> dict[str, Any]:
         day = trading_day(at_ms)
-        return {
+        changed: dict[str, Any] = {
             "realised_paise": self.realised_paise + pnl_paise,
             "days": _with_day(self.days, day, pnl_paise),
         }
+        if charges is not None:
+            changed["charges_paise"] = self.charges_paise + charges.total_paise
+            changed["charge_days"] = _with_day(self.charge_days, day, charges.total_paise)
+        return changed
 
 
-def _with_day(days: Mapping[date, int], day: date, pnl_paise: int) -> dict[date, int]:
-    more = {**days, day: days.get(day, 0) + pnl_paise}
+def _with_day(days: Mapping[date, int], day: date, paise: int) -> dict[date, int]:
+    more = {**days, day: days.get(day, 0) + paise}
     if len(more) > KEPT_DAYS:
         del more[min(more)]
     return more
@@ -134,6 +151,11 @@ class SessionState:
     def today_paise(self) -> int:
         """P&L realised by trades whose exit falls on today."""
         return self.figures.days.get(self.today, 0)
+
+    @property
+    def net_today_paise(self) -> int:
+        """The same less the charges of these exits."""
+        return self.today_paise - self.figures.charge_days.get(self.today, 0)
 
     def unrealised_paise(self, quote: Callable[[str], Quote | None]) -> int:
         """P&L of the open trades that have a price, at that price: the exact sum, rounded once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
+from vyomo_rt.domain.charges import Charges, added
 from vyomo_rt.domain.errors import BadRequest, Conflict
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import (
@@ -54,7 +55,8 @@ class TradeChangeReason(StrEnum):
 class Exit:
     """A decided close of a trade or of a part: the price it fills at, why, and when it was due.
 
-    ``stale`` says that the price was not fresh.
+    ``stale`` says that the price was not fresh. ``charges`` are those of this order alone; None
+    if the session had no charges then.
     """
 
     price_e4: int
@@ -63,6 +65,7 @@ class Exit:
     _: KW_ONLY
     detail: ExitDetail | None = None
     stale: bool = False
+    charges: Charges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class Reduced:
     """What was closed of a trade that stayed open.
 
     ``realised_paise`` is the sum of the parts, each rounded by itself; ``last`` is the newest
-    part's exit, and ``last_quantity`` its quantity.
+    part's exit, and ``last_quantity`` its quantity. ``charges`` are those of the parts, and
+    ``entry_share`` what of these are shares of the entry's.
     """
 
     parts: int
@@ -86,6 +90,8 @@ class Reduced:
     realised_paise: int
     last: Exit
     last_quantity: int
+    charges: Charges | None = None
+    entry_share: Charges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Trade(Guards):
     """A position from its opening on; ``exit`` is None while it is open.
 
     ``quantity`` is what was opened. ``stop_moved_by`` is what last moved the stop, unless a
-    request set it since. ``order_id`` is the pending entry that opened it.
+    request set it since. ``order_id`` is the pending entry that opened it. ``entry_charges`` are
+    those of the order that opened it, fixed then; None if the session had no charges.
     """
 
     trade_id: int
@@ -111,6 +118,7 @@ class Trade(Guards):
     tags: tuple[str, ...] = ()
     note: str | None = None
     order_id: int | None = None
+    entry_charges: Charges | None = None
 
     @property
     def record_id(self) -> int:
@@ -143,6 +151,27 @@ class Trade(Guards):
     def realised_paise(self) -> int:
         """What the trade has earned so far: the sum of its parts, each rounded by itself."""
         return (self.reduced.realised_paise if self.reduced else 0) + self.last_part_paise
+
+    @property
+    def last_part_charges(self) -> Charges | None:
+        """What the close cost, with what earlier parts left of the entry's; None while open."""
+        if self.exit is None:
+            return None
+        entry = self.entry_charges
+        if entry is not None and self.reduced is not None:
+            entry = entry.minus(self.reduced.entry_share)
+        return added(entry, self.exit.charges)
+
+    @property
+    def newest_part_charges(self) -> Charges | None:
+        """What the newest reduction cost; None if there was none."""
+        part = self.reduced
+        return None if part is None else added(self._share(part.last_quantity), part.last.charges)
+
+    @property
+    def charges(self) -> Charges | None:
+        """What its parts have cost so far; None if nothing was closed, or without charges."""
+        return added(self.reduced.charges if self.reduced else None, self.last_part_charges)
 
     @property
     def realised_percent_e2(self) -> int:
@@ -183,6 +212,7 @@ class Trade(Guards):
         """The same trade after a part of what is open was closed."""
         before = self.reduced
         pnl = pnl_paise(self.side, quantity, self.entry_price_e4, exit_.price_e4)
+        share = self._share(quantity)
         return replace(
             self,
             reduced=Reduced(
@@ -191,8 +221,15 @@ class Trade(Guards):
                 realised_paise=pnl + (before.realised_paise if before else 0),
                 last=exit_,
                 last_quantity=quantity,
+                charges=added(before.charges if before else None, added(share, exit_.charges)),
+                entry_share=added(before.entry_share if before else None, share),
             ),
         )
+
+    def _share(self, quantity: int) -> Charges | None:
+        """What a part that is not the last bears of the entry's charges."""
+        entry = self.entry_charges
+        return None if entry is None else entry.share(quantity, self.quantity)
 
     def exit_due(self, price_e4: int) -> ExitReason | None:
         """Which exit rule a price triggers, if any.

@@ -193,7 +193,16 @@ def from_checkpoint(standing: Standing, figures: Figures) -> Document:
         "realisedPaise": figures.realised_paise,
         "days": {day.isoformat(): paise for day, paise in figures.days.items()},
         "session": _from_standing(standing),
+        **_from_charged(figures),
     }
+
+
+def _from_charged(figures: Figures) -> Document:
+    """What charges add to the figures; nothing in a session that never had any."""
+    if not figures.charge_days:
+        return {}
+    days = {day.isoformat(): paise for day, paise in figures.charge_days.items()}
+    return {"chargesPaise": figures.charges_paise, "chargeDays": days}
 
 
 def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures]:
@@ -208,10 +217,16 @@ def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures
         wins=document["wins"],
         losses=document["losses"],
         realised_paise=document["realisedPaise"],
-        days={date.fromisoformat(day): paise for day, paise in days.items()},
+        days=_to_days(days),
+        charges_paise=document.get("chargesPaise", 0),
+        charge_days=_to_days(document.get("chargeDays", {})),
     )
     standing = document.get("session")
     return None if standing is None else _to_standing(standing), figures
+
+
+def _to_days(days: Mapping[str, int]) -> dict[date, int]:
+    return {date.fromisoformat(day): paise for day, paise in days.items()}
 
 
 def from_quote(quote: Quote) -> Document:

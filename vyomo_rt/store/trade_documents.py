@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vyomo_rt.domain.charges import Charges
 from vyomo_rt.domain.event import Record
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.moment import to_datetime, to_ms
@@ -57,6 +58,7 @@ def from_trade(trade: Trade) -> Document:
         tags=list(trade.tags) or None,
         note=trade.note,
         orderId=trade.order_id,
+        entryCharges=_from_charges(trade.entry_charges),
     )
     if trade.change is not None:
         reason, at = trade.change.reason.value, to_datetime(trade.change.at_ms)
@@ -94,7 +96,11 @@ def _from_exit(exit_: Exit) -> Document:
         "exitPriceE4": exit_.price_e4,
         "exitReason": exit_.reason.value,
         "closedAt": to_datetime(exit_.at_ms),
-        **where_set(exitDetail=exit_.detail and exit_.detail.value, stale=exit_.stale or None),
+        **where_set(
+            exitDetail=exit_.detail and exit_.detail.value,
+            stale=exit_.stale or None,
+            exitCharges=_from_charges(exit_.charges),
+        ),
     }
 
 
@@ -106,6 +112,7 @@ def _to_exit(document: Mapping[str, Any]) -> Exit:
         at_ms=to_ms(document["closedAt"]),
         detail=detail and ExitDetail(detail),
         stale=document.get("stale", False),
+        charges=_to_charges(document.get("exitCharges")),
     )
 
 
@@ -115,6 +122,10 @@ def _from_reduced(reduced: Reduced) -> Document:
         "quantity": reduced.quantity,
         "realisedPaise": reduced.realised_paise,
         "last": _from_exit(reduced.last) | {"quantity": reduced.last_quantity},
+        **where_set(
+            charges=_from_charges(reduced.charges),
+            entryShare=_from_charges(reduced.entry_share),
+        ),
     }
 
 
@@ -125,7 +136,18 @@ def _to_reduced(document: Mapping[str, Any]) -> Reduced:
         realised_paise=document["realisedPaise"],
         last=_to_exit(document["last"]),
         last_quantity=document["last"]["quantity"],
+        charges=_to_charges(document.get("charges")),
+        entry_share=_to_charges(document.get("entryShare")),
     )
+
+
+def _from_charges(charges: Charges | None) -> Document | None:
+    """In paise, by item."""
+    return None if charges is None else charges._asdict()
+
+
+def _to_charges(document: Mapping[str, Any] | None) -> Charges | None:
+    return None if document is None else Charges(**document)
 
 
 def to_trade(document: Mapping[str, Any]) -> Trade:
@@ -146,6 +168,7 @@ def to_trade(document: Mapping[str, Any]) -> Trade:
         tags=tuple(document.get("tags", ())),
         note=document.get("note"),
         order_id=document.get("orderId"),
+        entry_charges=_to_charges(document.get("entryCharges")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.money import Side
@@ -17,6 +17,7 @@ from vyomo_rt.domain.trade import (
     TradeChangeReason,
     TradeStatus,
 )
+from vyomo_rt.wire.charges import ChargeItems, charge_items
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode
 from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
@@ -132,6 +133,11 @@ class TradeDocument(TradeTerms, kw_only=True):
     stale: bool | None
     closed_quantity: Quantity | None
     parts: Count | None
+    charges: Money | None
+    net_pnl: Money | None = field(name="netPnl")
+    charge_items: Annotated[
+        ChargeItems | None, Meta(description="Of all parts so far; null without charges")
+    ]
     opened_quantity: Quantity
     realized_pnl: Money
     reason: Annotated[
@@ -178,6 +184,7 @@ def trade_document(trade: Trade) -> TradeDocument:
         timestamp=iso(trade.newest_ms),
         opened_quantity=trade.quantity,
         realized_pnl=from_paise(trade.realised_paise),
+        charge_items=charge_items(trade.charges),
         reason=trade.change.reason if trade.change else None,
         order_id=trade.order_id,
         opened_at=iso(trade.opened_at_ms),

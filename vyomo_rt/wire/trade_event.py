@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from vyomo_rt.domain.event import TradeEvent
 from vyomo_rt.domain.moment import iso
@@ -17,6 +17,7 @@ from vyomo_rt.domain.trade import (
     Trade,
     TradeChangeReason,
 )
+from vyomo_rt.wire.charges import cost
 from vyomo_rt.wire.encoding import Data, Message, unless_none
 from vyomo_rt.wire.guards import Tags, guard_members
 from vyomo_rt.wire.numbers import from_e2, from_e4, from_paise
@@ -86,6 +87,10 @@ class ClosedData(TradeTerms, kw_only=True):
     parts: Annotated[
         Count | UnsetType, Meta(description="How many closings there were, if several")
     ] = UNSET
+    charges: Annotated[Money | UnsetType, Meta(description="Of the whole trade")] = UNSET
+    net_pnl: Annotated[Money | UnsetType, Meta(description="`pnl` less `charges`")] = field(
+        default=UNSET, name="netPnl"
+    )
     by: By = UNSET
 
 
@@ -106,6 +111,12 @@ class ReducedData(TradeTerms, kw_only=True):
     status: Literal["OPEN"]
     timestamp: Timestamp
     stale: Literal[True] | UnsetType = UNSET
+    charges: Annotated[
+        Money | UnsetType, Meta(description="Of the part: its exit's, and its share of the entry's")
+    ] = UNSET
+    net_pnl: Annotated[Money | UnsetType, Meta(description="`pnl` less `charges`")] = field(
+        default=UNSET, name="netPnl"
+    )
     by: By = UNSET
 
 
@@ -226,6 +237,7 @@ def result(trade: Trade) -> dict[str, Any]:
         return _exit(trade.exit) | {
             "pnl": from_paise(trade.realised_paise),
             "pnl_percent": from_e2(trade.realised_percent_e2),
+            **cost(trade.charges, trade.realised_paise),
             "closed_quantity": trade.open_quantity if was_reduced else None,
             "parts": trade.parts if was_reduced else None,
         }
@@ -237,9 +249,11 @@ def result(trade: Trade) -> dict[str, Any]:
 def _part(trade: Trade, reduced: Reduced) -> dict[str, Any]:
     """The newest part that was closed of an open trade."""
     price_e4, quantity = reduced.last.price_e4, reduced.last_quantity
+    pnl = pnl_paise(trade.side, quantity, trade.entry_price_e4, price_e4)
     return _exit(reduced.last) | {
-        "pnl": from_paise(pnl_paise(trade.side, quantity, trade.entry_price_e4, price_e4)),
+        "pnl": from_paise(pnl),
         "pnl_percent": from_e2(trade.pnl_percent_e2_at(price_e4)),
+        **cost(trade.newest_part_charges, pnl),
         "closed_quantity": quantity,
     }
 
@@ -262,4 +276,6 @@ _RESULT = (
     "pnl_percent",
     "closed_quantity",
     "parts",
+    "charges",
+    "net_pnl",
 )

@@ -71,7 +71,13 @@ class TradePage(Data):
     next: Id | None
 
 
-_COLUMNS = {field.name: field.encode_name for field in msgspec.structs.fields(TradeDocument)}
+_NO_COLUMN = "charge_items"
+"""An object does not fit into a cell; ``charges`` is their sum while nothing is open."""
+_COLUMNS = {
+    field.name: field.encode_name
+    for field in msgspec.structs.fields(TradeDocument)
+    if field.name != _NO_COLUMN
+}
 
 
 def csv_header() -> bytes:
