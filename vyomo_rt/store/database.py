@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, WriteConcern
+from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
@@ -192,9 +192,10 @@ class Database:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
 
     async def _index(self, collection: str, places: asyncio.Semaphore) -> None:
-        indexes = [IndexModel(keys, unique=unique) for keys, unique in _INDEXES[collection]]
         async with places:
-            await self.database[collection].create_indexes(indexes)
+            # One command each: FerretDB 1.24 drops the connection if one names two that exist.
+            for keys, unique in _INDEXES[collection]:
+                await self.database[collection].create_index(keys, unique=unique)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None
