@@ -30,6 +30,20 @@ class Terms(TypedDict, total=False):
     note: str | None
 
 
+class Settings(TypedDict, total=False):
+    """What may be changed of a session, of its `rules` one by one; None takes a rule away.
+
+    `status` is ACTIVE, PAUSED, HALTED, or STOPPED, which is final. `rules` are named as on the
+    wire: ``{"maxDailyLoss": 2000, "squareOff": "15:15"}``. `charges` is NSE_INTRADAY, NSE_OPTIONS,
+    NSE_FUTURES or None.
+    """
+
+    status: str
+    name: str
+    rules: Mapping[str, object]
+    charges: str | None
+
+
 class TradeFilter(TypedDict, total=False):
     """Which trades of a session; dates are those of the exit in India, as ``2026-11-23``."""
 
@@ -67,9 +81,13 @@ class Api(Calls):
         starting_capital: Number,
         *,
         name: str | None = None,
+        rules: Mapping[str, object] | None = None,
+        charges: str | None = None,
         idempotency_key: str | None = None,
     ) -> Document:
-        body = {"startingCapital": starting_capital, "name": name}
+        """Make a session; `rules` and `charges` as in `Settings`."""
+        body: Document = {"startingCapital": starting_capital, "name": name}
+        body |= {"rules": rules, "charges": charges}
         return await self.make("sessions", body, idempotency_key)
 
     async def list_sessions(self) -> list[Document]:
@@ -85,13 +103,9 @@ class Api(Calls):
     async def show_session(self, session_id: int) -> Document:
         return await self.call("GET", f"sessions/{session_id}")
 
-    async def change_session(
-        self, session_id: int, *, status: str | None = None, name: str | None = None
-    ) -> Document:
-        """Set `name` or `status`: ACTIVE, PAUSED, HALTED, or STOPPED, which is final."""
-        changes = {"status": status, "name": name}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return await self.call("PATCH", f"sessions/{session_id}", given)
+    async def change_session(self, session_id: int, **settings: Unpack[Settings]) -> Document:
+        """Change status, name, rules or charges; what is left out stays."""
+        return await self.call("PATCH", f"sessions/{session_id}", dict(settings))
 
     async def close_all(
         self, session_id: int, *, halt: bool = True, reason: str | None = None

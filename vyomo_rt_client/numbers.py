@@ -12,7 +12,7 @@ EXACT = frozenset({
     "trailingStep", "trailFrom", "breakevenAt", "riskAmount", "pnl", "pnlPercent", "realizedPnL",
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
     "tick", "previousClose", "charges", "netPnl", "brokerage", "stt", "transaction", "stamp",
-    "sebi", "gst",
+    "sebi", "gst", "maxDailyLoss", "dailyTarget", "maxOrderValue", "armAt", "floor",
 })  # fmt: skip
 """Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 

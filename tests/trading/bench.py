@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -156,8 +156,10 @@ class Bench:
         self.quotes[symbol] = quote = Quote(symbol, price_e4, at_ms, "test", stale)
         self.desk.on_quote(quote)
 
-    async def new_session(self, key: str | None = None, request_hash: str = "h") -> int:
-        order = SessionOrder(starting_capital_paise=50_000_00)
+    async def new_session(
+        self, key: str | None = None, request_hash: str = "h", **terms: Any
+    ) -> int:
+        order = SessionOrder(starting_capital_paise=50_000_00, **terms)
         operation = Operation.asked(key, request_hash, by=None)
         state, _ = await self.desk.create_session(operation, lambda: order)
         return state.session.session_id
@@ -208,10 +210,15 @@ class Bench:
         return await self.desk.amend_trade(trade_id, operation, lambda: AmendOrder(changes))
 
     async def change_session(
-        self, session_id: int, *, status: SessionStatus | None = None, name: str | None = None
+        self,
+        session_id: int,
+        *,
+        status: SessionStatus | None = None,
+        rules: Mapping[str, Any] | None = None,
+        **changes: Any,
     ) -> SessionState:
         operation = Operation.asked(by=None)
-        order = ChangeOrder(status=status, name=name)
+        order = ChangeOrder(status=status, changes=changes, rules=rules or {})
         return await self.desk.change_session(session_id, operation, lambda: order)
 
     async def sessions(self) -> list[SessionState]:

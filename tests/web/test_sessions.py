@@ -15,6 +15,7 @@ SESSION_MEMBERS = {
     *("sessionId", "currentCapital", "totalPnL", "todayPnL", "totalTrades", "winRate", "status"),
     *("statusReason", "timestamp", "winningTrades", "losingTrades", "openTrades", "unrealizedPnL"),
     *("name", "startingCapital", "epoch", "seq", "createdAt", "owner"),
+    *("rules", "charges", "lock", "waived", "waivedOn"),
 }
 
 
@@ -208,3 +209,77 @@ async def seen(rest: Rest, session_id: int) -> list[Any]:
     moment = datetime.fromisoformat(answers[0].pop("timestamp"))
     assert moment.tzinfo == UTC
     return answers
+
+
+ALL_RULES = {
+    "maxDailyLoss": 2000.5,
+    "dailyTarget": 3000,
+    "profitLock": {"armAt": 1500, "floor": 500.25},
+    "maxOrderValue": 100000,
+    "maxTradesPerDay": 20,
+    "maxOpenTrades": 5,
+    "losingStreak": 3,
+    "cooldownSeconds": 900,
+    "squareOff": "15:15",
+}
+
+
+async def test_rules_and_charges_are_set_told_and_merged(server: Rest) -> None:
+    body = {"startingCapital": 50000, "rules": ALL_RULES, "charges": "NSE_OPTIONS"}
+    status, made = await server.call("POST", "/sessions", body)
+    assert (status, made["rules"], made["charges"]) == (201, ALL_RULES, "NSE_OPTIONS")
+    assert (made["seq"], made["statusReason"]) == (1, None)
+    path = f"/sessions/{made['sessionId']}"
+    change = {"name": "Careful", "rules": {"losingStreak": None, "maxOpenTrades": 2}}
+    _, changed = await server.call("PATCH", path, change | {"charges": None})
+    merged = {name: value for name, value in ALL_RULES.items() if name != "losingStreak"}
+    assert changed["rules"] == merged | {"maxOpenTrades": 2}
+    assert (changed["charges"], changed["name"], changed["seq"]) == (None, "Careful", 2)
+    _, again = await server.call("PATCH", path, change | {"rules": {"maxOpenTrades": 2}})
+    assert again["seq"] == 2
+    _, listed = await server.call("GET", f"{path}/events")
+    first, second = (event["data"] for event in listed["events"])
+    assert (first["rules"], first["reason"], first["statusReason"]) == (ALL_RULES, "MANUAL", None)
+    assert (second["rules"], second["charges"]) == (changed["rules"], None)
+
+
+@pytest.mark.parametrize(
+    ("rules", "field"),
+    [
+        ({"maxDailyLoss": 0}, "rules.maxDailyLoss"),
+        ({"maxDailyLoss": -5}, "rules.maxDailyLoss"),
+        ({"dailyTarget": 1.005}, "rules.dailyTarget"),
+        ({"maxOrderValue": "5"}, "rules.maxOrderValue"),
+        ({"profitLock": 5}, "rules.profitLock"),
+        ({"profitLock": {"armAt": 5}}, "rules.profitLock.floor"),
+        ({"profitLock": {"armAt": 5, "floor": 5}}, "rules.profitLock.floor"),
+        ({"profitLock": {"armAt": 5, "floor": 0}}, "rules.profitLock.floor"),
+        ({"losingStreak": 2.5}, "rules.losingStreak"),
+        ({"losingStreak": True}, "rules.losingStreak"),
+        ({"maxTradesPerDay": 0}, "rules.maxTradesPerDay"),
+        ({"maxOpenTrades": 0}, "rules.maxOpenTrades"),
+        ({"cooldownSeconds": -1}, "rules.cooldownSeconds"),
+        ({"squareOff": "9:15"}, "rules.squareOff"),
+        ({"squareOff": "24:00"}, "rules.squareOff"),
+        ({"squareOff": 915}, "rules.squareOff"),
+        ({"maxLoss": 5}, "rules.maxLoss"),
+        ([], "rules"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_rule_is_named(server: Rest, rules: object, field: str) -> None:
+    session_id = await server.new_session()
+    for method, path, more in (
+        ("POST", "/sessions", {"startingCapital": 1}),
+        ("PATCH", f"/sessions/{session_id}", {}),
+    ):
+        problem = await refused(server, 400, method, path, {**more, "rules": rules})
+        assert problem["field"] == field
+        assert problem["detail"].startswith(field)
+
+
+async def test_an_unknown_plan_of_charges_is_refused_by_the_known_ones(server: Rest) -> None:
+    body = {"startingCapital": 1, "charges": "NSE"}
+    problem = await refused(server, 400, "POST", "/sessions", body)
+    assert problem["field"] == "charges"
+    assert "NSE_INTRADAY, NSE_OPTIONS or NSE_FUTURES" in problem["detail"]

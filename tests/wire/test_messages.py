@@ -315,8 +315,8 @@ def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
     data = parsed(session_update(STATE, 52_50, NOW_MS))["data"]
     document = decoded(session_document(STATE, 52_50, NOW_MS))
     fixed = {"name": "Six", "startingCapital": 50000, "epoch": "k3vq", "seq": 3, "createdAt": NOW}
-    fixed["owner"] = None
-    assert document == data | fixed
+    terms = dict.fromkeys(("charges", "lock", "waivedOn", "owner"))
+    assert document == data | fixed | terms | {"rules": {}, "waived": []}
 
 
 def test_events_over_rest_are_the_stored_texts() -> None:

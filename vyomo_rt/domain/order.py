@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.rules import NO_RULES, Rules
 from vyomo_rt.domain.session import SessionStatus
 
 T = TypeVar("T")
@@ -27,14 +29,21 @@ class SessionOrder:
 
     starting_capital_paise: int
     name: str | None = None
+    rules: Rules = NO_RULES
+    charges: ChargePlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOrder:
-    """A change of a session; what is None stays as it is."""
+    """A change of a session; what is left out stays as it is.
+
+    ``changes`` are members of a Standing by name, ``rules`` members of its Rules, None to take
+    one away.
+    """
 
     status: SessionStatus | None = None
-    name: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
 from enum import StrEnum
+from typing import Any
 
+from vyomo_rt.domain.charges import ChargePlan
+from vyomo_rt.domain.rules import NO_RULES, Lock, Rules
 from vyomo_rt.domain.trade import ExitDetail
 
 
@@ -36,18 +41,55 @@ class Standing:
 
     ``status_reason`` is why the status was last set; None since the session's birth. While
     ``closing`` is set every trade that is open closes as soon as it has a price, for this reason:
-    a halt began it, and it goes on until the session is no longer HALTED.
+    a halt began it, and it goes on until the session is no longer HALTED. ``lock`` is the profit
+    lock that was armed last; the rules of ``waived`` do not act on the date ``waived_on``.
     """
 
     name: str
     status: SessionStatus = SessionStatus.ACTIVE
     status_reason: ChangeReason | None = None
     closing: ExitDetail | None = None
+    rules: Rules = NO_RULES
+    charges: ChargePlan | None = None
+    lock: Lock | None = None
+    waived: tuple[ChangeReason, ...] = ()
+    waived_on: date | None = None
+
+    def with_settings(self, changes: Mapping[str, Any], rules: Mapping[str, Any]) -> Standing:
+        """The same with other members, and with other members of its rules.
+
+        A new profit lock is not armed, and a rule with a new value is no longer waived.
+        """
+        after = replace(self.rules, **rules)
+        waived = tuple(each for each in self.waived if not _differ(each, self.rules, after))
+        return replace(
+            self,
+            **changes,
+            rules=after,
+            lock=self.lock if after.profit_lock == self.rules.profit_lock else None,
+            waived=waived,
+            waived_on=self.waived_on if waived else None,
+        )
 
     def with_status(self, status: SessionStatus, reason: ChangeReason) -> Standing:
         """The same in another status; a halt goes on closing what it began to close."""
         closing = self.closing if status is SessionStatus.HALTED else None
         return replace(self, status=status, status_reason=reason, closing=closing)
+
+
+_STANDING = fields(Standing)
+_RULE_BEHIND = {
+    ChangeReason.DAILY_LOSS: "max_daily_loss_paise",
+    ChangeReason.DAILY_TARGET: "daily_target_paise",
+    ChangeReason.PROFIT_LOCK: "profit_lock",
+    ChangeReason.LOSING_STREAK: "losing_streak",
+}
+
+
+def _differ(reason: ChangeReason, one: Rules, other: Rules) -> bool:
+    """Whether two sets of rules differ in the rule that halts for a reason."""
+    name = _RULE_BEHIND[reason]
+    return bool(getattr(one, name) != getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +107,13 @@ class Session(Standing):
     owner: str | None = None
 
     @property
+    def has_terms(self) -> bool:
+        """Whether it has rules or charges."""
+        return self.rules != NO_RULES or self.charges is not None
+
+    @property
     def standing(self) -> Standing:
-        return Standing(**{each.name: getattr(self, each.name) for each in fields(Standing)})
+        return Standing(**{each.name: getattr(self, each.name) for each in _STANDING})
 
     def with_standing(self, standing: Standing) -> Session:
-        return replace(self, **asdict(standing))
+        return replace(self, **{each.name: getattr(standing, each.name) for each in _STANDING})

@@ -24,7 +24,13 @@ from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus, Standing
 from vyomo_rt.domain.state import Figures
-from vyomo_rt.domain.trade import ExitDetail, Trade
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.store.session_documents import (
+    from_standing,
+    from_terms,
+    to_standing,
+    to_terms,
+)
 from vyomo_rt.store.trade_documents import (
     from_record,
     to_entry,
@@ -85,7 +91,7 @@ def to_event(document: Mapping[str, Any]) -> Event:
         change = document["session"]
         return SessionEvent(
             **head,
-            standing=_to_standing(change),
+            standing=to_standing(change),
             reason=ChangeReason(change["reason"]),
             changed_at_ms=to_ms(change["changedAt"]),
             detail=change.get("detail"),
@@ -96,31 +102,11 @@ def to_event(document: Mapping[str, Any]) -> Event:
 
 
 def _from_change(event: SessionEvent) -> Document:
-    return _from_standing(event.standing) | {
+    return from_standing(event.standing) | {
         "reason": event.reason.value,
         "changedAt": to_datetime(event.changed_at_ms),
         **where_set(detail=event.detail),
     }
-
-
-def _from_standing(standing: Standing) -> Document:
-    reason = standing.status_reason
-    return {
-        "name": standing.name,
-        "status": standing.status.value,
-        "statusReason": None if reason is None else reason.value,
-        **where_set(closing=standing.closing and standing.closing.value),
-    }
-
-
-def _to_standing(document: Mapping[str, Any]) -> Standing:
-    reason = document["statusReason"]
-    return Standing(
-        name=document["name"],
-        status=SessionStatus(document["status"]),
-        status_reason=None if reason is None else ChangeReason(reason),
-        closing=ExitDetail(document["closing"]) if "closing" in document else None,
-    )
 
 
 COPIES: dict[type[Record], tuple[str, str]] = {
@@ -162,7 +148,7 @@ def from_session(session: Session, operation_id: str, request_hash: str) -> Docu
         "opId": operation_id,
         "requestHash": request_hash,
     }
-    return document if session.owner is None else document | {"owner": session.owner}
+    return document | from_terms(session) | where_set(owner=session.owner)
 
 
 def to_session(document: Mapping[str, Any]) -> Session:
@@ -179,6 +165,7 @@ def to_session(document: Mapping[str, Any]) -> Session:
         epoch=document["epoch"],
         status=SessionStatus(document.get("status", SessionStatus.ACTIVE)),
         owner=document.get("owner"),
+        **to_terms(document),
     )
 
 
@@ -192,7 +179,7 @@ def from_checkpoint(standing: Standing, figures: Figures) -> Document:
         "losses": figures.losses,
         "realisedPaise": figures.realised_paise,
         "days": {day.isoformat(): paise for day, paise in figures.days.items()},
-        "session": _from_standing(standing),
+        "session": from_standing(standing),
         **_from_charged(figures),
     }
 
@@ -222,7 +209,7 @@ def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures
         charge_days=_to_days(document.get("chargeDays", {})),
     )
     standing = document.get("session")
-    return None if standing is None else _to_standing(standing), figures
+    return None if standing is None else to_standing(standing), figures
 
 
 def _to_days(days: Mapping[str, int]) -> dict[date, int]:

@@ -37,7 +37,7 @@ class Births:
                 found = await self._journal.find_session(operation.operation_id)
                 if found is not None:
                     session, request_hash = found
-                    state = (await self._sessions.ledger(session.session_id)).state
+                    state = await self._declared(session.session_id)
                     if not operation.matches(request_hash):
                         raise KeyReused(f"session {session.session_id}", session=state)
                     return state, True
@@ -46,7 +46,8 @@ class Births:
             self._sessions.highest_id = session_id
             session = self._newborn(session_id, order, operation.by)
             await self._insert(session, operation)
-            return self._sessions.bear(session), False
+            self._sessions.bear(session)
+            return await self._declared(session_id), False
 
     async def ensure(self, session_id: int, order: SessionOrder) -> None:
         """Make a session under an id of its own."""
@@ -69,7 +70,18 @@ class Births:
             created_at_ms=self._now(),
             epoch=secrets.token_hex(8),
             owner=owner,
+            rules=order.rules,
+            charges=order.charges,
         )
+
+    async def _declared(self, session_id: int) -> SessionState:
+        """A session that has been made, once its first event tells what it was made with."""
+        ledger = await self._sessions.ledger(session_id)
+        try:
+            await ledger.declare()
+        except Unavailable as error:
+            raise OutcomeUnknown("the session is made, and its rules are being stored") from error
+        return ledger.state
 
     async def _insert(self, session: Session, operation: Operation) -> None:
         async def insert() -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from vyomo_rt.domain.demand import Demand
@@ -96,7 +95,7 @@ class Desk(Writer):
             now=clocks.market,
         )
         self._positions = Positions(clocks.market, demand)
-        self._ledgers = Ledgers(journal, replica, self._positions, self._openings)
+        self._ledgers = Ledgers(journal, replica, self._positions, self._openings, clocks.market)
         self.owners = Owners(journal)
         self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
         self._births = Births(journal, self.sessions, clocks.wall)
@@ -146,7 +145,7 @@ class Desk(Writer):
                 await ledger.read_on()
                 await ledger.prepare()
             before = ledger.state.session.standing
-            standing = before if order.name is None else replace(before, name=order.name)
+            standing = before.with_settings(order.changes, order.rules)
             if order.status not in (None, before.status):
                 _check_change(ledger.state, order.status)
                 standing = standing.with_status(order.status, ChangeReason.MANUAL)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
 
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.decisions import (
@@ -24,16 +23,18 @@ from vyomo_rt.domain.decisions import (
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.session import ChangeReason
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.copying import Copying
+from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
-from vyomo_rt.trading.write import Write
-from vyomo_rt.wire.event import event_message
+from vyomo_rt.trading.write import Write, signed
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +43,6 @@ _MOMENTS_A_WRITE = 100
 _COPIES_A_TURN = 20
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 1.0
-
-
-class Fills(Protocol):
-    """What opens the trades of pending entries."""
-
-    async def get_ready(self, count: int) -> None:
-        """Be ready to open so many, until something is awaited. Raises Unavailable."""
-
-    def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
-        """The trade that an entry becomes. Raises VyomoError if a rule forbids it."""
 
 
 class Ledger:
@@ -73,6 +64,7 @@ class Ledger:
         applied: Callable[[Sequence[Event], Ledger], None],
         waits: Callable[[Ledger], None],
         fills: Fills,
+        now: MarketClock,
         met_another_writer: Callable[[], None],
     ) -> None:
         self.session_id = session_id
@@ -86,6 +78,7 @@ class Ledger:
         self._applied = applied
         self._waits = waits
         self._fills = fills
+        self._now = now
         self._met_another_writer = met_another_writer
         self._moments: deque[Moment] = deque()
         self._writing: Write | None = None
@@ -130,7 +123,28 @@ class Ledger:
         If nothing is awaited after it, no price is left to decide when the command is decided.
         """
         self.require_settled()
+        await self._declare()
         await self._decide()
+
+    @property
+    def owes_declaration(self) -> bool:
+        """Whether its first event, which tells its rules and charges, is still to be stored."""
+        return self.state.seq == 0 and self.state.session.has_terms
+
+    async def declare(self) -> None:
+        """Have its first event stored, if it was made with rules or charges. Raises Unavailable."""
+        if self.owes_declaration:
+            async with self.turns.turn():
+                await self.prepare()
+
+    async def _declare(self) -> None:
+        if self.owes_declaration:
+            session = self.state.session
+            change = SessionChange(
+                standing=session.standing, reason=ChangeReason.MANUAL, at_ms=self._now()
+            )
+            by_owner = replace(Operation.internal(), by=session.owner)
+            await self.record_change(change, lambda _: None, by_owner)
 
     def require_settled(self, operation: Operation | None = None) -> None:
         """Raise Unavailable while the outcome of an earlier write is open.
@@ -211,16 +225,7 @@ class Ledger:
         await self._project()
 
     def _signed(self, event: Event, operation: Operation | None = None) -> Event:
-        """An event with what its writer adds, and its text."""
-        operation = operation or Operation.internal()
-        event = replace(
-            event,
-            operation_id=operation.operation_id,
-            request_hash=operation.request_hash,
-            by=operation.by,
-            term=self._journal.term,
-        )
-        return replace(event, message=event_message(event))
+        return signed(event, operation or Operation.internal(), self._journal.term)
 
     async def _record(self, write: Write) -> None:
         """Store events, then apply and announce them. Raises Unavailable.
@@ -370,8 +375,8 @@ class Ledger:
 
     @property
     def _has_work(self) -> bool:
-        is_behind = self.copying.behind > 0 or self._checkpoint_due
-        return self._unsettled is not None or bool(self._moments) or is_behind
+        waits = self._unsettled or self._moments or self.owes_declaration
+        return bool(waits or self.copying.behind or self._checkpoint_due)
 
     async def _work_off(self) -> None:
         retry_s = _FIRST_RETRY_S
@@ -379,6 +384,7 @@ class Ledger:
             try:
                 async with self.turns.turn():
                     await self._settle()
+                    await self._declare()
                     await self._decide()
                     await self.copying.flush(_COPIES_A_TURN)
                     await self._save_checkpoint()

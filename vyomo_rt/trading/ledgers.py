@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.trading.copying import R
+from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledger import Fills, Ledger
+from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.replica import Replica
 
@@ -19,13 +21,19 @@ class Ledgers:
     """One for each session of the replica."""
 
     def __init__(
-        self, journal: Journal, replica: Replica, positions: Positions, fills: Fills
+        self,
+        journal: Journal,
+        replica: Replica,
+        positions: Positions,
+        fills: Fills,
+        now: MarketClock,
     ) -> None:
         self.met_another_writer = asyncio.Event()
         self._journal = journal
         self._replica = replica
         self._positions = positions
         self._fills = fills
+        self._now = now
         self._ledgers: dict[int, Ledger] = {}
         self._behind: dict[Ledger, None] = {}
 
@@ -49,9 +57,12 @@ class Ledgers:
             applied=self._follow,
             waits=self._positions.wait,
             fills=self._fills,
+            now=self._now,
             met_another_writer=self.met_another_writer.set,
         )
         self._positions.add(state, ledger)
+        if ledger.owes_declaration:
+            ledger.wake()
 
     def remove(self, ledger: Ledger) -> None:
         """Forget an idle one."""

@@ -15,8 +15,8 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
+from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.ids import Ids
-from vyomo_rt.trading.ledger import Fills
 
 
 class Openings(Fills):

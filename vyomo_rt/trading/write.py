@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from vyomo_rt.domain.decisions import Pace
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.order import Operation
+from vyomo_rt.wire.event import event_message
 
 _AT_ONCE = 50
 """The embedded store answers for so many in time, even on a busy machine."""
@@ -33,3 +36,15 @@ class Write(NamedTuple):
     def rest_of_it(self) -> Write:
         """The same write once its first part is stored."""
         return self._replace(events=self.rest)
+
+
+def signed(event: Event, operation: Operation, term: int) -> Event:
+    """An event with what its writer adds, and its text."""
+    event = replace(
+        event,
+        operation_id=operation.operation_id,
+        request_hash=operation.request_hash,
+        by=operation.by,
+        term=term,
+    )
+    return replace(event, message=event_message(event))

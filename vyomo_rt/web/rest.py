@@ -112,7 +112,10 @@ class RestRoutes:
     # -- sessions ----------------------------------------------------------------
 
     async def create_session(self, request: web.Request) -> web.Response:
-        """Make a session."""
+        """Make a session.
+
+        With ``rules`` or ``charges``, its first event says which.
+        """
         command = await read_command(request)
         try:
             async with command.in_time():
@@ -143,13 +146,14 @@ class RestRoutes:
         return json_answer(self._session(state))
 
     async def change_session(self, request: web.Request) -> web.Response:
-        """Change a session's status or name.
+        """Change a session's status, name, rules or charges.
 
+        Rules are merged member by member; null takes one away. Nothing changes, no event.
         Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
         final, and refused with 409 while trades are open.
         """
         session_id = path_id(request.match_info, "sessionId")
-        command = await read_command(request, empty=b"{}")
+        command = await read_command(request, empty=b"{}", takes_null=True)
         async with command.in_time():
             operation = Operation.asked(by=request[GRANT].subject)
             state = await self._writer.change_session(

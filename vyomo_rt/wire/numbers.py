@@ -54,8 +54,8 @@ class ClosePriceE4(PriceE4):
     zero_allowed = True
 
 
-class CapitalPaise(ScaledNumber):
-    """A capital in a request: > 0, up to 10¹¹, at most 2 decimals."""
+class AmountPaise(ScaledNumber):
+    """An amount of money in a request: > 0, up to 10¹¹, at most 2 decimals."""
 
     places = 2
     maximum = MAX_CAPITAL_PAISE

@@ -4,39 +4,68 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import asdict
 
+from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.event import SessionEvent
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.order import ChangeOrder, SessionOrder
-from vyomo_rt.domain.session import ChangeReason, SessionStatus
+from vyomo_rt.domain.rules import NO_RULES, Rules
+from vyomo_rt.domain.session import ChangeReason, SessionStatus, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
-from vyomo_rt.wire.numbers import CapitalPaise, from_e2, from_paise
+from vyomo_rt.wire.numbers import AmountPaise, from_e2, from_paise
 from vyomo_rt.wire.position import spell_position
+from vyomo_rt.wire.rules import (
+    CalendarDay,
+    LockData,
+    RulesBody,
+    RulesData,
+    lock_data,
+    rules_data,
+)
 from vyomo_rt.wire.values import MAX_INT, By, Count, Epoch, Id, Money, Percent, Seq, Timestamp
 
 
 class NewSession(Body):
-    starting_capital: CapitalPaise
+    starting_capital: AmountPaise
     name: Annotated[str, Meta(max_length=200)] | None = None
+    rules: RulesBody | None = None
+    charges: ChargePlan | None = None
 
     def order(self) -> SessionOrder:
-        return SessionOrder(starting_capital_paise=self.starting_capital, name=self.name)
+        """The session in words of the domain. Raises BadRequest for what cannot be a rule."""
+        return SessionOrder(
+            starting_capital_paise=self.starting_capital,
+            name=self.name,
+            rules=Rules(**self.rules.changes()) if self.rules else NO_RULES,
+            charges=self.charges,
+        )
 
 
 class SessionChange(Body):
-    """A change of a session; members that are left out stay as they are."""
+    """A change of a session; members that are left out stay as they are.
+
+    ``rules`` are merged member by member; null takes one away, and the charges.
+    """
 
     status: SessionStatus | None = None
     name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    rules: RulesBody | None = None
+    charges: ChargePlan | UnsetType | None = UNSET
 
     def order(self) -> ChangeOrder:
-        """The change in words of the domain."""
-        return ChangeOrder(status=self.status, name=self.name)
+        """The change in words of the domain. Raises BadRequest for what cannot be a rule."""
+        changes: dict[str, Any] = {}
+        if self.name is not None:
+            changes["name"] = self.name
+        if not isinstance(self.charges, UnsetType):
+            changes["charges"] = self.charges
+        rules = self.rules.changes() if self.rules else {}
+        return ChangeOrder(status=self.status, changes=changes, rules=rules)
 
 
 class SessionsQuery(Body):
@@ -51,12 +80,14 @@ class SessionChangedData(Data, kw_only=True):
     status: SessionStatus
     status_reason: ChangeReason | None
     reason: ChangeReason
-    detail: str | None = None
-    rules: dict[str, Any] = field(default_factory=dict)
-    charges: str | None = None
-    lock: dict[str, Any] | None = None
-    waived: list[str] = field(default_factory=list)
-    waived_on: str | None = None
+    detail: str | None
+    rules: RulesData
+    charges: ChargePlan | None
+    lock: LockData | None
+    waived: Annotated[
+        list[ChangeReason], Meta(description="The rules, by their reasons, that do not act")
+    ]
+    waived_on: Annotated[CalendarDay | None, Meta(description="The date on which they do not")]
     timestamp: Timestamp
     by: By = UNSET
 
@@ -105,6 +136,11 @@ class SessionDocument(SessionData):
     owner: Annotated[
         str | None, Meta(description="The subject that made it; null without access control")
     ]
+    rules: RulesData
+    charges: ChargePlan | None
+    lock: LockData | None
+    waived: list[ChangeReason]
+    waived_on: CalendarDay | None
 
 
 class SessionList(Data):
@@ -123,6 +159,7 @@ def session_changed(event: SessionEvent) -> SessionChanged:
         status_reason=standing.status_reason,
         reason=event.reason,
         detail=event.detail,
+        **_terms(standing),
         timestamp=iso(event.changed_at_ms),
         by=unless_none(event.by),
     )
@@ -172,4 +209,16 @@ def session_document(state: SessionState, unrealised_paise: int, now_ms: int) ->
         seq=state.seq,
         created_at=iso(session.created_at_ms),
         owner=session.owner,
+        **_terms(session),
     )
+
+
+def _terms(standing: Standing) -> dict[str, Any]:
+    """The members that say by which rules it trades."""
+    return {
+        "rules": rules_data(standing.rules),
+        "charges": standing.charges,
+        "lock": lock_data(standing.lock),
+        "waived": list(standing.waived),
+        "waived_on": standing.waived_on and standing.waived_on.isoformat(),
+    }
