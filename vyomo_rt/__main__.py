@@ -34,6 +34,7 @@ log = logging.getLogger("vyomo_rt")
 Result = TypeVar("Result")
 
 _LAST_WORD_S = 0.5
+_FILE_HELP = "file with a token, for a server with access control"
 
 _FLAGS = [field.name for field in config.FIELDS if field.flag_of]
 _STORE_FLAGS = [field.name for field in config.FIELDS if field.flag_of == "store"]
@@ -192,6 +193,13 @@ def _doctor(flags: Mapping[str, Any]) -> int:
         return 2
 
 
+def _record(flags: Mapping[str, Any]) -> int:
+    from vyomo_rt.following import record  # noqa: PLC0415 (as for serve)
+
+    _run(record(flags["url"], Path(flags["file"]), flags["token_file"], partial(print, flush=True)))
+    return 0
+
+
 def _keygen(_: Mapping[str, object]) -> int:
     from vyomo_rt.app.tokens import keygen  # noqa: PLC0415 (as for serve)
 
@@ -234,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         ("store", _store, "run the embedded store alone and print its URI, for VYOMO_RT_MONGO_URI"),
         ("backup", _backup, "copy a store into a file, even while a server uses it"),
         ("restore", _restore, "fill an empty store with a backup"),
+        ("record", _record, "record the prices of a running server from its stream"),
         ("keygen", _keygen, "print a new random key for VYOMO_RT_AUTH_KEY"),
         ("token", _token, "print a token, signed with VYOMO_RT_AUTH_KEY"),
         ("check-token", _check_token, "print what a token allows, or why it is refused"),
@@ -254,6 +263,8 @@ def _parser() -> argparse.ArgumentParser:
             _add_token_flags(command)
         elif run is _check_token:
             _add_token_argument(command)
+        elif run is _record:
+            _add_record_arguments(command)
         elif run is _doctor:
             command.epilog = "It only reads. Exit code: 0 no problem, 1 a problem, 2 wrong usage."
             _add_doctor_flags(command)
@@ -293,6 +304,15 @@ def _add_token_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _add_record_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Of several prices of a symbol within 100 ms it gets the last; `serve --record` loses none."
+    )
+    parser.add_argument("url", metavar="URL", help="the server, as http://localhost:4025")
+    parser.add_argument("file", metavar="FILE", help="packed if it ends in .gz, or in .zst")
+    parser.add_argument("--token-file", metavar="FILE", help=_FILE_HELP)
+
+
 def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
     url = "http://localhost:4025"
     parser.add_argument("url", metavar="URL", nargs="?", default=url, help=f"Default: {url}.")
@@ -311,7 +331,7 @@ def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
             float,
             "hold quiet connections that long; 70 shows the usual limits",
         ),
-        ("--token-file", "FILE", str, "file with a token, for a server with access control"),
+        ("--token-file", "FILE", str, _FILE_HELP),
     ):
         parser.add_argument(flag, metavar=metavar, type=type_, help=about)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import UNSET
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
@@ -18,6 +21,9 @@ from vyomo_rt.market.keeping import KeptPrices, PriceKeeper
 from vyomo_rt.market.monitor import FeedMonitor
 from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.market.wanted import Wanted
+from vyomo_rt.recording.files import RecordFile
+from vyomo_rt.recording.recorder import Recorder
+from vyomo_rt.wire.record import RecordHeader
 
 
 class Pricing:
@@ -64,6 +70,22 @@ class Pricing:
         hours = self._hours(self._feeds[0])
         find = next_midnight_ms if hours is None else hours.session_end_ms
         return find(symbol, moment_ms)
+
+    def recorder(self, path: Path | None) -> Recorder | None:
+        """What records the ticks that the board accepts. Raises CannotStart."""
+        if path is None:
+            return None
+        settings = self._context.settings
+        header = RecordHeader(
+            source=",".join(feed.source for feed in self._feeds),
+            fresh_for_ms=max(feed.fresh_for_ms for feed in self._feeds),
+            keeps_hours=self._feeds[0].keeps_hours or UNSET,
+            market_hours=settings.market_hours or UNSET,
+            trade_on_delayed=settings.trade_on_delayed or UNSET,
+        )
+        recorder = Recorder(RecordFile(path, header), self._context.now())
+        self.board.keep = recorder.take_tick
+        return recorder
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

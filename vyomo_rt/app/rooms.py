@@ -73,6 +73,7 @@ class Rooms:
         )
         self.board = self.pricing.board
         self.monitor = self.pricing.monitor
+        self.recorder = self.pricing.recorder(settings.record)
         self.history = History(store.events, page=store.lanes.pace.page).events
         self.replica = Replica(trading_day(clocks.market()))
         self.days = Days(self.replica, clocks.market)

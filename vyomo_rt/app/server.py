@@ -48,6 +48,8 @@ async def running(
         rooms = Rooms(settings, calendar, store, limits, clocks or Clocks.live(wall_now))
         jobs = Jobs(rooms, on_failure)
         loading = Loading()
+        if rooms.recorder is not None:
+            await asyncio.to_thread(rooms.recorder.start)
         try:
             # Probes are answered from the first moment on, with `loading`.
             async with _serving(rooms, application(rooms, loading), sockets):
@@ -67,6 +69,8 @@ async def running(
                     keeping.remove_done_callback(jobs.tell_failure)
         finally:
             await jobs.stop()
+            if rooms.recorder is not None:
+                await asyncio.to_thread(rooms.recorder.close)
 
 
 @asynccontextmanager

@@ -6,10 +6,13 @@ from aiohttp import web
 
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.recording.calls import CallLog
+from vyomo_rt.recording.recorder import Recorder
 from vyomo_rt.version import version
 from vyomo_rt.web import origins
 from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.audit import AuditRoutes
+from vyomo_rt.web.command import CALL_LOG
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.halts import HaltRoutes
@@ -37,6 +40,9 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         middlewares=[problems, rooms.admission.track, rooms.addresses.locate, loading.middleware]
     )
     origins.install(app, rooms.origins)
+    if rooms.recorder is not None and rooms.settings.with_commands:
+        app[CALL_LOG] = CallLog(rooms.recorder, rooms.clocks.market)
+        rooms.replica.followers.append(app[CALL_LOG])
     app.on_response_prepare.append(add_headers)
     pages = _pages(rooms, loading)
     long_answers = LongAnswers(rooms.history, rooms.board.quotes, rooms.clocks.wall)
@@ -99,6 +105,12 @@ def _pages(rooms: Rooms, loading: Loading) -> PageRoutes:
     )
 
 
+def _record_reading(recorder: Recorder | None) -> list[Reading]:
+    if recorder is None:
+        return []
+    return [Reading("record_lost_lines", "Lines that the record lacks", lambda: recorder.lost)]
+
+
 def _metrics(rooms: Rooms) -> MetricsRoutes:
     desk, replica, store, monitor = rooms.desk, rooms.replica, rooms.store, rooms.monitor
     readings = [
@@ -111,6 +123,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
             "1 if prices come in as promised",
             lambda: monitor.status().state is FeedState.LIVE,
         ),
+        *_record_reading(rooms.recorder),
         Reading("symbols", "Symbols whose last price is held", lambda: len(rooms.board)),
         Reading("feed_age_seconds", "Since the last accepted tick", monitor.age_s),
     ]

@@ -74,6 +74,11 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['take_over'].source}: only a MongoDB (--mongo-uri, VYOMO_RT_MONGO_URI) can be "
             "taken over; the embedded store ends with its server: stop that one"
         )
+    if settings.with_commands and settings.record is None:
+        raise ConfigError(
+            f"{given['with_commands'].source}: it goes with --record FILE (VYOMO_RT_RECORD): "
+            "name the file"
+        )
     _require_agreement_of_keys(settings, given)
     if _is_open(settings) and not settings.allow_open:
         raise ConfigError(

@@ -277,6 +277,23 @@ class Settings(Limits, frozen=True, kw_only=True):
             extra={"flag": "serve"},
         ),
     ] = False
+    record: Annotated[
+        Path | None,
+        Meta(
+            description=(
+                "File to record every accepted tick into, a new one each trading day; packed if "
+                "it ends in .gz, or in .zst (with the extra zstd)."
+            ),
+            extra={"expected": "a file", "flag": "serve"},
+        ),
+    ] = None
+    with_commands: Annotated[
+        bool,
+        Meta(
+            description="Record the calls that make or change something, too.",
+            extra={"flag": "serve"},
+        ),
+    ] = False
     calendar: Annotated[
         Path | None,
         Meta(

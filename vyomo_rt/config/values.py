@@ -199,6 +199,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "openalgo_url": _socket_url,
     "openalgo_api_key": _broker_key,
     "symbol_names": _file,
+    "record": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,
     "seed": str,

@@ -14,6 +14,9 @@ from vyomo_rt.market.book import Book, TickRefused
 from vyomo_rt.market.places import Places
 from vyomo_rt.market.ranking import Ranking
 
+Keep = Callable[[str, int, int, int], None]
+"""Takes a symbol, its price, the moment that its source names, and the present one."""
+
 
 class Board:
     """The last prices of each symbol, of the books of all sources; the first ranks highest.
@@ -42,6 +45,8 @@ class Board:
         self._ranking = Ranking(books)
         self._now = now
         self._on_price = on_price
+        self.keep: Keep | None = None
+        """Is given each accepted tick that may count, held ones too: to record it."""
         self._demand = demand
         self._places = Places(demand, self._forget)
         self.ticks = Counter(
@@ -75,6 +80,10 @@ class Board:
         if symbol in self._places.idle:
             self._places.touch(symbol)
         book.refusals.forget(symbol)
+        if self.keep is not None and (
+            quote is not None or (is_held and self._speaks(book, symbol))
+        ):
+            self.keep(symbol, tick.price_e4, book.newest_ms(symbol), now_ms)
         (self._held if is_held else self._accepted).inc()
         if quote is not None:
             self._on_price(quote)
@@ -93,6 +102,9 @@ class Board:
         """Why the last tick of a wanted symbol was refused by a book; None if none was."""
         reasons = (book.refusals.reason(symbol) for book in self._books.values())
         return next(filter(None, reasons), None)
+
+    def _speaks(self, book: Book, symbol: str) -> bool:
+        return book is self._only or self._ranking.speaks(book, symbol)
 
     def _book(self, source: str) -> Book:
         book = self._books.get(source)

@@ -251,6 +251,10 @@ class Book:
         entry = self._entries.get(symbol)
         return NEVER_MS if entry is None else entry.fresh_since_ms
 
+    def newest_ms(self, symbol: str) -> int:
+        """The moment of the symbol's newest tick, including a held one."""
+        return self._entries[symbol].newest_ms
+
     def is_held(self, symbol: str) -> bool:
         """Whether the symbol's newest tick is a jump that waits to be confirmed."""
         entry = self._entries.get(symbol)

@@ -136,6 +136,11 @@ class Ranking:
 
     # -- reading ---------------------------------------------------------------
 
+    def speaks(self, book: Book, symbol: str) -> bool:
+        """Whether a source has the floor for a symbol."""
+        floor = self._floors.get(symbol)
+        return floor is not None and floor.book is book
+
     def shown(self, symbol: str, now_ms: int) -> Quote | None:
         """The price of a symbol to show, stale or not at a moment."""
         floor = self._current(symbol, now_ms)

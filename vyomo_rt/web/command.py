@@ -10,23 +10,32 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct
 
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.order import Operation
+from vyomo_rt.recording.calls import CallLog
+from vyomo_rt.recording.recorder import RecordedCall
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.guard import GRANT, require_standing
+from vyomo_rt.web.routes import API
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import parse_body
+from vyomo_rt.wire.encoding import unless_none
+from vyomo_rt.wire.record import CallLine, one_line
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Struct)
 
+CALL_LOG: web.AppKey[CallLog] = web.AppKey("call_log")
+"""Of an application whose calls are recorded."""
+
 LIMIT_S = 2.0
 """The time from a command's arrival to its answer, whatever it has to wait for."""
 
+_KEY = "Idempotency-Key"
 _MAX_BODY_BYTES = 64 * 1024
 
 
@@ -43,6 +52,11 @@ class Command:
         self._fault: VyomoError | None = None
         self._takes_null = takes_null
         self._takes_effect = False
+        self._log = request.config_dict.get(CALL_LOG)
+        self._body = body
+        self._recorded: RecordedCall | None = None
+        self.made: int | None = None
+        """The id of what it made, to be recorded with it."""
         forms = (body, body)
         try:
             self._fields = parse_body(body)
@@ -65,16 +79,33 @@ class Command:
         try:
             async with asyncio.timeout_at(self._answer_by_s):
                 yield
+            self._record()
         except OutcomeUnknown as error:
+            self._record()
             raise self._with_key(error) from None
         except TimeoutError:
             if self._takes_effect:
+                self._record()
                 words = f"it was not finished within {LIMIT_S:g} s; it may or may not still happen"
                 raise self._with_key(OutcomeUnknown(words)) from None
             raise Unavailable(
                 f"it could not begin within {LIMIT_S:g} s, because too much was ahead of it; "
                 "nothing was changed, try again"
             ) from None
+        finally:
+            if self._log is not None and self._recorded is not None:
+                self._log.end(self.operation.operation_id, self._recorded)
+
+    def _record(self) -> None:
+        if self._recorded is None:
+            return
+        self._recorded.line = CallLine(
+            at=self._recorded.at_ms,
+            call=f"{self._request.method} {self._request.path.removeprefix(API)}",
+            body=Raw(one_line(self._body)) if self._body else UNSET,
+            key=unless_none(self._request.headers.get(_KEY)),
+            made=unless_none(self.made),
+        )
 
     def _with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """The error, with the key under which a repetition finds out; PATCH needs none."""
@@ -98,6 +129,8 @@ class Command:
         if self._fault is not None:
             raise self._fault
         self._takes_effect = True
+        if self._log is not None:
+            self._recorded = self._log.begin(self.operation.operation_id)
         convert = decoding.convert if self._takes_null else decoding.convert_body
         return convert(self._fields, type_)
 
@@ -116,10 +149,9 @@ async def read_command(
 
 
 def _idempotency_key(request: web.Request) -> str | None:
-    name = "Idempotency-Key"
-    keys = request.headers.getall(name, [])
+    keys = request.headers.getall(_KEY, [])
     if len(keys) > 1:
-        raise decoding.given_twice(name)
+        raise decoding.given_twice(_KEY)
     if keys and not (0 < len(keys[0]) <= MAX_KEY_LENGTH and keys[0].isprintable()):
-        raise BadRequest(f"{name}: expected 1 to {MAX_KEY_LENGTH} printable characters", name)
+        raise BadRequest(f"{_KEY}: expected 1 to {MAX_KEY_LENGTH} printable characters", _KEY)
     return keys[0] if keys else None

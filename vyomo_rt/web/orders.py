@@ -64,6 +64,7 @@ class OrderRoutes:
             entered = await self._writer.place_order(
                 session_id, command.operation, lambda: command.read(NewOrder).terms()
             )
+            command.made = entered.entry.order_id
         answer = order_answer(entered.entry, entered.trade)
         return made(answer, HTTPStatus.CREATED, entered.repeated)
 

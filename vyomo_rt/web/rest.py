@@ -122,6 +122,7 @@ class RestRoutes:
                 state, replayed = await self._writer.create_session(
                     command.operation, lambda: command.read(NewSession).order()
                 )
+                command.made = state.session.session_id
         except KeyReused as error:
             there = UNSET if error.session is None else self._session(error.session)
             return problems.answer(error, session=there)
@@ -175,6 +176,7 @@ class RestRoutes:
             trade, replayed = await self._writer.open_trade(
                 session_id, command.operation, lambda: command.read(NewTrade).order()
             )
+            command.made = trade.trade_id
         return made(trade_document(trade), HTTPStatus.CREATED, replayed)
 
     async def show_trade(self, request: web.Request) -> web.Response:
