@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -97,6 +97,11 @@ class Memory:
         pass
 
     async def events(self, session_id: int, after: int, upto: int | None = None) -> Sequence[Event]:
+        return ()
+
+    async def events_of(
+        self, session_id: int, after: int, upto: int, kinds: Collection[EventKind]
+    ) -> Sequence[Event]:
         return ()
 
     async def find_event(self, session_id: int, operation_id: str) -> Event | None:

@@ -127,6 +127,23 @@ class Api(Calls):
         """At most 10 000 `events` after number `since`, as the streams carry them."""
         return await self.call("GET", f"sessions/{session_id}/events", query={"since": since})
 
+    async def show_report(
+        self,
+        session_id: int,
+        *,
+        by: str | None = None,
+        from_date: date | str | None = None,
+        to_date: date | str | None = None,
+        net: bool = False,
+    ) -> Document:
+        """What closed trades earned: `rows` by day (or as `by` says), and their `total`.
+
+        `by` is day, week, month, symbol, tag, reason or hour. Dates are those of the closings in
+        India. With `net`, everything is net of charges.
+        """
+        query = {"by": by, "from": from_date, "to": to_date, "net": "true" if net else None}
+        return await self.call("GET", f"sessions/{session_id}/report", query=query)
+
     # -- trades ------------------------------------------------------------------
 
     async def open_trade(

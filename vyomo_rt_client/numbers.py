@@ -13,6 +13,7 @@ EXACT = frozenset({
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
     "tick", "previousClose", "charges", "netPnl", "brokerage", "stt", "transaction", "stamp",
     "sebi", "gst", "maxDailyLoss", "dailyTarget", "maxOrderValue", "armAt", "floor",
+    "profitFactor", "averageWin", "averageLoss", "best", "worst", "maxDrawdown",
 })  # fmt: skip
 """Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 

@@ -6,6 +6,7 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import date
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -109,6 +110,18 @@ async def test_trades_are_found_by_what_they_are_and_exported(api: Api) -> None:
     with pytest.raises(ApiError) as refused:
         await api.export_trades(session_id, side="sideways")
     assert (refused.value.code, refused.value.field) == ("bad_request", "side")
+
+
+async def test_a_report_says_what_was_earned(api: Api) -> None:
+    session_id = (await api.create_session(50000))["sessionId"]
+    trade = await api.open_trade(session_id, "A", 1, entry_price=1)
+    await api.close_trade(trade["tradeId"], price=Decimal("1.5"))
+    report = await api.show_report(
+        session_id, by="symbol", from_date="2020-01-01", to_date=date(2100, 1, 1), net=True
+    )
+    (row,) = report["rows"]
+    assert (row["key"], row["trades"], repr(row["pnl"])) == ("A", 1, "Decimal('0.5')")
+    assert report["total"]["winRate"] == 100
 
 
 async def test_prices_are_pushed_and_listed(api: Api) -> None:

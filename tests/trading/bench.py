@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
-from vyomo_rt.domain.event import Event, Record, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
@@ -56,6 +63,8 @@ class FaultyStore(MongoStore):
         self.journal: list[str] = []
         """What was stored, and what the desk announced, as it happened."""
         self.read_after: list[int] = []
+        self.read_of: list[tuple[int, int]] = []
+        """After and up to which numbers events of some kinds were read."""
         self.before_append: Callable[[Event], None] = lambda _: None
 
     async def append(self, events: Sequence[Event]) -> None:
@@ -84,6 +93,12 @@ class FaultyStore(MongoStore):
     async def events(self, session_id: int, after: int, upto: int | None = None) -> list[Event]:
         self.read_after.append(after)
         return await super().events(session_id, after, upto)
+
+    async def events_of(
+        self, session_id: int, after: int, upto: int, kinds: Collection[EventKind]
+    ) -> list[Event]:
+        self.read_of.append((after, upto))
+        return await super().events_of(session_id, after, upto, kinds)
 
     async def _lossy(self, write: Callable[[], Awaitable[None]]) -> None:
         if self.lost:

@@ -197,12 +197,8 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
             used_mb.append(rss_mb(server.process.pid))
             return time.monotonic() - began
 
-        def spent_s() -> float:
-            processes = [server.process.pid, *children_of(server.process.pid)]
-            return sum(map(cpu_ms, processes)) / 1000
-
         alone = [await trade_s() for _ in range(100)]
-        spent_before_s = spent_s()
+        spent_before_s = spent_s(server)
         began = time.monotonic()
         response = await http.get(f"{rest.url}{API}/sessions/1/trades.csv")
         first_byte_s = time.monotonic() - began
@@ -211,7 +207,7 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
         while not reading.done():
             beside.append(await trade_s())
             await asyncio.sleep(0.1)
-        took_s = spent_s() - spent_before_s
+        took_s = spent_s(server) - spent_before_s
 
     rows = list(csv.DictReader(StringIO(await reading, newline=""), strict=True))
     assert [int(row["tradeId"]) for row in rows] == [*range(100_000, 0, -1)]
@@ -220,6 +216,37 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
     assert first_byte_s <= max(0.3, 10 * max(alone))
     assert max(used_mb) - used_mb[0] <= 30
     assert late(beside) <= max(0.05, 5 * late(alone)), (alone, beside)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_report_over_many_events_takes_seconds_and_the_next_one_little(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """At this rate 200 000 events take 12 s at first, and half a second after that."""
+    trades = 25_000
+    await make_store(tmp_path / "data", trades)
+    server = server_process("--feed", "ingest")
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(await server.start(), http)
+        used_mb = rss_mb(server.process.pid)
+
+        async def took_s(by: str) -> float:
+            before_s = spent_s(server)
+            status, report = await rest.call("GET", f"/sessions/1/report?by={by}")
+            assert status == 200
+            assert report["total"]["trades"] == trades - 10
+            return spent_s(server) - before_s
+
+        assert await took_s("day") < 12 * trades / 100_000
+        assert min([await took_s(by) for by in ("day", "tag", "hour")]) < 0.5 * trades / 100_000
+        assert rss_mb(server.process.pid) - used_mb < 20
+
+
+def spent_s(server: ServerProcess) -> float:
+    """The processor time of a server and its store."""
+    processes = [server.process.pid, *children_of(server.process.pid)]
+    return sum(map(cpu_ms, processes)) / 1000
 
 
 def late(trading_s: list[float]) -> float:

@@ -26,6 +26,7 @@ from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.orders import OrderRoutes
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
+from vyomo_rt.web.reports import ReportRoutes
 from vyomo_rt.web.rest import RestRoutes
 from vyomo_rt.web.streams import StreamRoutes
 from vyomo_rt.web.trade_lists import TradeListRoutes
@@ -56,6 +57,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *AuditRoutes(rooms.gate).routes(),
         *LimitRoutes(rooms.settings).routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
+        *ReportRoutes(rooms.desk.reports, long_answers).routes(),
         *_market(rooms).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import ASCENDING
 
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown
-from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.event import Event, EventKind
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import (
@@ -148,11 +148,21 @@ class Events(Database):
 
     async def events(self, session_id: int, after: int, upto: int | None = None) -> list[Event]:
         seq = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
+        return await self._find(sessionId=session_id, seq=seq)
+
+    async def events_of(
+        self, session_id: int, after: int, upto: int, kinds: Collection[EventKind]
+    ) -> list[Event]:
+        among = {"$in": [kind.value for kind in kinds]}
+        return await self._find(sessionId=session_id, seq={"$gt": after, "$lte": upto}, kind=among)
+
+    async def _find(self, **wanted: Any) -> list[Event]:
+        """The first of a session's events that are wanted, in order."""
         async with self.lanes.history_read():
             with reading():
                 found = (
                     await self.database["events"]
-                    .find(where(sessionId=session_id, seq=seq), batch_size=BATCH)
+                    .find(where(**wanted), batch_size=BATCH)
                     .sort("seq", ASCENDING)
                     .limit(BATCH)
                     .to_list(BATCH)

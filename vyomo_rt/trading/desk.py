@@ -53,6 +53,7 @@ from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.replica import Replica
+from vyomo_rt.trading.reports import Reports
 from vyomo_rt.trading.sessions import Sessions
 from vyomo_rt.trading.writer import Writer
 
@@ -100,6 +101,7 @@ class Desk(Writer):
         self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
         self._births = Births(journal, self.sessions, clocks.wall)
         self.records = Records(journal, replica, self._ledgers, self.sessions)
+        self.reports = Reports(journal, self.sessions)
         self._entries = Entries(
             self.records,
             commanding=self._commanding,

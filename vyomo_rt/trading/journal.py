@@ -8,10 +8,10 @@ exactly once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from vyomo_rt.domain.event import Event, Record
+from vyomo_rt.domain.event import Event, EventKind, Record
 from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures
@@ -58,6 +58,11 @@ class Journal(Protocol):
 
     async def events(self, session_id: int, after: int, upto: int | None = None) -> Sequence[Event]:
         """At most 500 events with ``after < seq`` (``<= upto``), in order of their numbers."""
+
+    async def events_of(
+        self, session_id: int, after: int, upto: int, kinds: Collection[EventKind]
+    ) -> Sequence[Event]:
+        """The events of some kinds with ``after < seq <= upto``, at most 500 numbers, in order."""
 
     async def events_among(self, places: Sequence[tuple[int, int]]) -> Sequence[Event]:
         """The events that exist at these places (session and number), in no order."""

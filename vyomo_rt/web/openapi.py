@@ -23,6 +23,7 @@ _TAGS = {
     "sessions": "Trading sessions and their figures",
     "trades": "Opening, closing and listing trades",
     "orders": "Pending entries: orders that wait for their price",
+    "reports": "What sessions have earned",
     "prices": "The last prices, and pushing new ones",
     "market": "Sessions and holidays of the exchange, and what is traded on it",
     "streams": "WebSocket and Server-Sent Events",

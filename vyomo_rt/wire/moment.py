@@ -1,8 +1,9 @@
-"""A moment as clients write it: epoch milliseconds, or ISO 8601 with a zone."""
+"""Moments and days as clients write them."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import date, datetime
 from typing import Annotated
 
 from msgspec import Meta
@@ -17,6 +18,28 @@ ClientMoment = (
     Annotated[int, Meta(extra_json_schema={"minimum": _FIRST_MS, "exclusiveMaximum": _FIRST_US})]
     | Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 )
+
+ClientDay = Annotated[
+    str,
+    Meta(
+        description="A date in Asia/Kolkata, included",
+        examples=["2026-11-23"],
+        extra_json_schema={"format": "date"},
+    ),
+]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def read_day(name: str, text: str | None) -> date | None:
+    """The date that a client wrote as ``name``, if any. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise BadRequest(f"{name}: expected a date such as 2026-11-23, got {text[:40]!r}", name)
 
 
 def moment_ms(moment: int | str, name: str) -> int:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable
-from datetime import date
 from io import StringIO
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta
 
-from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.trade import Trade, TradeStatus
@@ -20,19 +17,15 @@ from vyomo_rt.domain.trade_filter import TradeFilter
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data
 from vyomo_rt.wire.guards import Tag, parse_tag
+from vyomo_rt.wire.moment import ClientDay, read_day
 from vyomo_rt.wire.query import choice
 from vyomo_rt.wire.trade import TradeDocument, trade_document
 from vyomo_rt.wire.values import MAX_INT, Id, SpelledSymbol
 
-Day = Annotated[
-    str,
-    Meta(
-        description="A date in Asia/Kolkata, included: of the exit, or while open of the opening",
-        examples=["2026-11-23"],
-        extra_json_schema={"format": "date"},
-    ),
+_Day = Annotated[
+    ClientDay,
+    Meta(description="A date in Asia/Kolkata, included: of the exit, or while open of the opening"),
 ]
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _FORMULA = ("=", "+", "-", "@")
 """A spreadsheet would compute a text that begins with one of these."""
 
@@ -42,8 +35,8 @@ class TradeFilterQuery(Body):
     symbol: SpelledSymbol | None = None
     side: Annotated[str, Meta(extra_json_schema={"enum": [*Side]})] | None = None
     tag: Tag | None = None
-    from_: Day | None = msgspec.field(default=None, name="from")
-    to: Day | None = None
+    from_: _Day | None = msgspec.field(default=None, name="from")
+    to: _Day | None = None
 
     def filter(self) -> TradeFilter:
         """What is asked for; status and side may be lower case. Raises BadRequest."""
@@ -52,8 +45,8 @@ class TradeFilterQuery(Body):
             symbol=None if self.symbol is None else parse_symbol(self.symbol),
             side=choice("side", self.side, Side),
             tag=None if self.tag is None else parse_tag(self.tag, "tag"),
-            first_day=_day("from", self.from_),
-            last_day=_day("to", self.to),
+            first_day=read_day("from", self.from_),
+            last_day=read_day("to", self.to),
         )
 
 
@@ -108,14 +101,3 @@ def _cell(value: Any) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
-
-
-def _day(name: str, text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise BadRequest(f"{name}: expected a date such as 2026-11-23, got {text[:40]!r}", name)
