@@ -1,31 +1,51 @@
 // @ts-check
-/** Closing a trade from its row. */
+/** Closing a trade from its row: all of it, a half, or all and then the other way. */
+import { reason } from "./api.js";
 import { $, put } from "./dom.js";
+import { confirmsPrice } from "./fills.js";
 import { price, signedMoney, whole } from "./format.js";
 import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
+import { lotOf } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
-import { say } from "./notify.js";
-import { confirmsPrice } from "./orders.js";
+import { complain, say } from "./notify.js";
 import { distance, lookUp, standing } from "./quotes.js";
+import { settle } from "./sending.js";
 import { client, isChanging } from "./stream.js";
+import { opened } from "./ticket.js";
+
+/** @typedef {import("./model.js").Position} Position */
 
 /** @type {HTMLDialogElement} */
 const dialog = $("close-dialog");
 /** @type {HTMLFormElement} */
 const form = $("close-trade");
 let closingId = 0;
+/** Whether as much is opened the other way once it is closed. */
+let reverses = false;
 /** What was focused before the dialog. */
 let opener = /** @type {HTMLElement | null} */ (null);
 
-/** Asks before a position is closed. @param {number} tradeId */
-export function openClosing(tradeId) {
+/** In whole lots, if it has more than one. @param {Position} trade */
+function half({ symbol, quantity }) {
+  const lot = quantity > lotOf(symbol) ? lotOf(symbol) : 1;
+  return Math.floor(quantity / 2 / lot) * lot;
+}
+
+const other = (/** @type {string} */ side) => (side === "SELL" ? "BUY" : "SELL");
+
+/** Asks before a position is closed.
+ * @param {number} tradeId @param {"all" | "half" | "reverse"} [how] */
+export function openClosing(tradeId, how = "all") {
   const trade = model.open.get(tradeId);
   if (!trade || isChanging()) return;
   closingId = tradeId;
+  reverses = how === "reverse";
   opener = /** @type {HTMLElement} */ (document.activeElement);
   form.reset();
   clearProblems(form);
+  $("close-terms").hidden = $("close-terms").disabled = reverses;
+  if (how === "half") $("close-quantity").value = String(half(trade));
   dialog.showModal();
   lookUp(trade.symbol);
   touch("closing");
@@ -48,6 +68,17 @@ function paint() {
       `last ${price(trade.currentPrice)}${from ? ` (${from})` : ""}, ` +
       `P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
   );
+  put($("close-title"), reverses ? "Reverse the position" : "Close the position");
+  put($("close-do"), deed(trade));
+}
+
+/** What the button does. @param {Position} trade */
+function deed({ side, symbol, quantity: open }) {
+  const { quantity = open } = fieldsOf(form);
+  const all = `Close ${whole(open)} ${symbol}`;
+  if (reverses) return `${all}, then ${other(side)} ${whole(open)}`;
+  const isPart = typeof quantity === "number" && quantity < open;
+  return isPart ? `Close ${whole(quantity)} of ${whole(open)} ${symbol}` : all;
 }
 
 /** @param {import("./forms.js").Fields} body */
@@ -55,6 +86,7 @@ async function order(body) {
   const tradeId = closingId;
   const trade = model.open.get(tradeId);
   const { price: at, quantity = trade?.quantity } = body;
+  if (reverses && !trade) return `#${tradeId} is closed by now: there is nothing to reverse.`;
   const gain = trade && (at - trade.entryPrice) * quantity * (trade.side === "SELL" ? -1 : 1);
   const wanted =
     at === undefined ||
@@ -66,10 +98,30 @@ async function order(body) {
 /** @param {any} trade */
 function closed(trade) {
   noteAnswer(trade);
-  if (trade.tradeId === closingId) dialog.close(); // another one may be asked about by now
+  const isAsked = trade.tradeId === closingId; // another one may be asked about by now
+  if (isAsked) dialog.close();
+  if (isAsked && reverses) openOther(trade);
   // The stream tells it, if it is there.
   if (client.status.state !== "open") say(outcome(trade));
   return "";
+}
+
+/** The second half of a reversal. It says where it stands if this fails.
+ * @param {any} trade as it was closed */
+async function openOther({ tradeId, sessionId, symbol, side, ...trade }) {
+  const quantity = trade.closedQuantity ?? trade.quantity; // the last part, if it had several
+  const body = { symbol, side: other(side), quantity };
+  const answer = await settle("POST", `sessions/${sessionId}/trades`, body, (how, isOpen) => {
+    if (isOpen) complain(`Reversing #${tradeId}: it is closed. ${how}`);
+  });
+  if (answer.ok) {
+    noteAnswer(answer.document);
+    if (client.status.state !== "open") say(opened(answer.document));
+  } else
+    complain(
+      `#${tradeId} is closed, and nothing was opened the other way ` +
+        `(${other(side)} ${whole(quantity)} ${symbol}): ${reason(answer)}`,
+    );
 }
 
 /** @param {any} trade after a part or all of it was closed */

@@ -37,18 +37,26 @@ function labelOf(form, name) {
   return label?.dataset.short ?? label?.textContent ?? name;
 }
 
+/** What stands for a member of the call: a field, or a button that leads to one.
+ * @param {HTMLFormElement} form @param {string} name */
+const wordOf = (form, name) =>
+  inputOf(form, name)
+    ? labelOf(form, name)
+    : form.querySelector(`[data-leads-to="${name}"]`)?.textContent;
+
 /** A text that begins with a field's name, in the words of the labels.
  * @param {HTMLFormElement} form @param {string} text */
 const inWords = (form, text) =>
   text
     .replace(/^\w+/, (name) => labelOf(form, name))
-    .replace(/\b[a-z]+[A-Z]\w+/g, (name) =>
-      inputOf(form, name) ? `“${labelOf(form, name)}”` : name,
-    );
+    .replace(/\b[a-z]+[A-Z]\w+/g, (name) => {
+      const word = wordOf(form, name);
+      return word ? `“${word}”` : name;
+    });
 
 /** What is wrong with the typed numbers, without asking the server; each text begins with a field.
  * @param {HTMLFormElement} form @param {Fields} fields @returns {string[]} */
-function unreadable(form, fields) {
+export function unreadable(form, fields) {
   const numbers = Object.entries(fields).filter(([name]) => isNumber(form, name));
   const strange = numbers.filter(([, value]) => typeof value === "string");
   const broken = numbers.filter(

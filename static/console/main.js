@@ -9,6 +9,7 @@ import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
 import * as equity from "./equity.js";
 import * as feed from "./feed.js";
+import * as fills from "./fills.js";
 import { wireDialogs } from "./forms.js";
 import { part, touch, touchAll } from "./frame.js";
 import * as guards from "./guards.js";
@@ -17,7 +18,6 @@ import * as kill from "./kill.js";
 import * as link from "./link.js";
 import { model } from "./model.js";
 import * as notify from "./notify.js";
-import * as orders from "./orders.js";
 import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
@@ -26,6 +26,7 @@ import { recall, remember } from "./remembered.js";
 import * as session from "./session.js";
 import { asked, client, connect, showSession } from "./stream.js";
 import * as tape from "./tape.js";
+import * as ticket from "./ticket.js";
 import * as title from "./title.js";
 
 const MOST_SYMBOLS = 12;
@@ -79,8 +80,8 @@ async function showPlace() {
   model.intervalMs = place.interval ?? model.intervalMs;
   if (chosen) showSession(chosen);
   const [first = ""] = prices.add(symbols.join(","));
-  $("symbol").value = first;
-  touch("prices", "ticket");
+  ticket.choose(first);
+  touch("prices");
   connect(place.transport);
 }
 
@@ -89,12 +90,13 @@ paintTheme();
 feed.start();
 link.start();
 session.start();
-prices.start((symbol) => orders.openTicket({ symbol }));
+prices.start((symbol) => ticket.openTicket({ symbol }));
 positions.start(closing.openClosing, guards.openGuards);
 pending.start();
 equity.start();
 tape.start();
-orders.start();
+ticket.start();
+fills.start();
 closing.start();
 guards.start();
 kill.start();
@@ -103,8 +105,8 @@ notify.start();
 drawer.start();
 startPlace();
 keys.start([
-  ["b", "New trade: buy", () => orders.openTicket({ side: "BUY" })],
-  ["s", "New trade: sell", () => orders.openTicket({ side: "SELL" })],
+  ["b", "New trade: buy", () => ticket.openTicket({ side: "BUY" })],
+  ["s", "New trade: sell", () => ticket.openTicket({ side: "SELL" })],
   [
     "p",
     "Positions: the first Close button",

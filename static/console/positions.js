@@ -11,28 +11,29 @@ import { isChanging } from "./stream.js";
 
 /** @typedef {import("./model.js").Position} Position */
 
-/** @type {(tradeId: number) => void} */
+/** @type {(tradeId: number, how?: "all" | "half" | "reverse") => void} */
 let closing = () => {};
 /** @type {(tradeId: number) => void} */
 let guarding = () => {};
+
+/** @param {string} text @param {string} label which tells a row's from another's
+ * @param {() => void} act */
+function action(text, label, act) {
+  const button = el("button", { type: "button", "aria-label": label, title: label }, text);
+  button.addEventListener("click", act);
+  return button;
+}
 
 /** @param {Position} trade */
 function makeRow(trade) {
   const { tradeId } = trade;
   const cell = (/** @type {string} */ name, /** @type {any[]} */ ...inside) =>
     el("td", { class: name, role: "cell" }, ...inside);
-  const button = el(
-    "button",
-    { type: "button", "aria-label": `Close trade ${tradeId}, ${trade.symbol}` },
-    "Close",
-  );
-  button.addEventListener("click", () => closing(tradeId));
-  const guards = el(
-    "button",
-    { type: "button", "aria-label": `Guards of trade ${tradeId}, ${trade.symbol}` },
-    "Guards",
-  );
-  guards.addEventListener("click", () => guarding(tradeId));
+  const which = `trade ${tradeId}, ${trade.symbol}`;
+  const button = action("Close", `Close ${which}`, () => closing(tradeId));
+  const half = action("½", `Close half of ${which}`, () => closing(tradeId, "half"));
+  const reverse = action("⇄", `Reverse ${which}`, () => closing(tradeId, "reverse"));
+  const guards = action("Guards", `Guards of ${which}`, () => guarding(tradeId));
   const quantity = el("span");
   const track = el(
     "span",
@@ -59,14 +60,14 @@ function makeRow(trade) {
     cell("number pnl", el("b"), el("small")),
     cell("levels", track, ends),
     cell("number held"),
-    cell("number actions trades", guards, " ", button),
+    cell("number actions trades", guards, " ", half, " ", reverse, " ", button),
   );
   const [, , last, pnl, , held] = row.children;
   const [entryMark, now] = track.children;
   return Object.assign(row, {
     parts: {
-      button,
-      guards,
+      half,
+      buttons: [guards, half, reverse, button],
       quantity,
       waits: row.querySelector(".waits"),
       last,
@@ -130,7 +131,8 @@ function untilWhenStopsWait() {
 function updateRow(row, trade) {
   const { parts } = row;
   const { unrealizedPnL, pnlPercent, currentPrice } = trade;
-  parts.button.disabled = parts.guards.disabled = isChanging();
+  for (const button of parts.buttons) button.disabled = isChanging();
+  parts.half.hidden = trade.quantity < 2;
   put(parts.quantity, whole(trade.quantity));
   const isOld = isStale(trade);
   row.classList.toggle("old", isOld || feedIsLate());
@@ -187,7 +189,8 @@ function paint() {
   put($("open-count"), model.open.size ? `${whole(model.open.size)} open` : "");
 }
 
-/** @param {(tradeId: number) => void} onClose the button in a row was pressed
+/** @param {(tradeId: number, how?: "all" | "half" | "reverse") => void} onClose a button in a row
+ *   was pressed
  * @param {(tradeId: number) => void} onGuards likewise */
 export function start(onClose, onGuards) {
   closing = onClose;

@@ -31,15 +31,15 @@ async def test_a_trade_is_opened_and_closed_by_keyboard_alone(
     await show(page, server, desk.session_id, symbols="TCS")
     keys = page.keyboard
     await keys.press("s")
-    await expect(page.get_by_label("Quantity")).to_be_focused()
+    await expect(page.locator("#quantity")).to_be_focused()
     await keys.type("7")
     assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     await keys.press("Enter")
     row = page.locator("#positions tbody tr")
     await expect(row).to_contain_text("SELL 7 TCS")
-    await page.get_by_label("Quantity").blur()
+    await page.locator("#quantity").blur()
     await keys.press("p")
-    await expect(row.get_by_role("button", name="Close")).to_be_focused()
+    await expect(row.get_by_role("button", name="Close trade")).to_be_focused()
     await keys.press("Enter")
     await expect(page.get_by_label("Closed at")).to_be_focused()
     await keys.press("Enter")
@@ -53,7 +53,9 @@ async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, serve
         await desk.open()
         await show(page, server, desk.session_id, symbols="TCS")
         await expect(tile(page, "TCS")).to_be_visible()
-        await expect(page.locator("#positions").get_by_role("button", name="Close")).to_be_visible()
+        await expect(
+            page.locator("#positions").get_by_role("button", name="Close trade")
+        ).to_be_visible()
         reached = []
         for _ in range(40):
             await page.keyboard.press("Tab")
@@ -152,7 +154,7 @@ async def test_axe_finds_no_violation(page: Page, server: str, desk: Desk, schem
 
     await press(page, "Developer drawer")
     await expect(page.locator("#latency-sent")).to_have_text(DIGIT)
-    await page.get_by_label("Stop", exact=True).fill("x")
+    await page.locator("#stopLoss").fill("x")
     await page.locator("#place").click()
     await expect(page.locator("#stopLoss")).to_have_attribute("aria-invalid", "true")
     assert not await violations(page, *rules)

@@ -33,7 +33,7 @@ async def test_orders_and_halts_wait_until_the_chosen_session_is_on_screen(
         await lose_the_stream(page, proxy)
         await page.get_by_label("Session on screen").select_option(str(other.session_id))
         buy, halt = page.locator("#place"), page.get_by_role("button", name="Halt")
-        for button in (buy, halt, position(page, trade).get_by_role("button", name="Close")):
+        for button in (buy, halt, position(page, trade).get_by_role("button", name="Close trade")):
             await expect(button).to_be_disabled()
         await expect(page.locator("#session-note")).to_contain_text(
             f"Waiting for session {other.session_id}: what is shown is still session"
@@ -67,8 +67,8 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 50 NIFTY at \d", first)
     await page.locator("#place").click()  # the same once more is meant so
     await expect(rows).to_have_count(2)
-    await rows.first.get_by_role("button", name="Close").click()
-    await press(page, "Close position")
+    await rows.first.get_by_role("button", name="Close trade").click()
+    await page.locator("#close-do").click()
     await expect(rows).to_have_count(1)
     await expect(toast(page, "Closed #")).to_be_visible()
     await press(page, "Halt")
@@ -156,15 +156,15 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         for value in (row.locator(".pnl"), figure(page, "unrealizedPnL")):
             await expect(value).to_have_css("color", grey)
         stale = re.compile(r"120.00 \(STALE · \d+ days old · ingest\)")
-        await page.get_by_label("Symbol", exact=True).fill("aged")
+        await page.locator("#symbol").fill("aged")
         await expect(page.locator("#preview")).to_have_text(stale)
         await page.locator("#place").click()
         refused = page.locator("#ticket [data-error-form]")
         await expect(refused).to_have_text(
             "no fresh price of AGED is known (the last is as of 01 Jan, 09:15:00 IST): "
-            "give “Filled at”"
+            "give “A fill made elsewhere…”"
         )
-        await row.get_by_role("button", name="Close").click()
+        await row.get_by_role("button", name="Close trade").click()
         await expect(page.locator("#close-what")).to_have_text(stale)
         await page.keyboard.press("Escape")
 
@@ -175,36 +175,135 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         await expect(page).to_have_title(re.compile(r"^\+₹1,050.00"))
 
 
-async def test_a_fill_far_from_the_last_price_is_told_and_asked_about(
+async def test_a_fill_made_elsewhere_is_booked_on_its_own_form_and_asked_about_if_it_is_far(
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "FAR", "price": 23_841})
         await show(page, ingest_server, desk.session_id, symbols="FAR")
-        filled, dialog = page.get_by_label("Filled at"), page.locator("#fill-dialog")
-        await page.get_by_label("Quantity").fill("75")
+        await page.locator("#quantity").fill("75")
+        await press(page, "A fill made elsewhere…")
+        book = page.locator("#book-dialog")
+        await expect(book).to_contain_text("nothing is ordered, and it waits for no price")
+        await expect(book.get_by_label("Quantity")).to_have_value("75")
+        filled, dialog = book.get_by_label("Filled at"), page.locator("#fill-dialog")
         await filled.fill("23000")
-        await expect(page.locator("#preview")).to_contain_text(
-            "Filled at 23,000.00: 3.53% below the last price 23,841.00"
+        await expect(page.locator("#book-preview")).to_contain_text(
+            "Filled at 23,000.00: 3.53% below the last price 23,841.00 · value ₹17,25,000.00"
         )
-        await page.locator("#place").click()
+        stop = book.get_by_label("Stop at")
+        await stop.fill("23400")
+        await expect(stop).to_have_accessible_description(
+            "Stop at must be below “Filled at” 23,000.00 for a BUY"
+        )
+        await stop.fill("")
+        await press(page, "Book the fill")
         await expect(dialog).to_contain_text("with a P&L of +₹63,075.00: it is no limit order")
         await press(page, "Don’t")
         assert await desk.trade_ids() == []
-        await page.locator("#place").click()
+        await press(page, "Book the fill")
         await press(page, "Book it")
         row = page.locator("#positions tbody tr")
         await expect(row).to_contain_text("23,000.00")
+        await expect(book).to_be_hidden()
 
+        await press(page, "A fill made elsewhere…")
         await filled.fill("23800")  # as near as a fill may be
-        await page.locator("#place").click()
+        await press(page, "Book the fill")
         await expect(row).to_have_count(2)
         await expect(dialog).to_be_hidden()
-        await row.first.get_by_role("button", name="Close").click()
+        await row.first.get_by_role("button", name="Close trade").click()
         await page.get_by_label("Closed at").fill("24000")
         await expect(page.locator("#close-what")).to_contain_text("0.67% above the last price")
-        await press(page, "Close position")
+        await page.locator("#close-do").click()
         await expect(row).to_have_count(1)
+
+
+async def test_an_entry_that_waits_says_so_and_one_that_does_not_is_filled_at_once(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "WAITS", "price": 100})
+        await show(page, ingest_server, desk.session_id, symbols="WAITS")
+        ticket, preview = page.locator("#ticket"), page.locator("#preview")
+        await expect(ticket.get_by_label("Limit price")).to_be_hidden()
+        await ticket.get_by_text("Limit", exact=True).click()
+        await ticket.get_by_label("Limit price").fill("90")
+        await expect(page.locator("#place")).to_have_text("Buy 50 WAITS, limit 90.00")
+        await expect(preview).to_contain_text("Waits: 10.00% below the last price 100.00")
+        stop = ticket.get_by_label("Stop", exact=True).and_(page.locator("#stopLoss"))
+        await stop.fill("95")
+        await expect(stop).to_have_accessible_description(
+            "Stop must be below the limit price 90.00 for a BUY"
+        )
+        await stop.fill("85")
+        await expect(preview).to_contain_text("at risk to the stop ₹250.00")
+        await page.locator("#place").click()
+        await expect(page.locator(SENDING)).to_have_text(
+            re.compile(r"^Order #\d+ waits in session \d+: BUY 50 WAITS, limit 90\.00\.$")
+        )
+        await expect(page.locator("#pending li")).to_contain_text("limit 90.00")
+
+        await ticket.get_by_text("Sell", exact=True).click()
+        await ticket.locator("[value=STOP] + span").click()
+        await ticket.get_by_label("Stop price").fill("100")
+        await expect(preview).to_contain_text("Filled at once: the last price is 100.00")
+        await page.locator("#place").click()
+        await expect(page.locator(SENDING)).to_have_text(re.compile("^Opened #.*SELL 50 WAITS"))
+        await expect(page.locator("#pending li")).to_have_count(1)
+        assert [what for what, _ in await desk.trade_ids()] == ["trade_opened"]
+
+
+async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_lots(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "NIFTY", "price": 22_000})
+        await show(page, ingest_server, desk.session_id, symbols="NIFTY")
+        place, quantity = page.locator("#place"), page.locator("#quantity")
+        await expect(page.locator("#preview")).to_contain_text("a lot is 65")
+        await quantity.press("ArrowUp")
+        await expect(quantity).to_have_value("65")
+        await quantity.press("ArrowUp")
+        await expect(place).to_have_text("Buy 130 NIFTY, market")
+        await expect(page.locator("#preview")).to_contain_text("2 lots of 65")
+        await quantity.fill("50")
+        await expect(page.locator("#preview")).to_contain_text("a lot is 65")
+        green = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
+        await page.get_by_text("Sell", exact=True).click()
+        await expect(place).to_have_text("Sell 50 NIFTY, market")
+        red = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
+        assert green != red
+
+
+async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_stands(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "TURNS", "price": 100})
+        trade = await desk.open("TURNS")
+        await show(page, ingest_server, desk.session_id, symbols="TURNS")
+        await press(page, f"Close half of trade {trade}, TURNS")
+        await expect(page.locator("#close-do")).to_have_text("Close 25 of 50 TURNS")
+        await page.locator("#close-do").click()
+        await expect(position(page, trade)).to_contain_text("25 TURNS")
+
+        await press(page, f"Reverse trade {trade}, TURNS")
+        await expect(page.get_by_label("How many")).to_be_hidden()
+        await expect(page.locator("#close-do")).to_have_text("Close 25 TURNS, then SELL 25")
+        await page.locator("#close-do").click()
+        row = page.locator("#positions tbody tr")
+        await expect(row).to_contain_text("SELL 25 TURNS")
+        await expect(row).to_have_count(1)
+        turned = (await desk.open_trades())[0]
+
+        await desk.change(status="PAUSED")
+        await press(page, f"Reverse trade {turned}, TURNS")
+        await page.locator("#close-do").click()
+        await expect(row).to_have_count(0)
+        await expect(page.locator("#alerts")).to_contain_text(
+            f"#{turned} is closed, and nothing was opened the other way (BUY 25 TURNS): "
+        )
 
 
 async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
@@ -218,17 +317,17 @@ async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
         await expect(stop).to_have_accessible_description(
             "Stop must be below the last price 100.00 for a BUY"
         )
-        await expect(preview).not_to_contain_text("at the stop")
+        await expect(preview).not_to_contain_text("to the stop")
         await page.get_by_text("Sell", exact=True).click()
         await expect(stop).not_to_have_attribute("aria-invalid", "true")
-        await expect(preview).to_contain_text("at the stop −₹10,000.00")
-        await page.get_by_label("Filled at").fill("400")
+        await expect(preview).to_contain_text("at risk to the stop ₹10,000.00")
+        await stop.fill("22,50")
         await expect(stop).to_have_accessible_description(
-            "Stop must be above “Filled at” 400.00 for a SELL"
+            "Stop: expected a number such as 22150.50, not “22,50”"
         )
         await stop.fill("")
 
-        quantity = page.get_by_label("Quantity")
+        quantity = page.locator("#quantity")
         await quantity.fill("50 000")
         await page.locator("#place").click()
         await expect(quantity).to_have_accessible_description(

@@ -40,8 +40,8 @@ async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     await expect(tile(page, "TCS").locator(".last b")).to_have_text(DIGIT)
     await changes(tile(page, "NIFTY").locator(".last b"))
 
-    await page.get_by_label("Symbol", exact=True).fill("nifty")
-    await press(page, "Buy 50 NIFTY")
+    await page.locator("#symbol").fill("nifty")
+    await press(page, "Buy 50 NIFTY, market")
     row = page.locator("#positions tbody tr")
     await expect(row).to_contain_text("BUY 50 NIFTY")
     await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()
@@ -50,9 +50,9 @@ async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     await changes(pnl)
     await expect(figure(page, "openClosed")).to_have_text("1 open · 0 closed")
 
-    await row.get_by_role("button", name="Close").click()
+    await row.get_by_role("button", name="Close trade").click()
     await expect(page.locator("#close-what")).to_contain_text("BUY 50 NIFTY")
-    await press(page, "Close position")
+    await page.locator("#close-do").click()
     await expect(row).to_have_count(0)
     await expect(figure(page, "openClosed")).to_have_text("0 open · 1 closed")
     await expect(toast(page, "Closed NIFTY")).to_contain_text("by hand")
@@ -85,8 +85,8 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     page: Page, server: str, desk: Desk
 ) -> None:
     await show(page, server, desk.session_id, symbols="NIFTY")
-    await page.get_by_label("Stop", exact=True).fill("9999999")
-    await press(page, "Buy 50 NIFTY")
+    await page.locator("#stopLoss").fill("9999999")
+    await press(page, "Buy 50 NIFTY, market")
     stop = page.locator("#stopLoss")
     await expect(stop).to_have_attribute("aria-invalid", "true")
     await expect(stop).to_be_focused()
@@ -100,14 +100,14 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
         await expect(stop).to_have_accessible_description(re.compile("^Stop: expected a number"))
 
     await stop.fill("")
-    symbol = page.get_by_label("Symbol", exact=True)
+    symbol = page.locator("#symbol")
     await symbol.fill("<b>x</b>")
     await page.locator("#place").click()
     await expect(symbol).to_have_accessible_description(re.compile("<b>x</b>", re.IGNORECASE))
     assert await page.locator("#ticket p b").count() == 0
 
     await symbol.fill("NIFTY")
-    await page.get_by_label("Quantity").fill("")
+    await page.locator("#quantity").fill("")
     await page.locator("#place").click()
     await expect(page.locator("#quantity")).to_have_accessible_description("Quantity is required")
     assert await desk.trade_ids() == []
@@ -118,21 +118,21 @@ async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_posi
 ) -> None:
     trade = await desk.open()
     await show(page, server, desk.session_id)
-    await position(page, trade).get_by_role("button", name="Close").click()
+    await position(page, trade).get_by_role("button", name="Close trade").click()
     await page.get_by_label("Closed at").fill("cheap")
-    await press(page, "Close position")
+    await page.locator("#close-do").click()
     price = page.locator("#price")
     await expect(price).to_have_accessible_description(re.compile("^Closed at: expected a number"))
     await page.keyboard.press("Escape")
-    await expect(position(page, trade).get_by_role("button", name="Close")).to_be_focused()
+    await expect(position(page, trade).get_by_role("button", name="Close trade")).to_be_focused()
 
     await page.keyboard.press("Enter")
     await expect(price).to_have_value("")
     await page.get_by_label("Closed at").fill("15,50")  # 15.50 or 1550: nobody knows
-    await press(page, "Close position")
+    await page.locator("#close-do").click()
     await expect(price).to_have_accessible_description(re.compile("^Closed at: expected a number"))
     await page.get_by_label("Closed at").fill("1,500.5")
-    await press(page, "Close position")
+    await page.locator("#close-do").click()
     await press(page, "Book it")
     await expect(page.locator("#tape")).to_contain_text("at 1,500.50")
 
