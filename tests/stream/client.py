@@ -14,7 +14,7 @@ from tests.stream.world import World
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.stream.peer import Peer
-from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
+from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, WatchSessions
 from vyomo_rt.wire.frame import Framing
 
 RETRY_MS = 3000
@@ -134,13 +134,16 @@ class Client:
         raise AssertionError(f"no answer to {fields}")
 
     async def open_stream(
-        self, session: SubscribeSession | None, prices: SubscribePrices | None = None
+        self,
+        session: SubscribeSession | None,
+        prices: SubscribePrices | None = None,
+        watch: WatchSessions | None = None,
     ) -> bool:
         """What the SSE endpoint does with a query; False if the store or the client is away."""
         commands, hub = self.world.commands, self.world.hub
         if session is None:
             self.view.asked({"type": "open", "since": None, "epoch": None})
-            commands.open_stream(self.peer, None, prices, RETRY_MS)
+            commands.open_stream(self.peer, None, prices, RETRY_MS, watch)
             return True
         with hub.topics.using(session.session_id) as topic:
             try:
@@ -150,7 +153,7 @@ class Client:
             if self.closed:
                 return False
             self.view.asked({"type": "open", "since": session.since, "epoch": session.epoch})
-            commands.open_stream(self.peer, (session, topic), prices, RETRY_MS)
+            commands.open_stream(self.peer, (session, topic), prices, RETRY_MS, watch)
             return True
 
     def leave(self) -> None:

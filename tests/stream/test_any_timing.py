@@ -22,9 +22,10 @@ from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.stream import audience as audience_module
 from vyomo_rt.stream import delivery, topics
 from vyomo_rt.stream import log as log_module
+from vyomo_rt.stream import overview as overview_module
 from vyomo_rt.stream import pnl as pnl_module
 from vyomo_rt.wire.closing import CloseCode
-from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession
+from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, WatchSessions
 from vyomo_rt.wire.frame import Framing
 
 SESSIONS = (1, 2)
@@ -62,7 +63,9 @@ steps = st.one_of(
     step("open_trades", sessions, symbols, st.sampled_from([1, 1, 2, 6])),
     step("open_trades", sessions, symbols, st.just(1)),
     step("close_trade", sessions),
-    step("change_status", sessions, st.sampled_from(SessionStatus)),
+    step("change_status", sessions, st.sampled_from(sorted(set(SessionStatus) - {"STOPPED"}))),
+    step("bear"),
+    step("stop_youngest"),
     step("tick", symbols, st.integers(95, 99), st.booleans()),
     step("tick", symbols, st.integers(95, 99), st.just(value=False)),
     step("change_feed", st.sampled_from(FeedState)),
@@ -81,7 +84,16 @@ steps = st.one_of(
     ),
     step("unsubscribe_session", clients),
     step("unsubscribe_prices", clients, st.none() | st.lists(symbols, max_size=2)),
-    step("reconnect", clients, sessions, places, some_types, st.lists(symbols, max_size=2)),
+    step("watch_sessions", clients, intervals),
+    step("unwatch_sessions", clients),
+    step(
+        "reconnect",
+        clients,
+        sessions,
+        places,
+        some_types,
+        st.tuples(st.lists(symbols, max_size=2), st.booleans()),
+    ),
 )
 
 
@@ -144,6 +156,17 @@ class Play:
     def change_status(self, session_id: int, status: SessionStatus) -> None:
         self.world.change_status(session_id, status)
 
+    def bear(self) -> None:
+        """A session is made while others are watched."""
+        session_id = max(self.world.books) + 1
+        self.world.bear_session(session_id)
+        self.world.open_trade(session_id)
+
+    def stop_youngest(self) -> None:
+        session_id = max(self.world.books)
+        if session_id not in SESSIONS and self.world.close_trade(session_id):
+            self.world.change_status(session_id, SessionStatus.STOPPED)
+
     def tick(self, symbol: str, price: int, stale: bool) -> None:
         self.world.tick(symbol, price, stale=stale)
 
@@ -198,13 +221,21 @@ class Play:
             named = {} if names is None else {"symbols": names}
             self.clients[client].send("unsubscribe_prices", **named)
 
+    def watch_sessions(self, client: int, interval: int | None) -> None:
+        if self.clients[client].framing is Framing.WS:
+            self.clients[client].send("watch_sessions", updateInterval=interval)
+
+    def unwatch_sessions(self, client: int) -> None:
+        if self.clients[client].framing is Framing.WS:
+            self.clients[client].send("unwatch_sessions")
+
     def reconnect(
         self,
         client: int,
         session_id: int,
         place: tuple[int | None, str | None],
         types: Any,
-        names: list[str],
+        more: tuple[list[str], bool],
     ) -> None:
         """The connection is lost; the client comes back on the other transport."""
         old = self.clients[client]
@@ -212,11 +243,13 @@ class Play:
         framing = Framing.SSE if old.framing is Framing.WS else Framing.WS
         new = self.clients[client] = self._client(framing, client)
         if framing is Framing.SSE:
+            names, watches = more
             session = SubscribeSession(
                 session_id=session_id, **self._position(session_id, place), types=types
             )
             prices = SubscribePrices(symbols=names, price_interval=100) if names else None
-            task = asyncio.ensure_future(new.open_stream(session, prices))
+            watch = WatchSessions(update_interval=100) if watches else None
+            task = asyncio.ensure_future(new.open_stream(session, prices, watch))
             self.opening.add(task)
             task.add_done_callback(self.opening.discard)
 
@@ -269,6 +302,7 @@ def require_no_wrongs(story: list[Step]) -> None:
         patch.object(topics, "MAX_BYTES", 6000),
         patch.object(audience_module, "SLICE", 1),
         patch.object(pnl_module, "PAGE", 2),
+        patch.object(overview_module, "PAGE", 1),
     ):
         wrongs = virtually(tell())
     if wrongs:
@@ -281,6 +315,7 @@ def require_small(client: Client) -> None:
     """What a peer holds depends on what it subscribed to, not on what it has missed."""
     peer = client.peer
     assert peer.due_prices <= set(peer.symbols)
+    assert peer.due_watched <= set(SESSIONS)
     assert set(peer.seen or ()) <= {"A", "B", "C"}
     of_its_subscription = {"due_prices", "seen", "keep_alive"}
     held = [getattr(peer, name) for name in peer.__slots__ if name not in of_its_subscription]

@@ -48,6 +48,8 @@ async def test_an_ack_shows_the_whole_subscription_as_it_is_afterwards() -> None
             "priceInterval": 100,
             "onlyChanges": True,
             "unknown": [],
+            "watching": False,
+            "watchInterval": 2000,
         },
     }
     [second] = [m.json for m in client.received if m.json.get("id") == 2]

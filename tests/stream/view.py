@@ -10,6 +10,7 @@ from tests.stream.world import ALL_TYPES, EVENT_TYPES, Book
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.session import session_data
 
@@ -36,6 +37,11 @@ class View:
         self.recovered: bool | None = None
         self.snapshot_pending = False
         self._announced: set[str] = set()
+        self.watching = False
+        self.watched: dict[int, dict[str, Any]] = {}
+        self._returned: set[int] = set()
+        """Sessions whose own stream was left: they may be repeated."""
+        self._states_before: dict[int, int] = {}
 
     def asked(self, command: dict[str, Any]) -> None:
         self.last_asked = command
@@ -54,7 +60,8 @@ class View:
             case "trade_opened" | "trade_closed" | "session_changed":
                 self._on_event(message, json_)
             case "session_update":
-                self._on_figures(message, json_)
+                on_figures = self._on_figures if "seq" in json_ else self._on_watched
+                on_figures(message, json_)
             case "pnl_update":
                 self._on_pnl(message, json_["data"])
             case "price_update":
@@ -64,9 +71,7 @@ class View:
             case "error":
                 allowed = {"unavailable", "not_found", "bad_request", "limit_exceeded"}
                 self._require(json_["code"] in allowed, "an unexpected error", message)
-        has_id = json_["type"] in {"session_update", *EVENT_TYPES} or (
-            json_["type"] == "ack" and self.session_id is not None
-        )
+        has_id = "seq" in json_ or (json_["type"] == "ack" and self.session_id is not None)
         if message.event is not None:
             wanted = f"{self.session_id}-{self.position}-epoch{self.session_id}" if has_id else None
             self._require(message.id == wanted, f"id: should be {wanted}", message)
@@ -75,7 +80,12 @@ class View:
         asked = self.last_asked
         self._require(message.json.get("id") == asked.get("id"), "an ack to nobody", message)
         opening = asked["type"] == "open"
-        if opening or asked["type"].startswith("subscribe"):
+        if asked["type"] in {"subscribe_session", "unsubscribe_session"} and self.session_id:
+            self._returned.add(self.session_id)
+        if asked["type"] in {"watch_sessions", "auth"} or opening:
+            self._on_new_watch()
+        self.watching = result["watching"]
+        if opening or asked["type"].startswith(("subscribe", "watch")):
             # A snapshot that says nothing of the feed says that it is live.
             self.status = None
         if asked["type"] == "subscribe_session" or (opening and result["sessionId"] is not None):
@@ -122,6 +132,46 @@ class View:
         self.figures = None
         self.pnls.clear()
 
+    def _on_new_watch(self) -> None:
+        self.watched.clear()
+        self._returned.clear()
+        self._states_before = {id_: len(book.states) for id_, book in self._world.books.items()}
+
+    def _on_watched(self, message: Message, json_: dict[str, Any]) -> None:
+        data = json_["data"]
+        session_id = data["sessionId"]
+        self._require(self.watching, "nobody watches all sessions", message)
+        self._require(not self._comes_by_itself(session_id), "the subscribed session", message)
+        self._require("recovered" not in json_, "an answer to no since", message)
+        self._require(data == self._figures(session_id), "wrong figures", message)
+        before = self.watched.get(session_id)
+        self._require(
+            session_id in self._returned
+            or before is None
+            or before | {"timestamp": data["timestamp"]} != data,
+            "nothing has changed",
+            message,
+        )
+        since = self._world.books[session_id].states[self._states_before.get(session_id, 1) - 1 :]
+        self._require(
+            any(state.session.status is not SessionStatus.STOPPED for state in since),
+            "it was stopped before",
+            message,
+        )
+        self._returned.discard(session_id)
+        self.watched[session_id] = data
+
+    def _comes_by_itself(self, session_id: int) -> bool:
+        return session_id == self.session_id and "session_update" in self.types
+
+    def _figures(self, session_id: int) -> dict[str, Any]:
+        state = self._world.books[session_id].state
+        unrealised_paise = state.unrealised_paise(self._world.quotes.get)
+        figures: dict[str, Any] = json.loads(
+            encode(session_data(state, unrealised_paise, self._world.now()))
+        )
+        return figures
+
     def _on_event(self, message: Message, json_: dict[str, Any]) -> None:
         self._require(json_["data"]["sessionId"] == self.session_id, "another session", message)
         if self.session_id is None:
@@ -147,10 +197,7 @@ class View:
         self._require("session_update" in self.types, "a type that was not asked for", message)
         self._require(json_["seq"] == state.seq, f"the newest event is {state.seq}", message)
         self._require(not self._missing(), f"ahead of the events from {self.position} on", message)
-        figures = session_data(
-            state, state.unrealised_paise(self._world.quotes.get), self._world.now()
-        )
-        self._require(data == json.loads(encode(figures)), "wrong figures", message)
+        self._require(data == self._figures(self.session_id), "wrong figures", message)
         wanted = self.recovered if self.snapshot_pending else None
         self._require(json_.get("recovered") == wanted, f"recovered is not {wanted}", message)
         self.snapshot_pending = False
@@ -211,6 +258,22 @@ class View:
                 wrong(f"the last price of {symbol} has not arrived: {self.prices.get(symbol)}")
         if self.session_id is not None:
             self._check_session_caught_up()
+        if self.watching:
+            self._check_watch_caught_up()
+
+    def _check_watch_caught_up(self) -> None:
+        for session_id, book in self._world.books.items():
+            got = self.watched.get(session_id)
+            if self._comes_by_itself(session_id):
+                continue
+            if book.state.session.status is SessionStatus.STOPPED:
+                # Of its changes after that nobody is told.
+                knows = got is None or got["status"] == SessionStatus.STOPPED
+            else:
+                now = self._figures(session_id)
+                knows = got is not None and got == now | {"timestamp": got["timestamp"]}
+            if not knows:
+                self._client.wrong(f"the last figures of {session_id} have not arrived: {got}")
 
     def _check_session_caught_up(self) -> None:
         world, wrong, state = self._world, self._client.wrong, self._book.state

@@ -101,6 +101,7 @@ class World:
                 state=lambda session_id: (
                     book.state if (book := self.books.get(session_id)) else None
                 ),
+                visible=self._visible,
                 fetch_session=lambda _: None,
                 history=self._history,
                 quote=lambda symbol: self.doubts.get(symbol) or self.quotes.get(symbol),
@@ -129,6 +130,7 @@ class World:
         self.clock.add("the sessions' beat", SLOT_MS, self.hub.topics.beat)
         self.clock.add("the prices' beat", SLOT_MS, self.hub.prices.beat)
         self.clock.add("the end of tokens", SLOT_MS, self.rights.sweep)
+        self.clock.add("the overview's beat", SLOT_MS, self.hub.overview.beat)
         beats = asyncio.create_task(self.clock.run())
         try:
             yield
@@ -136,6 +138,14 @@ class World:
             beats.cancel()
             await asyncio.wait([beats])
             logger.removeHandler(watcher)
+
+    def _visible(self, grant: Grant) -> list[SessionState]:
+        states = [book.state for book in self.books.values()]
+        return [
+            state
+            for state in states
+            if grant.reaches(state.session.session_id, state.session.owner)
+        ]
 
     def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> None:
         book = self.books.get(session_id)
@@ -165,6 +175,10 @@ class World:
             else:
                 self.open_trade(session_id, "A")
         return self.books[session_id]
+
+    def bear_session(self, session_id: int) -> None:
+        """A session that is made while clients are there."""
+        self.hub.publish_state(self.add_session(session_id).state)
 
     def open_trade(self, session_id: int, symbol: str = "A") -> Event:
         self._trade_ids += 1

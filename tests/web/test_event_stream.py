@@ -218,6 +218,8 @@ async def test_every_field_of_the_commands_can_stand_in_the_query(server: Rest) 
             "priceInterval": 60_000,
             "onlyChanges": True,
             "unknown": [],
+            "watching": False,
+            "watchInterval": 2000,
         }
 
 
@@ -235,6 +237,9 @@ async def test_what_a_retry_cannot_mend_is_answered_with_a_status(server: Rest) 
         ("/sse/auto-trader?symbols=A&priceInterval=x", 400, "bad_request", "priceInterval"),
         ("/sse/auto-trader?symbols=A&onlyChanges=x", 400, "bad_request", "onlyChanges"),
         ("/sse/auto-trader?symbols=A,*", 400, "bad_request", "symbols"),
+        ("/sse/sessions?updateInterval=soon", 400, "bad_request", "nterval"),
+        ("/sse/auto-trader?watching=perhaps", 400, "bad_request", "watching"),
+        ("/sse/auto-trader?watching=false", 400, "bad_request", "sessionId"),
         ("/sse/prices", 400, "bad_request", "symbols"),
         (f"/sse/prices?symbols={many}", 400, "limit_exceeded", "symbols"),
         ("/sse/auto-trader?sessionId=999", 404, "not_found", "999"),

@@ -51,6 +51,7 @@ NEEDS = {
     ("GET", "/ws/ingest"): Need.PUSH,
     ("GET", "/sse/auto-trader"): Need.SEE,
     ("GET", "/sse/sessions/{sessionId}"): Need.SEE,
+    ("GET", "/sse/sessions"): Need.SEE,
     ("GET", "/sse/prices"): Need.SEE,
 }
 """Each call, and what it needs; written down here again, because a mistake lets strangers in."""

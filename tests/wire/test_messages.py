@@ -202,7 +202,9 @@ def test_without_an_id_there_is_no_id_member() -> None:
 
 
 def subscription() -> Subscription:
-    return Subscription(6, 3, "k3vq", ["pnl_update"], 2000, ["NIFTY"], 1000, False, ["X"])
+    return Subscription(
+        6, 3, "k3vq", ["pnl_update"], 2000, ["NIFTY"], 1000, False, ["X"], True, 500
+    )
 
 
 def test_an_ack_holds_the_whole_subscription() -> None:
@@ -216,6 +218,8 @@ def test_an_ack_holds_the_whole_subscription() -> None:
         "priceInterval": 1000,
         "onlyChanges": False,
         "unknown": ["X"],
+        "watching": True,
+        "watchInterval": 500,
     }
     assert json.loads(ack_text(subscription(), "c0ffee", 1)) == {
         "type": "ack",
@@ -231,7 +235,7 @@ def test_an_ack_holds_the_whole_subscription() -> None:
 
 
 def test_an_ack_without_a_session_says_so() -> None:
-    nothing = Subscription(None, None, None, [], 2000, [], 1000, False, [])
+    nothing = Subscription(None, None, None, [], 2000, [], 1000, False, [], False, 2000)
     result = json.loads(ack_text(nothing, "c0ffee", 1))["result"]
     assert (result["sessionId"], result["seq"], result["epoch"]) == (None, None, None)
 

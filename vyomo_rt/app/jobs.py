@@ -72,6 +72,7 @@ class Jobs:
         clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
         clock.add("the sessions' beat", SLOT_MS, rooms.hub.topics.beat)
+        clock.add("the overview's beat", SLOT_MS, rooms.hub.overview.beat)
         clock.add("the prices' beat", SLOT_MS, rooms.hub.prices.beat)
         clock.add("the end of tokens", SLOT_MS, rooms.rights.sweep)
         clock.add("the heartbeat", rooms.heartbeat.sweep_ms, rooms.heartbeat.sweep)

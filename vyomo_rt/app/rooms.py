@@ -110,6 +110,7 @@ class Rooms:
         return Sources(
             ask_for_session=self._ask_for_session,
             state=self.replica.find,
+            visible=lambda grant: self.desk.owners.visible(grant, self.replica),
             fetch_session=self._fetch_session,
             history=self.history,
             quote=self.board.quote,

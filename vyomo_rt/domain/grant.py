@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from vyomo_rt.domain.errors import Forbidden, NotFound, Unauthorized
 from vyomo_rt.domain.moment import WallMs
@@ -37,6 +37,16 @@ _MAY: dict[Role, frozenset[Need]] = {
 }
 
 
+class Reach(NamedTuple):
+    """Which sessions a grant reaches: those that its subject made, and named ones, or all."""
+
+    owner: str | None
+    sessions: frozenset[int] | None
+
+
+REACHES_ALL = Reach(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What a subject may do, and until when.
@@ -65,6 +75,11 @@ class Grant:
     def is_limited(self) -> bool:
         """Whether there are sessions that it does not reach."""
         return self.sessions is not None and self.role is not Role.ADMIN
+
+    @property
+    def reach(self) -> Reach:
+        """Equal for grants that reach the same sessions."""
+        return Reach(self.subject, self.sessions) if self.is_limited else REACHES_ALL
 
     def may(self, need: Need) -> bool:
         """Whether the role includes it."""

@@ -20,6 +20,8 @@ from vyomo_rt.wire.commands import (
     SubscribeSession,
     UnsubscribePrices,
     UnsubscribeSession,
+    UnwatchSessions,
+    WatchSessions,
     command_type,
     message_id,
     session_named,
@@ -158,6 +160,12 @@ class Commands:
             case UnsubscribeSession():
                 self._subscriptions.leave_session(peer)
                 self._acknowledge(peer, command.id)
+            case WatchSessions():
+                self._subscriptions.watch_all(peer, command)
+                self._acknowledge(peer, command.id)
+            case UnwatchSessions():
+                self._subscriptions.leave_all(peer)
+                self._acknowledge(peer, command.id)
             case Ping():
                 peer.reply(pong(self._hub.now(), command.id))
 
@@ -176,6 +184,7 @@ class Commands:
         session: tuple[SubscribeSession, SessionTopic] | None,
         prices: SubscribePrices | None,
         retry_ms: int,
+        watch: WatchSessions | None = None,
     ) -> None:
         """Subscribe a new SSE stream to all that its query names, and send its opening ack."""
         unknown: Sequence[str] = ()
@@ -183,6 +192,8 @@ class Commands:
             self._subscriptions.watch_session(peer, *session)
         if prices is not None:
             unknown = self._subscriptions.watch_prices(peer, prices)
+        if watch is not None:
+            self._subscriptions.watch_all(peer, watch)
         peer.reply(self._opening(peer, unknown, retry_ms))
         self._hub.delivery.drain(peer)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from time import monotonic
 
+from vyomo_rt.stream.overview import Overview
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import Prices
 from vyomo_rt.stream.sessions import SessionTopic
@@ -21,10 +22,13 @@ _DRAIN_BYTES = 64 * 1024
 class Delivery:
     """Moves peers between *ready* (written to directly) and *waiting* (owed)."""
 
-    def __init__(self, sources: Sources, prices: Prices, paused: set[Peer]) -> None:
+    def __init__(
+        self, sources: Sources, prices: Prices, overview: Overview, paused: set[Peer]
+    ) -> None:
         self._paused = paused
         self._sources = sources
         self._prices = prices
+        self._overview = overview
         self._fetching: set[Peer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,9 +54,8 @@ class Delivery:
         peer.ready = False
         if peer.topic is not None:
             peer.written_seq = peer.topic.log.end
-        for audience in (peer.session_audience, peer.price_audience):
-            if audience is not None:
-                audience.hold(peer)
+        for audience in peer.audiences:
+            audience.hold(peer)
 
     def drain(self, peer: Peer) -> None:
         """Write what is due while the socket takes it: first events, then state.
@@ -72,6 +75,9 @@ class Delivery:
         if peer.due_status:
             peer.due_status = False
             peer.reply(feed_status(self._sources.feed_status()))
+        if peer.watch_audience is not None and not peer.ready and not self._overview.pay(peer):
+            asyncio.get_running_loop().call_soon(self.drain, peer)
+            return
         if not peer.paused:
             self._admit(peer)
 
@@ -114,6 +120,5 @@ class Delivery:
         if peer.ready:
             return
         peer.ready = True
-        for audience in (peer.session_audience, peer.price_audience):
-            if audience is not None:
-                audience.admit(peer)
+        for audience in peer.audiences:
+            audience.admit(peer)

@@ -21,9 +21,8 @@ _NAMED = 10
 
 def explain(hub: Hub, peer: Peer) -> ConnectionDocument:
     """What the hub knows about a connection, and in words what follows from it."""
-    both = (peer.session_audience, peer.price_audience)
     # While it is ready its audiences write to it and count for it.
-    audiences = [audience for audience in both if audience is not None and peer.ready]
+    audiences = peer.audiences if peer.ready else []
     wrote_at_s = max([peer.wrote_at_s, *(audience.wrote_at_s for audience in audiences)])
     return ConnectionDocument(
         connection_id=peer.id,
@@ -51,6 +50,11 @@ def _reasons(hub: Hub, peer: Peer) -> Iterator[str]:
         yield "it watches no session: send subscribe_session, or name sessionId in an SSE address"
     else:
         yield from _of_its_session(hub, peer, peer.topic)
+    if peer.watch_audience is not None:
+        yield (
+            "it watches all sessions that it may see: their figures come every "
+            f"{peer.watch_interval_ms} ms, if they have changed"
+        )
     if not peer.symbols:
         yield "it watches no prices: send subscribe_prices, or name symbols in an SSE address"
     else:

@@ -13,6 +13,7 @@ from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.stream.audience import slices
 from vyomo_rt.stream.delivery import Delivery
+from vyomo_rt.stream.overview import Overview
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.prices import Prices
 from vyomo_rt.stream.sources import Sources
@@ -49,11 +50,13 @@ class Hub:
         self.topics = Topics(
             sources, now=now, max_events_behind=max_events_behind, traffic=self.traffic
         )
-        self.delivery = Delivery(sources, self.prices, self.paused)
+        self.overview = Overview(sources, now=now, traffic=self.traffic)
+        self.delivery = Delivery(sources, self.prices, self.overview, self.paused)
         self.subscriptions = Subscriptions(
             sources,
             self.topics,
             self.prices,
+            self.overview,
             self.delivery,
             traffic=self.traffic,
             max_symbols=max_symbols,
@@ -66,15 +69,18 @@ class Hub:
         """Send a session's stored events and the figures after the last."""
         if topic := self.topics.find(state.session.session_id):
             topic.publish_events(events, state)
+        self.overview.on_state(state)
 
     def publish_state(self, state: SessionState) -> None:
-        """Send a session's figures after the day has changed."""
+        """Send the figures of a session that is new, or shows another date."""
         if topic := self.topics.find(state.session.session_id):
             topic.publish_state(state)
+        self.overview.on_state(state)
 
     def on_quote(self, quote: Quote) -> None:
         """Show a price that has changed."""
         self.prices.on_quote(quote)
+        self.overview.on_quote(quote.symbol)
 
     async def publish_feed_status(self, status: FeedStatus) -> None:
         """Tell everybody who subscribed to anything how the feed is doing."""

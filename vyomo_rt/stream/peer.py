@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PRICE_INTERVAL_MS = 1000
 DEFAULT_UPDATE_INTERVAL_MS = 2000
+DEFAULT_WATCH_INTERVAL_MS = 2000
 NOTHING_DUE: frozenset[str] = frozenset()
+NOTHING_WATCHED: frozenset[int] = frozenset()
 
 
 class Peer:
@@ -59,6 +61,7 @@ class Peer:
         "due_prices",
         "due_session",
         "due_status",
+        "due_watched",
         "framing",
         "grant",
         "id",
@@ -81,6 +84,10 @@ class Peer:
         "traffic",
         "types",
         "update_interval_ms",
+        "watch_audience",
+        "watch_began",
+        "watch_interval_ms",
+        "watch_place",
         "write",
         "written_seq",
         "wrote_at_s",
@@ -123,6 +130,7 @@ class Peer:
         self.due_status = False
         self._watch_no_session()
         self._watch_no_prices()
+        self._watch_no_sessions()
 
     def _watch_no_session(self) -> None:
         self.topic: SessionTopic | None = None
@@ -146,6 +154,17 @@ class Peer:
         self.seen: dict[str, tuple[int, bool]] | None = None
         self.price_stamp = 0
         self.due_prices = NOTHING_DUE
+
+    def _watch_no_sessions(self) -> None:
+        """Of all sessions at once."""
+        self.watch_audience: Audience[Any] | None = None
+        self.watch_interval_ms = DEFAULT_WATCH_INTERVAL_MS
+        # The place among the changes up to which it was sent everything, and the newest when it
+        # began: sessions that were stopped before do not concern it.
+        self.watch_place = 0
+        self.watch_began = 0
+        # Sessions whose own stream it has left: their figures come from the overview again.
+        self.due_watched = NOTHING_WATCHED
 
     def close(self, code: int, reason: str) -> None:
         """End the stream from this side; nothing more is sent to the peer."""
@@ -180,7 +199,13 @@ class Peer:
 
     @property
     def subscribed(self) -> bool:
-        return self.topic is not None or bool(self.symbols)
+        return self.topic is not None or bool(self.symbols) or self.watch_audience is not None
+
+    @property
+    def audiences(self) -> list[Audience[Any]]:
+        """All to which it belongs."""
+        all_ = (self.session_audience, self.price_audience, self.watch_audience)
+        return [audience for audience in all_ if audience is not None]
 
     @property
     def price_beat(self) -> Beat | None:

@@ -168,11 +168,14 @@ class Rights:
             return
         if not peer.grant.may(Need.SEE):
             peer.close(CloseCode.NO_RIGHT, "no right left")
-        elif (topic := peer.topic) is not None:
+            return
+        self._hub.subscriptions.follow_rights(peer)
+        if (topic := peer.topic) is not None:
             session_id, owner = topic.session_id, topic.state.session.owner
             if not peer.grant.reaches(session_id, owner):
                 self._hub.subscriptions.leave_session(peer)
                 peer.reply(error_frame(NotFound.session(session_id), None))
+        self._hub.delivery.drain(peer)
 
     # -- a grant ends ----------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vyomo_rt.domain.demand import Demand
@@ -28,6 +28,8 @@ class Sources:
 
     state: Callable[[int], SessionState | None]
     """A session, if it is in memory; a stopped one may not be."""
+    visible: Callable[[Grant], Iterable[SessionState]]
+    """The sessions in memory that a grant reaches; those are all that are not STOPPED."""
     fetch_session: Callable[[int], Awaitable[object] | None]
     """Load a session that rests in the store; returns None for any other.
 

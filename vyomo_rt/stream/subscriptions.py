@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vyomo_rt.domain.errors import BadRequest, LimitExceeded
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.stream.delivery import Delivery
+from vyomo_rt.stream.overview import Overview
 from vyomo_rt.stream.peer import NOTHING_DUE, Peer
 from vyomo_rt.stream.pnl import BEGIN
 from vyomo_rt.stream.prices import Prices
@@ -20,6 +21,7 @@ from vyomo_rt.wire.commands import (
     SubscribePrices,
     SubscribeSession,
     UnsubscribePrices,
+    WatchSessions,
 )
 from vyomo_rt.wire.connection import Subscription
 
@@ -35,6 +37,7 @@ class Subscriptions:
         sources: Sources,
         topics: Topics,
         prices: Prices,
+        overview: Overview,
         delivery: Delivery,
         *,
         traffic: Traffic,
@@ -43,6 +46,7 @@ class Subscriptions:
         self._sources = sources
         self._topics = topics
         self._prices = prices
+        self._overview = overview
         self._delivery = delivery
         self._traffic = traffic
         self._max_symbols = max_symbols
@@ -84,6 +88,9 @@ class Subscriptions:
         if topic := peer.topic:
             topic.leave(peer)
             self._topics.release(topic)
+            if peer.watch_audience is not None:
+                self._delivery.hold(peer)
+                peer.due_watched |= {topic.session_id}
         peer.forgive_session()
 
     # -- prices ------------------------------------------------------------------
@@ -152,10 +159,31 @@ class Subscriptions:
         peer.symbols = ()
         peer.due_prices = NOTHING_DUE
 
-    # -- both --------------------------------------------------------------------
+    # -- all sessions ------------------------------------------------------------
+
+    def watch_all(self, peer: Peer, command: WatchSessions) -> None:
+        """Watch all sessions that the peer may see; the figures of each are due."""
+        self.leave_all(peer)
+        if command.update_interval is not None:
+            peer.watch_interval_ms = command.update_interval
+        self._delivery.hold(peer)
+        self._overview.join(peer)
+        self._owe_status(peer)
+
+    def leave_all(self, peer: Peer) -> None:
+        """Watch no sessions but the subscribed one."""
+        self._overview.leave(peer)
+
+    def follow_rights(self, peer: Peer) -> None:
+        """Watch what the peer's grant reaches now, if that is not the same as before."""
+        if not self._overview.has_right_view(peer):
+            self.watch_all(peer, WatchSessions())
+
+    # -- all ---------------------------------------------------------------------
 
     def end(self, peer: Peer) -> None:
         """The peer watches nothing any more."""
+        self.leave_all(peer)
         self.leave_session(peer)
         self._drop_prices(peer)
 
@@ -178,6 +206,8 @@ def subscription(peer: Peer, unknown: Sequence[str] = ()) -> Subscription:
         price_interval=peer.price_interval_ms,
         only_changes=peer.only_changes,
         unknown=list(unknown),
+        watching=peer.watch_audience is not None,
+        watch_interval=peer.watch_interval_ms,
     )
     if peer.recovered is not None:
         shown.recovered = peer.recovered

@@ -43,6 +43,7 @@ class Traffic:
         )
         self.event_fan_out = self._fan_out.labels("event")
         self.session_fan_out = self._fan_out.labels("session")
+        self.watch_fan_out = self._fan_out.labels("sessions")
         self.price_fan_out = self._fan_out.labels("prices")
         self.event_delay = Histogram(
             "vyomo_rt_event_delay_seconds",

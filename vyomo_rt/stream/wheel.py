@@ -61,6 +61,8 @@ class Wheel(Generic[T]):
         return self._begun
 
     def add(self, beat: Beat, item: T) -> None:
+        # Its first turn is counted from now, even if the wheel has never turned before.
+        self._begun = self.slot
         self._items.setdefault(beat, {})[item] = None
 
     def remove(self, beat: Beat, item: T) -> None:

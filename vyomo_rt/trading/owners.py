@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Iterable
 
 from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.grant import Grant, Need
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.replica import Replica
 
 
 class Owners:
@@ -46,6 +48,13 @@ class Owners:
             await self._load(grant.subject)
         named = grant.sessions or frozenset()
         return sorted(named.union(self._owned.get(grant.subject or "", ())))
+
+    def visible(self, grant: Grant, replica: Replica) -> Iterable[SessionState]:
+        """The sessions in memory that are in a grant's reach."""
+        if not grant.is_limited:
+            return replica.states()
+        ids = (grant.sessions or frozenset()).union(self._owned.get(grant.subject or "", ()))
+        return [state for id_ in sorted(ids) if (state := replica.find(id_)) is not None]
 
     def _reaches(self, grant: Grant, session_id: int) -> bool:
         if grant.reaches(session_id, None):

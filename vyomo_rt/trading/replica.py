@@ -23,7 +23,7 @@ class Follower(Protocol):
         """A session's next events were stored; the state is the one after the last."""
 
     def publish_state(self, state: SessionState) -> None:
-        """Another date is shown."""
+        """A session came into memory, or shows another date."""
 
 
 class Replica:
@@ -84,6 +84,7 @@ class Replica:
         self._states[session_id] = state
         self._open.update(dict.fromkeys(state.open_trades, session_id))
         self._pending.update(dict.fromkeys(state.pending, session_id))
+        self._show(state)
 
     def remove(self, session_id: int) -> None:
         """Forget a session that has no open trades."""
@@ -117,5 +118,8 @@ class Replica:
             return
         state = self._states[session_id] = before.on_day(day)
         if state is not before:
-            for follower in self.followers:
-                follower.publish_state(state)
+            self._show(state)
+
+    def _show(self, state: SessionState) -> None:
+        for follower in self.followers:
+            follower.publish_state(state)

@@ -58,7 +58,6 @@ class Sessions:
         self._ledgers.add(state)
         self._owners.note(state.session.session_id, state.session.owner)
         self.highest_id = max(self.highest_id, state.session.session_id)
-        self.publish_state(state)
 
     def bear(self, session: Session) -> SessionState:
         """Keep a session in memory that has just been made; returns it as it is now."""

@@ -35,13 +35,21 @@ from vyomo_rt.web.handshake import VERSION, WrongVersion, accepting
 from vyomo_rt.web.routes import Parameter, Route, Stream, Text, query_of
 from vyomo_rt.wire.access import ConnectionList, OpenConnection
 from vyomo_rt.wire.closing import CloseCode
-from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession
+from vyomo_rt.wire.commands import Command, SubscribePrices, SubscribeSession, WatchSessions
 from vyomo_rt.wire.connection import ConnectionDocument, ConnectionMessage, Pong
 from vyomo_rt.wire.event import SessionMessage
 from vyomo_rt.wire.position import PositionText
 from vyomo_rt.wire.price import PriceUpdate
-from vyomo_rt.wire.query import of_prices, of_session, read_query, stream_query
+from vyomo_rt.wire.query import (
+    WatchQuery,
+    of_all_sessions,
+    of_prices,
+    of_session,
+    read_query,
+    stream_query,
+)
 from vyomo_rt.wire.refusal import error_frame
+from vyomo_rt.wire.session import SessionUpdate
 from vyomo_rt.wire.values import ConnectionId, KeepAlive
 
 _RETRY_FROM_MS, _RETRY_UPTO_MS = 2000, 5000
@@ -77,8 +85,12 @@ class StreamRoutes:
                   refuses=(HTTPStatus.BAD_REQUEST, HTTPStatus.UPGRADE_REQUIRED),
                   stream=Stream(sends=_EVERYTHING | Pong, takes=Command, takes_auth=True)),
             Route("GET", "/sse/auto-trader", Need.SEE, self.stream_all, "streams", events,
-                  parameters=(*session, *query_of(SubscribePrices, required=False)),
+                  parameters=(*session, *query_of(SubscribePrices, required=False),
+                              *query_of(WatchQuery)),
                   refuses=(HTTPStatus.NOT_FOUND,), stream=Stream(sends=_EVERYTHING)),
+            Route("GET", "/sse/sessions", Need.SEE, self.stream_sessions, "streams", events,
+                  parameters=(*query_of(WatchSessions), _KEEP_ALIVE),
+                  stream=Stream(sends=SessionUpdate | ConnectionMessage)),
             Route("GET", "/sse/sessions/{sessionId}", Need.SEE, self.stream_session, "streams",
                   events, parameters=session,
                   stream=Stream(sends=SessionMessage | ConnectionMessage)),
@@ -114,6 +126,14 @@ class StreamRoutes:
         WebSocket carries, `id:` the position that `Last-Event-ID` resumes from.
         """
         return await self._stream(request, read_query(request.query))
+
+    async def stream_sessions(self, request: web.Request) -> web.StreamResponse:
+        """Stream the figures of all sessions that the caller may see.
+
+        Of each that is not STOPPED at once, then of those whose figures have changed, the newest.
+        They have no ``seq`` and no `id:`.
+        """
+        return await self._stream(request, of_all_sessions(read_query(request.query)))
 
     async def stream_session(self, request: web.Request) -> web.StreamResponse:
         """Stream a session as Server-Sent Events."""
@@ -196,7 +216,9 @@ class StreamRoutes:
                 connection.close(code, str(trouble))
             else:
                 retry_ms = random.randint(_RETRY_FROM_MS, _RETRY_UPTO_MS)  # noqa: S311
-                self._streaming.commands.open_stream(connection, session, asked.prices, retry_ms)
+                self._streaming.commands.open_stream(
+                    connection, session, asked.prices, retry_ms, asked.watch
+                )
             return response
 
     @contextmanager

@@ -93,6 +93,24 @@ class UnsubscribePrices(_Command, tag="unsubscribe_prices"):
     symbols: list[SpelledSymbol] | UnsetType = UNSET
 
 
+class WatchSessions(_Command, tag="watch_sessions"):
+    """Figures of all sessions that the client may see, as they change."""
+
+    needs = Need.SEE
+
+    update_interval: IntervalMs | None = None
+
+    def __post_init__(self) -> None:
+        if self.update_interval is not None:
+            self.update_interval = clamp_interval_ms(self.update_interval)
+
+
+class UnwatchSessions(_Command, tag="unwatch_sessions"):
+    """No more figures of sessions, but for those of the subscribed one."""
+
+    needs = Need.SEE
+
+
 class Ping(_Command, tag="ping"):
     """Answered by a pong."""
 
@@ -111,7 +129,16 @@ class Auth(_Command, tag="auth"):
     token: str
 
 
-Command = SubscribeSession | SubscribePrices | UnsubscribeSession | UnsubscribePrices | Ping | Auth
+Command = (
+    SubscribeSession
+    | SubscribePrices
+    | UnsubscribeSession
+    | UnsubscribePrices
+    | WatchSessions
+    | UnwatchSessions
+    | Ping
+    | Auth
+)
 _BY_TYPE = {command.__struct_config__.tag: command for command in get_args(Command)}
 
 

@@ -37,6 +37,8 @@ class Subscription(Data):
     price_interval: IntervalMs
     only_changes: bool
     unknown: list[Symbol]
+    watching: Annotated[bool, Meta(description="Whether it gets figures of all sessions")]
+    watch_interval: IntervalMs
     recovered: bool | UnsetType = UNSET
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.inspect import BoolType, ListType
 
 from vyomo_rt.domain.errors import BadRequest, NotFound
 from vyomo_rt.wire import decoding
-from vyomo_rt.wire.commands import SubscribePrices, SubscribeSession, with_integers
+from vyomo_rt.wire.commands import (
+    SubscribePrices,
+    SubscribeSession,
+    WatchSessions,
+    with_integers,
+)
 from vyomo_rt.wire.frame import KEEP_ALIVE, KEEP_ALIVE_EVENT, Framing
 from vyomo_rt.wire.position import read_position
+from vyomo_rt.wire.values import IntervalMs
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -28,11 +34,23 @@ _NOT_OF_TICKETS = ("ticket", "lastEventId")
 _NEVER_RECOVERED = "unknown"
 
 
+class WatchQuery(Struct, rename="camel"):
+    """What a stream's query may say of all sessions, beside one session and prices."""
+
+    watching: Annotated[bool, Meta(description="Whether to send figures of all sessions")] = False
+    watch_interval: IntervalMs | None = None
+
+    def command(self) -> WatchSessions | None:
+        """The command of the same meaning."""
+        return WatchSessions(update_interval=self.watch_interval) if self.watching else None
+
+
 class StreamQuery(NamedTuple):
     """What a query asks an SSE stream for."""
 
     session: SubscribeSession | None
     prices: SubscribePrices | None
+    watch: WatchSessions | None
     keep_alive: bytes
     """What to write to keep it alive."""
 
@@ -107,9 +125,22 @@ def of_prices(query: Mapping[str, str]) -> dict[str, str]:
     return {**query, "sessionId": ""}
 
 
+def of_all_sessions(query: Mapping[str, str]) -> dict[str, str]:
+    """The query for a stream of all sessions' figures."""
+    interval_ms = query.get("updateInterval", "")
+    return {
+        **query,
+        "sessionId": "",
+        "symbols": "",
+        "updateInterval": "",
+        "watching": "true",
+        "watchInterval": interval_ms,
+    }
+
+
 def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQuery:
     """What a query asks a stream for; the id may be in a header instead. Raises BadRequest."""
-    fields = query_fields(query, SubscribeSession, SubscribePrices)
+    fields = query_fields(query, SubscribeSession, SubscribePrices, WatchQuery)
     for name in ("id", "type"):
         fields.pop(name, None)
     session = prices = None
@@ -121,9 +152,10 @@ def stream_query(query: Mapping[str, str], last_event_id: str | None) -> StreamQ
     settings = _convert({"symbols": []} | fields, SubscribePrices)
     if "symbols" in fields:
         prices = settings
-    if session is None and prices is None:
+    watch = _convert(fields, WatchQuery).command()
+    if session is None and prices is None and watch is None:
         raise BadRequest("sessionId or symbols is required", "query")
-    return StreamQuery(session, prices, _keep_alive(query))
+    return StreamQuery(session, prices, watch, _keep_alive(query))
 
 
 def _resume(command: SubscribeSession, last_event_id: str) -> None:

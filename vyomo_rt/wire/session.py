@@ -16,7 +16,7 @@ from vyomo_rt.domain.session import ChangeReason, SessionStatus, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
-from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.frame import Frame, make_frame, without_stamp
 from vyomo_rt.wire.numbers import AmountPaise, from_e2, from_paise
 from vyomo_rt.wire.position import spell_position
 from vyomo_rt.wire.rules import (
@@ -118,10 +118,13 @@ class SessionData(Data):
 
 
 class SessionUpdate(Message, tag="session_update"):
-    """A session's figures as of event ``seq``; ``recovered`` only answers a ``since``."""
+    """A session's figures as of event ``seq``; ``recovered`` only answers a ``since``.
+
+    Of a session that is only watched among all others they come without ``seq``.
+    """
 
     data: SessionData
-    seq: Seq
+    seq: Seq | UnsetType = UNSET
     recovered: bool | UnsetType = UNSET
 
 
@@ -197,6 +200,12 @@ def session_update(
     session = state.session
     event_id = spell_position(session.session_id, state.seq, session.epoch)
     return make_frame("session_update", encode(message), event_id)
+
+
+def watched_update(state: SessionState, unrealised_paise: int) -> Frame:
+    """Figures that move no position, to be kept: with a gap in place of their timestamp."""
+    message = SessionUpdate(data=session_data(state, unrealised_paise, 0))
+    return without_stamp(make_frame("session_update", encode(message)))
 
 
 def session_document(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionDocument:
