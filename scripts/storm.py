@@ -1,7 +1,7 @@
 """A storm of new connections beside quiet clients: how much later do these get their ticks?
 
 Each measurement starts its own server with its default limits; calm and storm take turns, and
-the median of the pairs counts.
+the median of the pairs counts. As root on Linux, server and clients run before all other programs.
 
 Exit code: 0 within the budget, 1 beyond it, 2 wrong flags or no server, 130 interrupted.
 """
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"({storm.p99_ms / calm.p99_ms:.2f} x); the clients' own part {calm.own_p99_ms:.1f} "
             f"and {storm.own_p99_ms:.1f} ms; dropped {calm.dropped + storm.dropped}"
         )
+    if not all(window.undisturbed for pair in pairs for window in pair):
+        print("other programs may have disturbed: only root may put these processes first")
     if len(pairs) < flags.pairs:
         return 130
     print(f"median {ratio(pairs):.2f} x, of at most {flags.most:g}")

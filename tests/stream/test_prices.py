@@ -58,6 +58,21 @@ async def test_a_price_comes_every_interval_changed_or_not() -> None:
             assert shown(client) == [("A", 10)]
 
 
+async def test_a_beats_prices_bear_its_own_time_though_a_newcomer_got_them_just_before() -> None:
+    world = World()
+    async with world.running():
+        world.tick("A", 10)
+        client = await watching(world, "A", priceInterval=500)
+        await world.wait(496)
+        client.take_all()
+        newcomer = await watching(world, "A")
+        await world.wait(4)
+        await turns(3)
+        [snapshot], [beat] = newcomer.take_all(), client.take_all()
+        assert snapshot["data"]["timestamp"] < beat["data"]["timestamp"]
+    assert world.wrongs == []
+
+
 async def test_a_snapshot_is_not_followed_by_a_beat_at_once_because_the_beats_are_late() -> None:
     """A busy loop takes up a subscription before the beat that was due earlier."""
     world = World()
@@ -265,14 +280,18 @@ async def test_a_beat_is_written_in_slices_and_others_run_in_between() -> None:
         crowd = [await watching(world, "A", priceInterval=100) for _ in range(200)]
         for client in crowd:
             client.take_all()
+        assert not world.hub.slices.go_on()
         await world.beating.wait()
         served = sum(bool(client.received) for client in crowd)
         assert 0 < served < len(crowd), "the first slices"
         while served < len(crowd):
+            assert world.hub.slices.go_on()
             await turns(1)
             now = sum(bool(client.received) for client in crowd)
             assert 0 < now - served <= audience_module.SLICE
             served = now
+        await turns(1)
+        assert not world.hub.slices.go_on()
 
 
 async def test_unsubscribing_stops_the_symbols_named_or_all_of_them() -> None:

@@ -26,6 +26,7 @@ from vyomo_rt.app import server as server_module
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.limits import Pace
 from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.web import listening
 from vyomo_rt.web.addresses import Addresses
 from vyomo_rt.web.admission import Admission
 from vyomo_rt.web.listening import Acceptor, FileLimits
@@ -183,7 +184,7 @@ def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptu
         )
         sock = socket.create_server(("127.0.0.1", 0))
         admit = partial(full.admit, no_room)
-        acceptor = Acceptor([sock], admit, Pace(500, 1), full.no_file_left)
+        acceptor = Acceptor([sock], admit, Pace(500, 1), full.no_file_left, lambda: False)
         acceptor.start()
         async with raw_socket(f"http://127.0.0.1:{sock.getsockname()[1]}") as newcomer:
             assert await newcomer.rest() == b""
@@ -193,6 +194,51 @@ def test_a_newcomer_is_dropped_on_either_loop(loop: str, caplog: pytest.LogCaptu
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(story())
     assert caplog.messages == ["no file left for new connections (limit 256)"]
+
+
+@asynccontextmanager
+async def acceptor_while(
+    is_busy: Callable[[], bool],
+) -> AsyncIterator[tuple[str, list[asyncio.Protocol]]]:
+    """The address of an acceptor, and the connections that it has taken."""
+    taken: list[asyncio.Protocol] = []
+
+    def admit(_host: str) -> asyncio.Protocol:
+        taken.append(asyncio.Protocol())
+        return taken[-1]
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    acceptor = Acceptor([sock], admit, Pace(500, 10), lambda: None, is_busy)
+    acceptor.start()
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}", taken
+    finally:
+        acceptor.stop()
+        await asyncio.sleep(0)  # those that were being connected are dropped
+
+
+async def test_newcomers_wait_while_a_beat_is_written_and_are_then_taken_one_in_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "_LONGEST_HOLD_S", 60)
+    busy = True
+    async with acceptor_while(lambda: busy) as (url, taken), AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(raw_socket(url))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not taken
+        busy = False
+        counts = []
+        while len(taken) < 3:
+            await asyncio.sleep(0)
+            counts.append(len(taken))
+        assert {1, 2, 3} <= set(counts)
+
+
+async def test_newcomers_come_in_where_beats_never_end() -> None:
+    async with acceptor_while(lambda: True) as (url, taken), raw_socket(url):
+        await until(lambda: taken)
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, sockets: int, streams: int) -> None:

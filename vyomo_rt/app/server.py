@@ -84,7 +84,13 @@ async def _serving(
     admission = rooms.admission
     http = partial(HttpConnection, runner.server, admission, rooms.origins)
     admit = partial(admission.admit, http)
-    acceptor = Acceptor(sockets, admit, rooms.accepts, admission.no_file_left)
+    acceptor = Acceptor(
+        sockets,
+        admit,
+        rooms.accepts,
+        admission.no_file_left,
+        is_busy=rooms.hub.slices.go_on,
+    )
     acceptor.start()
     try:
         yield

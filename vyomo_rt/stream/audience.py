@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, ValuesView
+from contextlib import contextmanager
 from time import monotonic
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -38,10 +39,24 @@ def slices(count: int) -> Iterator[slice]:
 
 
 class Slices:
-    """How much was done since the loop last ran, over all audiences."""
+    """How much was done since the loop last ran, and whether more is to come, for all audiences."""
 
     def __init__(self) -> None:
         self._done = 0
+        self._beats = 0
+
+    def go_on(self) -> bool:
+        """Whether a beat has not yet been written to everybody."""
+        return self._beats > 0
+
+    @contextmanager
+    def of_beat(self) -> Iterator[None]:
+        """Write a beat inside this block."""
+        self._beats += 1
+        try:
+            yield
+        finally:
+            self._beats -= 1
 
     def fill(self, work: int) -> bool:
         """Count writes, or work that takes as long; True if the loop has to run now."""

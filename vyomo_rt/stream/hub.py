@@ -11,7 +11,7 @@ from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import WallClock
 from vyomo_rt.domain.quote import FeedStatus, Quote
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.stream.audience import slices
+from vyomo_rt.stream.audience import Slices, slices
 from vyomo_rt.stream.delivery import Delivery
 from vyomo_rt.stream.overview import Overview
 from vyomo_rt.stream.peer import Peer
@@ -44,11 +44,20 @@ class Hub:
         for framing in Framing:
             # Present from the start: an alert on a rate needs an initial zero.
             self.traffic.closed[str(CloseCode.SLOW), framing] = 0
+        self.slices = Slices()
         self.prices = Prices(
-            now=now, quote=sources.quote, demand=sources.demand, traffic=self.traffic
+            now=now,
+            quote=sources.quote,
+            demand=sources.demand,
+            traffic=self.traffic,
+            slices=self.slices,
         )
         self.topics = Topics(
-            sources, now=now, max_events_behind=max_events_behind, traffic=self.traffic
+            sources,
+            now=now,
+            max_events_behind=max_events_behind,
+            traffic=self.traffic,
+            slices=self.slices,
         )
         self.overview = Overview(sources, now=now, traffic=self.traffic)
         self.delivery = Delivery(sources, self.prices, self.overview, self.paused)

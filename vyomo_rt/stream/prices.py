@@ -79,6 +79,7 @@ class Prices:
         quote: Callable[[str], Quote | None],
         demand: Demand,
         traffic: Traffic,
+        slices: Slices,
     ) -> None:
         self._now = now
         self._quote = quote
@@ -88,7 +89,7 @@ class Prices:
         self._frames: dict[str, _KeptFrame] = {}
         self._newest = [_NewestBytes(self._current, framing) for framing in Framing]
         self._stamps = count(1)
-        self._slices = Slices()
+        self._slices = slices
         self.wheel: Wheel[Audience[_AudienceKey]] = Wheel()
         self._audiences = Audiences(self.wheel)
 
@@ -173,8 +174,10 @@ class Prices:
         due = self.wheel.turn()
         if not due:
             return
+        # A frame made for a newcomer a moment ago would make all the others' look late.
+        self._frames.clear()
         self._forget_newest()
-        with self._traffic.price_fan_out.time():
+        with self._traffic.price_fan_out.time(), self._slices.of_beat():
             for audience in due:
                 self._owe(audience)
                 if audience.key.only_changes:

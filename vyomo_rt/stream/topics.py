@@ -20,7 +20,13 @@ class Topics:
     """Makes a session's topic when it is first used, and ends it after its last use."""
 
     def __init__(
-        self, sources: Sources, *, now: WallClock, max_events_behind: int, traffic: Traffic
+        self,
+        sources: Sources,
+        *,
+        now: WallClock,
+        max_events_behind: int,
+        traffic: Traffic,
+        slices: Slices,
     ) -> None:
         self.shelf = Shelf(MAX_BYTES)
         self._sources = sources
@@ -28,7 +34,7 @@ class Topics:
         self._max_events_behind = max_events_behind
         self._traffic = traffic
         self._bulkhead = Bulkhead()
-        self._slices = Slices()
+        self._slices = slices
         self._topics: dict[int, SessionTopic] = {}
         self._wheel: Wheel[SessionAudience] = Wheel()
 
@@ -70,7 +76,8 @@ class Topics:
         for audience in self._wheel.turn():
             due.setdefault(audience.key.topic, []).append(audience)
         for topic, audiences in due.items():
-            with self._bulkhead(f"a beat of session {topic.session_id}"):
+            name = f"a beat of session {topic.session_id}"
+            with self._bulkhead(name), self._slices.of_beat():
                 await topic.beat(audiences)
 
     def _make(self, session_id: int) -> SessionTopic:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import resource
 import socket
 import sys
@@ -19,11 +20,11 @@ log = logging.getLogger(__name__)
 _BACKLOG = 4096
 _NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE)
 _AFTER_ERROR_S = 0.1
-_AT_ONCE = 8
-"""Taken in one turn of the loop: fewer turns cost less, and eight handshakes take a few ms."""
-
 _LEAST_REST_S = 0.02
 """Beginning again costs as much as half a connection."""
+
+_LONGEST_HOLD_S = 0.02
+"""Longer than a beat to thousands; where beats never end, newcomers come in between."""
 
 _FILES_KEPT_FREE = 64
 _SOCKETS_FOR_REQUESTS = 16
@@ -93,7 +94,8 @@ def _tune(sock: socket.socket) -> None:
 class Acceptor:
     """Takes connections from the queues of listening sockets at a pace, whatever comes.
 
-    A loop that is busy takes fewer: those that are here come before those that come.
+    Those that are here come before those that come: a loop that is busy takes fewer, and while
+    ``is_busy``, such as with a beat, none for a few milliseconds.
     ``admit`` makes the protocol of a connection from that address, or refuses it by None.
     ``no_file_left`` is told when the process may not open another file.
     """
@@ -104,13 +106,16 @@ class Acceptor:
         admit: Callable[[str], asyncio.Protocol | None],
         pace: Pace,
         no_file_left: Callable[[], None],
+        is_busy: Callable[[], bool],
     ) -> None:
         self._listeners = listeners
         self._admit = admit
         self._pace = pace
         self._bucket_s = 0.0
         self._no_file_left = no_file_left
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._is_busy = is_busy
+        self._held_since_s = math.inf
+        self._connecting: dict[asyncio.Task[None], socket.socket] = {}
         self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -133,17 +138,30 @@ class Acceptor:
             listener.close()
 
     def _accept(self, listener: socket.socket) -> None:
-        """Take a few connections; the loop does everything else before it takes the next few."""
-        for _ in range(_AT_ONCE):
-            if (accepted := self._next(listener)) is None:
-                return
-            connection, host = accepted
-            if (protocol := self._admit(host)) is None:
-                connection.close()
-                continue
-            task = asyncio.create_task(_connect(protocol, connection))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+        """Take a connection; the loop does everything else before it takes the next one."""
+        if self._has_to_hold() or (accepted := self._next(listener)) is None:
+            return
+        connection, host = accepted
+        if (protocol := self._admit(host)) is None:
+            connection.close()
+            return
+        task = asyncio.create_task(_connect(protocol, connection))
+        self._connecting[task] = connection
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        connection = self._connecting.pop(task)
+        if task.cancelled():
+            connection.close()
+
+    def _has_to_hold(self) -> bool:
+        """Whether newcomers wait; meanwhile the loop turns, and asks again in each turn."""
+        if not self._is_busy():
+            self._held_since_s = math.inf
+            return False
+        now_s = asyncio.get_running_loop().time()
+        self._held_since_s = min(self._held_since_s, now_s)
+        return now_s - self._held_since_s < _LONGEST_HOLD_S
 
     def _next(self, listener: socket.socket) -> tuple[socket.socket, str] | None:
         """A connection and its address; None if none is there, or it is not yet time for one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from statistics import median
@@ -15,13 +14,14 @@ from lab.cli import Bar, going_on
 from lab.crowd.counting import Delays
 from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
+from lab.site.machine import put_first, put_last
 from lab.site.server import ServerUnderTest, on_first_core
 from lab.site.target import Target, connected
 
 _SETTLE_S = 3.0
 _RAMP_GRACE_S = 30.0
-_BEHIND = 10
-"""How much nicer the storm's process is: the quiet clients' own delays are not to be measured."""
+_RANKS = {"server": 3, "quiet": 2, "storm": 1}
+"""Who runs first: the quiet clients' own delays are not to be measured."""
 
 
 class Options(NamedTuple):
@@ -42,6 +42,8 @@ class Window(NamedTuple):
     dropped: int
     came: int
     """Of the storm, while it lasted."""
+    undisturbed: bool
+    """Whether server and clients ran before all other programs."""
 
 
 def ratio(pairs: Sequence[tuple[Window, Window]]) -> float:
@@ -74,6 +76,9 @@ async def _measure(options: Options, with_storm: bool, what: str, stop: asyncio.
     async with room as (server, cores), connected(server.url) as target, AsyncExitStack() as stack:
         plan = await _plan(options, target)
         quiet = await stack.enter_async_context(Workers(plan, 1, cores))
+        undisturbed = server.pid is not None and put_first(server.pid, _RANKS["server"])
+        for pid in quiet.pids:
+            put_first(pid, _RANKS["quiet"])
 
         def ramping() -> bool:
             bar.show(f"{what}, connecting", quiet.progress.started, options.quiet, "clients")
@@ -92,7 +97,8 @@ async def _measure(options: Options, with_storm: bool, what: str, stop: asyncio.
             )
             storm = await stack.enter_async_context(Workers(storm_plan, 1, cores))
             for pid in storm.pids:
-                os.setpriority(os.PRIO_PROCESS, pid, _BEHIND)
+                if not put_first(pid, _RANKS["storm"]):
+                    put_last(pid)
             await going_on(lambda: not storm.progress.ramped, 2 * options.storm_s + 5, stop)
             came = storm.progress.started
         else:
@@ -101,7 +107,7 @@ async def _measure(options: Options, with_storm: bool, what: str, stop: asyncio.
         dropped = quiet.progress.dropped
         (figures,) = await quiet.finish(0)
     bar.clear()
-    return Window(_p99(figures.price_delays), _p99(figures.lags), dropped, came)
+    return Window(_p99(figures.price_delays), _p99(figures.lags), dropped, came, undisturbed)
 
 
 async def _plan(options: Options, target: Target) -> Plan:
