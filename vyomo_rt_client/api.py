@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 
 from vyomo_rt_client.calls import Calls, Document
 
 Number = Decimal | int
+Moment = datetime | str | int
 
 
 class Terms(TypedDict, total=False):
@@ -260,6 +261,24 @@ class Api(Calls):
         query = {} if symbols is None else {"symbols": ",".join(symbols)}
         return list((await self.call("GET", "prices", query=query))["prices"])
 
+    async def list_bars(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        from_moment: Moment | None = None,
+        to_moment: Moment | None = None,
+        limit: int | None = None,
+    ) -> Document:
+        """A page of `bars`, oldest first; its `next` is the next page's `from_moment`.
+
+        `interval` is ``1m``, ``5m``, ``15m``, ``1h`` or ``1d``. Moments are those at which bars
+        start, both included: aware datetimes, texts with a zone, or epoch milliseconds.
+        """
+        query = {"symbol": symbol, "interval": interval, "limit": limit}
+        query |= {"from": _moment(from_moment), "to": _moment(to_moment)}
+        return await self.call("GET", "bars", query=query)
+
     async def push_ticks(self, ticks: Iterable[Mapping[str, object]]) -> Document:
         """Push prices, at most 1000: each a mapping with `symbol`, `price` and maybe `ts`.
 
@@ -286,6 +305,11 @@ def _members(terms: Terms) -> Document:
     return {
         re.sub("_(.)", lambda found: found[1].upper(), name): value for name, value in terms.items()
     }
+
+
+def _moment(moment: Moment | None) -> str | int | None:
+    """A moment as on the wire."""
+    return moment.isoformat() if isinstance(moment, datetime) else moment
 
 
 def _parameters(which: TradeFilter) -> Document:

@@ -14,6 +14,7 @@ EXACT = frozenset({
     "tick", "previousClose", "charges", "netPnl", "brokerage", "stt", "transaction", "stamp",
     "sebi", "gst", "maxDailyLoss", "dailyTarget", "maxOrderValue", "armAt", "floor",
     "profitFactor", "averageWin", "averageLoss", "best", "worst", "maxDrawdown",
+    "open", "high", "low", "close",
 })  # fmt: skip
 """Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 

@@ -240,6 +240,8 @@ async def ask_about_the_market(call: Witness) -> None:
     for query in ("", "?symbols=NIFTY26DEC24000CE,NONE&q=N", "?symbols=!"):
         await call("GET", f"{API}/instruments{query}")
     await call("GET", f"{API}/market")
+    for query in ("symbol=BANKNIFTY&interval=1m", "symbol=BANKNIFTY&interval=1d&from=0"):
+        await call("GET", f"{API}/bars?{query}")
 
 
 async def test_every_answer_keeps_the_contract(

@@ -17,6 +17,7 @@ from vyomo_rt.stream.wheel import SLOT_MS
 log = logging.getLogger(__name__)
 
 _KEEP_PRICES_EVERY_MS = 1000
+_KEEP_BARS_EVERY_MS = 1000
 _PUT_AWAY_EVERY_MS = 1000
 _TIDY_EVERY_MS = 1000
 _WRITE_AUDIT_EVERY_MS = 1000
@@ -55,6 +56,7 @@ class Jobs:
         if self._rooms.gate is not None:
             await _in_short(self._rooms.gate.audit.write())
         await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
+        await _in_short(self._rooms.bar_keeper.save())
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look healthy: let it stop and say why."""
@@ -82,6 +84,8 @@ class Jobs:
             clock.add("tickets that are over", _TIDY_EVERY_MS, rooms.gate.tidy)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)
+        clock.add("keeping bars", _KEEP_BARS_EVERY_MS, rooms.bar_keeper.save)
+        clock.add("hours of bars", _KEEP_BARS_EVERY_MS, rooms.bar_keeper.settle)
 
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():

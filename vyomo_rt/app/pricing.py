@@ -11,7 +11,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.exchange.market_hours import MarketHours, next_midnight_ms
+from vyomo_rt.exchange.market_hours import MarketHours, midnight_ms, next_midnight_ms
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book, day_and_night
 from vyomo_rt.market.choice import make_feeds
@@ -46,6 +46,7 @@ class Pricing:
         self._arrived = arrived
         self._feeds = make_feeds(context.settings.feed, context)
         hours = {feed: self._hours(feed) for feed in self._feeds}
+        self._first_hours = hours[self._feeds[0]]
         books = {feed: self._book(feed, hours[feed]) for feed in self._feeds}
         self.board = Board([*books.values()], context.now, on_price, demand=demand)
         sources = [SourceHealth(feed, books[feed], self.board, hours[feed]) for feed in self._feeds]
@@ -67,7 +68,7 @@ class Pricing:
 
     def session_end_ms(self, symbol: str, moment_ms: int) -> int:
         """When a symbol's next session after a moment ends, by the hours of the first source."""
-        hours = self._hours(self._feeds[0])
+        hours = self._first_hours
         find = next_midnight_ms if hours is None else hours.session_end_ms
         return find(symbol, moment_ms)
 
@@ -86,6 +87,16 @@ class Pricing:
         recorder = Recorder(RecordFile(path, header), self._context.now())
         self.board.keep = recorder.take_tick
         return recorder
+
+    def opening_ms(self, symbol: str, moment_ms: int) -> int:
+        """When a symbol's session opens on the date of a moment, by the same hours."""
+        hours = self._first_hours
+        return (midnight_ms if hours is None else hours.opening_ms)(symbol, moment_ms)
+
+    def is_open(self, symbol: str, moment_ms: int) -> bool:
+        """Whether prices of a symbol count at a moment, by the same hours."""
+        hours = self._first_hours
+        return hours is None or hours.in_session(symbol, moment_ms, moment_ms)
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

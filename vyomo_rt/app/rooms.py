@@ -17,9 +17,13 @@ from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import instrument
+from vyomo_rt.market.bar_keeping import BarKeeper
+from vyomo_rt.market.bar_reading import BarReader
+from vyomo_rt.market.bars import Bars
 from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.audit import SavedAudit
+from vyomo_rt.store.bars import SavedBars
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
@@ -72,6 +76,15 @@ class Rooms:
             kept=SavedPrices(store),
         )
         self.board = self.pricing.board
+        self.bars = Bars(
+            self._demand,
+            clocks.market,
+            is_open=self.pricing.is_open,
+            most=settings.max_bar_symbols,
+        )
+        kept_bars = SavedBars(store)
+        self.bar_keeper = BarKeeper(self.bars, kept_bars, clocks.market)
+        self.bar_reader = BarReader(self.bars, kept_bars, self.pricing.opening_ms)
         self.monitor = self.pricing.monitor
         self.recorder = self.pricing.recorder(settings.record)
         self.history = History(store.events, page=store.lanes.pace.page).events
@@ -97,6 +110,7 @@ class Rooms:
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
         self.hub.on_quote(quote)
+        self.bars.on_quote(quote)
 
     def _hub(self) -> Hub:
         return Hub(

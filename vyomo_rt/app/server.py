@@ -107,6 +107,7 @@ async def _load(rooms: Rooms) -> None:
         await rooms.gate.load()
     await rooms.desk.load()
     await rooms.pricing.keeper.restore()
+    await rooms.bar_keeper.restore()
     rooms.desk.resume()
     if rooms.demo:
         await rooms.demo.prepare()

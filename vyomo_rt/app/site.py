@@ -12,6 +12,7 @@ from vyomo_rt.version import version
 from vyomo_rt.web import origins
 from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.audit import AuditRoutes
+from vyomo_rt.web.bars import BarRoutes
 from vyomo_rt.web.command import CALL_LOG
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
@@ -59,6 +60,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
         *ReportRoutes(rooms.desk.reports, long_answers).routes(),
         *_market(rooms).routes(),
+        *BarRoutes(rooms.bar_reader, long_answers, rooms.pricing.knows).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]

@@ -102,6 +102,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_open_trades: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Trades that one session may have open.")
     ] = 1000
+    max_bar_symbols: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Symbols of which bars are kept, of those that are watched or held.",
+        ),
+    ] = 500
     max_message_bytes: Annotated[
         int,
         Meta(ge=1024, le=16_777_216, description="Longest message that a client may send."),

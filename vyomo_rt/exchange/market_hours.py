@@ -74,6 +74,15 @@ class MarketHours:
             return next_midnight_ms(symbol, moment_ms)
         return self._calendar.next_close_ms(segment_of(symbol), moment_ms + 1)
 
+    def opening_ms(self, symbol: str, moment_ms: int) -> int:
+        """When a symbol's session opens on the date of a moment; at midnight if there is none.
+
+        An unknown symbol counts as an equity.
+        """
+        day = trading_day(moment_ms)
+        session = self._calendar.session(segment_of(symbol), day)
+        return day_start_ms(day) if session is None else session.open_ms
+
     def _follows(self, symbol: str) -> bool:
         return self._all_symbols or is_named(symbol)
 
@@ -93,6 +102,11 @@ class MarketHours:
         """The start and end of a symbol's trading in a session; none once it has expired."""
         expired = has_expired(symbol, session.open_ms, self._calendar)
         return (0, 0) if expired else (session.open_ms, session.close_ms)
+
+
+def midnight_ms(_symbol: str, moment_ms: int) -> int:
+    """When the day in Asia/Kolkata began: the opening of what is open day and night."""
+    return day_start_ms(trading_day(moment_ms))
 
 
 def next_midnight_ms(_symbol: str, moment_ms: int) -> int:

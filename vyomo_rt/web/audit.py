@@ -12,7 +12,7 @@ from vyomo_rt.domain.grant import Need
 from vyomo_rt.web.answers import json_answer
 from vyomo_rt.web.routes import API, Route, query_of
 from vyomo_rt.wire.audit import AuditList, AuditQuery, audit_list
-from vyomo_rt.wire.moment import moment_ms
+from vyomo_rt.wire.moment import query_moment_ms
 from vyomo_rt.wire.query import query_as
 
 
@@ -39,8 +39,6 @@ class AuditRoutes:
             words = "there is no access control: start the server with VYOMO_RT_AUTH_KEY"
             raise Conflict(words, "path")
         query = query_as(request.query, AuditQuery)
-        since = query.since or 0
-        if isinstance(since, str):
-            since = moment_ms(int(since) if since.isdecimal() else since, "since")
-        entries = await self._gate.audit.newest(query.limit, since_ms=since, by=query.by)
+        since = query.since and query_moment_ms(query.since, "since")
+        entries = await self._gate.audit.newest(query.limit, since_ms=since or 0, by=query.by)
         return json_answer(audit_list(entries))

@@ -14,6 +14,12 @@ from vyomo_rt.domain.moment import to_ms
 _FIRST_MS, _FIRST_US, _FIRST_NS = 10**11, 10**14, 10**17
 """Epoch milliseconds of the years 1973 to 5138; smaller integers are seconds, larger ones finer."""
 
+LAST_MS = _FIRST_US - 1
+"""The last moment that a client can name."""
+
+_DIGITS = re.compile(r"[0-9]{1,30}")
+_ZONE = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
+
 ClientMoment = (
     Annotated[int, Meta(extra_json_schema={"minimum": _FIRST_MS, "exclusiveMaximum": _FIRST_US})]
     | Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -40,6 +46,16 @@ def read_day(name: str, text: str | None) -> date | None:
     except ValueError:
         pass
     raise BadRequest(f"{name}: expected a date such as 2026-11-23, got {text[:40]!r}", name)
+
+
+def query_moment_ms(text: int | str, name: str) -> int:
+    """Epoch milliseconds of a parameter of a query, which is all text. Raises BadRequest.
+
+    There the ``+`` of a zone means a space, unless it is written as ``%2B``.
+    """
+    if isinstance(text, str):
+        text = int(text) if _DIGITS.fullmatch(text) else _ZONE.sub(r"+\1", text)
+    return moment_ms(text, name)
 
 
 def moment_ms(moment: int | str, name: str) -> int:
