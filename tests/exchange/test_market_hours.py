@@ -103,3 +103,41 @@ def test_a_session_ends_at_the_next_close_and_that_of_day_and_night_at_midnight(
     symbol: str, at: str, end: str
 ) -> None:
     assert HOURS.session_end_ms(symbol, ist(at)) == ist(end)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "minute", "after", "at"),
+    [
+        ("NIFTY26DEC24000CE", "15:20", "2026-11-26 15:19", "2026-11-26 15:20"),
+        ("NIFTY26DEC24000CE", "15:20", "2026-11-26 15:20", "2026-11-27 15:20"),
+        ("NIFTY26DEC24000CE", "15:36", "2026-11-26 09:00", "2026-11-26 15:35"),
+        ("NIFTY26DEC24000CE", "15:20", "2026-11-27 16:00", "2026-11-30 15:20"),  # a weekend
+        ("NIFTY26DEC24000CE", "15:20", "2026-11-23 16:00", "2026-11-25 15:20"),  # a holiday
+        ("RELIANCE", "15:15", "2026-11-26 09:00", "2026-11-26 15:10"),
+        ("RELIANCE", "15:15", "2026-07-30 09:00", "2026-07-30 15:15"),  # before the auction
+        ("RELIANCE", "20:00", "2026-11-26 16:00", "2026-11-27 15:10"),
+        ("NIFTY", "15:15", "2026-02-01 09:00", "2026-02-01 15:15"),  # the budget, on a Sunday
+        ("NIFTY", "20:00", "2026-11-07 09:00", "2026-11-08 18:55"),  # Muhurat, on a Sunday
+        ("NIFTY", "18:30", "2026-11-07 09:00", "2026-11-08 18:30"),
+        ("NIFTY", "15:15", "2027-12-31 16:00", "2028-01-03 15:10"),  # unknown: a weekday
+        ("USDINR", "15:15", "2026-11-28 15:15", "2026-11-29 15:15"),  # day and night, a Sunday
+        ("USDINR", "23:59", "2026-11-28 15:15", "2026-11-28 23:59"),
+        ("USDINR", "00:00", "2026-11-28 15:15", "2026-11-29 00:00"),
+    ],
+)
+def test_trades_are_squared_off_on_trading_days_and_before_the_session_ends(
+    symbol: str, minute: str, after: str, at: str
+) -> None:
+    hour, minutes = map(int, minute.split(":"))
+    found = HOURS.square_off_ms(symbol, hour * 60 + minutes, ist(after))
+    assert found == ist(at)
+
+
+@given(st.sampled_from(["NIFTY", "RELIANCE", "USDINR"]), st.integers(0, 1439), moments)
+def test_the_next_square_off_is_the_only_one_until_then(
+    symbol: str, minute: int, after_ms: int
+) -> None:
+    at_ms = HOURS.square_off_ms(symbol, minute, after_ms)
+    assert at_ms > after_ms
+    assert HOURS.square_off_ms(symbol, minute, at_ms - 1) == at_ms
+    assert HOURS.square_off_ms(symbol, minute, (after_ms + at_ms) // 2) == at_ms

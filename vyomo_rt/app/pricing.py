@@ -11,7 +11,12 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.exchange.market_hours import MarketHours, midnight_ms, next_midnight_ms
+from vyomo_rt.exchange.market_hours import (
+    MarketHours,
+    midnight_ms,
+    next_midnight_ms,
+    next_minute_ms,
+)
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book, day_and_night
 from vyomo_rt.market.choice import make_feeds
@@ -97,6 +102,12 @@ class Pricing:
         """Whether prices of a symbol count at a moment, by the same hours."""
         hours = self._first_hours
         return hours is None or hours.in_session(symbol, moment_ms, moment_ms)
+
+    def square_off_ms(self, symbol: str, minute: int, after_ms: int) -> int:
+        """When the trades in a symbol are squared off after a moment, by the same hours."""
+        hours = self._first_hours
+        find = next_minute_ms if hours is None else hours.square_off_ms
+        return find(symbol, minute, after_ms)
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

@@ -19,6 +19,9 @@ from vyomo_rt.exchange.calendar_file import (
 WARN_DAYS = 30
 """The calendar begins to warn this many days before its data ends."""
 
+BEFORE_CLOSE_MS = 5 * 60_000
+"""A square-off leaves the exchange so much time before the session of a symbol ends."""
+
 _SATURDAY = 5
 _MINUTE_MS = 60_000
 _DAY = timedelta(days=1)
@@ -102,6 +105,19 @@ class Calendar:
     def next_close_ms(self, segment: Segment, moment_ms: int) -> int:
         """When a segment's continuous trading next ends; the given moment, if it ends then."""
         return self._next(segment, moment_ms, lambda session: session.close_ms)
+
+    def square_off_ms(self, segment: Segment, minute: int, after_ms: int) -> int:
+        """The first square-off after a moment, on a date on which a segment trades.
+
+        It is at a minute of the day in Asia/Kolkata, or 5 minutes before the session ends if
+        that is earlier.
+        """
+
+        def when(session: MarketSession) -> int:
+            at_ms = day_start_ms(trading_day(session.open_ms)) + minute * _MINUTE_MS
+            return min(at_ms, session.close_ms - BEFORE_CLOSE_MS)
+
+        return self._next(segment, after_ms + 1, when)
 
     def _next(self, segment: Segment, moment_ms: int, when: Callable[[MarketSession], int]) -> int:
         def is_ahead(day: date) -> bool:

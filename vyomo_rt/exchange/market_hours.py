@@ -83,6 +83,16 @@ class MarketHours:
         session = self._calendar.session(segment_of(symbol), day)
         return day_start_ms(day) if session is None else session.open_ms
 
+    def square_off_ms(self, symbol: str, minute: int, after_ms: int) -> int:
+        """When the trades in a symbol are squared off first after a moment.
+
+        ``minute`` is that of the day in Asia/Kolkata; a session that ends soon after it, or
+        before it, makes it earlier. Day and night have it on every date.
+        """
+        if not self._follows(symbol):
+            return next_minute_ms(symbol, minute, after_ms)
+        return self._calendar.square_off_ms(segment_of(symbol), minute, after_ms)
+
     def _follows(self, symbol: str) -> bool:
         return self._all_symbols or is_named(symbol)
 
@@ -112,3 +122,9 @@ def midnight_ms(_symbol: str, moment_ms: int) -> int:
 def next_midnight_ms(_symbol: str, moment_ms: int) -> int:
     """When the day in Asia/Kolkata ends: the session of what is open day and night."""
     return day_start_ms(trading_day(moment_ms)) + DAY_MS
+
+
+def next_minute_ms(_symbol: str, minute: int, after_ms: int) -> int:
+    """The first time after a moment that it is a minute of the day in Asia/Kolkata."""
+    at_ms = day_start_ms(trading_day(after_ms)) + minute * 60_000
+    return at_ms if at_ms > after_ms else at_ms + DAY_MS
