@@ -28,7 +28,8 @@ class Board:
     ``on_price`` is called with each tick's confirmed price, even if the tick only
     renews freshness: a stop that a stale price was not allowed to trigger must trigger
     once a tick says that the price still holds. A tick of a source that does not speak for
-    its symbol is not told.
+    its symbol is not told. ``on_moment`` is called before, with the moment of each tick that is
+    accepted: the prices on the board are then still those before it.
     """
 
     def __init__(
@@ -38,7 +39,10 @@ class Board:
         on_price: Callable[[Quote], None],
         *,
         demand: Demand,
+        on_moment: Callable[[int], None] | None = None,
     ) -> None:
+        for book in books:
+            book.on_moment = on_moment or book.on_moment
         self._books = {book.source: book for book in books}
         self._only = books[0] if len(books) == 1 else None
         """The book of the only source: then there is nothing to choose."""

@@ -103,6 +103,8 @@ class Book:
         self.trade_on_delayed = trade_on_delayed
         self.in_session = in_session
         self.refusals = Refusals(source, demand)
+        self.on_moment: Callable[[int], None] = lambda _at_ms: None
+        """Is called with the moment of an accepted tick while the price before it still counts."""
         self._arrived = arrived
         self._entries: dict[str, _Entry] = {}
         self.changed: set[str] = set()
@@ -137,6 +139,7 @@ class Book:
         if entry is None:
             place(symbol)
             entry = self._entries[symbol] = _Entry(class_of(symbol))
+        self.on_moment(as_of_ms)
         entry.newest_ms = as_of_ms
         if self._must_wait(entry, tick, as_of_ms, now_ms):
             fresh_since_ms = self._fresh_since_ms(symbol, as_of_ms, now_ms)
