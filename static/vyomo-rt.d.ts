@@ -183,6 +183,9 @@ export type Figures = {
     losingTrades: number;
     winRate: number;
     timestamp: string;
+    totalCharges?: number;
+    netTotalPnL?: number;
+    netTodayPnL?: number;
 };
 export type Change = {
     sessionId: number;

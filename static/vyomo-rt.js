@@ -185,7 +185,8 @@ export class VyomoClient extends EventTarget {
 /** @typedef {{ sessionId: number, status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED",
  *   currentCapital: number, totalPnL: number, todayPnL: number, unrealizedPnL: number,
  *   totalTrades: number, openTrades: number, winningTrades: number, losingTrades: number,
- *   winRate: number, timestamp: string }} Figures */
+ *   winRate: number, timestamp: string, totalCharges?: number, netTotalPnL?: number,
+ *   netTodayPnL?: number }} Figures */
 /** @typedef {{ sessionId: number, name: string, status: Figures["status"],
  *   statusReason: string | null, reason: string, detail: string | null,
  *   rules: Record<string, any>, charges: string | null,

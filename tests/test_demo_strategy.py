@@ -23,7 +23,7 @@ from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
 from vyomo_rt.domain.trade import ExitDetail, Trade, TradeChangeReason
 from vyomo_rt.domain.trade_filter import TradeFilter
-from vyomo_rt.exchange.market_hours import next_midnight_ms
+from vyomo_rt.exchange.market_hours import next_midnight_ms, next_minute_ms
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book
 from vyomo_rt.market.feeds.sim.feed import SimFeed
@@ -206,6 +206,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             tick_e4=lambda _: None,
             reserve=board.reserve,
             session_end_ms=next_midnight_ms,
+            square_off_ms=next_minute_ms,
             is_watched=lambda _: False,
         )
         trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)

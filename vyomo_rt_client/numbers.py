@@ -15,6 +15,7 @@ EXACT = frozenset({
     "sebi", "gst", "maxDailyLoss", "dailyTarget", "maxOrderValue", "armAt", "floor",
     "profitFactor", "averageWin", "averageLoss", "best", "worst", "maxDrawdown",
     "open", "high", "low", "close",
+    "totalCharges", "netTotalPnL", "netTodayPnL",
 })  # fmt: skip
 """Members that are Decimal even if the server writes a whole number, as in ``"price":100``."""
 

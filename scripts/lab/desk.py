@@ -15,7 +15,7 @@ from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.exchange.market_hours import next_midnight_ms
+from vyomo_rt.exchange.market_hours import next_midnight_ms, next_minute_ms
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.journal import MongoStore
@@ -60,6 +60,7 @@ class Market:
             reserve=lambda _: True,
             tick_e4=lambda _: None,
             session_end_ms=next_midnight_ms,
+            square_off_ms=next_minute_ms,
             is_watched=lambda _: False,
         )
         self._price_e4 = _ENTRY_E4

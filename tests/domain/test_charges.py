@@ -19,8 +19,6 @@ PLANS = st.none() | st.sampled_from(ChargePlan)
 
 
 def order(plan: ChargePlan | None, side: Side, quantity: int, price_e4: int) -> Charges | None:
-    if plan is None:
-        return None
     return shipped_tariff().order_charges(plan, side, quantity, price_e4, ROLL_OVER_MS)
 
 

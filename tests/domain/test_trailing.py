@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.domain.samples import DAY, SESSION
-from vyomo_rt.domain.decisions import Decided, Moment, Pace, close, decide, quiet_bands
+from tests.kit.surroundings import ALONE
+from vyomo_rt.domain import decisions
+from vyomo_rt.domain.decisions import Decided, Moment, Pace, quiet_bands
 from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.guarding import amended, opening_guards
 from vyomo_rt.domain.guards import Guards
@@ -17,6 +20,8 @@ from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.domain.trailing import is_own_move
+
+decide, close = partial(decisions.decide, around=ALONE), partial(decisions.close, around=ALONE)
 
 SIDES = list(Side)
 ENTRY = 100_0000

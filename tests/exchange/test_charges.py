@@ -22,7 +22,9 @@ PAISA = Decimal("0.01")
 
 
 def charges(plan: ChargePlan, side: Side, quantity: int, price_e4: int) -> Charges:
-    return shipped_tariff().order_charges(plan, side, quantity, price_e4, DAY_MS)
+    found = shipped_tariff().order_charges(plan, side, quantity, price_e4, DAY_MS)
+    assert found is not None
+    return found
 
 
 def test_a_round_trip_of_an_option_costs_what_was_worked_out_by_hand() -> None:
@@ -97,7 +99,9 @@ def test_an_order_costs_what_the_schedule_of_its_date_in_kolkata_says() -> None:
     tariff = Tariff([dearer, *rows])
 
     def stt(at_ms: int) -> int:
-        return tariff.order_charges(OPTIONS, SELL, 100, 100_0000, at_ms).stt
+        found = tariff.order_charges(OPTIONS, SELL, 100, 100_0000, at_ms)
+        assert found is not None
+        return found.stt
 
     begin_ms = day_start_ms(date(2027, 4, 1))
     assert (stt(begin_ms - 1), stt(begin_ms)) == (15_00, 20_00)

@@ -33,10 +33,11 @@ from vyomo_rt.domain.order import (
 )
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.square_off import SquareOffMs
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trade_filter import EVERY_TRADE
-from vyomo_rt.exchange.market_hours import next_midnight_ms
+from vyomo_rt.exchange.market_hours import next_midnight_ms, next_minute_ms
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.trading.days import Days
@@ -121,6 +122,7 @@ class Bench:
         self.announced: list[Event] = []
         self.states: list[SessionState] = []
         self.watched: set[int] = set()
+        self.square_off_ms: SquareOffMs = next_minute_ms
         self._make_desk()
 
     def _make_desk(self) -> None:
@@ -140,8 +142,12 @@ class Bench:
             reserve=lambda symbol: symbol != "CROWDED OUT",
             tick_e4=lambda _: None,
             session_end_ms=next_midnight_ms,
+            square_off_ms=self._first_square_off_ms,
             is_watched=self.watched.__contains__,
         )
+
+    def _first_square_off_ms(self, symbol: str, minute: int, after_ms: int) -> int:
+        return self.square_off_ms(symbol, minute, after_ms)
 
     def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
         assert state.seq == events[-1].seq
@@ -168,6 +174,7 @@ class Bench:
     ) -> None:
         """A price comes in."""
         at_ms = self.now_ms if as_of_ms is None else as_of_ms
+        self.desk.on_moment(at_ms)
         self.quotes[symbol] = quote = Quote(symbol, price_e4, at_ms, "test", stale)
         self.desk.on_quote(quote)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from tests.kit.surroundings import Around
 from tests.trading.bench import Bench
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.decisions import Decided, Moment, Pace, close, decide
@@ -136,6 +137,7 @@ class ReRun:
         self.events: list[Event] = []
         self._state = begin
         self._pace = Pace()
+        self._around = Around(self._open_entry)
         self._trade_of = {
             event.entry.order_id: event.trade.trade_id
             for event in log
@@ -148,12 +150,12 @@ class ReRun:
         if step is None:
             self._pace = Pace()
         elif isinstance(step, Moment):
-            self._decided(decide(state, pace, [step], self._open_entry))
+            self._decided(decide(state, pace, [step], self._around))
         elif isinstance(step, SessionEvent):
             change = SessionChange(
                 standing=step.standing, reason=step.reason, at_ms=step.at_ms, detail=step.detail
             )
-            self._decided(decisions.change(state, pace, change, lambda _: None))
+            self._decided(decisions.change(state, pace, change, lambda _: None, self._around))
         elif isinstance(step, TradeEvent):
             self._take_trade(step)
         else:
@@ -162,7 +164,7 @@ class ReRun:
     def _take_trade(self, step: TradeEvent) -> None:
         now = self._state.open_trades.get(step.trade.trade_id)
         if step.kind is EventKind.CLOSED and now is not None and step.trade.exit is not None:
-            self._decided(close(self._state, self._pace, now, step.trade.exit))
+            self._decided(close(self._state, self._pace, now, step.trade.exit, self._around))
             return
         if step.kind is EventKind.CHANGED:
             self._pace = self._pace.without(step.trade.trade_id)
@@ -176,7 +178,7 @@ class ReRun:
         self._state, self._pace = decided.state, decided.pace
         self.events += decided.events
 
-    def _open_entry(self, _: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
+    def _open_entry(self, entry: PendingEntry, moment: Moment) -> Trade:
         guards = opening_guards(entry.opening, entry.side, moment.price_e4, lambda: DEFAULT_TICK_E4)
         return Trade(
             trade_id=self._trade_of.get(entry.order_id, 0),

@@ -43,6 +43,7 @@ class Pricing:
         demand: Demand,
         on_price: Callable[[Quote], None],
         *,
+        on_moment: Callable[[int], None],
         arrived: MarketClock,
         kept: KeptPrices,
     ) -> None:
@@ -53,7 +54,9 @@ class Pricing:
         hours = {feed: self._hours(feed) for feed in self._feeds}
         self._first_hours = hours[self._feeds[0]]
         books = {feed: self._book(feed, hours[feed]) for feed in self._feeds}
-        self.board = Board([*books.values()], context.now, on_price, demand=demand)
+        self.board = Board(
+            [*books.values()], context.now, on_price, demand=demand, on_moment=on_moment
+        )
         sources = [SourceHealth(feed, books[feed], self.board, hours[feed]) for feed in self._feeds]
         self.monitor = FeedMonitor(sources, demand, context.now)
         self.supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]

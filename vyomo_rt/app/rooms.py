@@ -72,6 +72,7 @@ class Rooms:
             FeedContext(settings, clocks.market, calendar),
             self._demand,
             self._on_price,
+            on_moment=self._on_moment,
             arrived=lambda: self.clock.last_on_time_ms,
             kept=SavedPrices(store),
         )
@@ -106,6 +107,9 @@ class Rooms:
         self.intake = Intake(self.board, self.pricing.posted_source)
         self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
         self.admission = self._admission()
+
+    def _on_moment(self, at_ms: int) -> None:
+        self.desk.on_moment(at_ms)
 
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
@@ -148,6 +152,7 @@ class Rooms:
             tick_e4=self._tick_e4,
             reserve=self.board.reserve,
             session_end_ms=self.pricing.session_end_ms,
+            square_off_ms=self.pricing.square_off_ms,
             is_watched=lambda session_id: self.hub.topics.find(session_id) is not None,
         )
 

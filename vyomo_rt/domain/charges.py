@@ -91,5 +91,5 @@ class Rates:
         )
 
 
-Charge = Callable[[ChargePlan, Side, int, int, int], Charges]
-"""The charges of an order: plan, side, quantity, price (₹0.0001), moment."""
+Charge = Callable[[ChargePlan | None, Side, int, int, int], Charges | None]
+"""The charges of an order: plan, side, quantity, price (₹0.0001), moment. Without a plan, None."""

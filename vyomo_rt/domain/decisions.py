@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
+from vyomo_rt.domain.charges import Charge
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
 from vyomo_rt.domain.pending import Ending, EndReason, Fill, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.square_off import SquareOffMs, due_ms
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Exit, ExitDetail, ExitReason, Trade
 from vyomo_rt.domain.trailing import Band, Move, move_at, quiet_band
@@ -26,20 +29,32 @@ SECOND_MS = 1000
 
 
 class Moment(NamedTuple):
-    """A moment of the market and, if it is a tick's, the fresh price of a symbol then."""
+    """A moment of the market and, if it is a tick's, the fresh price of a symbol then.
+
+    ``last`` are the prices known before it: of the clock's moments, those at which a square-off
+    closes.
+    """
 
     at_ms: int
     symbol: str | None = None
     price_e4: int = 0
     is_stale: bool = False
     """Then it decides nothing but the closes that a halt began."""
+    last: Mapping[str, Quote] = MappingProxyType({})
 
 
 Quotes = Callable[[str], Quote | None]
 """The last known price of a symbol."""
 
-OpenEntry = Callable[[SessionState, PendingEntry, Moment], Trade]
-"""Opens the trade of a pending entry. Raises VyomoError if a rule forbids it."""
+
+class Surroundings(Protocol):
+    """What decisions need to know that no event of the session tells."""
+
+    charge: Charge
+    square_off_ms: SquareOffMs
+
+    def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
+        """The trade that an entry becomes. Raises VyomoError if a rule forbids it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +105,37 @@ def decide(
     state: SessionState,
     pace: Pace,
     moments: Iterable[Moment],
-    open_entry: OpenEntry | None = None,
+    around: Surroundings,
 ) -> Decided:
-    """What moments, one after the other, make of a session as it is stored.
-
-    A session with pending entries needs ``open_entry``.
-    """
-    turn = _Turn(state, pace, open_entry)
+    """What moments, one after the other, make of a session as it is stored."""
+    turn = _Turn(state, pace, around)
     for moment in moments:
         turn.take(moment)
     return turn.decided()
 
 
-def close(state: SessionState, pace: Pace, trade: Trade, exit_: Exit) -> Decided:
+def close(
+    state: SessionState, pace: Pace, trade: Trade, exit_: Exit, around: Surroundings
+) -> Decided:
     """The close of an open trade by request; a move that waits is stored before it."""
-    turn = _Turn(state, pace)
+    turn = _Turn(state, pace, around)
     turn.close(trade, exit_)
     return turn.decided()
 
 
-def change(state: SessionState, pace: Pace, changed: SessionChange, quote: Quotes) -> Decided:
+def change(
+    state: SessionState,
+    pace: Pace,
+    changed: SessionChange,
+    quote: Quotes,
+    around: Surroundings,
+) -> Decided:
     """A change of the session itself, and what follows at once.
 
     Outside ACTIVE its pending entries end. While a halt closes everything, so does each trade
     whose symbol has a price.
     """
-    turn = _Turn(state, pace)
+    turn = _Turn(state, pace, around)
     turn.change(changed)
     turn.end_entries(changed.at_ms)
     if changed.standing.closing is not None:
@@ -123,9 +143,11 @@ def change(state: SessionState, pace: Pace, changed: SessionChange, quote: Quote
     return turn.decided()
 
 
-def close_all(state: SessionState, pace: Pace, at_ms: int, quote: Quotes) -> Decided:
+def close_all(
+    state: SessionState, pace: Pace, at_ms: int, quote: Quotes, around: Surroundings
+) -> Decided:
     """The close by request of all trades whose symbol has a price."""
-    turn = _Turn(state, pace)
+    turn = _Turn(state, pace, around)
     turn.close_all(at_ms, quote, None)
     return turn.decided()
 
@@ -160,12 +182,10 @@ _record_id = attrgetter("record_id")
 
 
 class _Turn:
-    def __init__(
-        self, state: SessionState, pace: Pace, open_entry: OpenEntry | None = None
-    ) -> None:
+    def __init__(self, state: SessionState, pace: Pace, around: Surroundings) -> None:
         self._events: list[Event] = []
         self._state = state
-        self._open_entry = open_entry
+        self._around = around
         self._stored = dict(pace.stored)
         self._waiting = dict(pace.waiting)
 
@@ -175,6 +195,8 @@ class _Turn:
     def take(self, moment: Moment) -> None:
         self._pass_time(moment.at_ms // SECOND_MS)
         self.end_entries(moment.at_ms)
+        if moment.last:
+            self._square_off(moment)
         if moment.symbol is None:
             return
         if self._state.session.closing is not None:
@@ -193,7 +215,7 @@ class _Turn:
         self._emit(
             SessionEvent(
                 **head_of(self._state, EventKind.SESSION_CHANGED),
-                standing=changed.standing,
+                standing=changed.standing.settled_at(self._state.session, changed.at_ms),
                 reason=changed.reason,
                 changed_at_ms=changed.at_ms,
                 detail=changed.detail,
@@ -218,6 +240,20 @@ class _Turn:
                 exit_ = closing_exit(last.price_e4, at_ms, detail, is_stale=last.stale)
                 self.close(trade, exit_)
 
+    def _square_off(self, moment: Moment) -> None:
+        """Close what was due, by id; what a halt closes anyway waits for a price as its own."""
+        session = self._state.session
+        if session.rules.square_off_min is None or session.closing is not None:
+            return
+        for trade in sorted(self._state.open_trades.values(), key=_record_id):
+            last = moment.last.get(trade.symbol)
+            if last is None:
+                continue
+            due = due_ms(session, trade.symbol, trade.opened_at_ms, self._around.square_off_ms)
+            if due is not None and due <= moment.at_ms:
+                reason = ExitReason.SQUARE_OFF
+                self.close(trade, Exit(last.price_e4, reason, moment.at_ms, stale=last.stale))
+
     def _close_at_last(self, moment: Moment, detail: ExitDetail) -> None:
         """A halt closes everything, and this is the first price of what it could not close."""
         of_symbol = (t for t in self._state.open_trades.values() if t.symbol == moment.symbol)
@@ -230,9 +266,8 @@ class _Turn:
         for entry in sorted(self._state.pending.values(), key=_record_id):
             if entry.symbol != moment.symbol or not entry.fills_at(moment.price_e4):
                 continue
-            assert self._open_entry is not None
             try:
-                trade = self._open_entry(self._state, entry, moment)
+                trade = self._around.open_entry(self._state, entry, moment)
             except Unavailable:
                 raise
             except VyomoError as error:
@@ -250,6 +285,8 @@ class _Turn:
         if move is not None:
             trade = move.of(trade)
             self._emit_trade(EventKind.CHANGED, trade)
+        plan = self._state.session.charges
+        exit_ = trade.charged(exit_, trade.open_quantity, plan, self._around.charge)
         self._emit_trade(EventKind.CLOSED, trade.closed(exit_))
 
     def _pass_time(self, second: int) -> None:

@@ -19,6 +19,10 @@ class Side(StrEnum):
     SELL = "SELL"
 
     @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
     def sign(self) -> int:
         return 1 if self is Side.BUY else -1
 

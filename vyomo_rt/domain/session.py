@@ -43,6 +43,8 @@ class Standing:
     ``closing`` is set every trade that is open closes as soon as it has a price, for this reason:
     a halt began it, and it goes on until the session is no longer HALTED. ``lock`` is the profit
     lock that was armed last; the rules of ``waived`` do not act on the date ``waived_on``.
+    ``square_off_set_ms`` is when ``rules.square_off_min`` was set: what was due before is not
+    made up for.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Standing:
     lock: Lock | None = None
     waived: tuple[ChangeReason, ...] = ()
     waived_on: date | None = None
+    square_off_set_ms: int | None = None
 
     def with_settings(self, changes: Mapping[str, Any], rules: Mapping[str, Any]) -> Standing:
         """The same with other members, and with other members of its rules.
@@ -70,6 +73,15 @@ class Standing:
             waived=waived,
             waived_on=self.waived_on if waived else None,
         )
+
+    def settled_at(self, before: Standing, at_ms: int) -> Standing:
+        """The same as of the moment of the change that made it of another one."""
+        minute, since_ms = self.rules.square_off_min, self.square_off_set_ms
+        if minute is None:
+            since_ms = None
+        elif since_ms is None or minute != before.rules.square_off_min:
+            since_ms = at_ms
+        return replace(self, square_off_set_ms=since_ms)
 
     def with_status(self, status: SessionStatus, reason: ChangeReason) -> Standing:
         """The same in another status; a halt goes on closing what it began to close."""

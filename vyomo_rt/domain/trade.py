@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
-from vyomo_rt.domain.charges import Charges, added
+from vyomo_rt.domain.charges import Charge, ChargePlan, Charges, added
 from vyomo_rt.domain.errors import BadRequest, Conflict
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import (
@@ -203,6 +203,11 @@ class Trade(Guards):
         if self.stop_loss_e4 is None:
             return None
         return max(0, -self.pnl_paise_at(self.stop_loss_e4))
+
+    def charged(self, exit_: Exit, quantity: int, plan: ChargePlan | None, charge: Charge) -> Exit:
+        """An exit of a part of it, with what that order costs."""
+        charges = charge(plan, self.side.opposite, quantity, exit_.price_e4, exit_.at_ms)
+        return exit_ if charges is None else replace(exit_, charges=charges)
 
     def closed(self, exit_: Exit) -> Trade:
         """The same trade after its exit."""

@@ -57,9 +57,14 @@ class Tariff:
         }
 
     def order_charges(
-        self, plan: ChargePlan, side: Side, quantity: int, price_e4: int, at_ms: int
-    ) -> Charges:
-        """The charges of an order that is filled at a moment; its date is that of Asia/Kolkata."""
+        self, plan: ChargePlan | None, side: Side, quantity: int, price_e4: int, at_ms: int
+    ) -> Charges | None:
+        """The charges of an order that is filled at a moment; None without a plan.
+
+        The date that counts is that of Asia/Kolkata.
+        """
+        if plan is None:
+            return None
         rows = self._rates[plan]
         day = trading_day(at_ms)
         rates = next((rates for since, rates in rows if since <= day), rows[-1][1])

@@ -6,10 +6,11 @@ What newer shapes have more is left out where it is not set: older documents do 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.domain.charges import ChargePlan
+from vyomo_rt.domain.moment import to_datetime, to_ms
 from vyomo_rt.domain.rules import NO_RULES, Lock, ProfitLock, Rules
 from vyomo_rt.domain.session import ChangeReason, SessionStatus, Standing
 from vyomo_rt.domain.trade import ExitDetail
@@ -44,12 +45,14 @@ def from_standing(standing: Standing) -> Document:
             lock=lock and {"date": lock.day.isoformat(), "floorPaise": lock.floor_paise},
             waived=[each.value for each in standing.waived] or None,
             waivedOn=standing.waived_on and standing.waived_on.isoformat(),
+            squareOffSetAt=_moment(standing.square_off_set_ms),
         ),
     }
 
 
 def to_standing(document: Mapping[str, Any]) -> Standing:
     reason, lock = document["statusReason"], document.get("lock")
+    set_at = document.get("squareOffSetAt")
     return Standing(
         name=document["name"],
         status=SessionStatus(document["status"]),
@@ -59,6 +62,7 @@ def to_standing(document: Mapping[str, Any]) -> Standing:
         lock=lock and Lock(date.fromisoformat(lock["date"]), lock["floorPaise"]),
         waived=tuple(map(ChangeReason, document.get("waived", ()))),
         waived_on=_date(document.get("waivedOn")),
+        square_off_set_ms=None if set_at is None else to_ms(set_at),
     )
 
 
@@ -95,6 +99,10 @@ def _to_rules(document: Mapping[str, Any]) -> Rules:
         return rules
     paise = {"arm_at_paise": lock["armAtPaise"], "floor_paise": lock["floorPaise"]}
     return replace(rules, profit_lock=ProfitLock(**paise))
+
+
+def _moment(at_ms: int | None) -> datetime | None:
+    return None if at_ms is None else to_datetime(at_ms)
 
 
 def _date(text: str | None) -> date | None:

@@ -32,6 +32,7 @@ from vyomo_rt.domain.order import (
 from vyomo_rt.domain.pending import Entered, EntryTerms, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
+from vyomo_rt.domain.square_off import SquareOffMs
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import (
     AlreadyClosed,
@@ -39,6 +40,7 @@ from vyomo_rt.domain.trade import (
     ExitReason,
     Trade,
 )
+from vyomo_rt.exchange.charges import shipped_tariff
 from vyomo_rt.trading.births import Births
 from vyomo_rt.trading.entries import Entries
 from vyomo_rt.trading.halts import Halts
@@ -79,6 +81,7 @@ class Desk(Writer):
         reserve: Callable[[str], bool],
         tick_e4: Callable[[str], int | None],
         session_end_ms: Callable[[str, int], int],
+        square_off_ms: SquareOffMs,
         is_watched: Callable[[int], bool],
     ) -> None:
         self._journal = journal
@@ -92,10 +95,12 @@ class Desk(Writer):
             knows=knows,
             reserve=reserve,
             tick_e4=tick_e4,
+            charge=shipped_tariff().order_charges,
+            square_off_ms=square_off_ms,
             most=max_open_trades,
             now=clocks.market,
         )
-        self._positions = Positions(clocks.market, demand)
+        self._positions = Positions(clocks.market, demand, quote, square_off_ms)
         self._ledgers = Ledgers(journal, replica, self._positions, self._openings, clocks.market)
         self.owners = Owners(journal)
         self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
@@ -230,6 +235,8 @@ class Desk(Writer):
                 raise Conflict(
                     f"quantity: only {trade.open_quantity} of trade {trade_id} are open", "quantity"
                 )
+            plan = ledger.state.session.charges
+            exit_ = trade.charged(exit_, order.quantity, plan, self._openings.charge)
             reduced = trade.reduced_by(order.quantity, exit_)
             await ledger.record_trade(EventKind.REDUCED, reduced, operation)
             return reduced, False
@@ -265,6 +272,10 @@ class Desk(Writer):
 
     # -- time and prices -------------------------------------------------------
 
+    def on_moment(self, at_ms: int) -> None:
+        """Let the moment of an accepted price, before it counts, end what ends by then."""
+        self._positions.pass_time(at_ms)
+
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
         self._positions.on_quote(quote)
@@ -275,7 +286,7 @@ class Desk(Writer):
 
     def resume(self) -> None:
         """Go on with what was under way when the last process ended: before any price comes."""
-        self._positions.resume(self._quote)
+        self._positions.resume()
 
     # -- life ------------------------------------------------------------------
 

@@ -184,19 +184,19 @@ class Ledger:
 
     async def record_close(self, trade: Trade, exit_: Exit, operation: Operation) -> None:
         """Make the session's next events of a close by request."""
-        decided = close(self.state, self.pace, trade, exit_)
+        decided = close(self.state, self.pace, trade, exit_, self._fills)
         await self._command(decided.events, decided.pace, operation)
 
     async def record_change(
         self, change: SessionChange, quote: Quotes, operation: Operation
     ) -> list[Event]:
         """Make the session's next events: a change of itself, and what follows at once."""
-        decided = decisions.change(self.state, self.pace, change, quote)
+        decided = decisions.change(self.state, self.pace, change, quote, self._fills)
         return await self._record_all(decided, operation)
 
     async def record_closes(self, at_ms: int, quote: Quotes, operation: Operation) -> list[Event]:
         """Make the session's next events: the close of each trade whose symbol has a price."""
-        decided = decisions.close_all(self.state, self.pace, at_ms, quote)
+        decided = decisions.close_all(self.state, self.pace, at_ms, quote, self._fills)
         return await self._record_all(decided, operation)
 
     async def _record_all(self, decided: Decided, operation: Operation) -> list[Event]:
@@ -365,7 +365,7 @@ class Ledger:
             if pending := self.state.pending:
                 await self._fills.get_ready(len(pending))
             moments = list(islice(self._moments, _MOMENTS_A_WRITE))
-            decided = decide(self.state, self.pace, moments, self._fills.open_entry)
+            decided = decide(self.state, self.pace, moments, self._fills)
             # Copies later: what prices decide comes first, and then the commands that wait.
             write = Write([*map(self._signed, decided.events)], decided.pace, len(moments))
             if write.events:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
+from vyomo_rt.domain.charges import Charge
 from vyomo_rt.domain.decisions import Moment
 from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
 from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
-from vyomo_rt.domain.moment import MarketClock, iso
+from vyomo_rt.domain.moment import MarketClock, iso, trading_day
 from vyomo_rt.domain.order import TradeOrder
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.square_off import SquareOffMs, is_over
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.fills import Fills
@@ -30,6 +33,8 @@ class Openings(Fills):
         knows: Callable[[str], bool],
         reserve: Callable[[str], bool],
         tick_e4: Callable[[str], int | None],
+        charge: Charge,
+        square_off_ms: SquareOffMs,
         most: int,
         now: MarketClock,
     ) -> None:
@@ -39,6 +44,8 @@ class Openings(Fills):
         self.knows = knows
         self.reserve = reserve
         self._tick_e4 = tick_e4
+        self.charge = charge
+        self.square_off_ms = square_off_ms
         self._most = most
         self._now = now
 
@@ -47,11 +54,11 @@ class Openings(Fills):
 
     def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
         order = replace(entry.opening, entry_price_e4=moment.price_e4)
-        trade = self.decide(state, order)
-        return replace(trade, order_id=entry.order_id, opened_at_ms=moment.at_ms)
+        return replace(self.decide(state, order, moment.at_ms), order_id=entry.order_id)
 
-    def decide(self, state: SessionState, order: TradeOrder) -> Trade:
-        """The trade that an order opens now. Raises BadRequest and Conflict."""
+    def decide(self, state: SessionState, order: TradeOrder, at_ms: int | None = None) -> Trade:
+        """The trade that an order opens, by default now. Raises BadRequest and Conflict."""
+        at_ms = self._now() if at_ms is None else at_ms
         session = state.session
         if not self.knows(order.symbol):
             raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
@@ -66,6 +73,7 @@ class Openings(Fills):
                 " that it may have: close one first",
                 "sessionId",
             )
+        self._require_hours(session, order.symbol, at_ms)
         entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
         guards = opening_guards(order, order.side, entry_price_e4, self.step_of(order.symbol))
         if any(guards.values()) and not self.reserve(order.symbol):
@@ -83,10 +91,23 @@ class Openings(Fills):
             quantity=order.quantity,
             entry_price_e4=entry_price_e4,
             **guards,
-            opened_at_ms=self._now(),
+            opened_at_ms=at_ms,
             tags=order.tags,
             note=order.note,
+            entry_charges=self.charge(
+                session.charges, order.side, order.quantity, entry_price_e4, at_ms
+            ),
         )
+
+    def _require_hours(self, session: Session, symbol: str, at_ms: int) -> None:
+        """Nothing opens that a square-off of the same date would have closed."""
+        if is_over(session, symbol, at_ms, self.square_off_ms):
+            tomorrow = trading_day(at_ms) + timedelta(days=1)
+            raise Conflict(
+                f"session {session.session_id} has squared off for today: its rule squareOff lets"
+                f" {symbol} be opened again from {tomorrow} on (Asia/Kolkata)",
+                "rules.squareOff",
+            )
 
     def _fresh_price_e4(self, symbol: str) -> int:
         quote = self._quote(symbol)

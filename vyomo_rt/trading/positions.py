@@ -8,12 +8,14 @@ from itertools import count
 
 from vyomo_rt.domain.decisions import SECOND_MS, Moment, quiet_bands
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.event import Event, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.square_off import SquareOffMs, due_ms
 from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trailing import Band
 from vyomo_rt.trading.ledger import Ledger
 
@@ -25,22 +27,33 @@ class Positions:
     looks at no trade as long as it stays there.
     """
 
-    def __init__(self, now: MarketClock, demand: Demand) -> None:
+    def __init__(
+        self,
+        now: MarketClock,
+        demand: Demand,
+        quote: Callable[[str], Quote | None],
+        square_off_ms: SquareOffMs,
+    ) -> None:
         self._now = now
         self._demand = demand
+        self._quote = quote
+        self._square_off_ms = square_off_ms
         self._bands: dict[str, dict[Ledger, Band | None]] = {}
         """None: to be found anew."""
         self._due: list[tuple[int, int, Ledger]] = []
-        """When moves that wait may be stored: a heap."""
+        """When moves that wait may be stored, orders end, trades are squared off: a heap."""
         self._count = count()
         self._known_due: set[tuple[int, Ledger]] = set()
         self._entries: dict[int, str] = {}
         """The symbols of the pending entries, by id."""
+        self._unpriced: dict[str, dict[Ledger, None]] = {}
+        """The symbols whose first price some session's square-off waits for."""
 
     def add(self, state: SessionState, ledger: Ledger) -> None:
         """A session is in memory from now on."""
         for trade in state.open_trades.values():
             self._demand.wanted([trade.symbol], held=True)
+            self._follow_square_off(trade, state.session, ledger)
         for symbol in state.exposures:
             self.expect(symbol, ledger)
         for entry in state.pending.values():
@@ -61,10 +74,19 @@ class Positions:
                     self._demand.released([symbol], held=True)
                 elif event.is_opening:
                     self._demand.wanted([symbol], held=True)
+                    self._follow_square_off(event.trade, ledger.state.session, ledger)
                 self.expect(symbol, ledger)
+            if isinstance(event, SessionEvent):
+                for trade in ledger.state.open_trades.values():
+                    self._follow_square_off(trade, ledger.state.session, ledger)
             for record in event.records:
                 if isinstance(record, PendingEntry):
                     self._follow_entry(record, ledger)
+
+    def _follow_square_off(self, trade: Trade, session: Session, ledger: Ledger) -> None:
+        due = due_ms(session, trade.symbol, trade.opened_at_ms, self._square_off_ms)
+        if due is not None:
+            self._push_due(due, ledger)
 
     def _follow_entry(self, entry: PendingEntry, ledger: Ledger) -> None:
         """A pending entry needs a price as an open trade does, until it ends."""
@@ -97,10 +119,23 @@ class Positions:
         while self._due and self._due[0][0] <= at_ms:
             due_ms, _, ledger = heappop(self._due)
             self._known_due.discard((due_ms, ledger))
-            ledger.take(Moment(at_ms))
+            ledger.take(Moment(at_ms, last=self._last_prices(ledger)))
+
+    def _last_prices(self, ledger: Ledger) -> dict[str, Quote]:
+        """The prices at which a square-off closes; it waits for those that are not known."""
+        if ledger.state.session.rules.square_off_min is None:
+            return {}
+        found = {symbol: self._quote(symbol) for symbol in ledger.state.exposures}
+        for symbol, last in found.items():
+            if last is None:
+                self._unpriced.setdefault(symbol, {})[ledger] = None
+        return {symbol: last for symbol, last in found.items() if last is not None}
 
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
+        if quote.symbol in self._unpriced:
+            for ledger in self._unpriced.pop(quote.symbol):
+                ledger.take(Moment(self._now(), last={quote.symbol: quote}))
         bands = self._bands.get(quote.symbol)
         if quote.stale:
             self._close_at_last(quote, bands or ())
@@ -124,11 +159,11 @@ class Positions:
         if not bands:
             del self._bands[quote.symbol]
 
-    def resume(self, quote: Callable[[str], Quote | None]) -> None:
+    def resume(self) -> None:
         """Go on with what a halt has begun, and with what time has ended, before any price."""
         self.pass_time(self._now())
         for symbol, bands in list(self._bands.items()):
-            if (last := quote(symbol)) is not None:
+            if (last := self._quote(symbol)) is not None:
                 self._close_at_last(last, bands)
 
     def _close_at_last(self, last: Quote, ledgers: Iterable[Ledger]) -> None:
@@ -141,5 +176,7 @@ class Positions:
         """A session without open trades leaves memory."""
         for bands in self._bands.values():
             bands.pop(ledger, None)
+        for waiting in self._unpriced.values():
+            waiting.pop(ledger, None)
         self._due = [due for due in self._due if due[2] is not ledger]
         heapify(self._due)

@@ -115,6 +115,13 @@ class SessionData(Data):
     losing_trades: Count
     open_trades: Count
     unrealized_pnl: Money
+    total_charges: Annotated[Money | UnsetType, Meta(description="Absent without charges")] = UNSET
+    net_total_pnl: Annotated[
+        Money | UnsetType, Meta(description="`totalPnL` less `totalCharges`")
+    ] = UNSET
+    net_today_pnl: Annotated[
+        Money | UnsetType, Meta(description="`todayPnL` less the charges of the same exits")
+    ] = UNSET
 
 
 class SessionUpdate(Message, tag="session_update"):
@@ -128,7 +135,7 @@ class SessionUpdate(Message, tag="session_update"):
     recovered: bool | UnsetType = UNSET
 
 
-class SessionDocument(SessionData):
+class SessionDocument(SessionData, kw_only=True):
     """``session_update.data`` plus what was fixed when the session was made."""
 
     name: str
@@ -185,7 +192,20 @@ def session_data(state: SessionState, unrealised_paise: int, now_ms: int) -> Ses
         losing_trades=figures.losses,
         open_trades=len(state.open_trades),
         unrealized_pnl=from_paise(unrealised_paise),
+        **_net(state),
     )
+
+
+def _net(state: SessionState) -> dict[str, Any]:
+    """The figures less charges, in a session that has charges or has paid some."""
+    figures = state.figures
+    if state.session.charges is None and not figures.charge_days:
+        return {}
+    return {
+        "total_charges": from_paise(figures.charges_paise),
+        "net_total_pnl": from_paise(figures.net_paise),
+        "net_today_pnl": from_paise(state.net_today_paise),
+    }
 
 
 def session_update(
