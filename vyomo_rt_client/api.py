@@ -145,6 +145,21 @@ class Api(Calls):
         query = {"by": by, "from": from_date, "to": to_date, "net": "true" if net else None}
         return await self.call("GET", f"sessions/{session_id}/report", query=query)
 
+    async def show_curve(
+        self,
+        session_id: int,
+        *,
+        from_date: date | str | None = None,
+        to_date: date | str | None = None,
+    ) -> list[Document]:
+        """P&L a minute, 30 days back; minutes in which the server did not run are left out.
+
+        Dates are those in India; a text may be a moment, too, as ``2026-11-23T09:15:00+05:30``.
+        """
+        query = {"from": from_date, "to": to_date}
+        path = f"sessions/{session_id}/curve"
+        return list((await self.call("GET", path, query=query))["rows"])
+
     # -- trades ------------------------------------------------------------------
 
     async def open_trade(

@@ -122,6 +122,7 @@ async def test_a_report_says_what_was_earned(api: Api) -> None:
     (row,) = report["rows"]
     assert (row["key"], row["trades"], repr(row["pnl"])) == ("A", 1, "Decimal('0.5')")
     assert report["total"]["winRate"] == 100
+    assert await api.show_curve(session_id, from_date=date(2100, 1, 1)) == []
 
 
 async def test_prices_are_pushed_and_listed(api: Api) -> None:

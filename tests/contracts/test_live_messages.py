@@ -285,6 +285,8 @@ async def test_every_answer_keeps_the_contract(
         await call("GET", f"{session}/trades.csv{query}")
     for query in ("", "?by=tag&net=true", "?by=x"):
         await call("GET", f"{session}/report{query}")
+    for query in ("", "?from=2026-11-23", "?to=x"):
+        await call("GET", f"{session}/curve{query}")
     for query in ("", "?since=3", "?since=x"):
         await call("GET", f"{session}/events{query}")
     await ask_about_the_market(call)

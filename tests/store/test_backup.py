@@ -23,12 +23,15 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
 from tests.kit.waiting import until
+from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read
 from vyomo_rt.store.client import connect, database_of
+from vyomo_rt.store.curves import SavedCurves
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lease import Lease
+from vyomo_rt.store.verification import verify
 
 if TYPE_CHECKING:
     from vyomo_rt.domain.event import TradeEvent
@@ -287,6 +290,35 @@ async def test_the_terms_go_on_above_those_of_the_events_that_were_restored(
     await restoring.release()
     await Lease(target, "here").acquire()
     assert target.term == 8
+    await target.close()
+
+
+async def test_a_backup_holds_the_curves_which_no_event_could_make_anew(
+    full: MongoStore, embedded_uri: str, tmp_path: Path
+) -> None:
+    """They are in many pages, and are nothing that verify has to say something about."""
+    before = (await verify(full, lambda _: None)).differences
+    full.fence.term = 9
+    curves = SavedCurves(full)
+    rows = [CurveRow(hour * 60, hour, -1, hour - 1) for hour in range(230)]
+    for row in rows:
+        await full.database["curves"].insert_one(
+            {"_id": f"6-{row.hour}-9", "sessionId": 6, "hour": row.hour, "term": 9, "rows": "[]"}
+        )
+        if row.hour % 50 == 0:
+            await curves.save(6, row.hour, [row])
+    saved = await curves.load(6, 0, 300)
+    assert len(saved) == 4
+    assert (await verify(full, lambda _: None)).differences == before
+    file = tmp_path / "backup.gz"
+    await back_up(full, file, {}, lambda _: None)
+    await full.close()
+    client = connect(new_database(embedded_uri))
+    target = MongoStore(client, database_of(client) or "")
+    await restore(target, file, found := survey(file))
+    assert found.term == 9, "or the next server would write over them"
+    assert await SavedCurves(target).load(6, 0, 300) == saved
+    assert await target.database["curves"].count_documents({}) == len(rows)
     await target.close()
 
 

@@ -25,6 +25,7 @@ NEEDS = {
     ("GET", f"{API}/sessions/{{sessionId}}/trades.csv"): Need.SEE,
     ("GET", f"{API}/sessions/{{sessionId}}/events"): Need.SEE,
     ("GET", f"{API}/sessions/{{sessionId}}/report"): Need.SEE,
+    ("GET", f"{API}/sessions/{{sessionId}}/curve"): Need.SEE,
     ("GET", f"{API}/trades/{{tradeId}}"): Need.SEE,
     ("PATCH", f"{API}/trades/{{tradeId}}"): Need.TRADE,
     ("POST", f"{API}/trades/{{tradeId}}/close"): Need.TRADE,

@@ -257,7 +257,7 @@ async def test_a_long_answer_is_cut_off_once_its_token_is_revoked(
 ) -> None:
     ticks = [{"symbol": f"SYMBOL{number}", "price": 1} for number in range(1000)]
     assert (await caller(guarded, role="feed").call("POST", "/ticks", ticks))[0] == 200
-    turns, next_turn = 0, LongAnswers._next_turn
+    turns, next_turn = 0, LongAnswers.next_turn
 
     async def revoke_between_parts(self: LongAnswers) -> None:
         nonlocal turns
@@ -266,7 +266,7 @@ async def test_a_long_answer_is_cut_off_once_its_token_is_revoked(
         if turns == OF_ENCODING + 2:
             await revoke(guarded, jti="t1")
 
-    monkeypatch.setattr(LongAnswers, "_next_turn", revoke_between_parts)
+    monkeypatch.setattr(LongAnswers, "next_turn", revoke_between_parts)
     url = f"{guarded.url}{API}/prices"
     async with guarded.http.get(url, headers=bearer(jti="t1")) as response:
         assert response.status == 200

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _KEEP_PRICES_EVERY_MS = 1000
 _KEEP_BARS_EVERY_MS = 1000
 _PUT_AWAY_EVERY_MS = 1000
+_SAVE_CURVES_EVERY_MS = 1000
 _TIDY_EVERY_MS = 1000
 _WRITE_AUDIT_EVERY_MS = 1000
 
@@ -70,6 +71,8 @@ class Jobs:
         rooms, clock = self._rooms, self._rooms.clock
         clock.add("the new day", SLOT_MS, rooms.days.roll_over)
         clock.add("moves that wait", SLOT_MS, rooms.desk.pass_time)
+        clock.add("a minute of the curves", SLOT_MS, rooms.curves.take)
+        clock.add("saving the curves", _SAVE_CURVES_EVERY_MS, rooms.curves.save)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
         clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)

@@ -24,6 +24,7 @@ from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.audit import SavedAudit
 from vyomo_rt.store.bars import SavedBars
+from vyomo_rt.store.curves import SavedCurves
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
@@ -33,6 +34,7 @@ from vyomo_rt.stream.hub import Hub
 from vyomo_rt.stream.peer import Peer
 from vyomo_rt.stream.rights import Authority, Rights
 from vyomo_rt.stream.sources import Sources
+from vyomo_rt.trading.curves import Curves
 from vyomo_rt.trading.days import Days
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
@@ -94,6 +96,7 @@ class Rooms:
         self.hub = self._hub()
         self.replica.followers.append(self.hub)
         self.desk = self._desk()
+        self.curves = Curves(self.replica, self.board.confirmed, SavedCurves(store), clocks.market)
         self.demo = self._demo() if settings.demo else None
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)

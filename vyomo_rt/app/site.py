@@ -58,7 +58,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *AuditRoutes(rooms.gate).routes(),
         *LimitRoutes(rooms.settings).routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
-        *ReportRoutes(rooms.desk.reports, long_answers).routes(),
+        *_reports(rooms, long_answers).routes(),
         *_market(rooms).routes(),
         *BarRoutes(rooms.bar_reader, long_answers, rooms.pricing.knows).routes(),
         *pages.routes(),
@@ -76,6 +76,10 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
 
     app.on_shutdown.append(say_goodbye)
     return app
+
+
+def _reports(rooms: Rooms, long_answers: LongAnswers) -> ReportRoutes:
+    return ReportRoutes(rooms.desk.reports, rooms.desk.records, rooms.curves, long_answers)
 
 
 def _market(rooms: Rooms) -> MarketRoutes:

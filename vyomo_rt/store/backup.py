@@ -88,7 +88,7 @@ class Survey(NamedTuple):
 
     documents: int
     term: int
-    """The highest of an event."""
+    """The highest of an event, or of what else carries one."""
 
 
 def survey(path: Path) -> Survey:
@@ -96,9 +96,8 @@ def survey(path: Path) -> Survey:
     count = term = 0
     for collection, document in read(path):
         count += 1
-        if collection == "events":
-            term = max(term, document.get("term", 0))
-        elif collection == "meta" and document.get("shape", 0) > SHAPE:
+        term = max(term, document.get("term", 0))
+        if collection == "meta" and document.get("shape", 0) > SHAPE:
             raise CannotStart(f"{path} was written by a newer vyomo-rt: update this one")
     return Survey(count, term)
 
@@ -153,9 +152,8 @@ async def _write(store: Database, backup: BackupWriter) -> None:
             progress.step()
     # The counters last: they are above all numbers that the events use.
     for name in sorted(others):
-        with reading(), pymongo.timeout(_PATIENCE_S):
-            for document in await db[name].find({}).to_list(None):
-                backup.add(name, document)
+        async for document in _all(store, name):
+            backup.add(name, document)
 
 
 async def _head_of(store: Database, session_id: Any) -> int:
@@ -169,20 +167,29 @@ async def _head_of(store: Database, session_id: Any) -> int:
 async def _events(store: Database, session_id: Any, head: int) -> AsyncIterator[Document]:
     after = 0
     while after < head:
-        began = time.monotonic()
-        with reading(), pymongo.timeout(_PATIENCE_S):
-            page = (
-                await store.database["events"]
-                .find(where(sessionId=session_id, seq={"$gt": after, "$lte": head}))
-                .sort("seq", 1)
-                .limit(_PAGE)
-                .to_list(_PAGE)
-            )
-        # A server that writes gets half of the store's time.
-        await asyncio.sleep(time.monotonic() - began)
+        wanted = where(sessionId=session_id, seq={"$gt": after, "$lte": head})
+        page = await _page(store, "events", wanted, "seq")
         for event in page:
             yield event
         after = page[-1]["seq"] if page else head
+
+
+async def _all(store: Database, collection: str) -> AsyncIterator[Document]:
+    page = await _page(store, collection, {}, "_id")
+    while page:
+        for document in page:
+            yield document
+        page = await _page(store, collection, where(_id={"$gt": page[-1]["_id"]}), "_id")
+
+
+async def _page(store: Database, collection: str, wanted: Document, key: str) -> list[Document]:
+    began = time.monotonic()
+    with reading(), pymongo.timeout(_PATIENCE_S):
+        found = store.database[collection].find(wanted).sort(key, 1).limit(_PAGE)
+        page: list[Document] = await found.to_list(_PAGE)
+    # A server that writes gets half of the store's time.
+    await asyncio.sleep(time.monotonic() - began)
+    return page
 
 
 async def _require_empty(store: Database) -> None:

@@ -65,9 +65,18 @@ class LongAnswers:
                 yield b"," + events_text(found)
             yield tail
 
+        return await self.send_json(request, parts())
+
+    async def send_json(
+        self, request: web.Request, parts: AsyncGenerator[bytes, None]
+    ) -> web.StreamResponse:
+        """Answer with a JSON text, part by part as these are made.
+
+        Raises VyomoError if the first cannot be made; after that the connection is cut off.
+        """
         response = web.StreamResponse()
         response.content_type = JSON
-        return await self._send_parts(request, response, parts())
+        return await self._send_parts(request, response, parts)
 
     async def send_csv(
         self, request: web.Request, pages: AsyncGenerator[Sequence[Trade], None], name: str
@@ -81,7 +90,7 @@ class LongAnswers:
             head = csv_header()
             async with aclosing(pages):
                 async for page in pages:
-                    await self._next_turn()
+                    await self.next_turn()
                     yield head + csv_rows(page)
                     head = b""
             if head:
@@ -143,7 +152,7 @@ class LongAnswers:
 
         async def parts() -> AsyncGenerator[bytes, None]:
             for start in range(0, len(body), _PART_BYTES):
-                await self._next_turn()
+                await self.next_turn()
                 yield body[start : start + _PART_BYTES]
 
         return await self._send_parts(request, response, parts())
@@ -152,13 +161,13 @@ class LongAnswers:
         now_ms = self._now()
         texts: list[bytes] = []
         for start in range(0, len(quotes), _SLICE):
-            await self._next_turn()
+            await self.next_turn()
             texts.append(prices_text(quotes[start : start + _SLICE], now_ms))
         head, tail = around_prices()
         return head + b",".join(texts) + tail
 
     async def _encode_all_prices(self) -> bytes:
-        await self._next_turn()
+        await self.next_turn()
         self._all_prices = None
         return await self._encode_prices(self._quotes())
 
@@ -166,9 +175,10 @@ class LongAnswers:
         if after >= upto:
             return []
         page = await self._read_events(session_id, after, upto)
-        await self._next_turn()
+        await self.next_turn()
         return page
 
-    async def _next_turn(self) -> None:
+    async def next_turn(self) -> None:
+        """Wait until a part may be made: one in a round of the event loop."""
         async with self._turns:
             await asyncio.sleep(0)

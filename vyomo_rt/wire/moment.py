@@ -36,6 +36,11 @@ ClientDay = Annotated[
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
+def looks_like_day(text: str) -> bool:
+    """Whether it is written as a date, not as a moment."""
+    return _DAY.fullmatch(text) is not None
+
+
 def read_day(name: str, text: str | None) -> date | None:
     """The date that a client wrote as ``name``, if any. Raises BadRequest."""
     if text is None:
