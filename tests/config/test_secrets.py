@@ -51,6 +51,8 @@ def test_no_key_is_ever_shown() -> None:
         "VYOMO_RT_AUTH_PREVIOUS_KEY": secret,
         "VYOMO_RT_AUTH_PREVIOUS_KEY_UNTIL": "2026-12-01T00:00:00+05:30",
         "VYOMO_RT_AUTH_JWKS_URL": f"https://u:{secret}@id.example/",
+        "VYOMO_RT_NOTIFY_URL": f"https://hooks.example/{secret}?token={secret}",
+        "VYOMO_RT_NOTIFY_KEY": secret,
     }
     settings, _ = load({}, environ)
     assert settings.auth_previous_key_until == 1_796_063_400_000

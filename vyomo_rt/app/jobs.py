@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _KEEP_PRICES_EVERY_MS = 1000
 _KEEP_BARS_EVERY_MS = 1000
+_KEEP_PLACES_EVERY_MS = 1000
 _PUT_AWAY_EVERY_MS = 1000
 _SAVE_CURVES_EVERY_MS = 1000
 _TIDY_EVERY_MS = 1000
@@ -44,6 +45,8 @@ class Jobs:
         ]
         if rooms.demo:
             jobs.append(rooms.demo.run())
+        if rooms.notifier is not None:
+            jobs.append(rooms.notifier.run())
         self._tasks = [asyncio.create_task(job) for job in jobs]
         for task in self._tasks:
             task.add_done_callback(self.tell_failure)
@@ -56,6 +59,8 @@ class Jobs:
         await self._rooms.desk.stop()
         if self._rooms.gate is not None:
             await _in_short(self._rooms.gate.audit.write())
+        if self._rooms.notifier is not None:
+            await _in_short(self._rooms.notifier.keep())
         await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
         await _in_short(self._rooms.bar_keeper.save())
 
@@ -85,6 +90,8 @@ class Jobs:
         if rooms.gate is not None:
             clock.add("the audit", _WRITE_AUDIT_EVERY_MS, rooms.gate.audit.write)
             clock.add("tickets that are over", _TIDY_EVERY_MS, rooms.gate.tidy)
+        if rooms.notifier is not None:
+            clock.add("how far notices have come", _KEEP_PLACES_EVERY_MS, rooms.notifier.keep)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)
         clock.add("keeping bars", _KEEP_BARS_EVERY_MS, rooms.bar_keeper.save)
@@ -92,6 +99,8 @@ class Jobs:
 
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():
+            if self._rooms.notifier is not None:
+                self._rooms.notifier.publish_feed_status(status)
             await self._rooms.hub.publish_feed_status(status)
 
 

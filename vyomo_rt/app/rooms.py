@@ -21,12 +21,16 @@ from vyomo_rt.market.bar_keeping import BarKeeper
 from vyomo_rt.market.bar_reading import BarReader
 from vyomo_rt.market.bars import Bars
 from vyomo_rt.market.feed import FeedContext
+from vyomo_rt.notices import notifier
+from vyomo_rt.notices.notifier import Notifier
+from vyomo_rt.notices.receiver import Receiver
 from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.audit import SavedAudit
 from vyomo_rt.store.bars import SavedBars
 from vyomo_rt.store.curves import SavedCurves
 from vyomo_rt.store.history import History
 from vyomo_rt.store.journal import MongoStore
+from vyomo_rt.store.notices import SavedPlaces
 from vyomo_rt.store.prices import SavedPrices
 from vyomo_rt.stream.commands import Commands
 from vyomo_rt.stream.heartbeat import Heartbeat
@@ -48,6 +52,9 @@ from vyomo_rt.web.reading import Haste
 
 if TYPE_CHECKING:
     from vyomo_rt.access.gate import Gate
+
+_LISTED = 1000
+"""Sessions in one answer of a list."""
 
 
 class Rooms:
@@ -98,6 +105,7 @@ class Rooms:
         self.desk = self._desk()
         self.curves = Curves(self.replica, self.board.confirmed, SavedCurves(store), clocks.market)
         self.demo = self._demo() if settings.demo else None
+        self.notifier = self._notifier() if settings.notify_url is not None else None
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
         self.rights = Rights(
@@ -177,6 +185,21 @@ class Rooms:
             quote=self.board.confirmed,
             history=self.store.events,
             now=self.clocks.market,
+        )
+
+    def _notifier(self) -> Notifier:
+        records, settings = self.desk.records, self.settings
+        assert settings.notify_url is not None
+        return Notifier(
+            Receiver(settings.notify_url, settings.notify_key, self.clocks.wall),
+            SavedPlaces(self.store),
+            notifier.Sources(
+                sessions=self.replica.states,
+                session=records.session,
+                above=lambda id_: records.sessions(id_, None, _LISTED, Grant.EVERYTHING),
+                history=self.history,
+            ),
+            settings.notify_types,
         )
 
     def _heartbeat(self) -> Heartbeat:

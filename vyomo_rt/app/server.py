@@ -19,6 +19,7 @@ from vyomo_rt.app.site import application
 from vyomo_rt.clockwork import wall_now
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.store.notices import SavedPlaces
 from vyomo_rt.store.opening import owned_store, while_owned
 from vyomo_rt.web.http import HttpConnection
 from vyomo_rt.web.listening import Acceptor, file_limits
@@ -106,8 +107,18 @@ async def _load(rooms: Rooms) -> None:
     if rooms.gate is not None:
         await rooms.gate.load()
     await rooms.desk.load()
+    await _begin_notices(rooms)
     await rooms.pricing.keeper.restore()
     await rooms.bar_keeper.restore()
     rooms.desk.resume()
     if rooms.demo:
         await rooms.demo.prepare()
+
+
+async def _begin_notices(rooms: Rooms) -> None:
+    """Before anything can happen that the receiver has to be told. Raises Unavailable."""
+    if rooms.notifier is None:
+        await SavedPlaces(rooms.store).forget()
+        return
+    await rooms.notifier.begin()
+    rooms.replica.followers.append(rooms.notifier)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
+from prometheus_client.registry import Collector
 
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.quote import FeedState
+from vyomo_rt.notices.notifier import Notifier
 from vyomo_rt.recording.calls import CallLog
 from vyomo_rt.recording.recorder import Recorder
 from vyomo_rt.version import version
@@ -109,8 +113,13 @@ def _pages(rooms: Rooms, loading: Loading) -> PageRoutes:
         loaded=loading.is_over,
         trade_on_delayed=rooms.settings.trade_on_delayed,
         store_available=lambda: rooms.store.available,
+        notices_wait=_notices_wait(rooms.notifier),
         feed_status=rooms.monitor.status,
     )
+
+
+def _notices_wait(notifier: Notifier | None) -> Callable[[], bool] | None:
+    return None if notifier is None else lambda: notifier.is_behind
 
 
 def _record_reading(recorder: Recorder | None) -> list[Reading]:
@@ -135,7 +144,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
         Reading("symbols", "Symbols whose last price is held", lambda: len(rooms.board)),
         Reading("feed_age_seconds", "Since the last accepted tick", monitor.age_s),
     ]
-    collectors = (
+    collectors: list[Collector] = [
         rooms.hub.traffic,
         rooms.clock.lag,
         rooms.board.ticks,
@@ -143,5 +152,7 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
         rooms.intake.frames,
         store.write_time,
         store.write_failures,
-    )
+    ]
+    if rooms.notifier is not None:
+        collectors.append(rooms.notifier)
     return MetricsRoutes(version(), collectors, readings)

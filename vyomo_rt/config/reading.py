@@ -79,6 +79,10 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['with_commands'].source}: it goes with --record FILE (VYOMO_RT_RECORD): "
             "name the file"
         )
+    if settings.notify_key is not None and settings.notify_url is None:
+        raise ConfigError(
+            f"{given['notify_key'].source}: write where to post into VYOMO_RT_NOTIFY_URL"
+        )
     _require_agreement_of_keys(settings, given)
     if _is_open(settings) and not settings.allow_open:
         raise ConfigError(
@@ -232,7 +236,7 @@ def _warn_of_open(settings: Settings) -> Iterable[str]:
 
 
 def _warn_of_short_keys(settings: Settings, given: Mapping[str, Given]) -> Iterable[str]:
-    for name in ("auth_key", "auth_previous_key"):
+    for name in ("auth_key", "auth_previous_key", "notify_key"):
         key: str | None = getattr(settings, name)
         if key is not None and len(key.encode(errors="surrogateescape")) < SAFE_KEY_BYTES:
             yield (

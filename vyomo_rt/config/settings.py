@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from vyomo_rt.config.fields import Field, fields_of
 from vyomo_rt.config.limits import Limits
+from vyomo_rt.domain.event import EventKind
 
 
 class Settings(Limits, frozen=True, kw_only=True):
@@ -235,6 +236,34 @@ class Settings(Limits, frozen=True, kw_only=True):
         int,
         Meta(ge=60, le=31_536_000, description="Longest life of a token, from iat to exp."),
     ] = 86_400
+    notify_url: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Where to post what happens in all sessions, as JSON; not set: nowhere. "
+                "A dead receiver holds up nothing; it is told later."
+            ),
+            extra={
+                "expected": "http:// or https:// with a host, perhaps a path and a query",
+                "secret": True,
+                "key": True,
+            },
+        ),
+    ] = None
+    notify_key: Annotated[
+        str | None,
+        Meta(
+            description="Key with which these notices are signed (HMAC-SHA256).",
+            extra={"expected": "at least 16 characters, better 32", "secret": True, "key": True},
+        ),
+    ] = None
+    notify_types: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Which messages are posted: numbered ones, and feed_status.",
+            extra={"expected": "message types, separated by commas"},
+        ),
+    ] = (*(kind.value for kind in EventKind), "feed_status")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="How much is logged to standard error.", extra={"flag": "store"}),

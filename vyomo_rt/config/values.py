@@ -9,6 +9,7 @@ from pathlib import Path
 from yarl import URL
 
 from vyomo_rt.config.feeds import installed_feeds
+from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.moment import to_ms
 
 SAFE_KEY_BYTES = 32
@@ -169,6 +170,20 @@ def _jwks_url(text: str) -> str:
     return text
 
 
+def _notify_url(text: str) -> str:
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host or url.raw_fragment:
+        raise ValueError(text)
+    return text
+
+
+def _notify_type(text: str) -> str:
+    names = [*EventKind, "feed_status"]
+    if text not in names:
+        raise NotUsable(f"no such message is posted: write one of {', '.join(names)}")
+    return text
+
+
 def _moment_ms(text: str) -> int:
     if re.fullmatch(r"[0-9]{12,14}", text):
         return int(text)
@@ -213,4 +228,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "auth_audience": str,
     "auth_issuer": str,
     "trusted_proxy": _network,
+    "notify_url": _notify_url,
+    "notify_key": _key,
+    "notify_types": _notify_type,
 }

@@ -134,6 +134,12 @@ async def readiness(server: Server) -> list[Finding]:
         findings.append(note(f"the {source} feed is {state}: {message}{pushed}"))
     elif not findings:
         findings.append(well(f"the store works, the {source} feed is LIVE"))
+    if answer.json.get("notices") == "waiting":
+        text = (
+            "notices do not get through to their receiver (VYOMO_RT_NOTIFY_URL): is it running? "
+            "They wait and are sent again; the server's log says why"
+        )
+        findings.append(note(text))
     return findings
 
 

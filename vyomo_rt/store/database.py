@@ -211,6 +211,24 @@ class Database:
                 found += await collection.find(some, fields, batch_size=BATCH).to_list(BATCH)
         return found
 
+    async def put(self, documents: Collection, id_: str, members: Document) -> None:
+        """Write a document that this server and former owners of the database keep up to date.
+
+        It carries the term of its writer, so a server that has lost the database overwrites
+        nothing of the next owner. Raises Unavailable or OutcomeUnknown.
+        """
+        document = {"_id": id_, "term": self.term, **members}
+        with self.writing():
+            try:
+                await documents.replace_one(
+                    where(_id=id_, term={"$lte": self.term}), document, upsert=True
+                )
+            except DuplicateKeyError as error:
+                there = await documents.find_one(where(_id=id_))
+                if there is None or there["term"] <= document["term"]:
+                    raise OutcomeUnknown(NOT_CONFIRMED) from error
+                raise Unavailable("another server writes to this database now") from error
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """For a write and everything that decides how it ended. Raises Unavailable.

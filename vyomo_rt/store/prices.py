@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from pymongo.errors import DuplicateKeyError
-
-from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
@@ -28,11 +25,7 @@ _FORMER_ID = "latest"
 
 
 class SavedPrices:
-    """Keeps the last prices for the next start.
-
-    A page carries the term of its writer, so a server that has lost the database overwrites no
-    page of the next owner.
-    """
+    """Keeps the last prices for the next start."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -123,15 +116,4 @@ class SavedPrices:
                 self._first_with_room = min(self._first_with_room, page)
             else:
                 rows.append(documents.from_quote(quote))
-        id_, term = f"page-{page}", self._store.term
-        document = {"_id": id_, "page": page, "term": term, "rows": rows}
-        with self._store.writing():
-            try:
-                await self._documents.replace_one(
-                    where(_id=id_, term={"$lte": term}), document, upsert=True
-                )
-            except DuplicateKeyError as error:
-                there = await self._documents.find_one(where(_id=id_))
-                if there is None or there["term"] <= term:
-                    raise OutcomeUnknown("the database has not confirmed the change") from error
-                raise Unavailable("another server saves the prices now") from error
+        await self._store.put(self._documents, f"page-{page}", {"page": page, "rows": rows})

@@ -50,6 +50,7 @@ class PageRoutes:
         loaded: Callable[[], bool],
         trade_on_delayed: bool,
         store_available: Callable[[], bool],
+        notices_wait: Callable[[], bool] | None,
         feed_status: Callable[[], FeedStatus],
     ) -> None:
         self._version = version
@@ -57,6 +58,7 @@ class PageRoutes:
         self._loaded = loaded
         self._trade_on_delayed = trade_on_delayed
         self._store_available = store_available
+        self._notices_wait = notices_wait
         self._feed_status = feed_status
         self._files = _files_in(_PACKAGE / "static")
 
@@ -120,6 +122,8 @@ class PageRoutes:
             store="ok" if store else "unavailable",
             feed=FeedReadiness(feed.source, feed.state, feed.message),
         )
+        if self._notices_wait is not None:
+            document.notices = "waiting" if self._notices_wait() else "ok"
         return _json(document, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 

@@ -57,9 +57,25 @@ class Readiness(Data):
     status: Literal["ok", "loading", "unavailable"]
     store: Literal["ok", "unavailable"]
     feed: FeedReadiness
+    notices: Annotated[
+        Literal["ok", "waiting"] | UnsetType,
+        Meta(description="Whether their receiver takes them; absent if there is none"),
+    ] = UNSET
+
+
+FEED_STATUS = "feed_status"
 
 
 def feed_status(status: FeedStatus) -> Frame:
+    return make_frame(FEED_STATUS, _feed_status(status))
+
+
+def feed_status_text(status: FeedStatus) -> str:
+    """The JSON of the message, as it is posted."""
+    return _feed_status(status).decode()
+
+
+def _feed_status(status: FeedStatus) -> bytes:
     data = FeedStatusData(
         source=status.source,
         state=status.state,
@@ -68,4 +84,4 @@ def feed_status(status: FeedStatus) -> Frame:
         market_state=unless_none(status.market_state),
         sources=[SourceData(*source) for source in status.sources] or UNSET,
     )
-    return make_frame("feed_status", encode(FeedStatusMessage(data=data)))
+    return encode(FeedStatusMessage(data=data))
