@@ -55,7 +55,7 @@ function paint() {
   const y = (/** @type {number} */ v) =>
     EDGE.top + (1 - (v - low) / (high - low)) * (bottom - EDGE.top);
 
-  ink.font = `11px ${getComputedStyle(canvas).fontFamily}`;
+  ink.font = `12px ${getComputedStyle(canvas).fontFamily}`;
   ink.textBaseline = "middle";
   ink.textAlign = "right";
   for (const value of ticks(low, high)) {

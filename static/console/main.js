@@ -18,6 +18,7 @@ import * as kill from "./kill.js";
 import * as link from "./link.js";
 import { model } from "./model.js";
 import * as notify from "./notify.js";
+import * as panels from "./panels.js";
 import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
@@ -25,9 +26,11 @@ import * as prices from "./prices.js";
 import { recall, remember } from "./remembered.js";
 import * as session from "./session.js";
 import { asked, client, connect, showSession } from "./stream.js";
+import * as tabs from "./tabs.js";
 import * as tape from "./tape.js";
 import * as ticket from "./ticket.js";
 import * as title from "./title.js";
+import * as view from "./view.js";
 
 const MOST_SYMBOLS = 12;
 const DEMO_SYMBOLS = ["NIFTY", "BANKNIFTY", "RELIANCE"];
@@ -87,6 +90,9 @@ async function showPlace() {
 
 wireDialogs();
 paintTheme();
+tabs.start();
+panels.start();
+view.start();
 feed.start();
 link.start();
 session.start();
@@ -110,12 +116,16 @@ keys.start([
   [
     "p",
     "Positions: the first Close button",
-    () => (document.querySelector("#positions button:last-child") ?? $("positions-title")).focus(),
+    () => {
+      tabs.openTab("tab-positions");
+      (document.querySelector("#positions button:last-child") ?? $("positions-title")).focus();
+    },
   ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],
   ["m", "Sound on or off", notify.toggleSound],
   ["t", "Theme: system, light, dark", nextTheme],
+  ["v", "Text, rows, panels", view.openView],
   ["d", "Developer drawer", drawer.toggleDrawer],
 ]);
 $("theme").addEventListener("click", nextTheme);

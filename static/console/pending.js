@@ -78,9 +78,9 @@ function paint() {
   const list = $("pending");
   const focused = list.contains(document.activeElement);
   keyed(list, model.orders, makeRow, updateRow);
-  if (focused && !list.contains(document.activeElement)) $("positions-title").focus();
-  $("pending-entries").hidden = model.orders.size === 0;
-  put($("pending-count"), `${whole(model.orders.size)} waiting`);
+  if (focused && !list.contains(document.activeElement)) $("orders-title").focus();
+  $("no-pending").hidden = model.orders.size > 0;
+  put($("pending-count"), model.orders.size ? `${whole(model.orders.size)} waiting` : "");
 }
 
 export const start = () => part("pending", paint);

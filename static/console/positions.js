@@ -41,7 +41,8 @@ function makeRow(trade) {
     el("span", { class: "entry" }),
     el("span", { class: "now" }),
   );
-  const ends = el("span", { class: "ends" }, el("span"), el("span"));
+  const end = () => el("span", {}, el("span", { class: "word" }), el("span"));
+  const ends = el("span", { class: "ends" }, end(), end());
   const row = el(
     "tr",
     { role: "row", "data-trade": String(tradeId) },
@@ -93,14 +94,15 @@ function share({ stopLoss, target }, at) {
   return Math.min(1, Math.max(0, (at - stopLoss) / (target - stopLoss)));
 }
 
-/** A level and how far the price is from it. @param {string} name
- * @param {number | null | undefined} level @param {number | undefined} now */
-function distance(name, level, now) {
-  if (level == null) return `no ${name.toLowerCase()}`;
-  if (now === undefined) return `${name} ${price(level)}`;
+/** A level and how far the price is from it. @param {any} end @param {string} name
+ * @param {number | null | undefined} level @param {number | undefined} now @param {string} more */
+function putLevel({ firstChild: word, lastChild: text }, name, level, now, more = "") {
+  put(word, level == null ? "" : `${name} `);
+  if (level == null) return put(text, `no ${name.toLowerCase()}`);
+  if (now === undefined) return put(text, price(level) + more);
   const away = Math.abs(level - now);
   const decimals = away < 0.01 ? 4 : 2;
-  return `${name} ${price(level)} · ${price(Number(away.toFixed(decimals)))} away`;
+  put(text, `${price(level)} · ${price(Number(away.toFixed(decimals)))} away${more}`);
 }
 
 /** What an old price doesn't do. @param {Position} trade */
@@ -157,8 +159,8 @@ function updateRow(row, trade) {
     parts.entryMark.style.left = `${((share(trade, trade.entryPrice) ?? 0) * 100).toFixed(1)}%`;
   }
   const trails = trade.trailingStop == null ? "" : ` · trails by ${price(trade.trailingStop)}`;
-  put(parts.stop, distance("Stop", trade.stopLoss, currentPrice) + trails);
-  put(parts.target, distance("Target", trade.target, currentPrice));
+  putLevel(parts.stop, "Stop", trade.stopLoss, currentPrice, trails);
+  putLevel(parts.target, "Target", trade.target, currentPrice);
   const { openedAt } = trade;
   const now = model.figures?.timestamp; // the server's clock, like openedAt
   put(parts.held, openedAt && now ? age(Date.parse(now) - Date.parse(openedAt)) : "–");

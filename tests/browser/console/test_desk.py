@@ -67,6 +67,7 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         order = {"symbol": "AWAITED", "quantity": 50, "type": "LIMIT", "price": 95, "stopLoss": 80}
         first = (await desk.post(orders, order))["order"]["orderId"]
         await show(page, ingest_server, desk.session_id)
+        await page.get_by_role("tab", name="Orders").click()
         rows = page.locator("#pending li")
         await expect(rows).to_have_text(
             f"BUY 50 limit 95.00 AWAITED#{first}today · stop 80.00Cancel"
@@ -79,9 +80,10 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
 
         await desk.tick({"symbol": "AWAITED", "price": 94})
         await expect(rows).to_have_count(1)
+        await expect(page.locator("#open-count")).to_have_text("1 open")
         await expect(page.locator("#positions tbody tr")).to_contain_text("BUY 50 AWAITED")
         await press(page, f"Cancel order {second}, AWAITED")
-        await expect(page.locator("#pending-entries")).to_be_hidden()
+        await expect(page.locator("#pending li")).to_have_count(0)
         await desk.tick({"symbol": "AWAITED", "price": 89})
         assert (await desk.figures())["openTrades"] == 1
 
@@ -110,7 +112,7 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         await page.get_by_role("button", name="Close all", exact=True).click()
         await expect(page.get_by_text("No open positions.")).to_be_visible()
         await expect(page.locator("#session-status")).to_have_text("HALTED")
-        await expect(page.locator("#pending-entries")).to_be_hidden()
+        await expect(page.locator("#pending li")).to_have_count(0)
         await expect(toast(page, "Closed 2 positions")).to_be_visible()
         await expect(page.locator("#tape")).to_contain_text("All closed by hand")
         assert await desk.open_trades() == []

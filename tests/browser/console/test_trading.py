@@ -309,7 +309,7 @@ async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
         await expect(banner).to_be_hidden()
         old = tile(page, "OLD")
         await expect(old.locator(".age")).to_have_text(re.compile(r"STALE · \d+ days old · ingest"))
-        assert await old.evaluate("tile => getComputedStyle(tile).borderStyle") == "dashed"
+        assert await old.evaluate("tile => getComputedStyle(tile).outlineStyle") == "dashed"
         await expect(tile(page, "NEW").locator(".age")).to_have_text(
             re.compile(r"^(now|\d s) · ingest$")
         )

@@ -1,0 +1,125 @@
+"""The console's desk: what fits on a screen, and what a trader may arrange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import DIGIT, OVERFLOWING, figure, press, show
+
+WHOLE_ROWS = """[...document.querySelectorAll("#positions tbody tr")].filter((row) => {
+    const { top, bottom } = row.getBoundingClientRect();
+    const frame = row.closest(".scroll").getBoundingClientRect();
+    return top >= frame.top && bottom <= Math.min(frame.bottom, innerHeight);
+}).length"""
+"""Positions that can be seen without scrolling."""
+SMALL = """[...document.querySelectorAll("body *")].filter((one) =>
+    one.getClientRects().length
+    && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
+    && parseFloat(getComputedStyle(one).fontSize) < 12
+).map((one) => one.outerHTML.slice(0, 80))"""
+
+TOO_SMALL = """[...document.querySelectorAll("#positions button, #ticket button, .sides span")]
+    .filter((one) => one.getClientRects().length)
+    .filter((one) => one.getBoundingClientRect().height < 44)
+    .map((one) => one.outerHTML.slice(0, 80))"""
+"""Targets that a thumb misses."""
+
+
+async def width_of(page: Page, selector: str) -> float:
+    box: Any = await page.locator(selector).bounding_box()
+    return float(box["width"])
+
+
+async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_screen(
+    page: Page, server: str
+) -> None:
+    async with Desk.at(server) as desk:
+        for number in range(22):
+            await desk.open("MIDCPNIFTY", quantity=number + 1, stopLoss=1, target=10_000_000)
+        for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
+            await page.set_viewport_size({"width": width, "height": height})
+            await show(page, server, desk.session_id, symbols="MIDCPNIFTY")
+            await expect(page.locator("#positions tbody tr")).to_have_count(22)
+            assert await page.evaluate(WHOLE_ROWS) >= rows
+            assert await page.evaluate(SMALL) == []
+        await page.set_viewport_size({"width": 2560, "height": 1440})
+        assert await width_of(page, ".book") > 1800
+        assert await page.evaluate(OVERFLOWING) == []
+        await page.set_viewport_size({"width": 720, "height": 450})  # 1440 at 200 %
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 720
+        assert await page.evaluate(OVERFLOWING) == []
+
+
+async def test_on_a_phone_every_button_of_a_position_and_of_the_ticket_is_large_enough(
+    page: Page, ingest_server: str
+) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "THUMB", "price": 100})
+        await desk.open("THUMB")
+        await show(page, ingest_server, desk.session_id, symbols="THUMB")
+        await expect(page.locator("#positions tbody tr")).to_have_count(1)
+        assert await page.evaluate(TOO_SMALL) == []
+
+
+async def test_panels_are_resized_by_keyboard_or_mouse_and_remembered(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id, symbols="NIFTY")
+    before = await width_of(page, ".prices")
+    edge = page.get_by_role("separator", name="Width of the watchlist")
+    await edge.press("ArrowRight")
+    await edge.press("ArrowRight")
+    assert await width_of(page, ".prices") == pytest.approx(before + 32, abs=1)
+    await expect(edge).to_have_attribute("aria-valuenow", str(round(before + 32)))
+    at: Any = await edge.bounding_box()
+    await page.mouse.move(at["x"] + 3, at["y"] + 40)
+    await page.mouse.down()
+    await page.mouse.move(at["x"] + 43, at["y"] + 40)
+    await page.mouse.up()
+    assert await width_of(page, ".prices") == pytest.approx(before + 72, abs=2)
+    await page.reload()
+    await expect(figure(page, "totalTrades")).to_have_text(DIGIT)
+    assert await width_of(page, ".prices") == pytest.approx(before + 72, abs=2)
+    await page.keyboard.press("v")
+    await press(page, "Panels as at first")
+    assert await width_of(page, ".prices") == pytest.approx(before, abs=1)
+
+
+async def test_text_and_rows_are_as_large_as_was_chosen_also_after_a_reload(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await desk.open("NIFTY")
+    await show(page, server, desk.session_id)
+    await press(page, "Text, rows, panels")
+    await page.get_by_label("Text", exact=True).select_option("larger")
+    await page.get_by_label("Rows of tables").select_option("tall, for fingers")
+    await press(page, "Done")
+    for _ in range(2):
+        row = page.locator("#positions tbody tr")
+        await expect(row).to_have_count(1)
+        assert await page.evaluate("getComputedStyle(document.documentElement).fontSize") == "18px"
+        assert await row.evaluate("row => row.getBoundingClientRect().height") >= 44
+        await page.reload()
+
+
+async def test_the_lists_of_a_session_are_tabs_with_arrow_keys_and_the_last_one_is_remembered(
+    page: Page, server: str, desk: Desk
+) -> None:
+    await show(page, server, desk.session_id)
+    positions, orders = (page.get_by_role("tab", name=name) for name in ("Positions", "Orders"))
+    await positions.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(orders).to_be_focused()
+    await expect(orders).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_text("No order waits for its price.")).to_be_visible()
+    await expect(page.get_by_text("No open positions.")).to_be_hidden()
+    await page.reload()
+    await expect(orders).to_have_attribute("aria-selected", "true")
+    await orders.press("Home")
+    await expect(positions).to_be_focused()
+    await expect(page.get_by_text("No open positions.")).to_be_visible()
