@@ -10,15 +10,21 @@ from dataclasses import replace
 from tests.kit.surroundings import Around
 from tests.trading.bench import Bench
 from vyomo_rt.domain import decisions
+from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.decisions import Decided, Moment, Pace, close, decide
 from vyomo_rt.domain.errors import Conflict, Unavailable
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
 from vyomo_rt.domain.halt import SessionChange
+from vyomo_rt.domain.moment import day_start_ms, trading_day
 from vyomo_rt.domain.pending import Ending, EndReason, PendingEntry
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.rules import NO_RULES
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import ExitReason, Trade
+
+MINUTE_MS = 60_000
 
 
 class History:
@@ -70,6 +76,16 @@ class History:
     async def stop(self, choice: int, level: int) -> None:
         if trade := self._some(choice):
             await self._command(self.bench.amend(trade.trade_id, stop_loss_e4=level * 10_0000))
+
+    async def charge(self, choice: int, _: int) -> None:
+        plan = [None, *ChargePlan][choice]
+        await self._command(self.bench.change_session(self.session_id, charges=plan))
+
+    async def square_off(self, minutes: int, is_set: int) -> None:
+        """Set the square-off so many minutes from now, or take it away."""
+        now_min = (self.bench.now_ms - day_start_ms(trading_day(self.bench.now_ms))) // MINUTE_MS
+        rules = {"square_off_min": (now_min + minutes) % (24 * 60) if is_set else None}
+        await self._command(self.bench.change_session(self.session_id, rules=rules))
 
     async def lose(self, happened: bool, _: int) -> None:
         """The answer to the next write is lost."""
@@ -138,6 +154,7 @@ class ReRun:
         self._state = begin
         self._pace = Pace()
         self._around = Around(self._open_entry)
+        self._last: dict[str, Quote] = {}
         self._trade_of = {
             event.entry.order_id: event.trade.trade_id
             for event in log
@@ -150,7 +167,11 @@ class ReRun:
         if step is None:
             self._pace = Pace()
         elif isinstance(step, Moment):
-            self._decided(decide(state, pace, [step], self._around))
+            before = Moment(step.at_ms, last=dict(self._last))
+            self._decided(decide(state, pace, [before, step], self._around))
+            if step.symbol is not None:
+                quote = Quote(step.symbol, step.price_e4, step.at_ms, "test", stale=False)
+                self._last[step.symbol] = quote
         elif isinstance(step, SessionEvent):
             change = SessionChange(
                 standing=step.standing, reason=step.reason, at_ms=step.at_ms, detail=step.detail
@@ -207,7 +228,14 @@ async def check(
     await history.run(steps)
     stored = await bench.history(history.session_id)
     session = bench.replica.state(history.session_id).session
-    session = replace(session, status=SessionStatus.ACTIVE, status_reason=None)
+    session = replace(
+        session,
+        status=SessionStatus.ACTIVE,
+        status_reason=None,
+        rules=NO_RULES,
+        charges=None,
+        square_off_set_ms=None,
+    )
     born = state_of(session, Figures(), bench.replica.today)
     again = ReRun(born, stored)
     for step in history.steps:

@@ -7,7 +7,7 @@ on from its newest stored event.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.trading.bench import new_bench
@@ -21,13 +21,26 @@ others = st.one_of(
     st.tuples(st.just("stop"), st.integers(0, 9), st.integers(1, 9)),
     st.tuples(st.just("lose"), st.booleans(), st.just(0)),
     st.tuples(st.just("crash"), st.just(0), st.just(0)),
-    st.tuples(st.just("clock"), st.integers(0, 1500), st.just(0)),
+    st.tuples(st.just("clock"), st.integers(0, 1500) | st.just(60_000), st.just(0)),
+    st.tuples(st.just("charge"), st.integers(0, 3), st.just(0)),
+    st.tuples(st.just("square_off"), st.integers(0, 1), st.booleans()),
 )
+SQUARED_OFF = [
+    *(("tick", 101, 0), ("charge", 2, 0), ("square_off", 1, True), ("open", 3, 0)),
+    *(("reduce", 0, 4), ("tick", 102, 500), ("tick", 99, 60_000), ("open", 3, 0)),
+]
+"""At the price before the last tick, and nothing opens after it."""
+AFTER_A_DOWNTIME = [
+    *(("square_off", 1, True), ("tick", 102, 500), ("lose", False, 0), ("clock", 60_000, 0)),
+    *(("crash", 0, 0), ("tick", 98, 10)),
+]
 histories = st.lists(ticks | ticks | others, min_size=5, max_size=30)
 
 
 @settings(max_examples=12, deadline=None)
 @given(histories)
+@example(SQUARED_OFF)
+@example(AFTER_A_DOWNTIME)
 async def test_the_log_says_what_a_re_run_over_the_ticks_since_the_newest_stored_event_says(
     embedded_uri: str, steps: list[tuple[str, int, int]]
 ) -> None:

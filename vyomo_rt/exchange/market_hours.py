@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketSession, MarketState, Segment
@@ -37,6 +37,7 @@ class MarketHours:
         self._calendar = calendar
         self._all_symbols = all_symbols
         self._hours: dict[str, _Hours] = {}
+        self._square_offs: dict[tuple[str, int, date], int] = {}
 
     def in_session(self, symbol: str, first_ms: int, last_ms: int) -> bool:
         """Whether two moments lie in one session of a symbol; asked with each tick and quote."""
@@ -91,7 +92,21 @@ class MarketHours:
         """
         if not self._follows(symbol):
             return next_minute_ms(symbol, minute, after_ms)
-        return self._calendar.square_off_ms(segment_of(symbol), minute, after_ms)
+        day = trading_day(after_ms)
+        due_ms = self._square_off_since(symbol, minute, day)
+        return due_ms if due_ms > after_ms else self._square_off_since(symbol, minute, day + _DAY)
+
+    def _square_off_since(self, symbol: str, minute: int, day: date) -> int:
+        """The first square-off on a date or later; asked for each trade, so they are kept."""
+        key = (symbol, minute, day)
+        due_ms = self._square_offs.get(key)
+        if due_ms is None:
+            if len(self._square_offs) >= _SYMBOLS_KEPT:
+                self._square_offs.clear()
+            before_ms = day_start_ms(day) - 1
+            due_ms = self._calendar.square_off_ms(segment_of(symbol), minute, before_ms)
+            self._square_offs[key] = due_ms
+        return due_ms
 
     def _follows(self, symbol: str) -> bool:
         return self._all_symbols or is_named(symbol)

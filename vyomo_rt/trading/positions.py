@@ -44,6 +44,8 @@ class Positions:
         """When moves that wait may be stored, orders end, trades are squared off: a heap."""
         self._count = count()
         self._known_due: set[tuple[int, Ledger]] = set()
+        self._square_offs: set[tuple[int, Ledger]] = set()
+        """Which of them are square-offs."""
         self._entries: dict[int, str] = {}
         """The symbols of the pending entries, by id."""
         self._unpriced: dict[str, dict[Ledger, None]] = {}
@@ -86,6 +88,7 @@ class Positions:
     def _follow_square_off(self, trade: Trade, session: Session, ledger: Ledger) -> None:
         due = due_ms(session, trade.symbol, trade.opened_at_ms, self._square_off_ms)
         if due is not None:
+            self._square_offs.add((due, ledger))
             self._push_due(due, ledger)
 
     def _follow_entry(self, entry: PendingEntry, ledger: Ledger) -> None:
@@ -119,12 +122,12 @@ class Positions:
         while self._due and self._due[0][0] <= at_ms:
             due_ms, _, ledger = heappop(self._due)
             self._known_due.discard((due_ms, ledger))
-            ledger.take(Moment(at_ms, last=self._last_prices(ledger)))
+            is_square_off = (due_ms, ledger) in self._square_offs
+            self._square_offs.discard((due_ms, ledger))
+            ledger.take(Moment(at_ms, last=self._last_prices(ledger) if is_square_off else {}))
 
     def _last_prices(self, ledger: Ledger) -> dict[str, Quote]:
         """The prices at which a square-off closes; it waits for those that are not known."""
-        if ledger.state.session.rules.square_off_min is None:
-            return {}
         found = {symbol: self._quote(symbol) for symbol in ledger.state.exposures}
         for symbol, last in found.items():
             if last is None:
@@ -134,8 +137,9 @@ class Positions:
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
         if quote.symbol in self._unpriced:
+            at_ms = self._now() if quote.stale else quote.as_of_ms
             for ledger in self._unpriced.pop(quote.symbol):
-                ledger.take(Moment(self._now(), last={quote.symbol: quote}))
+                ledger.take(Moment(at_ms, last={quote.symbol: quote}))
         bands = self._bands.get(quote.symbol)
         if quote.stale:
             self._close_at_last(quote, bands or ())
@@ -180,3 +184,5 @@ class Positions:
             waiting.pop(ledger, None)
         self._due = [due for due in self._due if due[2] is not ledger]
         heapify(self._due)
+        self._known_due = {(due_ms, one) for due_ms, _, one in self._due}
+        self._square_offs &= self._known_due
