@@ -90,13 +90,22 @@ export class VyomoClient extends EventTarget {
     }): void;
     /** @param {string[]} [symbols] all of them if left out */
     unsubscribePrices(symbols?: string[]): void;
+    /**
+     * Watches all sessions that may be seen: a `session_update` of each at once, then of those whose
+     * figures have changed. These have no `seq`; those of the subscribed session come as before.
+     * @param {{ updateInterval?: number }} [options]
+     */
+    watchSessions(options?: {
+        updateInterval?: number;
+    }): void;
+    unwatchSessions(): void;
     /** Asks for a `pong`. @returns {boolean} false if that is impossible: SSE, no connection */
     ping(): boolean;
     #private;
 }
 export type SessionType = "session_update" | "pnl_update" | "trade_opened" | "trade_closed" | "trade_reduced" | "trade_changed" | "order_placed" | "order_ended" | "session_changed";
 export type Transport = "ws" | "sse";
-export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices";
+export type Command = "subscribe_session" | "unsubscribe_session" | "subscribe_prices" | "unsubscribe_prices" | "watch_sessions" | "unwatch_sessions";
 /**
  * The last delivered event; `epoch` names the history in which `seq` counts.
  */
@@ -112,6 +121,8 @@ export type Subscription = {
     symbols: string[];
     priceInterval?: number;
     onlyChanges?: boolean;
+    watching?: boolean;
+    watchInterval?: number;
 };
 export type Trade = {
     tradeId: number;
@@ -262,8 +273,12 @@ export type Messages = {
         seq: number;
         data: Change;
     };
+    /**
+     * without `seq`: of
+     * a session that is watched among all others
+     */
     session_update: {
-        seq: number;
+        seq?: number;
         recovered?: boolean;
         data: Figures;
     };

@@ -147,6 +147,19 @@ export class VyomoClient extends EventTarget {
     this.#connection.tell(this.#connection.subscription.leavePrices(symbols));
   }
 
+  /**
+   * Watches all sessions that may be seen: a `session_update` of each at once, then of those whose
+   * figures have changed. These have no `seq`; those of the subscribed session come as before.
+   * @param {{ updateInterval?: number }} [options]
+   */
+  watchSessions(options = {}) {
+    this.#connection.tell(this.#connection.subscription.wantSessions(options));
+  }
+
+  unwatchSessions() {
+    this.#connection.tell(this.#connection.subscription.leaveSessions());
+  }
+
   /** Asks for a `pong`. @returns {boolean} false if that is impossible: SSE, no connection */
   ping() {
     return this.#connection.ping();
@@ -159,13 +172,14 @@ export class VyomoClient extends EventTarget {
  *   | "trade_changed" | "order_placed" | "order_ended" | "session_changed"} SessionType */
 /** @typedef {"ws" | "sse"} Transport */
 /** @typedef {"subscribe_session" | "unsubscribe_session" | "subscribe_prices"
- *   | "unsubscribe_prices"} Command */
+ *   | "unsubscribe_prices" | "watch_sessions" | "unwatch_sessions"} Command */
 /**
  * The last delivered event; `epoch` names the history in which `seq` counts.
  * @typedef {{ sessionId: number, seq: number, epoch?: string }} Position
  */
 /** @typedef {{ sessionId: number | null, types?: SessionType[], updateInterval?: number,
- *   symbols: string[], priceInterval?: number, onlyChanges?: boolean }} Subscription */
+ *   symbols: string[], priceInterval?: number, onlyChanges?: boolean, watching?: boolean,
+ *   watchInterval?: number }} Subscription */
 /** @typedef {{ tradeId: number, sessionId: number, symbol: string, side: "BUY" | "SELL",
  *   quantity: number, entryPrice: number, timestamp: string }} Trade */
 /** @typedef {{ stopLoss?: number | null, target?: number | null }} Exits */
@@ -209,7 +223,8 @@ export class VyomoClient extends EventTarget {
  * @property {{ seq: number, data: Order }} order_placed also after a change
  * @property {{ seq: number, data: OrderEnd }} order_ended
  * @property {{ seq: number, data: Change }} session_changed
- * @property {{ seq: number, recovered?: boolean, data: Figures }} session_update
+ * @property {{ seq?: number, recovered?: boolean, data: Figures }} session_update without `seq`: of
+ *   a session that is watched among all others
  * @property {{ data: Trade & Exits & { currentPrice: number, unrealizedPnL: number,
  *   pnlPercent: number, stale: boolean, riskAmount?: number } }} pnl_update
  * @property {{ data: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string,

@@ -13,7 +13,7 @@ from yarl import URL
 
 from vyomo_rt_client.events import EventParser
 from vyomo_rt_client.messages import Refused
-from vyomo_rt_client.subscription import AUTH_ID, PRICES_ID, SESSION_ID, Fields
+from vyomo_rt_client.subscription import AUTH_ID, PRICES_ID, SESSION_ID, WATCH_ID, Fields
 
 TOKEN_ENDED = 4005
 _FINAL_CLOSE_CODES = {1003, 1007, 1009, TOKEN_ENDED, 4500, 4502, 4503, 4507, 4509}
@@ -57,9 +57,14 @@ class WebSocket:
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, base: URL, token: str, session: Fields, prices: Fields
+        cls,
+        http: aiohttp.ClientSession,
+        base: URL,
+        token: str,
+        commands: tuple[Fields, Fields, Fields | None],
     ) -> Self:
-        """Connect and send the two commands, if there are any. Raises Lost or Refused."""
+        """Connect and send the commands, if there are any. Raises Lost or Refused."""
+        session, prices, watch = commands
         if (reason := why_full(http, base)) is not None:
             raise Full(reason)
         with reasons():
@@ -78,6 +83,8 @@ class WebSocket:
                 for name, fields in ((SESSION_ID, session), (PRICES_ID, prices)):
                     if fields:
                         await link.subscribe(name, fields)
+                if watch is not None:
+                    await link.watch(watch)
             except BaseException:
                 await link.close()
                 raise
@@ -87,6 +94,11 @@ class WebSocket:
         """Send one of the two commands; its name is also its id. Raises Lost."""
         with reasons():
             await self._ws.send_json({"type": f"subscribe_{name}", "id": name, **fields})
+
+    async def watch(self, fields: Fields) -> None:
+        """Ask for all sessions at once. Raises Lost."""
+        with reasons():
+            await self._ws.send_json({"type": "watch_sessions", "id": WATCH_ID, **fields})
 
     async def authenticate(self, token: str) -> None:
         """Go on with another token. Raises Lost."""
@@ -128,15 +140,25 @@ class EventStream:
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, base: URL, token: str, session: Fields, prices: Fields
+        cls,
+        http: aiohttp.ClientSession,
+        base: URL,
+        token: str,
+        commands: tuple[Fields, Fields, Fields | None],
     ) -> Self:
-        """Connect, with both commands in the query. Raises Lost or Refused."""
+        """Connect, with all commands in the query. Raises Lost or Refused."""
+        session, prices, watch = commands
+        query = session | prices
+        if watch is not None:
+            query |= {"watching": True}
+            if "updateInterval" in watch:
+                query["watchInterval"] = watch["updateInterval"]
         if (reason := why_full(http, base)) is not None:
             raise Full(reason)
         with reasons():
             response = await http.get(
                 base / "sse/auto-trader",
-                params={name: _query_text(value) for name, value in (session | prices).items()},
+                params={name: _query_text(value) for name, value in query.items()},
                 headers={"Accept": "text/event-stream", **bearer(token)},
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=_PATIENCE_S),
                 raise_for_status=False,

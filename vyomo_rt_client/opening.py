@@ -23,15 +23,19 @@ def connect(
     update_interval_ms: int | None = None,
     price_interval_ms: int | None = None,
     only_changes: bool | None = None,
+    watch_sessions: bool = False,
+    watch_interval_ms: int | None = None,
     since: int | str | Position | None = None,
     transport: Choice = "auto",
     token: TokenSource | None = None,
     session: aiohttp.ClientSession | None = None,
     on_status: OnStatus | None = None,
 ) -> Stream:
-    """The messages of a session, of prices, or of both. It connects when the first is requested.
+    """The messages of a session, of prices, of all sessions. It connects at the first request.
 
     `url` is the server's address, http(s) or ws(s). `types` selects messages of the session.
+    `watch_sessions` asks for the figures of all sessions, every `watch_interval_ms` if they have
+    changed; these messages have no `seq`.
     `since` is the event after which to continue: its number, a `Position`, or the text of one;
     if left out, the stream starts with the current state. `transport` ``auto`` is WebSocket,
     and Server-Sent Events if that cannot be opened. `token` says who the program is, if the
@@ -47,8 +51,8 @@ def connect(
     `Refused`.
     """
     _check_names(symbols, types)
-    if session_id is None and not symbols:
-        raise ValueError("session_id or symbols is required")
+    if session_id is None and not symbols and not watch_sessions:
+        raise ValueError("session_id, symbols or watch_sessions is required")
     if transport not in ("auto", "ws", "sse"):
         raise ValueError(f"transport is auto, ws or sse, not {transport!r}")
     session_fields: Fields = {
@@ -65,6 +69,7 @@ def connect(
         {} if session_id is None else session_fields,
         price_fields if symbols else {},
         _position(session_id, since),
+        {"updateInterval": watch_interval_ms} if watch_sessions else None,
     )
     return Stream(
         base_url(url),

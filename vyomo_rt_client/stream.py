@@ -197,7 +197,7 @@ class Stream:
                 async with asyncio.timeout(_OPEN_S):
                     self._token = await self._tokens.current()
                     commands = self._subscription.commands()
-                    link = await kind.open(self._http, self._base, self._token, *commands)
+                    link = await kind.open(self._http, self._base, self._token, commands)
                     try:
                         text = await link.receive()
                     except BaseException:

@@ -13,29 +13,38 @@ log = logging.getLogger(__name__)
 AUTH_ID = "auth"
 PRICES_ID = "prices"
 SESSION_ID = "session"
+WATCH_ID = "sessions"
 
 Fields = dict[str, Any]
 
 
 class Subscription:
-    """A session, prices or both, over all connections.
+    """A session, prices and all sessions at once, or some of these, over all connections.
 
     `session` and `prices` are the fields of the two subscribe commands. An unwanted one is empty,
-    and a field that is None is left out.
+    and a field that is None is left out. `watch` are those of `watch_sessions`; None if that is
+    not wanted.
     """
 
-    def __init__(self, session: Fields, prices: Fields, position: Position | None) -> None:
+    def __init__(
+        self,
+        session: Fields,
+        prices: Fields,
+        position: Position | None,
+        watch: Fields | None = None,
+    ) -> None:
         self.position = position
         self._session = session
         self._prices = prices
+        self._watch = None if watch is None else _given(watch)
         self._gap: Gap | None = None
 
-    def commands(self) -> tuple[Fields, Fields]:
-        """The fields of the two commands, from the current position on."""
+    def commands(self) -> tuple[Fields, Fields, Fields | None]:
+        """The fields of the three commands, from the current position on."""
         session = self._session
         if self.position is not None:
             session = session | {"since": self.position.seq, "epoch": self.position.epoch}
-        return _given(session), _given(self._prices)
+        return _given(session), _given(self._prices), self._watch
 
     def acknowledge(self, id_: str | None, result: Fields) -> None:
         """Process the server's answer to a command, or on SSE to both."""
@@ -43,7 +52,7 @@ class Subscription:
             return
         if result["unknown"]:
             log.warning("the server does not know these symbols: %s", ", ".join(result["unknown"]))
-        if result["sessionId"] is None or id_ == PRICES_ID:
+        if result["sessionId"] is None or id_ in {PRICES_ID, WATCH_ID}:
             return
         now = Position(result["sessionId"], result["seq"], result["epoch"])
         before, self.position = self.position, now

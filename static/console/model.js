@@ -96,7 +96,7 @@ export const isReplaying = () => replaying;
 
 /** @param {Messages["session_update"]} message */
 export function noteFigures({ data, seq }) {
-  if (data.sessionId !== model.sessionId) return;
+  if (data.sessionId !== model.sessionId || seq === undefined) return;
   figuresSeq = seq;
   replaying = false;
   model.figures = data;

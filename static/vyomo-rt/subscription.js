@@ -29,6 +29,8 @@ const subscription = ({
   symbols,
   priceInterval,
   onlyChanges,
+  watching,
+  watchInterval,
 }) => ({
   sessionId: sessionId ?? null,
   types,
@@ -36,6 +38,8 @@ const subscription = ({
   symbols: symbols ?? [],
   priceInterval,
   onlyChanges,
+  watching: watching || undefined,
+  watchInterval,
 });
 
 /** @param {string[]} symbols @returns {string[]} as the server spells them */
@@ -75,7 +79,8 @@ export class Subscriptions {
   }
 
   get isEmpty() {
-    return this.#wanted.sessionId === null && this.#wanted.symbols.length === 0;
+    const { sessionId, symbols, watching } = this.#wanted;
+    return sessionId === null && symbols.length === 0 && !watching;
   }
 
   /** @param {number} sessionId
@@ -124,21 +129,35 @@ export class Subscriptions {
     return { type: "unsubscribe_prices", fields: { symbols } };
   }
 
+  /** @param {{ updateInterval?: number }} options @returns {Change} */
+  wantSessions({ updateInterval }) {
+    this.#wanted.watching = true;
+    this.#wanted.watchInterval = updateInterval ?? this.#wanted.watchInterval;
+    return { type: "watch_sessions", fields: { updateInterval } };
+  }
+
+  /** @returns {Change} */
+  leaveSessions() {
+    this.#wanted.watching = this.#settled.watching = undefined;
+    return { type: "unwatch_sessions", fields: {} };
+  }
+
   /** Asks for all that is wanted, on a new connection. */
   askAll() {
     this.#accepted = subscription({});
     this.#askSession();
     this.#askSymbols();
+    this.#askSessions();
   }
 
   /** All that is wanted as the query of a stream. @returns {Record<string, unknown>} */
   query() {
     const from = this.#resumption();
-    const { types } = this.#wanted;
+    const { types, watching, watchInterval } = this.#wanted;
     this.#pending.set(undefined, { command: "subscribe_session", from, types });
     const lastEventId =
       from?.seq === undefined ? "" : [from.sessionId, from.seq, from.epoch ?? []].flat().join("-");
-    return { ...this.#wanted, lastEventId };
+    return { ...this.#wanted, watchInterval: watching && watchInterval, lastEventId };
   }
 
   /** The connection is gone, and with it the awaited answers. */
@@ -170,8 +189,10 @@ export class Subscriptions {
   repeat() {
     const passed = [...this.#pending].filter(([, { passes }]) => passes);
     for (const [id] of passed) this.#pending.delete(id);
+    const commands = new Set(passed.map(([, { command }]) => command));
     if (passed.some(isOfSession)) this.#askSession();
-    if (!passed.every(isOfSession)) this.#askSymbols();
+    if (commands.has("subscribe_prices")) this.#askSymbols();
+    if (commands.has("watch_sessions")) this.#askSessions();
     if (this.#pending.size === 0) this.#settle(this.#accepted);
   }
 
@@ -213,6 +234,7 @@ export class Subscriptions {
       names.some((name) => String(this.#wanted[name]) !== String(this.#settled[name]));
     if (differs("sessionId", "types", "updateInterval")) return "subscribe_session";
     if (differs("symbols", "priceInterval", "onlyChanges")) return "subscribe_prices";
+    if (differs("watching", "watchInterval")) return "watch_sessions";
   }
 
   /** Forgets what is wanted but not confirmed. */
@@ -272,6 +294,11 @@ export class Subscriptions {
       const fields = { symbols: part, priceInterval, onlyChanges };
       if (part.length) this.send({ type: "subscribe_prices", fields });
     }
+  }
+
+  #askSessions() {
+    const { watching, watchInterval: updateInterval } = this.#wanted;
+    if (watching) this.send({ type: "watch_sessions", fields: { updateInterval } });
   }
 
   /** Moves the position to where an accepted session begins.

@@ -20,8 +20,8 @@ URL = "http://localhost:4025"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "session_id or symbols is required"),
-        ({"symbols": []}, "session_id or symbols is required"),
+        ({}, "session_id, symbols or watch_sessions is required"),
+        ({"symbols": []}, "session_id, symbols or watch_sessions is required"),
         ({"symbols": "NIFTY"}, r"symbols is a list of names: write \['NIFTY'\]"),
         ({"session_id": 6, "types": "pnl_update"}, "types is a list of names"),
         ({"session_id": 6, "types": []}, "types: name at least one"),

@@ -360,4 +360,54 @@ describe("options", () => {
       assert.throws(() => start(t, options).client.connect(), { name: "TypeError", message });
     });
   }
+
+  it("to all sessions come again on a new connection, until they are left", (t) => {
+    const { client } = start(t);
+    const figures = [];
+    client.on("session_update", ({ data, seq }) => figures.push([data.sessionId, seq]));
+    client.watchSessions({ updateInterval: 500 });
+    client.connect();
+    sockets[0].open();
+    assert.deepEqual(sockets[0].sent, [{ type: "watch_sessions", id: 1, updateInterval: 500 }]);
+    sockets[0].ack({ watching: true, watchInterval: 500 });
+    sockets[0].say({ type: "session_update", data: { sessionId: 7, status: "ACTIVE" } });
+    assert.deepEqual(figures, [[7, undefined]]);
+    assert.equal(client.position, null);
+    client.close();
+    client.connect();
+    sockets[1].open();
+    assert.deepEqual(sockets[1].sent, [{ type: "watch_sessions", id: 2, updateInterval: 500 }]);
+    sockets[1].ack({ watching: true, watchInterval: 500 });
+    client.unwatchSessions();
+    assert.equal(sockets[1].sent.at(-1).type, "unwatch_sessions");
+    sockets[1].ack({ watching: false, watchInterval: 500 });
+    client.close();
+    client.connect();
+    sockets[2].open();
+    assert.deepEqual(sockets[2].sent, []);
+  });
+
+  it("to all sessions that are refused for now are asked for again", (t) => {
+    const { client } = start(t);
+    client.watchSessions();
+    client.connect();
+    sockets[0].open();
+    const [{ id }] = sockets[0].sent;
+    sockets[0].say({ type: "error", id, code: "unavailable", message: "later" });
+    t.mock.timers.tick(2000);
+    assert.deepEqual(
+      sockets[0].sent.map(({ type }) => type),
+      ["watch_sessions", "watch_sessions"],
+    );
+  });
+
+  it("to all sessions are a part of a stream's query", (t) => {
+    const { client } = start(t, { transport: "sse" });
+    client.watchSessions({ updateInterval: 300 });
+    client.connect();
+    const { searchParams } = streams[0].url;
+    assert.equal(searchParams.get("watching"), "true");
+    assert.equal(searchParams.get("watchInterval"), "300");
+    assert.equal(searchParams.get("sessionId"), null);
+  });
 });

@@ -227,7 +227,8 @@ class Watcher:
         symbols = MANY if dozes else list(SYMBOLS)
         prices = {"symbols": symbols, "priceInterval": 100 if dozes else 500}
         async with asyncio.timeout(15):
-            link = await kind.open(self._site.http, URL(self._site.url), "", session, prices)
+            commands = (session, prices, None)
+            link = await kind.open(self._site.http, URL(self._site.url), "", commands)
         self._counts[f"connections over {'SSE' if kind is EventStream else 'WebSocket'}"] += 1
         try:
             if dozes:
