@@ -7,7 +7,9 @@ import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
 import { originOf } from "./quotes.js";
+import { sorted, wireSorting } from "./sorting.js";
 import { isChanging } from "./stream.js";
+import { paintTotals } from "./totals.js";
 
 /** @typedef {import("./model.js").Position} Position */
 
@@ -168,7 +170,7 @@ function updateRow(row, trade) {
 
 function paint() {
   // What a row never changes is its key: a wiped store gives its ids again.
-  const rows = [...model.open.values()].map(
+  const rows = sorted([...model.open.values()]).map(
     (trade) =>
       /** @type {[string, Position]} */ ([
         [trade.tradeId, trade.symbol, trade.side, trade.entryPrice].join(" "),
@@ -178,6 +180,7 @@ function paint() {
   const focused = document.activeElement?.closest("#positions tr");
   keyed($("positions").tBodies[0], rows, makeRow, updateRow);
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
+  paintTotals(model.open.values());
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
   const trouble = whyStopsWait();
@@ -197,5 +200,6 @@ function paint() {
 export function start(onClose, onGuards) {
   closing = onClose;
   guarding = onGuards;
+  wireSorting($("positions"));
   part("positions", paint);
 }

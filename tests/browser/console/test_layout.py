@@ -22,7 +22,8 @@ SMALL = """[...document.querySelectorAll("body *")].filter((one) =>
     && parseFloat(getComputedStyle(one).fontSize) < 12
 ).map((one) => one.outerHTML.slice(0, 80))"""
 
-TOO_SMALL = """[...document.querySelectorAll("#positions button, #ticket button, .sides span")]
+TOO_SMALL = """
+[...document.querySelectorAll("#positions tbody button, #ticket button, .sides span")]
     .filter((one) => one.getClientRects().length)
     .filter((one) => one.getBoundingClientRect().height < 44)
     .map((one) => one.outerHTML.slice(0, 80))"""
@@ -123,3 +124,36 @@ async def test_the_lists_of_a_session_are_tabs_with_arrow_keys_and_the_last_one_
     await orders.press("Home")
     await expect(positions).to_be_focused()
     await expect(page.get_by_text("No open positions.")).to_be_visible()
+
+
+async def test_positions_are_sorted_by_column_and_summed_per_symbol(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "AAA", "price": 100}, {"symbol": "BBB", "price": 50})
+        first = await desk.open("BBB", quantity=10)
+        second = await desk.open("AAA", side="SELL", quantity=30)
+        third = await desk.open("AAA", quantity=25)
+        await desk.tick({"symbol": "AAA", "price": 101}, {"symbol": "BBB", "price": 52})
+        await show(page, ingest_server, desk.session_id)
+        rows = page.locator("#positions tbody tr")
+        await expect(page.locator("#total-pnl")).to_have_text("▲ +₹15.00")
+        nets = page.locator("#nets li")
+        await expect(nets).to_have_text(["AAA short 5 ▼ −₹5.00", "BBB long 10 ▲ +₹20.00"])
+
+        async def are(*trades: int) -> None:
+            for number, trade in enumerate(trades):
+                await expect(rows.nth(number)).to_have_attribute("data-trade", str(trade))
+
+        await are(first, second, third)
+        head = page.locator("#positions th[data-sort=pnl]")
+        by_pnl = [second, first, third]
+        for wanted, told in ((by_pnl, "ascending"), (by_pnl[::-1], "descending")):
+            await head.get_by_role("button").click()
+            await expect(head).to_have_attribute("aria-sort", told)
+            await are(*wanted)
+        await page.reload()
+        await expect(rows).to_have_count(3)
+        await are(*by_pnl[::-1])
+        await head.get_by_role("button").click()
+        await are(first, second, third)

@@ -1,0 +1,50 @@
+// @ts-check
+/** What all positions come to: their P&L, and what is held of each symbol on balance. */
+import { $, el, keyed, put } from "./dom.js";
+import { arrow, signedMoney, tone, whole } from "./format.js";
+
+/** @typedef {import("./model.js").Position} Position */
+/** @typedef {{ quantity: number, pnl: number, trades: number }} Net */
+
+/** @param {Iterable<Position>} trades @returns {Map<string, Net>} by symbol, those of most trades
+ *   first */
+function netted(trades) {
+  /** @type {Map<string, Net>} */
+  const nets = new Map();
+  for (const { symbol, side, quantity, unrealizedPnL = 0 } of trades) {
+    const net = nets.get(symbol) ?? { quantity: 0, pnl: 0, trades: 0 };
+    net.quantity += side === "SELL" ? -quantity : quantity;
+    net.pnl += unrealizedPnL;
+    net.trades += 1;
+    nets.set(symbol, net);
+  }
+  return new Map([...nets].sort(([, one], [, other]) => other.trades - one.trades));
+}
+
+/** @param {number} quantity */
+const inWords = (quantity) =>
+  quantity ? `${quantity > 0 ? "long" : "short"} ${whole(Math.abs(quantity))}` : "flat";
+
+/** @param {Net} _net @param {string} symbol */
+function makeNet(_net, symbol) {
+  const [held, pnl] = [el("span"), el("span")];
+  const item = el("li", {}, el("b", {}, symbol), " ", held, " ", pnl);
+  return Object.assign(item, { parts: { held, pnl } });
+}
+
+/** @param {any} item @param {Net} net */
+function updateNet({ parts }, { quantity, pnl }) {
+  put(parts.held, inWords(quantity));
+  const paise = Math.round(pnl * 100) / 100; // a sum of exact amounts, but of binary ones
+  put(parts.pnl, `${arrow(paise)} ${signedMoney(paise)}`.trim(), tone(paise));
+}
+
+/** @param {Iterable<Position>} trades */
+export function paintTotals(trades) {
+  const nets = netted(trades);
+  $("totals").hidden = nets.size === 0;
+  keyed($("nets"), nets, makeNet, updateNet);
+  const sum = [...nets.values()].reduce((total, { pnl }) => total + pnl, 0);
+  const paise = Math.round(sum * 100) / 100;
+  put($("total-pnl"), `${arrow(paise)} ${signedMoney(paise)}`.trim(), tone(paise));
+}
