@@ -130,6 +130,8 @@ def test_the_help_of_serve_has_its_flags_and_no_others(
         "--demo",
         "--trade-on-delayed",
         "--market-hours",
+        "--speed",
+        "--from",
         "--record",
         "--with-commands",
         "--calendar",

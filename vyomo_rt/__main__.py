@@ -276,10 +276,14 @@ def _add_flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for field in (field for field in config.FIELDS if field.name in names):
         about = field.description.replace("%", "%%")
         if isinstance(field.default, bool):
-            parser.add_argument(field.flag, action="store_const", const=True, help=about)
+            parser.add_argument(
+                field.flag, dest=field.name, action="store_const", const=True, help=about
+            )
         else:
             default = f" Default: {field.text(field.default)}." if field.default is not None else ""
-            parser.add_argument(field.flag, metavar=field.name.upper(), help=about + default)
+            parser.add_argument(
+                field.flag, dest=field.name, metavar=field.called.upper(), help=about + default
+            )
 
 
 def _add_token_argument(parser: argparse.ArgumentParser) -> None:

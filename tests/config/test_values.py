@@ -18,8 +18,8 @@ from vyomo_rt.web.origins import Origins
 DEFAULTS = Settings()
 VARIABLES = [field.variable for field in FIELDS]
 NO_SUCH_FEED = (
-    "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
-    "got 'bse'"
+    "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, replay, sim, "
+    "yahoo, got 'bse'"
 )
 NUMBERS = [field for field in FIELDS if type(field.default) in {int, float}]
 
@@ -175,7 +175,7 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir" | "calendar" | "symbol_names" | "kite_instruments":
+        case "data_dir" | "calendar" | "record" | "symbol_names" | "kite_instruments":
             return bool(value == Path(text) and not text.startswith("~"))
     if isinstance(value, tuple):
         return all(path and not path.startswith("~") for path in value)
@@ -313,8 +313,8 @@ def test_several_feeds_are_ranked_as_they_are_written() -> None:
         (
             "yahoo,yaho",
             (
-                "no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
-                "got 'yaho'"
+                "no such feed is installed: write one of ingest, kite, nse, openalgo, replay, sim, "
+                "yahoo, got 'yaho'"
             ),
         ),
         (",", "names no feed: write one, such as ingest"),
@@ -332,7 +332,7 @@ def test_describe_tells_where_each_setting_comes_from() -> None:
     flags, environ = {"port": "80"}, {"VYOMO_RT_DEMO": "1", "VYOMO_RT_ALLOWED_HOSTS": "a,b"}
     table = config.describe(load(flags, environ)[0], flags, environ)
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()}
-    assert list(rows) == [field.name for field in FIELDS]
+    assert list(rows) == [field.called for field in FIELDS]
     assert rows["port"] == ["80", "--port"]
     assert rows["demo"] == ["1", "VYOMO_RT_DEMO"]
     assert rows["feed"] == ["sim", "VYOMO_RT_DEMO"]

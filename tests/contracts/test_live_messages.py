@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.contracts.contract import Contract, Contracts
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import Stream, WebSocket, event_stream, web_socket
+from tests.replay.days import tick, write
 from tests.web.calls import BEGIN_MS, Clock
 from tests.web.guarded import KEY, bearer, caller, token
 from vyomo_rt.domain.errors import Unavailable
@@ -29,6 +31,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
+REPLAY = ("PATCH", f"{API}/replay")
 OF_ACCESS = {
     ("POST", f"{API}/tickets"),
     ("POST", f"{API}/sign-in"),
@@ -315,11 +318,27 @@ async def test_every_answer_keeps_the_contract(
         for path, operations in contracts["openapi"].document["paths"].items()
         for method in operations
     } - OF_ACCESS
+    await call("PATCH", REPLAY[1], {"paused": True})
     assert {(method, path) for method, path, _ in call.seen} == expected
     answered = {(method, path) for method, path, status in call.seen if status < 300}
-    assert answered == {row for row in expected if row[1] not in STREAM_PATHS}
+    assert answered == {row for row in expected - {REPLAY} if row[1] not in STREAM_PATHS}
     statuses = {status for _, _, status in call.seen}
     assert statuses == {200, 201, 400, 403, 404, 409, 421, 422, 503}
+
+
+async def test_what_is_said_about_a_replay_keeps_the_contract(
+    contracts: Contracts, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "day.ndjson", [tick(0, 100), tick(1000, 101)])
+    async with serve_here(make_settings(feed=(f"replay:{path}",), speed="0.5")) as rest:
+        call = Witness(rest, contracts["openapi"])
+        changes = {"paused": True}, {"rate": 0.5}, {"rate": "max", "paused": False}, {"rate": 0}
+        for change in changes:
+            await call(*REPLAY, change)
+        async with web_socket(rest.url) as ws:
+            await ws.ask("subscribe_prices", symbols=["NIFTY"])
+            await ws.next("feed_status")
+    seen_on(contracts["asyncapi"], "streamWebsocket", ws.texts)
 
 
 async def test_every_answer_about_access_keeps_the_contract(

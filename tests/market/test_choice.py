@@ -65,10 +65,18 @@ async def test_the_example_of_the_documentation_is_a_feed_once_it_is_installed(
 
 
 def test_our_feeds_are_entry_points_and_another_name_is_refused_with_those_there_are() -> None:
-    assert list(installed_feeds()) == ["ingest", "kite", "nse", "openalgo", "sim", "yahoo"]
+    assert list(installed_feeds()) == [
+        "ingest",
+        "kite",
+        "nse",
+        "openalgo",
+        "replay",
+        "sim",
+        "yahoo",
+    ]
     assert error_of({"feed": "bse"}, {}) == (
-        "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, sim, yahoo, "
-        "got 'bse'"
+        "--feed: no such feed is installed: write one of ingest, kite, nse, openalgo, replay, sim, "
+        "yahoo, got 'bse'"
     )
 
 

@@ -11,6 +11,7 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching, web_socket
 from tests.market.market import FRESH_FOR_MS, START_MS, Market
 from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market.feed import Feed
 from vyomo_rt.market.feeds.ingest import IngestFeed
@@ -26,7 +27,7 @@ class Ingest(Market):
         super().__init__(trade_on_delayed=trade_on_delayed)
         self.feed: Feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
         health = SourceHealth(self.feed, self.book, self.board)
-        self.monitor = FeedMonitor([health], self.demand, self.now)
+        self.monitor = FeedMonitor([health], self.demand, Clocks.live(self.now))
 
     def poll_after(self, wait_ms: int) -> FeedStatus | None:
         self.now_ms += wait_ms

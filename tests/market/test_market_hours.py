@@ -12,7 +12,7 @@ from tests.kit.streams import watching, web_socket
 from tests.kit.waiting import until
 from tests.market.market import FRESH_FOR_MS, Market
 from vyomo_rt.domain.market import MarketState
-from vyomo_rt.domain.moment import to_ms
+from vyomo_rt.domain.moment import Clocks, to_ms
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.market_hours import MarketHours
@@ -34,7 +34,7 @@ class Exchange(Market):
         self.at("2026-11-26 12:00")
         feed = IngestFeed(fresh_for_ms=FRESH_FOR_MS)
         health = SourceHealth(feed, self.book, self.board, hours)
-        self.monitor = FeedMonitor([health], self.demand, self.now)
+        self.monitor = FeedMonitor([health], self.demand, Clocks.live(self.now))
 
     def at(self, moment: str) -> None:
         self.now_ms = ist(moment)

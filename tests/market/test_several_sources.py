@@ -12,7 +12,7 @@ from tests.kit.streams import watching, web_socket
 from tests.market.rivals import START_MS, Rivals
 from tests.market.scripted import One, Two, installed
 from vyomo_rt.domain.errors import CannotStart
-from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.market import choice
 from vyomo_rt.market.feed import FeedRefused
@@ -124,7 +124,7 @@ class Watched(Rivals):
             SourceHealth(self._feed(name), book, self.board) for name, book in self.books.items()
         )
         sources = [self.first, self.second]
-        self.monitor = FeedMonitor(sources, self.demand, lambda: MarketMs(self.now_ms))
+        self.monitor = FeedMonitor(sources, self.demand, Clocks.live(lambda: self.now_ms))
 
     @staticmethod
     def _feed(name: str) -> IngestFeed:

@@ -197,7 +197,7 @@ class Play:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         desk = self.bench.desk
-        workers = [ledger._worker for ledger in desk._ledgers if ledger._worker]
+        workers = [ledger.worker for ledger in desk._ledgers if ledger.worker]
         return [*workers, *desk._births.settling]
 
     async def _start(self) -> bool:

@@ -90,8 +90,8 @@ class OrderHistory(History):
         await until(lambda: not (ledger.is_busy and ledger.is_settled))
         if happened and not ledger.is_settled:
             self.steps.append(Moment(bench.now_ms, "NIFTY", price * 10_000))
-        if ledger._worker is not None:
-            ledger._worker.cancel()
+        if ledger.worker is not None:
+            ledger.worker.cancel()
         bench.store.lost.clear()
         bench.store.away = False
         await self.crash()

@@ -14,6 +14,7 @@ from vyomo_rt.domain.moment import iso
 from vyomo_rt.store.backup import back_up, survey
 from vyomo_rt.store.backup import restore as fill
 from vyomo_rt.store.backup_file import read_head
+from vyomo_rt.store.kinds import require_kind
 from vyomo_rt.store.opening import owned_store, require_data, store_to_read, while_owned
 from vyomo_rt.store.verification import verify as check
 from vyomo_rt.version import version
@@ -30,6 +31,7 @@ async def verify(settings: Settings, say: Say) -> bool:
     # verify only reads: it never takes over, even if VYOMO_RT_TAKE_OVER is set.
     async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
         await store.require_readable()
+        await require_kind(store, settings.kind_of_prices)
         verdict = await while_owned(keeping, check(store, say))
     hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
     say(f"database {store.database.name}: {verdict}{hint}")
@@ -46,9 +48,10 @@ async def backup(settings: Settings, path: Path, say: Say) -> bool:
             "version": version(),
             "madeAt": iso(wall_now()),
             "database": store.database.name,
-            "prices": _prices(settings),
+            "prices": settings.kind_of_prices,
         }
         await store.require_readable()
+        await require_kind(store, settings.kind_of_prices)
         verdict = await back_up(store, path, head, say)
         hint = "" if verdict.sessions else " (--feed and --demo choose the database)"
         say(f"database {store.database.name} in {path}: {verdict}{hint}")
@@ -63,6 +66,7 @@ async def restore(settings: Settings, path: Path, say: Say) -> bool:
     _require_same_prices(settings, path)
     found = survey(path)
     async with owned_store(structs.replace(settings, take_over=False)) as (store, keeping):
+        await require_kind(store, settings.kind_of_prices)
         await while_owned(keeping, fill(store, path, found))
         verdict = await while_owned(keeping, check(store, say))
         say(f"database {store.database.name}: {verdict}")
@@ -71,12 +75,5 @@ async def restore(settings: Settings, path: Path, say: Say) -> bool:
 
 def _require_same_prices(settings: Settings, path: Path) -> None:
     made_of = read_head(path).get("prices")
-    if made_of != _prices(settings):
+    if made_of != settings.kind_of_prices:
         raise CannotStart(f"{path} is of {made_of} prices: choose the same with --feed or --demo")
-
-
-def _prices(settings: Settings) -> str:
-    """The kind of prices in a database: databases of different kinds are never mixed."""
-    if settings.demo:
-        return "demo"
-    return "simulated" if settings.is_simulated else "real"

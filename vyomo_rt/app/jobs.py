@@ -47,6 +47,8 @@ class Jobs:
             jobs.append(rooms.demo.run())
         if rooms.notifier is not None:
             jobs.append(rooms.notifier.run())
+        if rooms.player:
+            jobs.append(rooms.player.run())
         self._tasks = [asyncio.create_task(job) for job in jobs]
         for task in self._tasks:
             task.add_done_callback(self.tell_failure)
@@ -74,9 +76,10 @@ class Jobs:
     def _wind_up(self) -> None:
         """Add all periodic work to the clock."""
         rooms, clock = self._rooms, self._rooms.clock
-        clock.add("the new day", SLOT_MS, rooms.days.roll_over)
-        clock.add("moves that wait", SLOT_MS, rooms.desk.pass_time)
-        clock.add("a minute of the curves", SLOT_MS, rooms.curves.take)
+        if rooms.player is None:  # it lets the market's clock act
+            clock.add("the new day", SLOT_MS, rooms.days.roll_over)
+            clock.add("moves that wait", SLOT_MS, rooms.desk.pass_time)
+            clock.add("a minute of the curves", SLOT_MS, rooms.curves.take)
         clock.add("saving the curves", _SAVE_CURVES_EVERY_MS, rooms.curves.save)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
         clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
@@ -99,7 +102,8 @@ class Jobs:
 
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():
-            if self._rooms.notifier is not None:
+            # A replay tells it each second.
+            if self._rooms.notifier is not None and status.replay is None:
                 self._rooms.notifier.publish_feed_status(status)
             await self._rooms.hub.publish_feed_status(status)
 

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.moment import Clocks, MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.market_hours import (
     MarketHours,
@@ -42,6 +42,7 @@ class Pricing:
         context: FeedContext,
         demand: Demand,
         on_price: Callable[[Quote], None],
+        clocks: Clocks,
         *,
         on_moment: Callable[[int], None],
         arrived: MarketClock,
@@ -58,8 +59,9 @@ class Pricing:
             [*books.values()], context.now, on_price, demand=demand, on_moment=on_moment
         )
         sources = [SourceHealth(feed, books[feed], self.board, hours[feed]) for feed in self._feeds]
-        self.monitor = FeedMonitor(sources, demand, context.now)
+        self.monitor = FeedMonitor(sources, demand, clocks)
         self.supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]
+        self.best = self._feeds[0]
         posted = next((feed for feed in self._feeds if feed.takes_posts), None)
         self.posted_source = None if posted is None else posted.source
         """The source of posted ticks; None if none may be posted."""

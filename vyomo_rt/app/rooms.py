@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from vyomo_rt.app.pricing import Pricing
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
+from vyomo_rt.domain import limits as pacing
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant, Need
-from vyomo_rt.domain.limits import Pace
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
@@ -24,6 +25,10 @@ from vyomo_rt.market.feed import FeedContext
 from vyomo_rt.notices import notifier
 from vyomo_rt.notices.notifier import Notifier
 from vyomo_rt.notices.receiver import Receiver
+from vyomo_rt.recording.day import RecordedDay
+from vyomo_rt.replay.calls import Calls
+from vyomo_rt.replay.clock import ReplayClock, from_ms, rate_of
+from vyomo_rt.replay.player import Pace, Player
 from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.audit import SavedAudit
 from vyomo_rt.store.bars import SavedBars
@@ -49,6 +54,8 @@ from vyomo_rt.web.connection import StreamServer
 from vyomo_rt.web.ingest import Intake
 from vyomo_rt.web.listening import FileLimits
 from vyomo_rt.web.reading import Haste
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vyomo_rt.access.gate import Gate
@@ -81,8 +88,10 @@ class Rooms:
             FeedContext(settings, clocks.market, calendar),
             self._demand,
             self._on_price,
+            clocks,
             on_moment=self._on_moment,
-            arrived=lambda: self.clock.last_on_time_ms,
+            # A replay's clock knows when a tick came, however late it was read.
+            arrived=clocks.market if settings.replays else lambda: self.clock.last_on_time_ms,
             kept=SavedPrices(store),
         )
         self.board = self.pricing.board
@@ -106,6 +115,7 @@ class Rooms:
         self.curves = Curves(self.replica, self.board.confirmed, SavedCurves(store), clocks.market)
         self.demo = self._demo() if settings.demo else None
         self.notifier = self._notifier() if settings.notify_url is not None else None
+        self.player = self._player() if settings.replays else None
         self.heartbeat = self._heartbeat()
         self.addresses = Addresses(settings.trusted_proxy, settings.max_connections_per_address)
         self.rights = Rights(
@@ -116,7 +126,7 @@ class Rooms:
         )
         self.streaming = self._streaming()
         self.intake = Intake(self.board, self.pricing.posted_source)
-        self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
+        self.accepts = pacing.Pace(settings.accepts_per_s, _accepted_at_once(settings))
         self.admission = self._admission()
 
     def _on_moment(self, at_ms: int) -> None:
@@ -202,6 +212,34 @@ class Rooms:
             settings.notify_types,
         )
 
+    async def _on_minute(self) -> None:
+        await self.days.roll_over()
+        await self.curves.take()
+
+    def _player(self) -> Player:
+        clock, settings = self.clocks.market, self.settings
+        assert isinstance(clock, ReplayClock)
+        assert settings.replays is not None
+        day = RecordedDay(settings.replays)
+        for name in ("market_hours", "trade_on_delayed"):
+            if getattr(day.header, name) and not getattr(settings, name):
+                flag = name.replace("_", "-")
+                log.warning("the recorded server ran with --%s: add it for the same events", flag)
+        calls = Calls(self.desk)
+        self.replica.followers.append(calls)
+        player = Player(
+            day,
+            clock,
+            Pace(rate_of(settings.speed), from_ms(clock.at_ms, settings.start_at)),
+            feed=self.pricing.best,
+            board=self.board,
+            desk=self.desk,
+            calls=calls,
+            on_minute=self._on_minute,
+        )
+        self.monitor.replay = player.state
+        return player
+
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
             self.hub,
@@ -243,7 +281,7 @@ class Rooms:
             self.heartbeat,
             self.rights,
             self.addresses.seats,
-            Haste(Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
+            Haste(pacing.Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
             settings.max_message_bytes,
         )
 

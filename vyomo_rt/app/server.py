@@ -19,6 +19,9 @@ from vyomo_rt.app.site import application
 from vyomo_rt.clockwork import wall_now
 from vyomo_rt.config import Settings
 from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.recording.day import RecordedDay
+from vyomo_rt.replay.clock import ReplayClock
+from vyomo_rt.store.kinds import claim
 from vyomo_rt.store.notices import SavedPlaces
 from vyomo_rt.store.opening import owned_store, while_owned
 from vyomo_rt.web.http import HttpConnection
@@ -46,7 +49,7 @@ async def running(
     calendar = calendar_of(settings)
     limits = file_limits(settings.max_connections)
     async with owned_store(settings) as (store, keeping):
-        rooms = Rooms(settings, calendar, store, limits, clocks or Clocks.live(wall_now))
+        rooms = Rooms(settings, calendar, store, limits, clocks or _clocks(settings))
         jobs = Jobs(rooms, on_failure)
         loading = Loading()
         if rooms.recorder is not None:
@@ -72,6 +75,13 @@ async def running(
             await jobs.stop()
             if rooms.recorder is not None:
                 await asyncio.to_thread(rooms.recorder.close)
+
+
+def _clocks(settings: Settings) -> Clocks:
+    """The market's clock runs with the world's, unless a recorded day drives it."""
+    if settings.replays is None:
+        return Clocks.live(wall_now)
+    return Clocks(ReplayClock(RecordedDay(settings.replays).begin_ms), wall_now)
 
 
 @asynccontextmanager
@@ -103,6 +113,7 @@ async def _serving(
 async def _load(rooms: Rooms) -> None:
     """Load what the store holds. Raises Unavailable or NewerData."""
     await rooms.store.require_readable()
+    await claim(rooms.store, rooms.settings.kind_of_prices)
     await rooms.store.prepare()
     if rooms.gate is not None:
         await rooms.gate.load()

@@ -31,6 +31,7 @@ from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.orders import OrderRoutes
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
+from vyomo_rt.web.replay import ReplayRoutes
 from vyomo_rt.web.reports import ReportRoutes
 from vyomo_rt.web.rest import RestRoutes
 from vyomo_rt.web.streams import StreamRoutes
@@ -65,6 +66,7 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *_reports(rooms, long_answers).routes(),
         *_market(rooms).routes(),
         *BarRoutes(rooms.bar_reader, long_answers, rooms.pricing.knows).routes(),
+        *ReplayRoutes(rooms.player).routes(),
         *pages.routes(),
         *_metrics(rooms).routes(),
     ]

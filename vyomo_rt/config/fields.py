@@ -17,6 +17,8 @@ class Field:
     """One setting, as a person sees it."""
 
     name: str
+    called: str
+    """As flags and variables spell it."""
     type: Any
     default: object
     description: str
@@ -32,12 +34,12 @@ class Field:
     @property
     def flag(self) -> str:
         """Its name on the command line, if it is there."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.called.replace("_", "-")
 
     @property
     def variable(self) -> str:
         """Its name in the environment."""
-        return PREFIX + self.name.upper()
+        return PREFIX + self.called.upper()
 
     @property
     def holds_path(self) -> bool:
@@ -75,6 +77,7 @@ def _field(info: msgspec.structs.FieldInfo) -> Field:
     extra = meta.extra or {}
     return Field(
         name=info.name,
+        called=extra.get("called", info.name),
         type=info.type,
         default=info.default,
         description=meta.description or "",

@@ -74,10 +74,11 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['take_over'].source}: only a MongoDB (--mongo-uri, VYOMO_RT_MONGO_URI) can be "
             "taken over; the embedded store ends with its server: stop that one"
         )
+    _require_agreement_of_replays(settings, given)
     if settings.with_commands and settings.record is None:
         raise ConfigError(
-            f"{given['with_commands'].source}: it goes with --record FILE (VYOMO_RT_RECORD): "
-            "name the file"
+            f"{given['with_commands'].source}: it goes with a record: write --record FILE "
+            "(VYOMO_RT_RECORD)"
         )
     if settings.notify_key is not None and settings.notify_url is None:
         raise ConfigError(
@@ -89,6 +90,20 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['host'].source}: refusing to listen on {settings.host} without access "
             "control: set VYOMO_RT_AUTH_KEY (`vyomo-rt keygen` makes one), or add --allow-open "
             "(VYOMO_RT_ALLOW_OPEN=1) if everybody who can reach this address may watch and trade"
+        )
+
+
+def _require_agreement_of_replays(settings: Settings, given: Mapping[str, Given]) -> None:
+    if settings.replays is None:
+        for name, usual in (("speed", Settings().speed), ("start_at", None)):
+            if getattr(settings, name) != usual:
+                raise ConfigError(
+                    f"{given[name].source}: it goes with a record to be played: write "
+                    "--feed replay:FILE"
+                )
+    elif len(settings.feed) > 1:
+        raise ConfigError(
+            f"{given['feed'].source}: a record is played alone: leave the other feeds out"
         )
 
 
@@ -262,5 +277,5 @@ def _warn_of_unknown(environ: Mapping[str, str]) -> Iterable[str]:
 
 def _meant_by(variable: str) -> str:
     suffix = variable.removeprefix(PREFIX).upper()
-    near = get_close_matches(suffix, [field.name.upper() for field in FIELDS], n=1)
+    near = get_close_matches(suffix, [field.called.upper() for field in FIELDS], n=1)
     return f"did you mean {PREFIX}{near[0]}?" if near else "`vyomo-rt default-env` lists them all"

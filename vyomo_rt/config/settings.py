@@ -72,12 +72,14 @@ class Settings(Limits, frozen=True, kw_only=True):
             description=(
                 "Where prices come from, the best first: pushed by a client (ingest), simulated "
                 "(sim), Yahoo Finance or NSE's site (yahoo, nse: for personal use, and maybe "
-                "late), Zerodha's Kite Connect (kite), or an OpenAlgo server (openalgo). "
+                "late), Zerodha's Kite Connect (kite), an OpenAlgo server (openalgo), or a "
+                "recorded day (replay:FILE). "
                 "Of several, the first that is fresh is used for each symbol."
             ),
             extra={
                 "expected": (
-                    "ingest, kite, nse, openalgo, sim, yahoo or a feed of another package "
+                    "ingest, kite, nse, openalgo, replay:FILE, sim, yahoo or a feed of another "
+                    "package "
                     "(several separated by commas)"
                 ),
                 "flag": "store",
@@ -306,6 +308,23 @@ class Settings(Limits, frozen=True, kw_only=True):
             extra={"flag": "serve"},
         ),
     ] = False
+    speed: Annotated[
+        str,
+        Meta(
+            description="How much faster than on its day a record is played; max: at once.",
+            extra={"expected": "a number from 0.1 to 1000, or max", "flag": "serve"},
+        ),
+    ] = "1"
+    start_at: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "From when on, in India, a record is played at its speed: what was before is "
+                "played at once."
+            ),
+            extra={"expected": "a time such as 09:15", "flag": "serve", "called": "from"},
+        ),
+    ] = None
     record: Annotated[
         Path | None,
         Meta(
@@ -341,8 +360,24 @@ class Settings(Limits, frozen=True, kw_only=True):
 
     @property
     def is_simulated(self) -> bool:
-        """Whether prices are simulated; then they have a database of their own."""
+        """Whether prices are simulated."""
         return "sim" in self.feed
+
+    @property
+    def replays(self) -> Path | None:
+        """The record that is played, if one is."""
+        prefix = "replay:"
+        paths = (name.removeprefix(prefix) for name in self.feed if name.startswith(prefix))
+        return next(map(Path, paths), None)
+
+    @property
+    def kind_of_prices(self) -> Literal["real", "simulated", "demo", "replayed"]:
+        """Each kind has a database of its own: trades on one never meet prices of another."""
+        if self.replays is not None:
+            return "replayed"
+        if self.demo:
+            return "demo"
+        return "simulated" if self.is_simulated else "real"
 
     def __repr__(self) -> str:
         """All values, without passwords and keys, because a repr ends up in logs."""

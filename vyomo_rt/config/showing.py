@@ -19,7 +19,7 @@ def describe(settings: Settings, flags: Mapping[str, object], environ: Mapping[s
         origins["feed"] = origins["demo"]
     rows = [
         (
-            field.name,
+            field.called,
             field.text(field.without_secret(getattr(settings, field.name))) or "(not set)",
             origins.get(field.name, "default"),
         )

@@ -11,6 +11,7 @@ from yarl import URL
 from vyomo_rt.config.feeds import installed_feeds
 from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.moment import to_ms
+from vyomo_rt.domain.replay import FASTEST, SLOWEST
 
 SAFE_KEY_BYTES = 32
 """As many as a hash of HS256 has, as RFC 7518 asks for."""
@@ -131,8 +132,25 @@ def _broker_key(text: str) -> str:
 
 def _feed(text: str) -> str:
     names = list(installed_feeds())
+    name, _, path = text.partition(":")
+    if name == "replay" and name in names:
+        if not path:
+            raise NotUsable("a replay needs its record: write replay:FILE")
+        return f"replay:{_file(path)}"
     if text not in names:
         raise NotUsable(f"no such feed is installed: write one of {', '.join(names)}")
+    return text
+
+
+def _speed(text: str) -> str:
+    if text != "max" and not SLOWEST <= float(text) <= FASTEST:
+        raise ValueError(text)
+    return text
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError(text)
     return text
 
 
@@ -214,6 +232,8 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "openalgo_url": _socket_url,
     "openalgo_api_key": _broker_key,
     "symbol_names": _file,
+    "speed": _speed,
+    "start_at": _time_of_day,
     "record": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,

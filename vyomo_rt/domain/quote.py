@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.market import MarketState
+from vyomo_rt.domain.replay import ReplayState
 
 SYMBOL = r"[A-Z0-9^][A-Z0-9 &._:^=-]{0,63}"
 """What a symbol looks like, as a regular expression."""
@@ -89,6 +90,8 @@ class FeedStatus:
     """The contracts on which trades are open although they have expired."""
     leaves_out: bool = False
     """Whether symbols that somebody watches or holds get no price."""
+    replay: ReplayState | None = None
+    """Of a server that plays a recorded day."""
     sources: tuple[SourceStatus, ...] = ()
     """Each by itself, the best first; none if there is only one."""
 
@@ -97,4 +100,5 @@ class FeedStatus:
         """Whether somebody who just comes should hear of it."""
         is_usual = self.state is FeedState.LIVE and self.market_state in _AS_USUAL
         is_whole = all(source.state is FeedState.LIVE for source in self.sources)
-        return not (is_usual and is_whole) or bool(self.expired) or self.leaves_out
+        is_special = bool(self.expired) or self.leaves_out or self.replay is not None
+        return not (is_usual and is_whole) or is_special

@@ -22,7 +22,7 @@ def make_feeds(names: Sequence[str], context: FeedContext) -> list[Feed]:
 
 def _make_feed(name: str, context: FeedContext) -> Feed:
     """Raises CannotStart, also for whatever another's code raises."""
-    entry = installed_feeds().get(name)
+    entry = installed_feeds().get(name.partition(":")[0])
     if entry is None:
         raise CannotStart(
             f"feed {name}: no installed package has it as an entry point of {GROUP}; "

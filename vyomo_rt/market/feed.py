@@ -34,7 +34,7 @@ class Feed(ABC):
     takes_posts: ClassVar[bool] = False
     """Whether its prices come from outside, over HTTP."""
 
-    keeps_hours: ClassVar[bool] = False
+    keeps_hours: bool = False
     """Whether all its symbols follow the hours of the exchange, also without `--market-hours`."""
 
     resting: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ from prometheus_client import Gauge
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import MarketState
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.quote import FeedState, FeedStatus, SourceStatus
+from vyomo_rt.domain.replay import ReplayState
 from vyomo_rt.market.health import Judgement, SourceHealth, expired_words, left_out_words
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,12 @@ class _Report(NamedTuple):
     """Of each source, how many wanted symbols it has no price of."""
     market_state: MarketState | None
     expired: tuple[str, ...]
+    replay: ReplayState | None
 
     def is_other_than(self, told: _Report) -> bool:
-        return self._news() != told._news()
+        return self.news() != told.news() or self.replay != told.replay
 
-    def _news(self) -> tuple[object, ...]:
+    def news(self) -> tuple[object, ...]:
         without_messages = [one._replace(message="") for one in self.judgements]
         return without_messages, self.left_out, self.market_state, self.expired
 
@@ -42,10 +44,13 @@ class FeedMonitor:
     Prices come in as promised if they do from one of them: the others are named.
     """
 
-    def __init__(self, sources: Sequence[SourceHealth], demand: Demand, now: MarketClock) -> None:
+    def __init__(self, sources: Sequence[SourceHealth], demand: Demand, clocks: Clocks) -> None:
         self._sources = sources
         self._demand = demand
-        self._now = now
+        self._now = clocks.market
+        self._wall = clocks.wall
+        self.replay: Callable[[], ReplayState] | None = None
+        """Tells of a server that plays a recorded day how far it is, some times a second."""
         self._hours = next((one.hours for one in sources if one.hours is not None), None)
         self._expired: tuple[int, tuple[str, ...]] = (-1, ())
         self.up = Gauge(
@@ -56,8 +61,8 @@ class FeedMonitor:
         )
         for source in sources:
             self.up.labels(source.feed.source).set_function(partial(self._is_live, source))
-        self._told = self._look(now())
-        self._since_ms = now()
+        self._told = self._look(self._now())
+        self._since_ms = self._wall()
         self._shown_ahead = False
         """Whether somebody was shown a state that no poll has told yet."""
 
@@ -74,8 +79,11 @@ class FeedMonitor:
         report = self._look(now_ms)
         if not report.is_other_than(self._told) and not self._shown_ahead:
             return None
-        self._told, self._since_ms, self._shown_ahead = report, now_ms, False
-        status = self._status(report, now_ms)
+        is_only_later = report.news() == self._told.news()
+        self._told, self._since_ms, self._shown_ahead = report, self._wall(), False
+        status = self._status(report, self._since_ms)
+        if is_only_later:
+            return status
         is_whole = all(one.state is FeedState.LIVE for one in report.judgements)
         level = logging.INFO if is_whole else logging.WARNING
         log.log(level, "feed %s is %s: %s", status.source, status.state, status.message)
@@ -93,7 +101,7 @@ class FeedMonitor:
         report = self._look(now_ms)
         is_news = report.is_other_than(self._told)
         self._shown_ahead = self._shown_ahead or is_news
-        return self._status(report, now_ms if is_news else self._since_ms)
+        return self._status(report, self._wall() if is_news else self._since_ms)
 
     def _is_live(self, source: SourceHealth) -> bool:
         return source.judge(self._now()).state is FeedState.LIVE
@@ -104,6 +112,7 @@ class FeedMonitor:
             tuple(len(source.feed.unserved) for source in self._sources),
             None if self._hours is None else self._hours.state(now_ms),
             self._find_expired(now_ms),
+            None if self.replay is None else self.replay(),
         )
 
     def _find_expired(self, now_ms: int) -> tuple[str, ...]:
@@ -133,6 +142,7 @@ class FeedMonitor:
             market_state=report.market_state,
             expired=report.expired,
             leaves_out=bool(left_out),
+            replay=report.replay,
             sources=tuple(sources) if len(sources) > 1 else (),
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DATABASE = "vyomo"
+_SUFFIXES = {"real": "", "simulated": "_sim", "demo": "_demo", "replayed": "_replay"}
 LAST_WRITE_S = 0.3
 """For a write that is only a convenience: a store that hangs must not delay the end."""
 
@@ -98,7 +99,4 @@ async def _opened(settings: Settings, uri: str | None) -> AsyncIterator[tuple[Mo
 
 def _database_name(settings: Settings, in_uri: str | None) -> str:
     """Separate databases: simulated prices never value or close a trade opened on real ones."""
-    base = in_uri or _DATABASE
-    if settings.demo:
-        return f"{base}_demo"
-    return f"{base}_sim" if settings.is_simulated else base
+    return (in_uri or _DATABASE) + _SUFFIXES[settings.kind_of_prices]

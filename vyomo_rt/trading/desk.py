@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -283,6 +283,22 @@ class Desk(Writer):
     def pass_time(self) -> None:
         """Store what waited for the moment to which the market has come."""
         self._positions.pass_time(self._now())
+
+    @property
+    def due_ms(self) -> float:
+        """The next moment for which something waits; infinite if nothing does."""
+        return self._positions.due_ms
+
+    @property
+    def undecided(self) -> Collection[Ledger]:
+        """Where something was taken that may not be decided yet; the same object for ever."""
+        return self._positions.undecided
+
+    async def rest(self) -> None:
+        """Wait until everything that was taken is decided and stored."""
+        while self._positions.undecided:
+            if (worker := self._positions.undecided.pop().worker) is not None:
+                await asyncio.wait([worker])
 
     def resume(self) -> None:
         """Go on with what was under way when the last process ended: before any price comes."""

@@ -84,7 +84,7 @@ class Ledger:
         self._writing: Write | None = None
         self._unsettled: Write | None = None
         self._checkpoint_due = False
-        self._worker: asyncio.Task[None] | None = None
+        self.worker: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> SessionState:
@@ -94,7 +94,7 @@ class Ledger:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being done with it, and nothing is left to do."""
-        at_rest = self._worker is None or self._worker.done()
+        at_rest = self.worker is None or self.worker.done()
         return at_rest and not (self.turns.users or self._has_work or self.pace.waiting)
 
     @property
@@ -283,15 +283,15 @@ class Ledger:
 
     def wake(self) -> None:
         """Do in the background what a price triggered, or what the store could not take."""
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work_off())
+        if self.worker is None or self.worker.done():
+            self.worker = asyncio.create_task(self._work_off())
 
     async def stop(self) -> None:
         """Give work in progress a moment, then leave the rest to the next start."""
-        if self._worker is not None and not self._worker.done():
-            await asyncio.wait([self._worker], timeout=0.5)
-            self._worker.cancel()
-            await asyncio.wait([self._worker])
+        if self.worker is not None and not self.worker.done():
+            await asyncio.wait([self.worker], timeout=0.5)
+            self.worker.cancel()
+            await asyncio.wait([self.worker])
 
     async def _settle(self) -> None:
         """Repeat the write whose answer was lost: it can exist only once."""

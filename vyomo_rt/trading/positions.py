@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -46,6 +47,8 @@ class Positions:
         self._known_due: set[tuple[int, Ledger]] = set()
         self._square_offs: set[tuple[int, Ledger]] = set()
         """Which of them are square-offs."""
+        self.undecided: set[Ledger] = set()
+        """Where moments were taken since somebody has cleared this."""
         self._entries: dict[int, str] = {}
         """The symbols of the pending entries, by id."""
         self._unpriced: dict[str, dict[Ledger, None]] = {}
@@ -117,6 +120,11 @@ class Positions:
             due_ms = due_ms if due_ms > self._now() else next_ms
             self._push_due(due_ms, ledger)
 
+    @property
+    def due_ms(self) -> float:
+        """The next moment for which something waits; infinite if nothing does."""
+        return self._due[0][0] if self._due else math.inf
+
     def pass_time(self, at_ms: int) -> None:
         """The market has come to a moment: what waited for it is stored."""
         while self._due and self._due[0][0] <= at_ms:
@@ -124,7 +132,9 @@ class Positions:
             self._known_due.discard((due_ms, ledger))
             is_square_off = (due_ms, ledger) in self._square_offs
             self._square_offs.discard((due_ms, ledger))
-            ledger.take(Moment(at_ms, last=self._last_prices(ledger) if is_square_off else {}))
+            self._take(
+                ledger, Moment(at_ms, last=self._last_prices(ledger) if is_square_off else {})
+            )
 
     def _last_prices(self, ledger: Ledger) -> dict[str, Quote]:
         """The prices at which a square-off closes; it waits for those that are not known."""
@@ -134,12 +144,16 @@ class Positions:
                 self._unpriced.setdefault(symbol, {})[ledger] = None
         return {symbol: last for symbol, last in found.items() if last is not None}
 
+    def _take(self, ledger: Ledger, moment: Moment) -> None:
+        self.undecided.add(ledger)
+        ledger.take(moment)
+
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
         if quote.symbol in self._unpriced:
             at_ms = self._now() if quote.stale else quote.as_of_ms
             for ledger in self._unpriced.pop(quote.symbol):
-                ledger.take(Moment(at_ms, last={quote.symbol: quote}))
+                self._take(ledger, Moment(at_ms, last={quote.symbol: quote}))
         bands = self._bands.get(quote.symbol)
         if quote.stale:
             self._close_at_last(quote, bands or ())
@@ -151,7 +165,7 @@ class Positions:
         moment = Moment(quote.as_of_ms, quote.symbol, price_e4)
         for ledger, known in list(bands.items()):
             if ledger.is_busy:
-                ledger.take(moment)
+                self._take(ledger, moment)
                 continue
             band = known or quiet_bands(ledger.state, ledger.pace, quote.symbol)
             if band is None:
@@ -159,7 +173,7 @@ class Positions:
             elif band.low < price_e4 < band.high:
                 bands[ledger] = band
             else:
-                ledger.take(moment)
+                self._take(ledger, moment)
         if not bands:
             del self._bands[quote.symbol]
 
@@ -174,7 +188,8 @@ class Positions:
         """Where a halt closes everything, any price will do."""
         for ledger in ledgers:
             if ledger.state.session.closing is not None:
-                ledger.take(Moment(self._now(), last.symbol, last.price_e4, is_stale=last.stale))
+                moment = Moment(self._now(), last.symbol, last.price_e4, is_stale=last.stale)
+                self._take(ledger, moment)
 
     def forget(self, ledger: Ledger) -> None:
         """A session without open trades leaves memory."""
@@ -182,6 +197,7 @@ class Positions:
             bands.pop(ledger, None)
         for waiting in self._unpriced.values():
             waiting.pop(ledger, None)
+        self.undecided.discard(ledger)
         self._due = [due for due in self._due if due[2] is not ledger]
         heapify(self._due)
         self._known_due = {(due_ms, one) for due_ms, _, one in self._due}

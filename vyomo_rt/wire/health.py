@@ -11,6 +11,7 @@ from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.wire.encoding import Data, Message, encode, unless_none
 from vyomo_rt.wire.frame import Frame, make_frame
+from vyomo_rt.wire.replay import Rate, shown_rate
 from vyomo_rt.wire.values import Timestamp
 
 
@@ -31,6 +32,11 @@ class FeedStatusData(Data):
         MarketState | UnsetType,
         Meta(description="Of the index segment; where prices follow the hours of the exchange"),
     ] = UNSET
+    market_time: Annotated[
+        Timestamp | UnsetType, Meta(description="The market's clock; in a replay, each second")
+    ] = UNSET
+    rate: Rate | UnsetType = UNSET
+    paused: Annotated[bool | UnsetType, Meta(description="Only in a replay")] = UNSET
     sources: Annotated[
         list[SourceData] | UnsetType,
         Meta(description="Each by itself, the best first; only if there are several"),
@@ -76,12 +82,16 @@ def feed_status_text(status: FeedStatus) -> str:
 
 
 def _feed_status(status: FeedStatus) -> bytes:
+    replay = status.replay
     data = FeedStatusData(
         source=status.source,
         state=status.state,
         message=status.message,
         timestamp=iso(status.since_ms),
         market_state=unless_none(status.market_state),
+        market_time=UNSET if replay is None else iso(replay.market_ms),
+        rate=UNSET if replay is None else shown_rate(replay.rate),
+        paused=UNSET if replay is None else replay.is_paused,
         sources=[SourceData(*source) for source in status.sources] or UNSET,
     )
     return encode(FeedStatusMessage(data=data))

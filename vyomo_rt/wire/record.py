@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from vyomo_rt.domain.errors import BadRequest
+from vyomo_rt.domain.quote import Tick, parse_symbol
 from vyomo_rt.wire.encoding import Data, encode
+from vyomo_rt.wire.moment import moment_ms
+from vyomo_rt.wire.numbers import price_e4
 from vyomo_rt.wire.values import Id
 
 VERSION = 1
@@ -91,3 +97,57 @@ def moment_of(line: bytes) -> int | None:
     if isinstance(moment, int):
         return moment
     raise ValueError("a line names no moment")
+
+
+class RecordLine(Struct, gc=False):
+    """Any line but the first, as it stands there."""
+
+    symbol: str | None = None
+    price: Decimal | None = None
+    ts: int | str | None = None
+    at: int | None = None
+    call: str | None = None
+    body: msgspec.Raw = msgspec.Raw()
+    key: str | None = None
+    made: int | None = None
+
+
+_decoder = msgspec.json.Decoder(RecordLine)
+_symbol = lru_cache(16_384)(parse_symbol)
+
+
+def read_lines(block: bytes) -> list[RecordLine | None]:
+    """The lines of a block; None for one that cannot be read."""
+    try:
+        return list(_decoder.decode_lines(block))
+    except (msgspec.MsgspecError, ValueError):
+        return [_read_line(line) for line in block.splitlines() if line.strip()]
+
+
+def _read_line(line: bytes) -> RecordLine | None:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def recorded_tick(line: RecordLine, source: str) -> Tick | None:
+    """The tick of a line; None if it is none."""
+    if line.symbol is None or line.price is None:
+        return None
+    price = price_e4(line.price)
+    if price is None:
+        return None
+    try:
+        as_of_ms = None if line.ts is None else moment_ms(line.ts, "ts")
+        return Tick(_symbol(line.symbol), price, as_of_ms, source)
+    except BadRequest:
+        return None
+
+
+def line_moment(line: RecordLine) -> int | None:
+    """When a line came, in epoch milliseconds; None if it names no moment."""
+    if line.at is not None:
+        return line.at
+    tick = recorded_tick(line, "")
+    return None if tick is None else tick.as_of_ms

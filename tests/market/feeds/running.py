@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from tests.kit.waiting import until
 from tests.market.feeds.serving import Mock, MockStream, serving
 from tests.market.market import Market
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.market.health import SourceHealth
@@ -33,7 +34,7 @@ class Running(Market, Generic[M]):
         self.mock = mock
         self.now_ms = OPEN_MS
         health = SourceHealth(self.feed, self.book, self.board)
-        self.monitor = FeedMonitor([health], self.demand, self.now)
+        self.monitor = FeedMonitor([health], self.demand, Clocks.live(self.now))
         self.supervisor = Supervisor(health, Wanted(self.demand), self.board)
 
     @property

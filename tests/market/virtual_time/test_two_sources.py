@@ -9,7 +9,7 @@ from itertools import pairwise
 from tests.market.market import START_MS
 from tests.stream.virtual import START_S
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.moment import Clocks, MarketMs
 from vyomo_rt.domain.quote import FeedState, Quote, Tick
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.book import Book
@@ -82,7 +82,7 @@ class Stage:
             SourceHealth(feed, book, self.board)
             for feed, book in zip(self.feeds, books, strict=True)
         ]
-        self.monitor = FeedMonitor(sources, demand, now)
+        self.monitor = FeedMonitor(sources, demand, Clocks.live(now))
         self._supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]
         self.changes: list[tuple[float, str]] = []
         """When somebody else was shown, and who."""
