@@ -207,6 +207,7 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
             reserve=board.reserve,
             session_end_ms=next_midnight_ms,
             square_off_ms=next_minute_ms,
+            new_day_ms=lambda at_ms: next_midnight_ms("", at_ms),
             is_watched=lambda _: False,
         )
         trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)

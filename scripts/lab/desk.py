@@ -61,6 +61,7 @@ class Market:
             tick_e4=lambda _: None,
             session_end_ms=next_midnight_ms,
             square_off_ms=next_minute_ms,
+            new_day_ms=lambda at_ms: next_midnight_ms("", at_ms),
             is_watched=lambda _: False,
         )
         self._price_e4 = _ENTRY_E4

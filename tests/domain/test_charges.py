@@ -73,7 +73,7 @@ def test_the_parts_cost_together_what_the_entry_and_all_exits_cost(
         whole = added(whole, exit_.charges)
     assert steps[-1].charges == whole
     assert sum(total(of_part(step)) for step in steps) == total(whole)
-    figures = Figures().after_opening()
+    figures = Figures().after_opening(0)
     for step in steps:
         figures = figures.after_reduction(step) if step.is_open else figures.after_closing(step)
     assert figures.charges_paise == total(whole)
@@ -113,7 +113,7 @@ def test_charges_count_on_the_day_of_their_part_and_leave_gross_figures_alone() 
     trade = opened(plan, Side.BUY, 50, 195_2500)
     part = trade.reduced_by(25, leaving(trade, plan, 25, 196_3000, ROLL_OVER_MS - 1))
     done = part.closed(leaving(part, plan, 25, 196_3000))
-    figures = Figures().after_opening().after_reduction(part).after_closing(done)
+    figures = Figures().after_opening(0).after_reduction(part).after_closing(done)
     assert (figures.wins, figures.losses, figures.realised_paise) == (1, 0, 52_50)
     assert figures.charge_days == {
         NEXT_DAY.replace(day=22): total(part.newest_part_charges),

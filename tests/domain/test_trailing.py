@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from tests.domain.samples import DAY, SESSION
 from tests.kit.surroundings import ALONE
 from vyomo_rt.domain import decisions
-from vyomo_rt.domain.decisions import Decided, Moment, Pace, quiet_bands
+from vyomo_rt.domain.decisions import Decided, Moment
 from vyomo_rt.domain.event import EventKind, TradeEvent
 from vyomo_rt.domain.guarding import amended, opening_guards
 from vyomo_rt.domain.guards import Guards
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.pace import Pace
+from vyomo_rt.domain.quiet import quiet_prices
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade
 from vyomo_rt.domain.trailing import is_own_move
@@ -343,7 +345,7 @@ def test_a_price_within_the_quiet_band_decides_nothing(
 ) -> None:
     state, pace = session(*trades), Pace()
     for moment in of:
-        band = quiet_bands(state, pace, "NIFTY")
+        band = quiet_prices(state, pace, "NIFTY")
         decided = decide(state, pace, [moment])
         is_due = pace.due_ms is not None and pace.due_ms <= moment.at_ms
         if band is None or (band.low < moment.price_e4 < band.high and not is_due):

@@ -108,7 +108,7 @@ def _write(
                 del newest[event.trade.trade_id]
                 figures = figures.after_closing(event.trade)
             else:
-                figures = figures.after_opening()
+                figures = figures.after_opening(event.trade.opened_at_ms)
             yield figures
         insert(db, "trades", done)
     insert(db, "trades", list(newest.values()))

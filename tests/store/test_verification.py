@@ -44,7 +44,9 @@ async def seed(store: MongoStore, session_id: int, first_id: int) -> None:
     figures = Figures()
     for event in events[:CHECKPOINT_SEQ]:
         closes = event.kind is EventKind.CLOSED
-        figures = figures.after_closing(event.trade) if closes else figures.after_opening()
+        figures = (
+            figures.after_closing(event.trade) if closes else figures.after_opening(event.at_ms)
+        )
     await store.save_checkpoint(session, figures)
     await store.raise_counter("sessions", session_id)
     await store.raise_counter("trades", first_id + 7)

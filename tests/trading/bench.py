@@ -143,6 +143,7 @@ class Bench:
             tick_e4=lambda _: None,
             session_end_ms=next_midnight_ms,
             square_off_ms=self._first_square_off_ms,
+            new_day_ms=lambda at_ms: next_midnight_ms("", at_ms),
             is_watched=self.watched.__contains__,
         )
 

@@ -11,12 +11,13 @@ from tests.kit.surroundings import Around
 from tests.trading.bench import Bench
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.charges import ChargePlan
-from vyomo_rt.domain.decisions import Decided, Moment, Pace, close, decide
+from vyomo_rt.domain.decisions import Decided, Moment, close, decide
 from vyomo_rt.domain.errors import Conflict, Unavailable
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
 from vyomo_rt.domain.halt import SessionChange
 from vyomo_rt.domain.moment import day_start_ms, trading_day
+from vyomo_rt.domain.pace import Pace
 from vyomo_rt.domain.pending import Ending, EndReason, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.rules import NO_RULES
@@ -176,7 +177,7 @@ class ReRun:
             change = SessionChange(
                 standing=step.standing, reason=step.reason, at_ms=step.at_ms, detail=step.detail
             )
-            self._decided(decisions.change(state, pace, change, lambda _: None, self._around))
+            self._decided(decisions.change(state, pace, change, self._around))
         elif isinstance(step, TradeEvent):
             self._take_trade(step)
         else:

@@ -174,6 +174,7 @@ class Rooms:
             reserve=self.board.reserve,
             session_end_ms=self.pricing.session_end_ms,
             square_off_ms=self.pricing.square_off_ms,
+            new_day_ms=self.pricing.new_day_ms,
             is_watched=lambda session_id: self.hub.topics.find(session_id) is not None,
         )
 

@@ -7,8 +7,8 @@ id; pending entries, by id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -17,15 +17,16 @@ from vyomo_rt.domain.charges import Charge
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
+from vyomo_rt.domain.moment import trading_day
+from vyomo_rt.domain.pace import SECOND_MS, Pace
 from vyomo_rt.domain.pending import Ending, EndReason, Fill, PendingEntry
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.ruling import CLOSING, armed, tripped
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.square_off import SquareOffMs, due_ms
-from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.state import LastPrices, Priced, SessionState
 from vyomo_rt.domain.trade import Exit, ExitDetail, ExitReason, Trade
-from vyomo_rt.domain.trailing import Band, Move, move_at, quiet_band
-
-SECOND_MS = 1000
+from vyomo_rt.domain.trailing import Move, move_at
 
 
 class Moment(NamedTuple):
@@ -43,8 +44,15 @@ class Moment(NamedTuple):
     last: Mapping[str, Quote] = MappingProxyType({})
 
 
-Quotes = Callable[[str], Quote | None]
-"""The last known price of a symbol."""
+class LastPrice(NamedTuple):
+    """The last known price of a symbol, as of some moment."""
+
+    price_e4: int
+    stale: bool
+
+
+NewDayMs = Callable[[int], int]
+"""When the next trading date after a moment begins."""
 
 
 class Surroundings(Protocol):
@@ -52,45 +60,11 @@ class Surroundings(Protocol):
 
     charge: Charge
     square_off_ms: SquareOffMs
+    last_price: LastPrices
+    new_day_ms: NewDayMs
 
     def open_entry(self, state: SessionState, entry: PendingEntry, moment: Moment) -> Trade:
         """The trade that an entry becomes. Raises VyomoError if a rule forbids it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Which stops were stored in which market second, and the moves that wait for the next.
-
-    A trade's stop is stored once a market second; of further moves the newest waits.
-    """
-
-    stored: Mapping[int, int] = field(default_factory=dict)
-    """By trade, the newest market second in which a move of its stop was stored."""
-    waiting: Mapping[int, Move] = field(default_factory=dict)
-
-    def newest(self, trade: Trade) -> Trade:
-        """A trade with the move that waits: this is what exits go by."""
-        move = self.waiting.get(trade.trade_id)
-        return trade if move is None else move.of(trade)
-
-    @property
-    def due_ms(self) -> int | None:
-        """When the first waiting move may be stored; None if none waits."""
-        return min(((self.stored[id_] + 1) * SECOND_MS for id_ in self.waiting), default=None)
-
-    def after_change(self, trade_id: int, changed: Collection[str]) -> Pace:
-        """The same after a request changed members of a trade: what it set anew, it set last."""
-        if "stop_loss_e4" in changed:
-            return self.without(trade_id)
-        move = self.waiting.get(trade_id)
-        if move is None or "breakeven_at_e4" not in changed:
-            return self
-        return Pace(self.stored, {**self.waiting, trade_id: replace(move, is_even=False)})
-
-    def without(self, trade_id: int) -> Pace:
-        """The same without the move of a trade that waits."""
-        kept = {id_: move for id_, move in self.waiting.items() if id_ != trade_id}
-        return Pace(self.stored, kept)
 
 
 class Decided(NamedTuple):
@@ -106,20 +80,41 @@ def decide(
     pace: Pace,
     moments: Iterable[Moment],
     around: Surroundings,
+    last: LastPrices | None = None,
 ) -> Decided:
-    """What moments, one after the other, make of a session as it is stored."""
-    turn = _Turn(state, pace, around)
+    """What moments, one after the other, make of a session as it is stored.
+
+    ``last`` are the prices known before the first of them; if left out, the newest.
+    """
+    turn = _Turn(state, pace, around, last)
     for moment in moments:
         turn.take(moment)
     return turn.decided()
 
 
 def close(
-    state: SessionState, pace: Pace, trade: Trade, exit_: Exit, around: Surroundings
+    state: SessionState,
+    pace: Pace,
+    trade: Trade,
+    exit_: Exit,
+    around: Surroundings,
 ) -> Decided:
-    """The close of an open trade by request; a move that waits is stored before it."""
+    """The close of an open trade by request, and what the rules make of it.
+
+    A move that waits is stored before it.
+    """
     turn = _Turn(state, pace, around)
     turn.close(trade, exit_)
+    turn.ask_rules(exit_.at_ms)
+    return turn.decided()
+
+
+def reduce(state: SessionState, pace: Pace, reduced: Trade, around: Surroundings) -> Decided:
+    """A trade of which a request closed a part, and what the rules make of it."""
+    turn = _Turn(state, pace, around)
+    assert reduced.reduced is not None
+    turn.reduce(reduced)
+    turn.ask_rules(reduced.reduced.last.at_ms)
     return turn.decided()
 
 
@@ -127,65 +122,48 @@ def change(
     state: SessionState,
     pace: Pace,
     changed: SessionChange,
-    quote: Quotes,
     around: Surroundings,
 ) -> Decided:
     """A change of the session itself, and what follows at once.
 
     Outside ACTIVE its pending entries end. While a halt closes everything, so does each trade
-    whose symbol has a price.
+    whose symbol has a price. Rules are asked if they have changed, or if something was closed.
     """
     turn = _Turn(state, pace, around)
     turn.change(changed)
     turn.end_entries(changed.at_ms)
     if changed.standing.closing is not None:
-        turn.close_all(changed.at_ms, quote, changed.standing.closing)
+        turn.close_all(changed.at_ms, changed.standing.closing)
+    if changed.standing.closing is not None or changed.standing.rules != state.session.rules:
+        turn.ask_rules(changed.at_ms)
     return turn.decided()
 
 
-def close_all(
-    state: SessionState, pace: Pace, at_ms: int, quote: Quotes, around: Surroundings
-) -> Decided:
-    """The close by request of all trades whose symbol has a price."""
+def close_all(state: SessionState, pace: Pace, at_ms: int, around: Surroundings) -> Decided:
+    """The close by request of all trades whose symbol has a price, and what rules make of it."""
     turn = _Turn(state, pace, around)
-    turn.close_all(at_ms, quote, None)
+    turn.close_all(at_ms, None)
+    turn.ask_rules(at_ms)
     return turn.decided()
-
-
-def quiet_bands(state: SessionState, pace: Pace, symbol: str) -> Band | None:
-    """The prices of a symbol at which nothing happens; None if none of its trades is open."""
-    entries = [entry for entry in state.pending.values() if entry.symbol == symbol]
-    if symbol not in state.exposures and not entries:
-        return None
-    if state.session.closing is not None:
-        return _NEVER_QUIET
-    band = Band()
-    for entry in entries:
-        band = band.narrowed(_waiting_band(entry))
-    for trade in state.open_trades.values():
-        if trade.symbol == symbol:
-            band = band.narrowed(quiet_band(pace.newest(trade)))
-    return band
-
-
-_NEVER_QUIET = Band(0, 0)
-
-
-def _waiting_band(entry: PendingEntry) -> Band:
-    """The prices at which a pending entry is not filled."""
-    if entry.fills_at(0):
-        return Band(low=entry.price_e4)
-    return Band(high=entry.price_e4)
 
 
 _record_id = attrgetter("record_id")
 
 
 class _Turn:
-    def __init__(self, state: SessionState, pace: Pace, around: Surroundings) -> None:
+    def __init__(
+        self,
+        state: SessionState,
+        pace: Pace,
+        around: Surroundings,
+        last: LastPrices | None = None,
+    ) -> None:
         self._events: list[Event] = []
         self._state = state
         self._around = around
+        self._last = last or around.last_price
+        self._seen: dict[str, LastPrice] = {}
+        """The prices of the moments so far."""
         self._stored = dict(pace.stored)
         self._waiting = dict(pace.waiting)
 
@@ -197,8 +175,10 @@ class _Turn:
         self.end_entries(moment.at_ms)
         if moment.last:
             self._square_off(moment)
+        self._begin_day(moment.at_ms)
         if moment.symbol is None:
             return
+        self._seen[moment.symbol] = LastPrice(moment.price_e4, moment.is_stale)
         if self._state.session.closing is not None:
             self._close_at_last(moment, self._state.session.closing)
         if moment.is_stale:
@@ -206,9 +186,10 @@ class _Turn:
         of_symbol = (t for t in self._state.open_trades.values() if t.symbol == moment.symbol)
         trades = sorted(of_symbol, key=_record_id)
         left = [trade for trade in trades if not self._close_if_due(trade, moment)]
-        # Rules on the session's result come here, and may close what is left.
+        self.ask_rules(moment.at_ms)
         for trade in left:
-            self._move(trade, moment)
+            if trade.trade_id in self._state.open_trades:
+                self._move(trade, moment)
         self._fill_entries(moment)
 
     def change(self, changed: SessionChange) -> None:
@@ -232,10 +213,48 @@ class _Turn:
             elif entry.ends_at_ms is not None and entry.ends_at_ms <= at_ms:
                 self._end(entry, Ending(EndReason.EXPIRED, entry.ends_at_ms))
 
-    def close_all(self, at_ms: int, quote: Quotes, detail: ExitDetail | None) -> None:
+    def ask_rules(self, at_ms: int) -> None:
+        """Ask the rules about the session's result of the date, once: the first that trips acts."""
+        session = self._state.session
+        if not session.rules.judge_results:
+            return
+        day = trading_day(at_ms)
+        result_e4 = self._state.result_e4(day, self._price)
+        lock = armed(session, result_e4, day)
+        if lock is not None:
+            standing = replace(session.standing, lock=lock)
+            self.change(
+                SessionChange(standing=standing, reason=ChangeReason.LOCK_ARMED, at_ms=at_ms)
+            )
+        reason = tripped(self._state.session, result_e4, day, self._state.figures.tally(day))
+        if reason is not None:
+            self._trip(reason, at_ms)
+
+    def _trip(self, reason: ChangeReason, at_ms: int) -> None:
+        """A rule halts the session; over a halt by request it only closes everything."""
+        session, detail = self._state.session, CLOSING.get(reason)
+        if session.status is not SessionStatus.HALTED or session.halt is not None:
+            standing = session.standing.halted_by(reason, detail, self._around.new_day_ms(at_ms))
+            self.change(SessionChange(standing=standing, reason=reason, at_ms=at_ms))
+            self.end_entries(at_ms)
+        if detail is not None:
+            self.close_all(at_ms, detail)
+
+    def _begin_day(self, at_ms: int) -> None:
+        """A trading date that has begun lifts what a rule has halted."""
+        halt = self._state.session.halt
+        if halt is not None and halt.ends_at_ms <= at_ms:
+            reason = ChangeReason.NEW_DAY
+            standing = self._state.session.standing.with_status(halt.before, reason)
+            self.change(SessionChange(standing=standing, reason=reason, at_ms=halt.ends_at_ms))
+
+    def _price(self, symbol: str) -> Priced | None:
+        return self._seen.get(symbol) or self._last(symbol)
+
+    def close_all(self, at_ms: int, detail: ExitDetail | None) -> None:
         """Close every trade whose symbol has a price, by id."""
         for trade in sorted(self._state.open_trades.values(), key=_record_id):
-            last = quote(trade.symbol)
+            last = self._price(trade.symbol)
             if last is not None:
                 exit_ = closing_exit(last.price_e4, at_ms, detail, is_stale=last.stale)
                 self.close(trade, exit_)
@@ -288,6 +307,9 @@ class _Turn:
         plan = self._state.session.charges
         exit_ = trade.charged(exit_, trade.open_quantity, plan, self._around.charge)
         self._emit_trade(EventKind.CLOSED, trade.closed(exit_))
+
+    def reduce(self, reduced: Trade) -> None:
+        self._emit_trade(EventKind.REDUCED, reduced)
 
     def _pass_time(self, second: int) -> None:
         """Store the moves that waited for this second, by trade."""

@@ -39,5 +39,16 @@ class Rules:
     cooldown_s: int | None = None
     square_off_min: int | None = None
 
+    @property
+    def judge_results(self) -> bool:
+        """Whether one of them acts on the result of a day."""
+        acting = (
+            self.max_daily_loss_paise,
+            self.daily_target_paise,
+            self.profit_lock,
+            self.losing_streak,
+        )
+        return any(rule is not None for rule in acting)
+
 
 NO_RULES = Rules()

@@ -35,6 +35,18 @@ class ChangeReason(StrEnum):
     NEW_DAY = "NEW_DAY"
 
 
+@dataclass(frozen=True, slots=True)
+class RuleHalt:
+    """Rules halted the session, which was in another status before, until a trading date begins.
+
+    ``reasons`` are those of all of them, the newest last.
+    """
+
+    before: SessionStatus
+    reasons: tuple[ChangeReason, ...]
+    ends_at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What events may change of a session.
@@ -43,6 +55,7 @@ class Standing:
     ``closing`` is set every trade that is open closes as soon as it has a price, for this reason:
     a halt began it, and it goes on until the session is no longer HALTED. ``lock`` is the profit
     lock that was armed last; the rules of ``waived`` do not act on the date ``waived_on``.
+    ``halt`` is set while a rule halts the session, and nobody has halted it anew.
     ``square_off_set_ms`` is when ``rules.square_off_min`` was set: what was due before is not
     made up for.
     """
@@ -51,6 +64,7 @@ class Standing:
     status: SessionStatus = SessionStatus.ACTIVE
     status_reason: ChangeReason | None = None
     closing: ExitDetail | None = None
+    halt: RuleHalt | None = None
     rules: Rules = NO_RULES
     charges: ChargePlan | None = None
     lock: Lock | None = None
@@ -86,11 +100,41 @@ class Standing:
     def with_status(self, status: SessionStatus, reason: ChangeReason) -> Standing:
         """The same in another status; a halt goes on closing what it began to close."""
         closing = self.closing if status is SessionStatus.HALTED else None
-        return replace(self, status=status, status_reason=reason, closing=closing)
+        return replace(self, status=status, status_reason=reason, closing=closing, halt=None)
+
+    def is_changed_by(self, status: SessionStatus) -> bool:
+        """Whether a request for a status changes anything: one to halt does over a rule's halt."""
+        over_rule = status is SessionStatus.HALTED and self.halt is not None
+        return status is not self.status or over_rule
+
+    def halted_by(
+        self, reason: ChangeReason, closing: ExitDetail | None, ends_at_ms: int
+    ) -> Standing:
+        """The same after a rule has tripped, maybe over the halt of another one."""
+        earlier = self.halt
+        before = self.status if earlier is None else earlier.before
+        reasons = () if earlier is None else earlier.reasons
+        halt = RuleHalt(before, (*reasons, reason), ends_at_ms)
+        halted = self.with_status(SessionStatus.HALTED, reason)
+        return replace(halted, closing=closing or halted.closing, halt=halt)
+
+    def set_to(self, status: SessionStatus, rules: Rules, day: date) -> Standing:
+        """The same after a request for a status.
+
+        If that lifts what rules have halted, these are waived for the date, but for those that
+        differ from ``rules``, which were there before.
+        """
+        after = self.with_status(status, ChangeReason.MANUAL)
+        if self.halt is None or status in (SessionStatus.HALTED, SessionStatus.STOPPED):
+            return after
+        kept = self.waived if self.waived_on == day else ()
+        lifted = (each for each in self.halt.reasons if not _differ(each, rules, self.rules))
+        waived = tuple(dict.fromkeys((*kept, *lifted)))
+        return replace(after, waived=waived, waived_on=day if waived else None)
 
 
 _STANDING = fields(Standing)
-_RULE_BEHIND = {
+RULE_BEHIND = {
     ChangeReason.DAILY_LOSS: "max_daily_loss_paise",
     ChangeReason.DAILY_TARGET: "daily_target_paise",
     ChangeReason.PROFIT_LOCK: "profit_lock",
@@ -100,7 +144,7 @@ _RULE_BEHIND = {
 
 def _differ(reason: ChangeReason, one: Rules, other: Rules) -> bool:
     """Whether two sets of rules differ in the rule that halts for a reason."""
-    name = _RULE_BEHIND[reason]
+    name = RULE_BEHIND[reason]
     return bool(getattr(one, name) != getattr(other, name))
 
 

@@ -5,19 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from vyomo_rt.domain.charges import Charges
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import trading_day
 from vyomo_rt.domain.money import E4_PER_PAISA, divide_half_away, pnl_paise, win_rate_e2
 from vyomo_rt.domain.pending import PendingEntry
-from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.trade import Trade
 
+
+class Priced(Protocol):
+    """The last known price of a symbol."""
+
+    @property
+    def price_e4(self) -> int: ...
+    @property
+    def stale(self) -> bool: ...
+
+
+LastPrices = Callable[[str], Priced | None]
+
 KEPT_DAYS = 10
 """Dates whose realised P&L is kept, so that a clock that was days off finds the right one."""
+
+
+class Tally(NamedTuple):
+    """What was counted on one date: trades opened, and how many closed in a row with a loss."""
+
+    opened: int = 0
+    losing_streak: int = 0
+
+    def after_result(self, pnl_paise: int) -> Tally:
+        """The tally after a whole trade; one that earned nothing changes nothing."""
+        if not pnl_paise:
+            return self
+        return self._replace(losing_streak=self.losing_streak + 1 if pnl_paise < 0 else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +50,8 @@ class Figures:
 
     ``days`` has the realised P&L of the newest dates (Asia/Kolkata) on which a trade, or a part
     of one, was closed, ``charge_days`` what these cost. P&L is gross of charges. Wins and losses
-    count whole trades.
+    count whole trades, as do the tallies, which are of the newest dates, too. ``last_loss_ms`` is
+    the exit of the last losing trade.
     """
 
     seq: int = 0
@@ -38,6 +63,12 @@ class Figures:
     days: Mapping[date, int] = field(default_factory=dict)
     charges_paise: int = 0
     charge_days: Mapping[date, int] = field(default_factory=dict)
+    tallies: Mapping[date, Tally] = field(default_factory=dict)
+    last_loss_ms: int | None = None
+
+    def tally(self, day: date) -> Tally:
+        """What was counted on a date."""
+        return self.tallies.get(day, _NO_TALLY)
 
     @property
     def net_paise(self) -> int:
@@ -52,16 +83,23 @@ class Figures:
         """The figures after a session's next event."""
         if isinstance(event, TradeEvent):
             if event.kind is EventKind.OPENED:
-                return self.after_opening()
+                return self.after_opening(event.trade.opened_at_ms)
             if event.kind is EventKind.REDUCED:
                 return self.after_reduction(event.trade)
             if event.kind is EventKind.CLOSED:
                 return self.after_closing(event.trade)
         return replace(self, seq=self.seq + 1)
 
-    def after_opening(self) -> Figures:
+    def after_opening(self, at_ms: int) -> Figures:
         """The figures one opening later."""
-        return replace(self, seq=self.seq + 1, opened=self.opened + 1)
+        day = trading_day(at_ms)
+        tally = self.tally(day)
+        return replace(
+            self,
+            seq=self.seq + 1,
+            opened=self.opened + 1,
+            tallies=_newest(self.tallies, day, tally._replace(opened=tally.opened + 1)),
+        )
 
     def after_reduction(self, trade: Trade) -> Figures:
         """The figures after a part of a trade was closed; its date in Asia/Kolkata counts."""
@@ -77,9 +115,11 @@ class Figures:
     def after_closing(self, trade: Trade) -> Figures:
         """The figures one closing later; the exit's date in Asia/Kolkata decides its day."""
         assert trade.exit is not None
-        pnl = trade.realised_paise
+        pnl, day = trade.realised_paise, trading_day(trade.exit.at_ms)
         return replace(
             self,
+            tallies=_newest(self.tallies, day, self.tally(day).after_result(pnl)),
+            last_loss_ms=trade.exit.at_ms if pnl < 0 else self.last_loss_ms,
             seq=self.seq + 1,
             closed=self.closed + 1,
             wins=self.wins + (pnl > 0),
@@ -91,16 +131,22 @@ class Figures:
         day = trading_day(at_ms)
         changed: dict[str, Any] = {
             "realised_paise": self.realised_paise + pnl_paise,
-            "days": _with_day(self.days, day, pnl_paise),
+            "days": _newest(self.days, day, self.days.get(day, 0) + pnl_paise),
         }
         if charges is not None:
             changed["charges_paise"] = self.charges_paise + charges.total_paise
-            changed["charge_days"] = _with_day(self.charge_days, day, charges.total_paise)
+            before = self.charge_days.get(day, 0)
+            changed["charge_days"] = _newest(self.charge_days, day, before + charges.total_paise)
         return changed
 
 
-def _with_day(days: Mapping[date, int], day: date, paise: int) -> dict[date, int]:
-    more = {**days, day: days.get(day, 0) + paise}
+_NO_TALLY = Tally()
+T = TypeVar("T")
+
+
+def _newest(days: Mapping[date, T], day: date, value: T) -> dict[date, T]:
+    """The values of the newest dates, with one of them anew."""
+    more = {**days, day: value}
     if len(more) > KEPT_DAYS:
         del more[min(more)]
     return more
@@ -157,11 +203,23 @@ class SessionState:
         """The same less the charges of these exits."""
         return self.today_paise - self.figures.charge_days.get(self.today, 0)
 
-    def unrealised_paise(self, quote: Callable[[str], Quote | None]) -> int:
+    def unrealised_paise(self, quote: LastPrices) -> int:
         """P&L of the open trades that have a price, at that price: the exact sum, rounded once."""
+        return divide_half_away(self._unrealised_e4(quote), E4_PER_PAISA)
+
+    def result_e4(self, day: date, quote: LastPrices) -> int:
+        """What rules call the P&L of a date, in ₹0.0001: what was realised then, and what is open.
+
+        With charges, what was realised is net of them.
+        """
+        realised_paise = self.figures.days.get(day, 0)
+        if self.session.charges is not None:
+            realised_paise -= self.figures.charge_days.get(day, 0)
+        return realised_paise * E4_PER_PAISA + self._unrealised_e4(quote)
+
+    def _unrealised_e4(self, quote: LastPrices) -> int:
         quoted = ((exposure, quote(symbol)) for symbol, exposure in self.exposures.items())
-        pnl_e4 = sum(one.pnl_e4_at(at.price_e4) for one, at in quoted if at is not None)
-        return divide_half_away(pnl_e4, E4_PER_PAISA)
+        return sum(one.pnl_e4_at(at.price_e4) for one, at in quoted if at is not None)
 
     def after(self, event: Event) -> SessionState:
         """The state one event later; the event must be the next one."""

@@ -23,7 +23,7 @@ from vyomo_rt.domain.moment import to_datetime, to_ms
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus, Standing
-from vyomo_rt.domain.state import Figures
+from vyomo_rt.domain.state import Figures, Tally
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.store.session_documents import (
     from_standing,
@@ -180,6 +180,8 @@ def from_checkpoint(standing: Standing, figures: Figures) -> Document:
         "realisedPaise": figures.realised_paise,
         "days": {day.isoformat(): paise for day, paise in figures.days.items()},
         "session": from_standing(standing),
+        "tallies": {day.isoformat(): tally._asdict() for day, tally in figures.tallies.items()},
+        **where_set(lastLossAt=figures.last_loss_ms and to_datetime(figures.last_loss_ms)),
         **_from_charged(figures),
     }
 
@@ -207,6 +209,11 @@ def to_checkpoint(document: Mapping[str, Any]) -> tuple[Standing | None, Figures
         days=_to_days(days),
         charges_paise=document.get("chargesPaise", 0),
         charge_days=_to_days(document.get("chargeDays", {})),
+        tallies={
+            date.fromisoformat(day): Tally(**tally)
+            for day, tally in document.get("tallies", {}).items()
+        },
+        last_loss_ms=to_ms(document["lastLossAt"]) if "lastLossAt" in document else None,
     )
     standing = document.get("session")
     return None if standing is None else to_standing(standing), figures

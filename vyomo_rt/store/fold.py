@@ -213,6 +213,9 @@ class Fold:
         assert self._checkpoint is not None
         computed = documents.from_checkpoint(self.session.standing, self.figures)
         days: dict[str, int] = computed.pop("days")
+        if "tallies" not in self._checkpoint:  # of an earlier version
+            computed.pop("lastLossAt", None)
+            del computed["tallies"]
         stored = self._checkpoint.get("days")
         if stored is None:  # of version 0.1
             del computed["session"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.moment import to_datetime, to_ms
 from vyomo_rt.domain.rules import NO_RULES, Lock, ProfitLock, Rules
-from vyomo_rt.domain.session import ChangeReason, SessionStatus, Standing
+from vyomo_rt.domain.session import ChangeReason, RuleHalt, SessionStatus, Standing
 from vyomo_rt.domain.trade import ExitDetail
 from vyomo_rt.store.trade_documents import where_set
 
@@ -39,7 +39,10 @@ def from_standing(standing: Standing) -> Document:
         "name": standing.name,
         "status": standing.status.value,
         "statusReason": None if reason is None else reason.value,
-        **where_set(closing=standing.closing and standing.closing.value),
+        **where_set(
+            closing=standing.closing and standing.closing.value,
+            halt=standing.halt and _from_halt(standing.halt),
+        ),
         **from_terms(standing),
         **where_set(
             lock=lock and {"date": lock.day.isoformat(), "floorPaise": lock.floor_paise},
@@ -58,6 +61,7 @@ def to_standing(document: Mapping[str, Any]) -> Standing:
         status=SessionStatus(document["status"]),
         status_reason=None if reason is None else ChangeReason(reason),
         closing=ExitDetail(document["closing"]) if "closing" in document else None,
+        halt=_to_halt(document["halt"]) if "halt" in document else None,
         **to_terms(document),
         lock=lock and Lock(date.fromisoformat(lock["date"]), lock["floorPaise"]),
         waived=tuple(map(ChangeReason, document.get("waived", ()))),
@@ -103,6 +107,19 @@ def _to_rules(document: Mapping[str, Any]) -> Rules:
 
 def _moment(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else to_datetime(at_ms)
+
+
+def _from_halt(halt: RuleHalt) -> Document:
+    return {
+        "before": halt.before.value,
+        "reasons": [each.value for each in halt.reasons],
+        "endsAt": to_datetime(halt.ends_at_ms),
+    }
+
+
+def _to_halt(document: Mapping[str, Any]) -> RuleHalt:
+    reasons = tuple(map(ChangeReason, document["reasons"]))
+    return RuleHalt(SessionStatus(document["before"]), reasons, to_ms(document["endsAt"]))
 
 
 def _date(text: str | None) -> date | None:

@@ -75,7 +75,9 @@ class Sessions(Database):
 
 def _as_of_checkpoint(document: Document) -> tuple[Session, Figures | None]:
     session = documents.to_session(document)
-    if "checkpoint" not in document:
+    checkpoint = document.get("checkpoint", {})
+    if "tallies" not in checkpoint:
+        # None, or one of an earlier version, which lacks what rules need: events tell it.
         return session, None
-    standing, figures = documents.to_checkpoint(document["checkpoint"])
+    standing, figures = documents.to_checkpoint(checkpoint)
     return (session if standing is None else session.with_standing(standing)), figures

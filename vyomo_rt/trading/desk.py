@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from vyomo_rt.domain.decisions import NewDayMs
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import (
     Conflict,
@@ -19,7 +20,7 @@ from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.guarding import amended
 from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
-from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.order import (
     AmendOrder,
     ChangeOrder,
@@ -82,6 +83,7 @@ class Desk(Writer):
         tick_e4: Callable[[str], int | None],
         session_end_ms: Callable[[str, int], int],
         square_off_ms: SquareOffMs,
+        new_day_ms: NewDayMs,
         is_watched: Callable[[int], bool],
     ) -> None:
         self._journal = journal
@@ -97,6 +99,7 @@ class Desk(Writer):
             tick_e4=tick_e4,
             charge=shipped_tariff().order_charges,
             square_off_ms=square_off_ms,
+            new_day_ms=new_day_ms,
             most=max_open_trades,
             now=clocks.market,
         )
@@ -119,7 +122,7 @@ class Desk(Writer):
             most=max_open_trades,
             now=clocks.market,
         )
-        self._halts = Halts(replica, self._commanding, quote, clocks.market)
+        self._halts = Halts(replica, self._commanding, clocks.market)
         self.late_writes = LateWrites(journal, replica, self._ledgers, self.sessions)
 
     @property
@@ -152,15 +155,14 @@ class Desk(Writer):
                 await ledger.read_on()
                 await ledger.prepare()
             before = ledger.state.session.standing
+            now_ms = self._now()
             standing = before.with_settings(order.changes, order.rules)
-            if order.status not in (None, before.status):
+            if order.status is not None and before.is_changed_by(order.status):
                 _check_change(ledger.state, order.status)
-                standing = standing.with_status(order.status, ChangeReason.MANUAL)
+                standing = standing.set_to(order.status, before.rules, trading_day(now_ms))
             if standing != before:
-                change = SessionChange(
-                    standing=standing, reason=ChangeReason.MANUAL, at_ms=self._now()
-                )
-                await ledger.record_change(change, self._quote, operation)
+                change = SessionChange(standing=standing, reason=ChangeReason.MANUAL, at_ms=now_ms)
+                await ledger.record_change(change, operation)
             return ledger.state
 
     async def open_trade(
@@ -238,7 +240,7 @@ class Desk(Writer):
             plan = ledger.state.session.charges
             exit_ = trade.charged(exit_, order.quantity, plan, self._openings.charge)
             reduced = trade.reduced_by(order.quantity, exit_)
-            await ledger.record_trade(EventKind.REDUCED, reduced, operation)
+            await ledger.record_reduction(reduced, operation)
             return reduced, False
 
     # -- pending entries -------------------------------------------------------

@@ -13,7 +13,6 @@ from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation, Read
-from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.trade import ExitDetail
 from vyomo_rt.trading.ledger import Ledger
@@ -32,12 +31,10 @@ class Halts:
         self,
         replica: Replica,
         commanding: Commanding,
-        quote: Callable[[str], Quote | None],
         now: MarketClock,
     ) -> None:
         self._replica = replica
         self._commanding = commanding
-        self._quote = quote
         self._now = now
 
     async def close_all(
@@ -51,7 +48,7 @@ class Halts:
                 _require_lasting(ledger)
                 events = await self._halt(ledger, order, operation)
             else:
-                events = await ledger.record_closes(self._now(), self._quote, operation)
+                events = await ledger.record_closes(self._now(), operation)
             return self._halted(ledger, events)
 
     async def halt(
@@ -109,7 +106,7 @@ class Halts:
         change = SessionChange(
             standing=standing, reason=reason, at_ms=self._now(), detail=order.detail
         )
-        return await ledger.record_change(change, self._quote, operation)
+        return await ledger.record_change(change, operation)
 
     def _halted(self, ledger: Ledger, events: list[Event]) -> Halted:
         closed = [

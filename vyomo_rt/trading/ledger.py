@@ -12,9 +12,8 @@ from itertools import islice
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.decisions import (
     Decided,
+    LastPrice,
     Moment,
-    Pace,
-    Quotes,
     blank_event,
     close,
     decide,
@@ -25,16 +24,17 @@ from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation
+from vyomo_rt.domain.pace import Pace
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import ChangeReason
-from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.state import Priced, SessionState
 from vyomo_rt.domain.trade import Exit, Trade
 from vyomo_rt.trading.copying import Copying
 from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
-from vyomo_rt.trading.write import Write, signed
+from vyomo_rt.trading.write import Write, signed, signed_all
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Ledger:
         *,
         applied: Callable[[Sequence[Event], Ledger], None],
         waits: Callable[[Ledger], None],
+        last_prices: Callable[[Ledger], dict[str, Priced]],
         fills: Fills,
         now: MarketClock,
         met_another_writer: Callable[[], None],
@@ -77,10 +78,13 @@ class Ledger:
         self._journal = journal
         self._applied = applied
         self._waits = waits
+        self._last_prices = last_prices
         self._fills = fills
         self._now = now
         self._met_another_writer = met_another_writer
         self._moments: deque[Moment] = deque()
+        self._prices: dict[str, Priced] = {}
+        """Those known before the first of these."""
         self._writing: Write | None = None
         self._unsettled: Write | None = None
         self._checkpoint_due = False
@@ -114,6 +118,8 @@ class Ledger:
 
     def take(self, moment: Moment) -> None:
         """A price that may decide something, or the moment for which a move has waited."""
+        if not self._moments:
+            self._prices = self._last_prices(self)
         self._moments.append(moment)
         self.wake()
 
@@ -144,7 +150,7 @@ class Ledger:
                 standing=session.standing, reason=ChangeReason.MANUAL, at_ms=self._now()
             )
             by_owner = replace(Operation.internal(), by=session.owner)
-            await self.record_change(change, lambda _: None, by_owner)
+            await self.record_change(change, by_owner)
 
     def require_settled(self, operation: Operation | None = None) -> None:
         """Raise Unavailable while the outcome of an earlier write is open.
@@ -174,53 +180,50 @@ class Ledger:
         ``entry`` is the order that an opening fills at once, ``pace`` what a change leaves waiting.
         """
         event = blank_event(self.state, kind, trade, entry)
-        await self._command([event], pace or self.pace, operation)
+        await self._command([event], pace or self.pace, operation, kind)
 
     async def record_entry(
         self, kind: EventKind, entry: PendingEntry, operation: Operation
     ) -> None:
         """Make the session's next event of an order that was placed, changed or ended."""
-        await self._command([entry_event(self.state, kind, entry)], self.pace, operation)
+        await self._command([entry_event(self.state, kind, entry)], self.pace, operation, kind)
 
     async def record_close(self, trade: Trade, exit_: Exit, operation: Operation) -> None:
         """Make the session's next events of a close by request."""
         decided = close(self.state, self.pace, trade, exit_, self._fills)
-        await self._command(decided.events, decided.pace, operation)
+        await self._command(decided.events, decided.pace, operation, EventKind.CLOSED)
 
-    async def record_change(
-        self, change: SessionChange, quote: Quotes, operation: Operation
-    ) -> list[Event]:
+    async def record_reduction(self, reduced: Trade, operation: Operation) -> None:
+        """Make the session's next events of a trade of which a request closed a part."""
+        decided = decisions.reduce(self.state, self.pace, reduced, self._fills)
+        await self._command(decided.events, decided.pace, operation, EventKind.REDUCED)
+
+    async def record_change(self, change: SessionChange, operation: Operation) -> list[Event]:
         """Make the session's next events: a change of itself, and what follows at once."""
-        decided = decisions.change(self.state, self.pace, change, quote, self._fills)
+        decided = decisions.change(self.state, self.pace, change, self._fills)
         return await self._record_all(decided, operation)
 
-    async def record_closes(self, at_ms: int, quote: Quotes, operation: Operation) -> list[Event]:
+    async def record_closes(self, at_ms: int, operation: Operation) -> list[Event]:
         """Make the session's next events: the close of each trade whose symbol has a price."""
-        decided = decisions.close_all(self.state, self.pace, at_ms, quote, self._fills)
+        decided = decisions.close_all(self.state, self.pace, at_ms, self._fills)
         return await self._record_all(decided, operation)
 
     async def _record_all(self, decided: Decided, operation: Operation) -> list[Event]:
-        """Store what a command decided that takes no key; all but moves of stops is its own."""
+        """Store what a command decided that takes no key."""
         if not decided.events:
             return []
-        signed = [
-            self._signed(
-                event,
-                replace(
-                    Operation.internal(),
-                    by=None if event.kind is EventKind.CHANGED else operation.by,
-                ),
-            )
-            for event in decided.events
-        ]
+        signed = signed_all(decided.events, operation.by, self._journal.term)
         await self._record(Write(signed, decided.pace, moments=0))
         await self._project()
         return signed
 
-    async def _command(self, events: list[Event], pace: Pace, operation: Operation) -> None:
-        """Store what a command decided; the last event is its own."""
-        *before, own = events
-        signed = [*map(self._signed, before), self._signed(own, operation)]
+    async def _command(
+        self, events: list[Event], pace: Pace, operation: Operation, own: EventKind
+    ) -> None:
+        """Store what a command decided; the first event of a kind is its own."""
+        at = next(number for number, event in enumerate(events) if event.kind is own)
+        signed = list(map(self._signed, events))
+        signed[at] = self._signed(events[at], operation)
         await self._record(Write(signed, pace, moments=0))
         await self._project()
 
@@ -267,7 +270,9 @@ class Ledger:
         has_changed = self.pace.waiting != write.pace.waiting
         self.pace = write.pace
         for _ in range(write.moments):
-            self._moments.popleft()
+            moment = self._moments.popleft()
+            if moment.symbol is not None:
+                self._prices[moment.symbol] = LastPrice(moment.price_e4, moment.is_stale)
         if write.events:
             self._apply(write.events)
         if has_changed:
@@ -365,7 +370,7 @@ class Ledger:
             if pending := self.state.pending:
                 await self._fills.get_ready(len(pending))
             moments = list(islice(self._moments, _MOMENTS_A_WRITE))
-            decided = decide(self.state, self.pace, moments, self._fills)
+            decided = decide(self.state, self.pace, moments, self._fills, self._prices.get)
             # Copies later: what prices decide comes first, and then the commands that wait.
             write = Write([*map(self._signed, decided.events)], decided.pace, len(moments))
             if write.events:

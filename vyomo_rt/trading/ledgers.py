@@ -56,6 +56,7 @@ class Ledgers:
             self._journal,
             applied=self._follow,
             waits=self._positions.wait,
+            last_prices=self._positions.last_prices,
             fills=self._fills,
             now=self._now,
             met_another_writer=self.met_another_writer.set,

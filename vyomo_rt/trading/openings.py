@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from vyomo_rt.domain.charges import Charge
-from vyomo_rt.domain.decisions import Moment
+from vyomo_rt.domain.decisions import Moment, NewDayMs
 from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
 from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
 from vyomo_rt.domain.moment import MarketClock, iso, trading_day
 from vyomo_rt.domain.order import TradeOrder
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.ruling import check_opening
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.square_off import SquareOffMs, is_over
 from vyomo_rt.domain.state import SessionState
@@ -35,17 +36,19 @@ class Openings(Fills):
         tick_e4: Callable[[str], int | None],
         charge: Charge,
         square_off_ms: SquareOffMs,
+        new_day_ms: NewDayMs,
         most: int,
         now: MarketClock,
     ) -> None:
         """``most`` is how many trades a session may have open."""
         self._ids = ids
-        self._quote = quote
+        self.last_price = self._quote = quote
         self.knows = knows
         self.reserve = reserve
         self._tick_e4 = tick_e4
         self.charge = charge
         self.square_off_ms = square_off_ms
+        self.new_day_ms = new_day_ms
         self._most = most
         self._now = now
 
@@ -63,10 +66,7 @@ class Openings(Fills):
         if not self.knows(order.symbol):
             raise BadRequest(f"symbol: the price feed does not know {order.symbol}", "symbol")
         if session.status is not SessionStatus.ACTIVE:
-            raise Conflict(
-                f"session {session.session_id} is {session.status}: opening needs ACTIVE",
-                "sessionId",
-            )
+            raise Conflict(f"{_standstill(session)}: opening needs ACTIVE", "sessionId")
         if len(state.open_trades) >= self._most:
             raise SessionFull(
                 f"session {session.session_id} has {self._most} open trades, the most"
@@ -75,6 +75,7 @@ class Openings(Fills):
             )
         self._require_hours(session, order.symbol, at_ms)
         entry_price_e4 = order.entry_price_e4 or self._fresh_price_e4(order.symbol)
+        check_opening(state, order.quantity, entry_price_e4, at_ms)
         guards = opening_guards(order, order.side, entry_price_e4, self.step_of(order.symbol))
         if any(guards.values()) and not self.reserve(order.symbol):
             # A stop that no price could ever reach would be worse than none.
@@ -125,3 +126,11 @@ class Openings(Fills):
     def step_of(self, symbol: str) -> Callable[[], int]:
         """The step of a symbol's prices, which is asked for only where it matters."""
         return lambda: self._tick_e4(symbol) or DEFAULT_TICK_E4
+
+
+def _standstill(session: Session) -> str:
+    """Why nothing can be opened; a rule's halt says which rule, and until when."""
+    words = f"session {session.session_id} is {session.status}"
+    if session.halt is None:
+        return words
+    return f"{words} by {session.halt.reasons[-1]} until {iso(session.halt.ends_at_ms)}"

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from vyomo_rt.domain.decisions import SECOND_MS, Moment, quiet_bands
+from vyomo_rt.domain.decisions import Moment
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.pace import SECOND_MS
 from vyomo_rt.domain.pending import PendingEntry
+from vyomo_rt.domain.quiet import quiet_prices
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import Session, SessionStatus
 from vyomo_rt.domain.square_off import SquareOffMs, due_ms
-from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.state import Priced, SessionState
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trailing import Band
 from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.results import Results
 
 
 class Positions:
@@ -51,6 +54,9 @@ class Positions:
         """Where moments were taken since somebody has cleared this."""
         self._entries: dict[int, str] = {}
         """The symbols of the pending entries, by id."""
+        self._followed: dict[Ledger, set[str]] = {}
+        """The symbols of which each session gets prices."""
+        self._results = Results(quote, now)
         self._unpriced: dict[str, dict[Ledger, None]] = {}
         """The symbols whose first price some session's square-off waits for."""
 
@@ -65,10 +71,17 @@ class Positions:
             self._follow_entry(entry, ledger)
         if state.session.status is not SessionStatus.ACTIVE and state.pending:
             self._push_due(0, ledger)
+        self._follow_session(state.session, ledger)
 
     def expect(self, symbol: str, ledger: Ledger) -> None:
         """Something in a symbol may begin in a session: every price counts for it from now on."""
         self._bands.setdefault(symbol, {})[ledger] = None
+        self._followed.setdefault(ledger, set()).add(symbol)
+
+    def last_prices(self, ledger: Ledger) -> dict[str, Priced]:
+        """The last known prices of a session's symbols."""
+        found = {symbol: self._quote(symbol) for symbol in self._followed.get(ledger, ())}
+        return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
     def follow(self, events: Sequence[Event], ledger: Ledger) -> None:
         """Events were applied."""
@@ -87,6 +100,12 @@ class Positions:
             for record in event.records:
                 if isinstance(record, PendingEntry):
                     self._follow_entry(record, ledger)
+        self._follow_session(ledger.state.session, ledger)
+
+    def _follow_session(self, session: Session, ledger: Ledger) -> None:
+        if session.halt is not None:
+            self._push_due(session.halt.ends_at_ms, ledger)
+        self._results.follow(ledger)
 
     def _follow_square_off(self, trade: Trade, session: Session, ledger: Ledger) -> None:
         due = due_ms(session, trade.symbol, trade.opened_at_ms, self._square_off_ms)
@@ -150,32 +169,40 @@ class Positions:
 
     def on_quote(self, quote: Quote) -> None:
         """Let an accepted price decide what it may; a stale price decides nothing."""
-        if quote.symbol in self._unpriced:
-            at_ms = self._now() if quote.stale else quote.as_of_ms
-            for ledger in self._unpriced.pop(quote.symbol):
-                self._take(ledger, Moment(at_ms, last={quote.symbol: quote}))
-        bands = self._bands.get(quote.symbol)
+        at_ms = self._now() if quote.stale else quote.as_of_ms
+        for ledger in self._unpriced.pop(quote.symbol, ()):
+            self._take(ledger, Moment(at_ms, last={quote.symbol: quote}))
+        bands, due = self._bands.get(quote.symbol), self._results.on_price(quote)
         if quote.stale:
             self._close_at_last(quote, bands or ())
             return
         self.pass_time(quote.as_of_ms)
         if not bands:
             return
-        price_e4 = quote.price_e4
-        moment = Moment(quote.as_of_ms, quote.symbol, price_e4)
+        moment = Moment(quote.as_of_ms, quote.symbol, quote.price_e4)
+        self._pass_on(moment, bands)
+        for ledger in due:  # after the exits of other sessions
+            if not ledger.is_busy:
+                self._take(ledger, moment)
+
+    def _pass_on(self, moment: Moment, bands: dict[Ledger, Band | None]) -> None:
+        """Give a price to the sessions in which it is not quiet, or that are busy."""
+        symbol, price_e4 = moment.symbol, moment.price_e4
+        assert symbol is not None
         for ledger, known in list(bands.items()):
             if ledger.is_busy:
                 self._take(ledger, moment)
                 continue
-            band = known or quiet_bands(ledger.state, ledger.pace, quote.symbol)
+            band = known or quiet_prices(ledger.state, ledger.pace, symbol)
             if band is None:
                 del bands[ledger]
+                self._followed[ledger].discard(symbol)
             elif band.low < price_e4 < band.high:
                 bands[ledger] = band
             else:
                 self._take(ledger, moment)
         if not bands:
-            del self._bands[quote.symbol]
+            del self._bands[symbol]
 
     def resume(self) -> None:
         """Go on with what a halt has begun, and with what time has ended, before any price."""
@@ -187,14 +214,18 @@ class Positions:
     def _close_at_last(self, last: Quote, ledgers: Iterable[Ledger]) -> None:
         """Where a halt closes everything, any price will do."""
         for ledger in ledgers:
-            if ledger.state.session.closing is not None:
+            session = ledger.state.session
+            # Rules go by the prices that came before each of those that wait.
+            is_needed = ledger.is_busy and session.rules.judge_results
+            if session.closing is not None or is_needed:
                 moment = Moment(self._now(), last.symbol, last.price_e4, is_stale=last.stale)
                 self._take(ledger, moment)
 
     def forget(self, ledger: Ledger) -> None:
         """A session without open trades leaves memory."""
-        for bands in self._bands.values():
-            bands.pop(ledger, None)
+        for symbol in self._followed.pop(ledger, ()):
+            self._bands[symbol].pop(ledger, None)
+        self._results.forget(ledger)
         for waiting in self._unpriced.values():
             waiting.pop(ledger, None)
         self.undecided.discard(ledger)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from vyomo_rt.domain.decisions import Pace
-from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.order import Operation
+from vyomo_rt.domain.pace import Pace
+from vyomo_rt.domain.session import ChangeReason
+from vyomo_rt.domain.trade import ExitReason
 from vyomo_rt.wire.event import event_message
 
 _AT_ONCE = 50
@@ -36,6 +38,24 @@ class Write(NamedTuple):
     def rest_of_it(self) -> Write:
         """The same write once its first part is stored."""
         return self._replace(events=self.rest)
+
+
+def signed_all(events: Sequence[Event], by: str | None, term: int) -> list[Event]:
+    """Events that a subject's request caused, up to what a rule decides; moves are nobody's."""
+    found: list[Event] = []
+    is_by_rule = False
+    for event in events:
+        is_by_rule = is_by_rule or _is_by_rule(event)
+        is_own = not is_by_rule and event.kind is not EventKind.CHANGED
+        found.append(signed(event, replace(Operation.internal(), by=by if is_own else None), term))
+    return found
+
+
+def _is_by_rule(event: Event) -> bool:
+    if isinstance(event, SessionEvent):
+        return event.reason not in (ChangeReason.MANUAL, ChangeReason.KILL)
+    exit_ = event.trade.exit if isinstance(event, TradeEvent) else None
+    return exit_ is not None and exit_.reason is ExitReason.RISK
 
 
 def signed(event: Event, operation: Operation, term: int) -> Event:

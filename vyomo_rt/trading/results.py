@@ -1,0 +1,101 @@
+"""In which sessions a price brings the result of the day to where a rule acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vyomo_rt.domain.decisions import LastPrice
+from vyomo_rt.domain.moment import MarketClock, trading_day
+from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.ruling import quiet_results
+from vyomo_rt.domain.state import Priced
+from vyomo_rt.trading.ledger import Ledger
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """A session's result in ₹0.0001; strictly between the two its rules do nothing."""
+
+    ledger: Ledger
+    low_e4: float
+    high_e4: float
+    result_e4: int = 0
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Place:
+    """A symbol's last price, None if it has none, and what each session holds of it."""
+
+    price_e4: int | None
+    quantities: dict[_Watch, int] = field(default_factory=dict)
+
+
+class Results:
+    """Keeps up the results of sessions with rules: a price costs each of them one addition."""
+
+    def __init__(self, quote: Callable[[str], Quote | None], now: MarketClock) -> None:
+        self._quote = quote
+        self._day = trading_day(now())
+        self._places: dict[str, _Place] = {}
+        self._watches: dict[Ledger, _Watch] = {}
+
+    def follow(self, ledger: Ledger) -> None:
+        """A session's rules or trades have changed."""
+        self.forget(ledger)
+        state = ledger.state
+        if not (state.session.rules.judge_results and state.exposures):
+            return
+        quiet = quiet_results(state.session, self._day, state.figures.tally(self._day))
+        watch = self._watches[ledger] = _Watch(ledger, *quiet, symbols=tuple(state.exposures))
+        for symbol, exposure in state.exposures.items():
+            self._place(symbol).quantities[watch] = exposure.quantity
+        watch.result_e4 = state.result_e4(self._day, self._price)
+
+    def on_price(self, quote: Quote) -> Sequence[Ledger]:
+        """Take a price; returns the sessions in which a rule may act on it if it is fresh."""
+        place = self._places.get(quote.symbol)
+        if place is None:
+            return ()
+        is_first, moved_e4 = place.price_e4 is None, quote.price_e4 - (place.price_e4 or 0)
+        place.price_e4 = quote.price_e4
+        day = trading_day(quote.as_of_ms)
+        if day != self._day and not quote.stale:
+            self._day = day
+            self._find_anew(self._watches.values())
+        elif is_first:
+            self._find_anew(place.quantities)
+        else:
+            for watch, quantity in place.quantities.items():
+                watch.result_e4 += quantity * moved_e4
+        return [
+            watch.ledger
+            for watch in place.quantities
+            if not watch.low_e4 < watch.result_e4 < watch.high_e4
+        ]
+
+    def forget(self, ledger: Ledger) -> None:
+        """A session has no rules or trades any more, or leaves memory."""
+        watch = self._watches.pop(ledger, None)
+        if watch is None:
+            return
+        for symbol in watch.symbols:
+            place = self._places[symbol]
+            del place.quantities[watch]
+            if not place.quantities:
+                del self._places[symbol]
+
+    def _find_anew(self, watches: Iterable[_Watch]) -> None:
+        for watch in list(watches):
+            self.follow(watch.ledger)
+
+    def _place(self, symbol: str) -> _Place:
+        if symbol not in self._places:
+            quote = self._quote(symbol)
+            self._places[symbol] = _Place(None if quote is None else quote.price_e4)
+        return self._places[symbol]
+
+    def _price(self, symbol: str) -> Priced | None:
+        price_e4 = self._places[symbol].price_e4
+        return None if price_e4 is None else LastPrice(price_e4, stale=False)
