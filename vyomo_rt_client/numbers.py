@@ -13,6 +13,7 @@ EXACT = frozenset({
     "unrealizedPnL", "totalPnL", "todayPnL", "currentCapital", "startingCapital", "winRate",
     "tick", "previousClose", "charges", "netPnl", "brokerage", "stt", "transaction", "stamp",
     "sebi", "gst", "maxDailyLoss", "dailyTarget", "maxOrderValue", "armAt", "floor",
+    "lossLeft",
     "profitFactor", "averageWin", "averageLoss", "best", "worst", "maxDrawdown",
     "open", "high", "low", "close",
     "totalCharges", "netTotalPnL", "netTodayPnL",

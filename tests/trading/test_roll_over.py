@@ -54,6 +54,7 @@ async def figures(rest: Rest, session_id: int) -> tuple[Any, Any]:
 async def test_the_day_rolls_over_while_running(bench: Bench) -> None:
     session_id = await bench.new_session()
     idle = await bench.new_session()
+    bench.states.clear()
     bench.now_ms = ROLL_OVER_MS - 1
     first, second = await bench.open(session_id), await bench.open(session_id)
     await bench.close(first.trade_id, 101_0000)
@@ -126,6 +127,7 @@ async def test_a_new_session_begins_on_the_present_day(bench: Bench) -> None:
     bench.now_ms = ROLL_OVER_MS
     await bench.days.roll_over()
     session_id = await bench.new_session()
+    bench.states.clear()
     await bench.days.roll_over()
     assert bench.states == []
     trade = await bench.open(session_id)

@@ -15,7 +15,7 @@ SESSION_MEMBERS = {
     *("sessionId", "currentCapital", "totalPnL", "todayPnL", "totalTrades", "winRate", "status"),
     *("statusReason", "timestamp", "winningTrades", "losingTrades", "openTrades", "unrealizedPnL"),
     *("name", "startingCapital", "epoch", "seq", "createdAt", "owner"),
-    *("rules", "charges", "lock", "waived", "waivedOn"),
+    *("rules", "charges", "lock", "waived", "waivedOn", "today"),
 }
 
 

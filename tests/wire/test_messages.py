@@ -37,7 +37,7 @@ from vyomo_rt.domain.errors import (
     UnknownType,
     VyomoError,
 )
-from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.moment import MarketMs, WallMs, iso
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.domain.state import Figures, state_of
 from vyomo_rt.wire.connection import Subscription, ack_text, pong, server_shutdown
@@ -317,10 +317,11 @@ def test_an_open_trade_has_the_same_members_and_null_for_what_only_a_close_knows
 
 def test_a_session_is_its_update_and_what_was_fixed_at_its_making() -> None:
     data = parsed(session_update(STATE, 52_50, NOW_MS))["data"]
-    document = decoded(session_document(STATE, 52_50, NOW_MS))
+    document = decoded(session_document(STATE, 52_50, WallMs(NOW_MS), MarketMs(NOW_MS)))
+    today = {"trades": 0, "losingStreak": 0, "cooldownUntil": None, "lossLeft": None}
     fixed = {"name": "Six", "startingCapital": 50000, "epoch": "k3vq", "seq": 3, "createdAt": NOW}
     terms = dict.fromkeys(("charges", "lock", "waivedOn", "owner"))
-    assert document == data | fixed | terms | {"rules": {}, "waived": []}
+    assert document == data | fixed | terms | {"rules": {}, "waived": []} | {"today": today}
 
 
 def test_events_over_rest_are_the_stored_texts() -> None:

@@ -104,7 +104,7 @@ def _rest(rooms: Rooms, long_answers: LongAnswers) -> RestRoutes:
         long_answers,
         rooms.board,
         posted_source=rooms.intake.source,
-        now=rooms.clocks.wall,
+        clocks=rooms.clocks,
     )
 
 

@@ -207,15 +207,17 @@ class SessionState:
         """P&L of the open trades that have a price, at that price: the exact sum, rounded once."""
         return divide_half_away(self._unrealised_e4(quote), E4_PER_PAISA)
 
+    def ruled_paise(self, day: date) -> int:
+        """What rules count as realised on a date: net, if the session has charges."""
+        charged = self.session.charges is not None
+        return self.figures.days.get(day, 0) - charged * self.figures.charge_days.get(day, 0)
+
     def result_e4(self, day: date, quote: LastPrices) -> int:
         """What rules call the P&L of a date, in ₹0.0001: what was realised then, and what is open.
 
-        With charges, what was realised is net of them.
+        It is not rounded.
         """
-        realised_paise = self.figures.days.get(day, 0)
-        if self.session.charges is not None:
-            realised_paise -= self.figures.charge_days.get(day, 0)
-        return realised_paise * E4_PER_PAISA + self._unrealised_e4(quote)
+        return self.ruled_paise(day) * E4_PER_PAISA + self._unrealised_e4(quote)
 
     def _unrealised_e4(self, quote: LastPrices) -> int:
         quoted = ((exposure, quote(symbol)) for symbol, exposure in self.exposures.items())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.decisions import (
     Decided,
-    LastPrice,
     Moment,
     blank_event,
     close,
@@ -34,6 +31,7 @@ from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
+from vyomo_rt.trading.waiting import Waiting
 from vyomo_rt.trading.write import Write, signed, signed_all
 
 log = logging.getLogger(__name__)
@@ -78,13 +76,10 @@ class Ledger:
         self._journal = journal
         self._applied = applied
         self._waits = waits
-        self._last_prices = last_prices
         self._fills = fills
         self._now = now
         self._met_another_writer = met_another_writer
-        self._moments: deque[Moment] = deque()
-        self._prices: dict[str, Priced] = {}
-        """Those known before the first of these."""
+        self._moments = Waiting(lambda: last_prices(self))
         self._writing: Write | None = None
         self._unsettled: Write | None = None
         self._checkpoint_due = False
@@ -118,9 +113,7 @@ class Ledger:
 
     def take(self, moment: Moment) -> None:
         """A price that may decide something, or the moment for which a move has waited."""
-        if not self._moments:
-            self._prices = self._last_prices(self)
-        self._moments.append(moment)
+        self._moments.add(moment)
         self.wake()
 
     async def prepare(self) -> None:
@@ -269,10 +262,7 @@ class Ledger:
         """The events are stored."""
         has_changed = self.pace.waiting != write.pace.waiting
         self.pace = write.pace
-        for _ in range(write.moments):
-            moment = self._moments.popleft()
-            if moment.symbol is not None:
-                self._prices[moment.symbol] = LastPrice(moment.price_e4, moment.is_stale)
+        self._moments.remove(write.moments)
         if write.events:
             self._apply(write.events)
         if has_changed:
@@ -369,8 +359,8 @@ class Ledger:
         while self._moments:
             if pending := self.state.pending:
                 await self._fills.get_ready(len(pending))
-            moments = list(islice(self._moments, _MOMENTS_A_WRITE))
-            decided = decide(self.state, self.pace, moments, self._fills, self._prices.get)
+            moments = self._moments.first(_MOMENTS_A_WRITE)
+            decided = decide(self.state, self.pace, moments, self._fills, self._moments.prices.get)
             # Copies later: what prices decide comes first, and then the commands that wait.
             write = Write([*map(self._signed, decided.events)], decided.pace, len(moments))
             if write.events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vyomo_rt.domain.decisions import LastPrice
@@ -18,10 +18,10 @@ class _Watch:
     """A session's result in ₹0.0001; strictly between the two its rules do nothing."""
 
     ledger: Ledger
-    low_e4: float
-    high_e4: float
+    symbols: tuple[str, ...]
+    low_e4: float = 0
+    high_e4: float = 0
     result_e4: int = 0
-    symbols: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -47,11 +47,10 @@ class Results:
         state = ledger.state
         if not (state.session.rules.judge_results and state.exposures):
             return
-        quiet = quiet_results(state.session, self._day, state.figures.tally(self._day))
-        watch = self._watches[ledger] = _Watch(ledger, *quiet, symbols=tuple(state.exposures))
+        watch = self._watches[ledger] = _Watch(ledger, tuple(state.exposures))
         for symbol, exposure in state.exposures.items():
             self._place(symbol).quantities[watch] = exposure.quantity
-        watch.result_e4 = state.result_e4(self._day, self._price)
+        self._count(watch)
 
     def on_price(self, quote: Quote) -> Sequence[Ledger]:
         """Take a price; returns the sessions in which a rule may act on it if it is fresh."""
@@ -63,9 +62,11 @@ class Results:
         day = trading_day(quote.as_of_ms)
         if day != self._day and not quote.stale:
             self._day = day
-            self._find_anew(self._watches.values())
+            for watch in self._watches.values():
+                self._count(watch)
         elif is_first:
-            self._find_anew(place.quantities)
+            for watch in place.quantities:
+                self._count(watch)
         else:
             for watch, quantity in place.quantities.items():
                 watch.result_e4 += quantity * moved_e4
@@ -86,9 +87,12 @@ class Results:
             if not place.quantities:
                 del self._places[symbol]
 
-    def _find_anew(self, watches: Iterable[_Watch]) -> None:
-        for watch in list(watches):
-            self.follow(watch.ledger)
+    def _count(self, watch: _Watch) -> None:
+        """Find a session's result, and where its rules act, from its state."""
+        state, day = watch.ledger.state, self._day
+        quiet = quiet_results(state.session, day, state.figures.tally(day))
+        watch.low_e4, watch.high_e4 = quiet
+        watch.result_e4 = state.result_e4(day, self._price)
 
     def _place(self, symbol: str) -> _Place:
         if symbol not in self._places:

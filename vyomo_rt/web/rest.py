@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from vyomo_rt.domain.errors import KeyReused
 from vyomo_rt.domain.grant import Need
-from vyomo_rt.domain.moment import WallClock
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
@@ -69,7 +69,7 @@ class RestRoutes:
         board: Board,
         *,
         posted_source: str | None,
-        now: WallClock,
+        clocks: Clocks,
     ) -> None:
         """``posted_source`` is the source of posted ticks; None if none may be posted."""
         self._writer = writer
@@ -77,7 +77,7 @@ class RestRoutes:
         self._board = board
         self._long_answers = long_answers
         self._posted_source = posted_source
-        self._now = now
+        self._clocks = clocks
 
     def routes(self) -> list[Route]:
         """The table of the calls."""
@@ -259,4 +259,4 @@ class RestRoutes:
 
     def _session(self, state: SessionState) -> SessionDocument:
         unrealised = state.unrealised_paise(self._board.confirmed)
-        return session_document(state, unrealised, self._now())
+        return session_document(state, unrealised, self._clocks.wall(), self._clocks.market())

@@ -9,9 +9,10 @@ from msgspec.structs import asdict
 
 from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.event import SessionEvent
-from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.moment import MarketMs, WallMs, iso
 from vyomo_rt.domain.order import ChangeOrder, SessionOrder
 from vyomo_rt.domain.rules import NO_RULES, Rules
+from vyomo_rt.domain.ruling import cooldown_until_ms
 from vyomo_rt.domain.session import ChangeReason, SessionStatus, Standing
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.wire.decoding import Body
@@ -135,6 +136,19 @@ class SessionUpdate(Message, tag="session_update"):
     recovered: bool | UnsetType = UNSET
 
 
+class TodayData(Data):
+    """What rules look at."""
+
+    trades: Annotated[Count, Meta(description="Opened today")]
+    losing_streak: Annotated[Count, Meta(description="Losses in a row, of trades closed today")]
+    cooldown_until: Annotated[
+        Timestamp | None, Meta(description="No opening before; null if nothing forbids one")
+    ]
+    loss_left: Annotated[
+        Money | None, Meta(description="`maxDailyLoss` + today's P&L; null without that rule")
+    ]
+
+
 class SessionDocument(SessionData, kw_only=True):
     """``session_update.data`` plus what was fixed when the session was made."""
 
@@ -151,6 +165,7 @@ class SessionDocument(SessionData, kw_only=True):
     lock: LockData | None
     waived: list[ChangeReason]
     waived_on: CalendarDay | None
+    today: TodayData
 
 
 class SessionList(Data):
@@ -228,7 +243,9 @@ def watched_update(state: SessionState, unrealised_paise: int) -> Frame:
     return without_stamp(make_frame("session_update", encode(message)))
 
 
-def session_document(state: SessionState, unrealised_paise: int, now_ms: int) -> SessionDocument:
+def session_document(
+    state: SessionState, unrealised_paise: int, now_ms: WallMs, market_ms: MarketMs
+) -> SessionDocument:
     session = state.session
     return SessionDocument(
         **asdict(session_data(state, unrealised_paise, now_ms)),
@@ -239,6 +256,20 @@ def session_document(state: SessionState, unrealised_paise: int, now_ms: int) ->
         created_at=iso(session.created_at_ms),
         owner=session.owner,
         **_terms(session),
+        today=_today(state, unrealised_paise, market_ms),
+    )
+
+
+def _today(state: SessionState, unrealised_paise: int, market_ms: int) -> TodayData:
+    tally, most_paise = state.figures.tally(state.today), state.session.rules.max_daily_loss_paise
+    until_ms, left = cooldown_until_ms(state), None
+    if most_paise is not None:
+        left = from_paise(most_paise + state.ruled_paise(state.today) + unrealised_paise)
+    return TodayData(
+        trades=tally.opened,
+        losing_streak=tally.losing_streak,
+        cooldown_until=None if until_ms is None or until_ms <= market_ms else iso(until_ms),
+        loss_left=left,
     )
 
 
