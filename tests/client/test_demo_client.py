@@ -63,7 +63,7 @@ async def test_it_says_what_to_do_where_no_server_is(unused_tcp_port: int) -> No
 
 
 async def test_a_refusal_is_its_last_line(server: Rest) -> None:
-    process = await run(server.url, "--session", "99")
+    process = await run(server.url, "--session", "999999999")
     _, complaints = await process.communicate()
     assert process.returncode == 1
-    assert complaints.decode().splitlines()[-1] == "demo_client: session 99 not found"
+    assert complaints.decode().splitlines()[-1] == "demo_client: session 999999999 not found"

@@ -28,6 +28,8 @@ from vyomo_rt_client import Message, Refused, Status, Stream, connect
 from vyomo_rt_client.stream import Choice
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+NOBODYS = 999_999_999
+"""A session that none of the tests on the same server makes."""
 
 
 async def first_wait(url: str, transport: Choice, **options: Any) -> Status:
@@ -53,7 +55,7 @@ async def first_wait(url: str, transport: Choice, **options: Any) -> Status:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ({"session_id": 99}, "not_found", "session 99 not found"),
+        ({"session_id": NOBODYS}, "not_found", f"session {NOBODYS} not found"),
         ({"session_id": 0}, "bad_request", "sessionId"),
         ({"symbols": ["NIFTY", "?"]}, "bad_request", "symbols"),
         ({"symbols": ["A"], "price_interval_ms": "soon"}, "bad_request", "priceInterval"),

@@ -89,7 +89,7 @@ async def test_the_container_is_healthy_while_it_serves_and_stops_at_once_and_ke
         stopped = time.monotonic()
         container.process.send_signal(signal.Signals[image.told["STOPSIGNAL"]])
         assert await container.process.wait() == 0
-        assert time.monotonic() - stopped < 2
+        assert time.monotonic() - stopped < 10, "then it would be killed"
         assert not await container.is_healthy()
     async with running(image, port) as (_, rest):
         status, session = await rest.call("GET", f"/sessions/{session_id}")

@@ -62,6 +62,7 @@ async def test_a_command_behind_a_mass_of_exits_is_answered_in_time_and_changes_
     """An exit that a price has triggered comes before any later command, so it has to wait."""
     rest, session_id = far.rest, far.session_id
     stops = {"entryPrice": 100, "stopLoss": 99}
+    monkeypatch.setattr(command, "LIMIT_S", 30)  # whatever else the machine does
     await asyncio.gather(*(rest.open_trade(session_id, **stops) for _ in range(STOPS)))
     monkeypatch.setattr(command, "LIMIT_S", 0.4)
     far.proxy.delay(FAR_S)
@@ -80,7 +81,7 @@ async def test_a_command_behind_a_mass_of_exits_is_answered_in_time_and_changes_
     took_s = time.monotonic() - began
     assert [(status, body["code"]) for status, body in answers] == [(AWAY, "unavailable")] * 3
     assert all("nothing was changed" in body["detail"] for _, body in answers)
-    assert 0.4 <= took_s < 0.9, "which leaves half a second to a machine that is busy"
+    assert 0.4 <= took_s < 1.9, "which leaves time to a machine that is busy"
     status, changed = await patient
     assert status == 200, "whoever gives up says nothing of the store"
     assert changed["name"] != "Given up"

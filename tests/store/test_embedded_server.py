@@ -167,7 +167,7 @@ async def test_a_write_to_a_frozen_server_is_in_doubt_and_settles_to_one_event(
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             await store.append([opening(2)])
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 4
         assert not is_available(store)
     finally:
         os.kill(pid_of(server), signal.SIGCONT)
@@ -271,7 +271,7 @@ async def test_a_frozen_child_does_not_hold_up_the_stop(server: EmbeddedServer) 
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     await server.stop()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     assert not is_running(pid)
 
 

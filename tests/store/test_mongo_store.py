@@ -269,7 +269,7 @@ async def test_a_store_that_is_away_says_so_in_time() -> None:
     with pytest.raises(Unavailable) as caught:
         await store.reserve_ids("trades", 1)
     assert type(caught.value) is Unavailable  # nothing was sent: the outcome is known
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 4
     assert not store.available
     await store.close()
 
