@@ -26,6 +26,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.vocabulary import error_codes, subclasses
 from vyomo_rt import config
+from vyomo_rt.__main__ import main
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.closing import CloseCode
 from vyomo_rt.wire.commands import Command, to_command
@@ -169,16 +170,18 @@ def test_no_block_of_commands_is_left_out() -> None:
     assert {block.mark for d in DOCUMENTS for block in blocks(d, "sh")} == {"by-hand"}
 
 
-def test_what_is_left_to_do_by_hand_is_at_least_spelled_right() -> None:
+def test_what_is_left_to_do_by_hand_is_at_least_spelled_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The targets of make exist, and serve and the load test accept their flags."""
     texts = [block.text for d in DOCUMENTS for block in blocks(d, "sh", "by-hand")]
     commands = [line.partition("#")[0] for text in texts for line in text.splitlines()]
+    monkeypatch.chdir(ROOT)
+    targets = [target for command in commands for target in re.findall(r"^make (\S+)", command)]
+    subprocess.run(["make", "--dry-run", *set(targets)], check=True)
     for command in commands:
-        if command.startswith("make "):
-            subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True)
-        elif served := re.search(r"vyomo-rt serve([^2&]*)", command):
-            arguments = ["-m", "vyomo_rt", "check-config", *served[1].split()]
-            subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
+        if served := re.search(r"vyomo-rt serve([^2&]*)", command):
+            assert main(["check-config", *served[1].split()]) == 0
         elif tested := re.search(r"scripts/load_test\.py(.*)", command):
             load_options.parse(tested[1].split(), "")
 
