@@ -1,5 +1,5 @@
-# make run: install into .venv and start the demo; make test: run the tests; make check: linters and tests.
-.PHONY: run test slow test-tools lint check format types clean
+# make run: install into .venv and start the demo; make replay: play a recorded day; make test: run the tests; make check: linters and tests.
+.PHONY: run replay test slow test-tools lint check format types clean
 .DEFAULT_GOAL := run
 
 # The newest Python >= 3.11 that starts and can make virtual environments; looked for once it is needed.
@@ -11,6 +11,9 @@ test slow test-tools lint format types tests/js/node_modules: export PATH := $(C
 
 run: .venv/run
 	@$(BIN)/vyomo-rt serve --demo
+
+replay: .venv/run
+	@$(BIN)/vyomo-rt serve --feed replay:examples/day.ndjson.gz --speed 10 --market-hours
 
 # Four workers on two cores: many tests wait for a moment. What judges time comes last, with two.
 # Only files with such tests are read for that. Servers that tests start need compiled files.

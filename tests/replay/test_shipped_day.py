@@ -1,0 +1,90 @@
+"""The recorded day that ships, which `make replay` plays."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+
+import aiohttp
+import pytest
+
+from lab import replays
+from lab.days import made_day
+from tests.kit.documents import ROOT
+from tests.kit.rest import Rest
+from tests.kit.server import MakeServer, MakeSettings, serve_here
+from tests.kit.waiting import until
+from tests.replay.days import events, over, played
+from vyomo_rt.domain.moment import iso
+from vyomo_rt.recording.day import RecordedDay
+
+DAY = ROOT / "examples" / "day.ndjson.gz"
+
+
+def test_the_day_that_ships_is_the_one_that_the_script_makes() -> None:
+    assert gzip.decompress(DAY.read_bytes()) == b"".join(made_day())
+    assert DAY.stat().st_size <= 200_000
+
+
+def test_the_day_that_ships_has_three_symbols_every_five_seconds() -> None:
+    day = RecordedDay(DAY)
+    ticks = [line for block in day for line in block if line.symbol]
+    assert {tick.symbol for tick in ticks} == {"NIFTY", "BANKNIFTY", "RELIANCE"}
+    moments = sorted({tick.ts for tick in ticks if isinstance(tick.ts, int)})
+    steps = {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)}
+    assert steps == {5_000}
+    assert (iso(moments[0]), iso(moments[-1])) == (
+        "2026-11-25T03:45:00.000Z",
+        "2026-11-25T10:00:00.000Z",
+    )
+
+
+async def test_make_replay_shows_trades_within_fifteen_seconds(server_process: MakeServer) -> None:
+    """The time of a start is not judged here, but what follows it."""
+    recipe = re.search(r"^replay:.*\n\t@\$\(BIN\)/vyomo-rt serve (.*)$", MAKEFILE, re.M)
+    assert recipe is not None
+    server = server_process(*recipe[1].split())
+    url = await server.start()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(url, http)
+        await until(lambda: has_trades(rest), 15)
+
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+async def has_trades(rest: Rest) -> bool:
+    return any(
+        event["type"] == "trade_opened" for each in (await events(rest)).values() for event in each
+    )
+
+
+@pytest.mark.slow
+async def test_the_day_that_ships_is_the_same_at_any_speed_and_nothing_is_refused(
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    more = {"market_hours": True}
+    at_once = await played(make_settings, DAY, "at once", **more)
+    assert sum(map(len, at_once.values())) > 150
+    assert await played(make_settings, DAY, "fast", "1000", **more) == at_once
+    # From noon on, with all that was before.
+    settings = make_settings(
+        "from", feed=(f"replay:{DAY}",), speed="1000", start_at="12:00", **more
+    )
+    async with serve_here(settings) as rest:
+        await over(rest)
+        assert await events(rest) == at_once
+    assert not [text for text in caplog.messages if "refused now" in text]
+
+
+@pytest.mark.slow
+async def test_a_long_replay_takes_no_more_memory_than_a_short_one() -> None:
+    result = await asyncio.wait_for(replays.measured(1_000_000, 10), 600)
+    assert result.memory_bytes - result.early_bytes <= 5 * 1024 * 1024
+
+
+def test_a_replay_is_measured_with_trades() -> None:
+    result = asyncio.run(replays.measured(2_000, 3))
+    assert result.ticks == 2_000
+    assert result.cpu_s > 0
