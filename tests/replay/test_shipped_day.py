@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+from itertools import pairwise
+from typing import Any
 
 import aiohttp
 import pytest
@@ -32,7 +34,7 @@ def test_the_day_that_ships_has_three_symbols_every_five_seconds() -> None:
     ticks = [line for block in day for line in block if line.symbol]
     assert {tick.symbol for tick in ticks} == {"NIFTY", "BANKNIFTY", "RELIANCE"}
     moments = sorted({tick.ts for tick in ticks if isinstance(tick.ts, int)})
-    steps = {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)}
+    steps = {later - earlier for earlier, later in pairwise(moments)}
     assert steps == {5_000}
     assert (iso(moments[0]), iso(moments[-1])) == (
         "2026-11-25T03:45:00.000Z",
@@ -55,24 +57,21 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 async def has_trades(rest: Rest) -> bool:
-    return any(
-        event["type"] == "trade_opened" for each in (await events(rest)).values() for event in each
-    )
+    told = (await events(rest)).values()
+    return any(event["type"] == "trade_opened" for each in told for event in each)
 
 
 @pytest.mark.slow
 async def test_the_day_that_ships_is_the_same_at_any_speed_and_nothing_is_refused(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    more = {"market_hours": True}
+    more: dict[str, Any] = {"market_hours": True}
     at_once = await played(make_settings, DAY, "at once", **more)
     assert sum(map(len, at_once.values())) > 150
     assert await played(make_settings, DAY, "fast", "1000", **more) == at_once
     # From noon on, with all that was before.
-    settings = make_settings(
-        "from", feed=(f"replay:{DAY}",), speed="1000", start_at="12:00", **more
-    )
-    async with serve_here(settings) as rest:
+    more |= {"feed": (f"replay:{DAY}",), "speed": "1000", "start_at": "12:00"}
+    async with serve_here(make_settings("from", **more)) as rest:
         await over(rest)
         assert await events(rest) == at_once
     assert not [text for text in caplog.messages if "refused now" in text]
