@@ -66,7 +66,8 @@ const closed = new Set();
 /** @type {Set<number>} likewise pending entries that are no longer pending */
 const ended = new Set();
 let realised = 0;
-let figuresSeq = 0;
+/** The position in the session's log. */
+export let newestSeq = 0;
 let replaying = false;
 
 /** Another session, or the same one without its past. @param {number | null} sessionId */
@@ -97,7 +98,7 @@ export const isReplaying = () => replaying;
 /** @param {Messages["session_update"]} message */
 export function noteFigures({ data, seq }) {
   if (data.sessionId !== model.sessionId || seq === undefined) return;
-  figuresSeq = seq;
+  newestSeq = seq;
   replaying = false;
   model.figures = data;
   realised = data.totalPnL;
@@ -194,7 +195,7 @@ export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
 
 /** Likewise of its status. @param {any} session */
 export function noteStatus({ sessionId, status, seq }) {
-  if (sessionId !== model.sessionId || !model.figures || seq < figuresSeq) return;
+  if (sessionId !== model.sessionId || !model.figures || seq < newestSeq) return;
   model.figures = { ...model.figures, status };
   touch("session", "ticket");
 }

@@ -12,6 +12,8 @@ export const REASONS = /** @type {Record<string, string>} */ ({
   MANUAL: "By hand",
   SQUARE_OFF: "Squared off",
   RISK: "Risk",
+  TRAILING: "Trailing stop",
+  BREAKEVEN: "Stop to the entry",
   KILL: "All closed by hand",
   DAILY_LOSS: "Loss limit of the day",
   DAILY_TARGET: "Target of the day",
@@ -67,7 +69,7 @@ function changed({ name, status, reason, detail }) {
 }
 
 /** @param {string} reason */
-const reasonOf = (reason) => REASONS[reason] ?? reason;
+export const reasonOf = (reason) => REASONS[reason] ?? reason;
 
 function paint() {
   keyed(

@@ -42,6 +42,10 @@ class Desk:
         async with self._http.patch(path, json=fields) as response:
             assert response.ok, await response.text()
 
+    async def change_trade(self, trade_id: int, **guards: Any) -> None:
+        async with self._http.patch(f"{API}/trades/{trade_id}", json=guards) as response:
+            assert response.ok, await response.text()
+
     async def open_trades(self) -> list[int]:
         path = f"{API}/sessions/{self.session_id}/trades?status=OPEN"
         async with self._http.get(path) as response:

@@ -1,0 +1,104 @@
+"""The console's closed trades: found again, told event by event, on paper and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import re
+from datetime import datetime
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import press, show, violations
+from tests.kit.waiting import until
+
+
+async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_shown(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "PAST", "price": 100}, {"symbol": "GONE", "price": 50})
+        first = await desk.open("PAST", quantity=10, tags=["breakout"])
+        second = await desk.open("GONE", side="SELL", quantity=20)
+        for trade, price in ((first, 101), (second, 51)):
+            await desk.close(trade, price=price)
+        await show(page, ingest_server, desk.session_id)
+        await page.get_by_role("tab", name="History").click()
+        rows = page.locator("#history tbody tr")
+        await expect(rows).to_have_count(2)
+        await expect(rows.first).to_contain_text(f"SELL 20 GONE #{second}")
+        await expect(rows.first).to_contain_text("▼ −₹20.00")
+        await expect(rows.first).to_contain_text("By hand")
+        assert not await violations(page)
+
+        panel = page.locator("#history-filter")
+        await panel.get_by_label("Tag").fill("breakout")
+        await expect(rows).to_have_count(1)
+        await expect(rows).to_contain_text(f"BUY 10 PAST #{first}")
+        async with page.expect_download() as download:
+            await panel.get_by_role("link", name="CSV").click()
+        text = (await (await download.value).path()).read_text(encoding="utf-8")
+        assert [row["tradeId"] for row in csv.DictReader(StringIO(text))] == [str(first)]
+        await panel.get_by_label("Side").select_option("SELL")
+        await expect(page.get_by_text("No closed trade is like that.")).to_be_visible()
+        await panel.get_by_label("Tag").fill("No tag!")
+        await expect(page.locator("#history-error")).to_contain_text("tag")
+
+        await panel.get_by_label("Tag").fill("")
+        await expect(rows).to_have_count(1)
+        third = await desk.open("PAST", side="SELL", entryPrice=100)
+        await desk.close(third, price=99)
+        await expect(rows).to_have_count(2)
+        await expect(rows.first).to_contain_text(f"#{third}")
+
+
+async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) -> None:
+    async with Desk.at(ingest_server, charges="NSE_OPTIONS") as desk:
+        await desk.tick({"symbol": "TOLD", "price": 195.25})
+        trade = await desk.open("TOLD", stopLoss=190, tags=["morning"], note="by the book")
+        await desk.change_trade(trade, target=200)
+        await desk.close(trade, quantity=20, price=196)
+        await desk.close(trade, price=196.3)
+        await show(page, ingest_server, desk.session_id)
+        await page.get_by_role("tab", name="History").click()
+        await page.locator("#history").get_by_role("button", name=f"#{trade}").click()
+        story = page.get_by_role("dialog", name=f"Trade #{trade}: BUY 50 TOLD")
+        lines = story.locator("#story li")
+        await expect(lines).to_have_text(
+            [
+                re.compile(r"Opened 50 at 195\.25: stop 190\.00, no target$"),
+                re.compile(r"By hand: stop 190\.00, target 200\.00$"),
+                re.compile(r"Closed 20 at 196\.00, 30 left: \+₹15\.00$"),
+                re.compile(r"By hand: closed 30 at 196\.30\. P&L \+₹46\.50, net of charges −₹"),
+            ]
+        )
+        await expect(story).to_contain_text(re.compile("Charges ₹.*Brokerage ₹.*STT ₹.*GST ₹"))
+        await expect(story).to_contain_text("#morning by the book")
+        assert not await violations(page)
+
+
+async def test_what_is_printed_is_the_trades_of_today_as_a_table(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "PAPER", "price": 100})
+        trades = [await desk.open("PAPER") for _ in range(60)]
+        for trade in trades:
+            await desk.close(trade)
+        await page.add_init_script("globalThis.print = () => { globalThis.printed = true; }")
+        await show(page, ingest_server, desk.session_id)
+        await page.get_by_role("tab", name="History").click()
+        await expect(page.locator("#history tbody tr")).to_have_count(50)
+        await press(page, "Print today")
+        await until(lambda: page.evaluate("globalThis.printed"))
+        await page.emulate_media(media="print")
+        await expect(page.locator("#history tbody tr")).to_have_count(60)
+        today = datetime.now(ZoneInfo("Asia/Kolkata")).date().isoformat()
+        await expect(page.locator("#print-title")).to_contain_text(today)
+        for hidden in ("#top", "#ticket", "#history-filter", ".session"):
+            await expect(page.locator(hidden)).to_be_hidden()
+        shown = await page.locator("#history tbody tr").last.bounding_box()
+        assert shown is not None
+        assert shown["height"] > 0
