@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import add, sub
 from typing import NamedTuple
 
 from vyomo_rt.domain.money import E4_PER_PAISA, Side, divide_half_away
@@ -37,9 +38,7 @@ class Charges(NamedTuple):
 
     def minus(self, other: Charges | None) -> Charges:
         """What is left of these without the others."""
-        return (
-            self if other is None else Charges(*(a - b for a, b in zip(self, other, strict=True)))
-        )
+        return self if other is None else Charges._make(map(sub, self, other))
 
     def share(self, quantity: int, whole: int) -> Charges:
         """What falls to a part of the quantity, each item rounded by itself."""
@@ -50,7 +49,7 @@ def added(one: Charges | None, other: Charges | None) -> Charges | None:
     """Both together; None is a time without charges."""
     if one is None or other is None:
         return other if one is None else one
-    return Charges(*(a + b for a, b in zip(one, other, strict=True)))
+    return Charges._make(map(add, one, other))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
