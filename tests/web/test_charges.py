@@ -104,5 +104,5 @@ async def test_a_square_off_closes_at_the_price_before_it_and_lets_nothing_open(
     clock.now_ms = DUE_MS + 500
     order = {"symbol": "BANKNIFTY", "quantity": 50, "entryPrice": 195.25}
     problem = await refused(timed, 409, "POST", f"/sessions/{session_id}/trades", order)
-    assert problem["field"] == "rules.squareOff"
-    assert "2026-11-27" in problem["detail"]
+    words = f"squareOff: session {session_id} has squared off for today: no opening until"
+    assert problem["detail"] == f"{words} 2026-11-26T18:30:00.000Z"
