@@ -34,6 +34,8 @@ from vyomo_rt.store.verification import verify
 EXAMPLES = int(os.environ.get("VYOMO_RT_TEST_EXAMPLES", "6"))
 IMPATIENT_MS = 150
 SETTLED_WITHIN_S = 30
+KILLED_AFTER_S = 0.003
+"""A write has then come to the store, and is not answered."""
 SESSIONS = 2
 
 Step = tuple[Any, ...]
@@ -170,7 +172,7 @@ class Play:
             if fault == "freeze":
                 self._signal(signal.SIGSTOP)  # the insert waits in its socket
             else:
-                loop.call_later(0.003, self._signal, signal.SIGKILL)
+                loop.call_later(KILLED_AFTER_S, self._signal, signal.SIGKILL)
 
         self.bench.store.before_append = fail
 
@@ -230,6 +232,7 @@ class Play:
     async def _settle(self) -> None:
         """Everything works again; each client repeats its request until it is answered."""
         self.bench.store.before_append = lambda _: None
+        await asyncio.sleep(KILLED_AFTER_S)  # no kill is still to come
         await self.thaw()
         async with asyncio.timeout(SETTLED_WITHIN_S):
             while not self.up:
@@ -254,6 +257,8 @@ class Play:
     async def _check(self) -> None:
         bench = self.bench
         states = bench.replica.states()
+        # Killed at last, the store may not have been needed since.
+        await until(lambda: prepared(self.patient), SETTLED_WITHIN_S)
         bench.store = self.patient
         await bench.restart()
         assert bench.replica.states() == states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -31,6 +32,7 @@ async def test_a_subject_may_make_so_many_calls_and_refused_ones_count(
             caller(rest, sub=sub, iat=NOW_S, exp=NOW_S + 3600, role="trader")
             for sub in ("asha", "ravi")
         )
+        began_s, served = time.monotonic(), 0
         statuses = [
             (await asha.call(method, path, body))[0]
             for method, path, body in (
@@ -46,13 +48,17 @@ async def test_a_subject_may_make_so_many_calls_and_refused_ones_count(
         for _ in range(20):
             async with rest.http.get(f"{rest.url}{API}/me", headers=asha.headers) as response:
                 problem = await response.json(content_type=None)
+                if response.status == 200:  # a second has passed: the machine is busy
+                    served += 1
+                    continue
                 assert (response.status, problem["code"]) == (429, "rate_limited")
                 assert 0 < problem["retryAfterMs"] <= 1000
                 assert response.headers["Retry-After"] == "1"
+        assert served <= time.monotonic() - began_s
         assert (await ravi.call("GET", "/me"))[0] == 200
         async with rest.http.get(f"{rest.url}/livez", headers=asha.headers) as response:
             assert response.status == 200
-        await until(lambda: is_served(asha), within_s=5)
+        await until(lambda: is_served(asha))
 
 
 async def is_served(who: Rest) -> bool:

@@ -93,7 +93,7 @@ async def test_each_event_is_timed_from_its_moment_to_its_last_write(server: Res
     fan_out_s = await value(server, "fan_out_seconds_sum", what="event")
     assert delay_s is not None
     assert fan_out_s is not None
-    assert 0 < fan_out_s < delay_s < 3
+    assert 0 < fan_out_s < delay_s < 60
 
 
 async def test_resumptions_are_counted_by_whether_they_recovered(server: Rest) -> None:
