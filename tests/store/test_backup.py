@@ -23,10 +23,12 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
 from tests.kit.waiting import until
+from vyomo_rt.domain.bars import HOUR_MS, Bar, SymbolHour, SymbolMinute, day_of
 from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read
+from vyomo_rt.store.bars import SavedBars
 from vyomo_rt.store.client import connect, database_of
 from vyomo_rt.store.curves import SavedCurves
 from vyomo_rt.store.journal import MongoStore
@@ -353,3 +355,27 @@ async def test_a_folder_that_cannot_be_written_is_named(full: MongoStore, tmp_pa
     code, said, complaint = await run("backup", file, "--data-dir", tmp_path / "data")
     assert (code, said) == (1, [])
     assert complaint == f"vyomo-rt: cannot write {file}: No such file or directory\n"
+
+
+async def test_bars_come_back_with_a_backup_even_where_there_were_some(
+    full: MongoStore, tmp_path: Path, embedded_uri: str
+) -> None:
+    first_ms = day_of(1_785_200_000_000)
+    second_ms = first_ms + HOUR_MS
+    hours = [SymbolHour("NIFTY", at, [Bar(at, 1, 2, 1, 2, 3)]) for at in (first_ms, second_ms)]
+    saved = SavedBars(full)
+    await saved.settle(hours)
+    await saved.add_minutes([SymbolMinute("NIFTY", Bar(second_ms + HOUR_MS, 1, 2, 1, 2, 3))])
+    path = tmp_path / "backup"
+    await back_up(full, path, {"prices": "real"}, print)
+    uri = new_database(embedded_uri)
+    store = MongoStore(connect(uri), uri.rpartition("/")[2])
+    restored = SavedBars(store)
+    await restored.settle([SymbolHour("NIFTY", first_ms, [Bar(first_ms, 7, 7, 7, 7, 1)])])
+    await restore(store, path, survey(path))
+    assert [hour async for page in restored.hours("NIFTY", 0, 2**60) for hour in page] == hours
+    days = [day async for page in restored.days("NIFTY", 0, 2**60) for day in page]
+    assert [len(of_hours) for _, of_hours in days] == [2]
+    assert (await restored.load()).minutes == (await saved.load()).minutes
+    await full.close()
+    await store.close()

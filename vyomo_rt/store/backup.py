@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pymongo
+from pymongo import ReplaceOne
 from pymongo.errors import PyMongoError
 
 from vyomo_rt.domain.errors import CannotStart, Unavailable
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 _MADE_ANEW = {*(collection for collection, _ in COPIES.values()), "leases"}
 _WITH_EVENTS = {"sessions", "events"}
 _STAY = {"leases", "meta"}
+_PAGED_BY = {"bars": "hour", "curves": "hour", "day_bars": "day"}
+"""Of large collections a key that has an index, and not too many documents for each value."""
 _PAGE = 200
 _PATIENCE_S = 60.0
 """For one operation: here nobody waits for an answer."""
@@ -152,7 +155,9 @@ async def _write(store: Database, backup: BackupWriter) -> None:
             progress.step()
     # The counters last: they are above all numbers that the events use.
     for name in sorted(others):
-        async for document in _all(store, name):
+        key = _PAGED_BY.get(name)
+        found = _all(store, name) if key is None else _all_by(store, name, key)
+        async for document in found:
             backup.add(name, document)
 
 
@@ -182,6 +187,27 @@ async def _all(store: Database, collection: str) -> AsyncIterator[Document]:
         page = await _page(store, collection, where(_id={"$gt": page[-1]["_id"]}), "_id")
 
 
+async def _all_by(store: Database, collection: str, key: str) -> AsyncIterator[Document]:
+    """All documents, those of one value of ``key`` after those of another.
+
+    The embedded store reads everything for each page of ids.
+    """
+    documents = store.database[collection]
+    wanted: Document = {}
+    while True:
+        began = time.monotonic()
+        with reading(), pymongo.timeout(_PATIENCE_S):
+            first = await documents.find_one(wanted, sort=[(key, 1)])
+            if first is None:
+                return
+            page = await documents.find(where(**{key: first[key]})).to_list(None)
+        # A server that writes gets half of the store's time.
+        await asyncio.sleep(time.monotonic() - began)
+        for document in page:
+            yield document
+        wanted = where(**{key: {"$gt": first[key]}})
+
+
 async def _page(store: Database, collection: str, wanted: Document, key: str) -> list[Document]:
     began = time.monotonic()
     with reading(), pymongo.timeout(_PATIENCE_S):
@@ -204,6 +230,7 @@ async def _require_empty(store: Database) -> None:
 async def _fill(store: Database, path: Path, progress: _Progress) -> None:
     sessions: list[Document] = []
     events: list[Document] = []
+    others: dict[str, list[Document]] = {}
     newest: dict[tuple[str, Any], Document] = {}
     """The copies that later events may still change, by collection and id."""
     for collection, document in read(path):
@@ -216,11 +243,11 @@ async def _fill(store: Database, path: Path, progress: _Progress) -> None:
         elif collection == "sessions":
             sessions.append(document)
         else:
-            with _patiently():
-                write = store.database[collection].replace_one(
-                    where(_id=document["_id"]), document, upsert=True
-                )
-                await _to_its_end(write)
+            others.setdefault(collection, []).append(document)
+            if len(others[collection]) == _PAGE:
+                await _put(store, collection, others.pop(collection))
+    for collection, rows in others.items():
+        await _put(store, collection, rows)
     await _insert_events(store, events, newest)
     await _insert_copies(store, newest)
     await _insert(store, "sessions", sessions)
@@ -243,6 +270,13 @@ async def _insert_events(
 async def _insert_copies(store: Database, copies: Mapping[tuple[str, Any], Document]) -> None:
     for collection, _ in COPIES.values():
         await _insert(store, collection, [copies[at] for at in copies if at[0] == collection])
+
+
+async def _put(store: Database, collection: str, rows: list[Document]) -> None:
+    """Write documents over those with their ids."""
+    writes = [ReplaceOne(where(_id=row["_id"]), row, upsert=True) for row in rows]
+    with _patiently():
+        await _to_its_end(store.database[collection].bulk_write(writes, ordered=False))
 
 
 async def _insert(store: Database, collection: str, found: Iterable[Document]) -> None:

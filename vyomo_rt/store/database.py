@@ -59,8 +59,8 @@ _UP, _DOWN = ASCENDING, DESCENDING
 _INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
     "audit": [([("number", _DOWN)], False), ([("by", _UP), ("number", _DOWN)], False)],
     "bars": [([("symbol", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
-    "day_bars": [([("symbol", _UP), ("day", _UP)], False)],
     "curves": [([("sessionId", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
+    "day_bars": [([("symbol", _UP), ("day", _UP)], False), ([("day", _UP)], False)],
     "events": [
         ([("sessionId", _UP), ("seq", _UP)], True),
         ([("sessionId", _UP), ("opId", _UP)], True),
