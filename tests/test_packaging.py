@@ -94,6 +94,10 @@ async def assert_pages_are_found(url: str) -> None:
             ("/", "static/console/main.js"),
             ("/static/console/main.js", "import"),
             ("/static/vyomo-rt.js", "export"),
+            (
+                "/static/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs",
+                "@license",
+            ),
             ("/static/vyomo-rt/connection.js", "export"),
         ):
             async with http.get(path) as response:
@@ -112,6 +116,8 @@ async def test_a_wheel_serves_from_another_folder(
     }
     pages = {path for folder in ("static", "templates") for path in (SOURCE / folder).rglob("*.*")}
     assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in pages} <= set(names)
+    vendored = [path for path in (SOURCE / "static" / "vendor").rglob("*") if path.is_file()]
+    assert {f"vyomo_rt/{path.relative_to(SOURCE)}" for path in vendored} <= set(names)
     data = {f"exchange/{n}.json" for n in ("calendar", "instruments", "symbol_classes")}
     data |= {"market/feeds/sim/symbols.json", "py.typed"}
     assert {f"vyomo_rt/{name}" for name in data} <= set(names)

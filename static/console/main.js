@@ -4,6 +4,7 @@
 import * as account from "./account.js";
 import { call } from "./api.js";
 import { forgetColours } from "./canvas.js";
+import * as chart from "./chart.js";
 import * as closing from "./closing.js";
 import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
@@ -55,6 +56,7 @@ function nextTheme() {
 
 function recolour() {
   forgetColours();
+  chart.recolour();
   prices.redrawLines();
   touchAll();
 }
@@ -85,6 +87,7 @@ async function showPlace() {
   if (chosen) showSession(chosen);
   const [first = ""] = prices.add(symbols.join(","));
   ticket.choose(first);
+  chart.choose(first);
   touch("prices");
   connect(place.transport);
 }
@@ -97,10 +100,14 @@ view.start();
 feed.start();
 link.start();
 session.start();
-prices.start((symbol) => ticket.openTicket({ symbol }));
+prices.start((symbol) => {
+  ticket.openTicket({ symbol });
+  chart.choose(symbol);
+});
 positions.start(closing.openClosing, guards.openGuards);
 pending.start();
 equity.start();
+chart.start();
 tape.start();
 history.start();
 ticket.start();
@@ -125,6 +132,7 @@ keys.start([
   ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],
+  ["c", "Candles or P&L curve", chart.toggleChart],
   ["m", "Sound on or off", notify.toggleSound],
   ["t", "Theme: system, light, dark", nextTheme],
   ["v", "Text, rows, panels", view.openView],

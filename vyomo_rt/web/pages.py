@@ -33,6 +33,7 @@ _PAGE_HEADERS = {
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
     ".ts": "text/plain",
 }

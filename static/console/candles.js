@@ -1,0 +1,179 @@
+// @ts-check
+/** Draws bars with lightweight-charts, which is loaded when somebody looks. */
+import { withGaps } from "./bars.js";
+import { colour } from "./canvas.js";
+import { price } from "./format.js";
+
+/** @typedef {import("./bars.js").Bar} Bar */
+/** @typedef {import("./bars.js").Interval} Interval */
+/** @typedef {{ price: number, title: string, tone: string, isDashed: boolean }} Line */
+/** @typedef {{ atMs: number, side: "BUY" | "SELL", text: string }} Fill */
+
+const LIBRARY = new URL(
+  "../vendor/lightweight-charts/lightweight-charts.standalone.production.mjs",
+  import.meta.url,
+).href;
+/** The library's axis is in UTC, this page in IST. */
+const AHEAD_S = 19_800;
+const DASHED = 2;
+const NEAR = 0.05;
+
+/** @param {number} atMs */
+const axisTime = (atMs) => Math.floor(atMs / 1000) + AHEAD_S;
+
+/** Opaque as a canvas wants it: the page's colours may be written in any way.
+ * @param {string} name */
+const ink = (name) => colour(name);
+
+function colours() {
+  const gain = ink("gain"),
+    loss = ink("loss");
+  return {
+    chart: {
+      layout: { background: { type: "solid", color: ink("panel") }, textColor: ink("quiet") },
+      grid: { vertLines: { color: ink("line") }, horzLines: { color: ink("line") } },
+      rightPriceScale: { borderColor: ink("line") },
+      timeScale: { borderColor: ink("line") },
+    },
+    series: {
+      upColor: gain,
+      downColor: loss,
+      wickUpColor: gain,
+      wickDownColor: loss,
+      borderVisible: false,
+    },
+  };
+}
+
+export class Candles {
+  /** @param {HTMLElement} box @returns {Promise<Candles>} */
+  static async in(box) {
+    return new Candles(await import(LIBRARY), box);
+  }
+
+  /** @param {any} library @param {HTMLElement} box */
+  constructor(library, box) {
+    this.library = library;
+    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const { chart, series } = colours();
+    this.chart = library.createChart(box, {
+      ...chart,
+      autoSize: true,
+      layout: {
+        ...chart.layout,
+        attributionLogo: false, // it would bring a style of its own; the page names the author
+        fontFamily: getComputedStyle(box).fontFamily,
+      },
+      timeScale: { ...chart.timeScale, timeVisible: true, secondsVisible: false, rightOffset: 3 },
+      localization: { locale: "en-GB", dateFormat: "dd MMM yyyy", priceFormatter: price },
+      kineticScroll: { mouse: false, touch: !isCalm },
+      handleScroll: { mouseWheel: false }, // the page scrolls by it
+      handleScale: { mouseWheel: false },
+    });
+    this.series = this.chart.addSeries(library.CandlestickSeries, {
+      ...series,
+      priceFormat: { type: "price", precision: 4, minMove: 0.0001 },
+      autoscaleInfoProvider: (/** @type {() => any} */ own) => this.withLevels(own()),
+    });
+    this.markers = library.createSeriesMarkers(this.series, []);
+    /** @type {any[]} */
+    this.lines = [];
+    /** Their prices. @type {number[]} */
+    this.levels = [];
+    this.drawn = { lines: "", fills: "", first: NaN, count: 0 };
+  }
+
+  /** The range of prices on screen with the lines in it, unless they are far away: then the
+   * candles would be flat. @param {any} info */
+  withLevels(info) {
+    if (!info?.priceRange) return info;
+    const { minValue, maxValue } = info.priceRange;
+    const near = this.levels.filter(
+      (at) => at > minValue * (1 - NEAR) && at < maxValue * (1 + NEAR),
+    );
+    const priceRange = {
+      minValue: Math.min(minValue, ...near),
+      maxValue: Math.max(maxValue, ...near),
+    };
+    return { ...info, priceRange };
+  }
+
+  /** The theme changed. */
+  recolour() {
+    const { chart, series } = colours();
+    this.chart.applyOptions(chart);
+    this.series.applyOptions(series);
+    this.drawn.lines = this.drawn.fills = "";
+  }
+
+  /** @param {Bar[]} bars @param {Interval} interval @param {boolean} isNew another symbol or
+   * interval, or another past */
+  show(bars, interval, isNew) {
+    const all = withGaps(bars, interval);
+    const shape = (/** @type {any} */ { startMs, open, high, low, close }) =>
+      open === undefined
+        ? { time: axisTime(startMs) }
+        : { time: axisTime(startMs), open, high, low, close };
+    const isSame = !isNew && this.drawn.count === all.length && all.length > 0;
+    if (isSame) this.series.update(shape(all[all.length - 1]));
+    else this.series.setData(all.map(shape));
+    this.drawn.count = all.length;
+    if (isNew) this.chart.timeScale().scrollToRealTime();
+  }
+
+  /** @param {Line[]} lines */
+  draw(lines) {
+    const text = JSON.stringify(lines);
+    if (this.drawn.lines === text) return;
+    this.drawn.lines = text;
+    this.levels = lines.map(({ price: at }) => at);
+    for (const line of this.lines) this.series.removePriceLine(line);
+    this.lines = lines.map(({ price: at, title, tone, isDashed }) =>
+      this.series.createPriceLine({
+        price: at,
+        title,
+        color: ink(tone),
+        lineWidth: 1,
+        lineStyle: isDashed ? DASHED : 0,
+        axisLabelVisible: true,
+      }),
+    );
+  }
+
+  /** @param {Fill[]} fills @param {Bar[]} bars */
+  mark(fills, bars) {
+    const text = JSON.stringify([fills, bars.length]);
+    if (this.drawn.fills === text) return;
+    this.drawn.fills = text;
+    const found = [];
+    for (const { atMs, side, text: words } of fills) {
+      const bar = bars.findLast(({ startMs }) => startMs <= atMs);
+      if (bar)
+        found.push({
+          time: axisTime(bar.startMs),
+          position: side === "BUY" ? "belowBar" : "aboveBar",
+          shape: side === "BUY" ? "arrowUp" : "arrowDown",
+          color: ink(side === "BUY" ? "gain" : "loss"),
+          text: words,
+        });
+    }
+    this.markers.setMarkers(found.sort((one, other) => one.time - other.time));
+  }
+
+  /** By the keyboard. @param {string} key @returns {boolean} whether it means anything here */
+  press(key) {
+    const scale = this.chart.timeScale();
+    const { from, to } = scale.getVisibleLogicalRange() ?? { from: 0, to: 0 };
+    const steps = Math.max(1, (to - from) / 10);
+    if (key === "ArrowLeft") scale.setVisibleLogicalRange({ from: from - steps, to: to - steps });
+    else if (key === "ArrowRight")
+      scale.setVisibleLogicalRange({ from: from + steps, to: to + steps });
+    else if (key === "+" || key === "ArrowUp")
+      scale.setVisibleLogicalRange({ from: from + steps, to });
+    else if (key === "-" || key === "ArrowDown")
+      scale.setVisibleLogicalRange({ from: from - 2 * steps, to });
+    else if (key === "End") scale.scrollToRealTime();
+    else return false;
+    return true;
+  }
+}

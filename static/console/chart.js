@@ -1,0 +1,190 @@
+// @ts-check
+/** The chart of a symbol's bars, in the place of the P&L curve: which symbol, which interval, and
+ * what of the session is drawn into it. */
+import { Bars } from "./bars.js";
+import { Candles } from "./candles.js";
+import { $, attribute, el, keyed, put } from "./dom.js";
+import { price, whole } from "./format.js";
+import { part, touch } from "./frame.js";
+import { model } from "./model.js";
+import { recall, remember } from "./remembered.js";
+import { client } from "./stream.js";
+
+/** @typedef {import("./candles.js").Fill} Fill */
+/** @typedef {import("./candles.js").Line} Line */
+
+const FOLLOWED = /** @type {const} */ ([
+  "trade_opened",
+  "trade_closed",
+  "trade_reduced",
+  "trade_changed",
+  "session_update",
+]);
+
+/** @type {Candles | null} */
+let candles = null;
+/** @type {Bars | null} */
+let bars = null;
+/** What was drawn: a new past is a new list, a new price is not.
+ * @type {import("./bars.js").Bar[]} */
+let drawn = [];
+let chosen = "";
+let isLoading = false;
+let trouble = "";
+
+const isOpen = () => !$("bars").hidden;
+
+/** The symbol of the chart: the chosen one while it is on screen. */
+const symbolShown = () => (model.prices.has(chosen) ? chosen : ([...model.prices.keys()][0] ?? ""));
+
+/** A symbol was chosen somewhere on the page. @param {string} symbol */
+export function choose(symbol) {
+  chosen = symbol;
+  touch("bars");
+}
+
+/** @param {string} symbol @returns {Line[]} of the open trades of the session on screen */
+function linesOf(symbol) {
+  const own = [...model.open.values()].filter((trade) => trade.symbol === symbol);
+  return own.flatMap(({ tradeId, side, quantity, entryPrice, stopLoss, target }) => [
+    line(entryPrice, `${side} ${whole(quantity)} #${tradeId}`, "accent", false),
+    ...(stopLoss == null ? [] : [line(stopLoss, `Stop #${tradeId}`, "loss", true)]),
+    ...(target == null ? [] : [line(target, `Target #${tradeId}`, "gain", true)]),
+  ]);
+}
+
+/** @param {number} at @param {string} title @param {string} tone @param {boolean} isDashed
+ * @returns {Line} */
+const line = (at, title, tone, isDashed) => ({ price: at, title, tone, isDashed });
+
+/** @param {string} symbol @returns {Fill[]} what was bought and sold, as far as the tape goes */
+function fillsOf(symbol) {
+  const fills = [];
+  for (const { type, data } of /** @type {any[]} */ (model.tape)) {
+    if (data.symbol !== symbol) continue;
+    const isEntry = type === "trade_opened";
+    const side = isEntry === (data.side === "BUY") ? "BUY" : "SELL";
+    const quantity = isEntry ? data.quantity : (data.closedQuantity ?? data.quantity);
+    fills.push({
+      atMs: Date.parse(data.timestamp),
+      side: /** @type {"BUY" | "SELL"} */ (side),
+      text: `${side} ${whole(quantity)}`,
+    });
+  }
+  return fills;
+}
+
+/** Another symbol or interval: what was there is not of it. @param {string} symbol
+ * @param {any} interval */
+function begin(symbol, interval) {
+  const quote = model.prices.get(symbol);
+  bars = new Bars(symbol, interval, () => touch("bars"));
+  drawn = [];
+  // The market's time, as far as it is known: in a replay it is not the browser's.
+  bars.load(quote ? Date.parse(quote.asOf) : Date.now());
+}
+
+function paint() {
+  if (!isOpen()) return;
+  const symbol = symbolShown();
+  keyed(
+    $("bars-symbol"),
+    [...model.prices.keys()].map((one) => [one, one]),
+    (one) => el("option", { value: one }, one),
+    () => {},
+  );
+  $("bars-symbol").value = symbol;
+  const interval = $("bars-interval").value;
+  if (symbol && (bars?.symbol !== symbol || bars.interval !== interval)) begin(symbol, interval);
+  put($("bars-note"), note(symbol));
+  if (!candles || !bars || !symbol) return;
+  const isNew = drawn !== bars.bars;
+  drawn = bars.bars;
+  const lines = linesOf(symbol);
+  const fills = fillsOf(symbol);
+  candles.show(drawn, bars.interval, isNew);
+  candles.draw(lines);
+  candles.mark(fills, drawn);
+  attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills));
+}
+
+/** What is drawn, for those who do not see it. @param {string} symbol @param {Line[]} lines
+ * @param {Fill[]} fills */
+function inWords(symbol, lines, fills) {
+  const last = drawn.at(-1);
+  return [
+    `Chart of ${symbol}, bars: ${whole(drawn.length)}`,
+    last && `the last one from ${price(last.low)} to ${price(last.high)}, now ${price(last.close)}`,
+    ...lines.map(({ title, price: at }) => `${title} at ${price(at)}`),
+    fills.length && `fills: ${fills.map(({ text }) => text).join(", ")}`,
+  ]
+    .filter(Boolean)
+    .join("; ");
+}
+
+/** @param {string} symbol what is missing, and why */
+function note(symbol) {
+  if (trouble) return trouble;
+  if (!symbol) return "Add a symbol above to see its bars.";
+  if (bars?.problem) return bars.problem;
+  if (!bars?.isLoaded || !candles) return "Loading…";
+  return bars.bars.length ? "" : `${symbol} has no bars yet: they begin while it is on screen.`;
+}
+
+/** Only when somebody looks: the library is larger than all of the page. */
+async function loadLibrary() {
+  if (candles || isLoading) return;
+  isLoading = true;
+  try {
+    candles = await Candles.in($("bars-chart"));
+    trouble = "";
+  } catch {
+    trouble = "The chart could not be loaded. Close it and open it again to try once more.";
+  }
+  isLoading = false;
+  touch("bars");
+}
+
+/** @param {boolean} open */
+function show(open) {
+  $("bars").hidden = !open;
+  $("equity-chart").hidden = open;
+  $("ranges").hidden = open;
+  $("equity-legend").hidden = open;
+  put($("equity-title"), open ? "Candles" : "P&L curve");
+  $("bars-toggle").setAttribute("aria-pressed", String(open));
+  remember("candles", open ? "on" : null);
+  if (open) loadLibrary();
+  touch("bars", "equity");
+}
+
+export const toggleChart = () => show(!isOpen());
+
+/** Colours changed. */
+export const recolour = () => candles?.recolour();
+
+export function start() {
+  part("bars", paint);
+  const remembered = recall("interval");
+  for (const { value } of $("bars-interval").options)
+    if (value === remembered) $("bars-interval").value = value;
+  $("bars-toggle").addEventListener("click", toggleChart);
+  $("bars-symbol").addEventListener("change", () => choose($("bars-symbol").value));
+  $("bars-interval").addEventListener("change", () => {
+    remember("interval", $("bars-interval").value);
+    touch("bars");
+  });
+  $("bars-chart").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (candles?.press(event.key)) event.preventDefault();
+  });
+  client.on("price_update", ({ data }) => {
+    if (isOpen() && data.symbol === bars?.symbol) bars.note(data);
+    else if (isOpen()) touch("bars");
+  });
+  for (const type of FOLLOWED) client.on(type, () => isOpen() && touch("bars"));
+  client.on("status", ({ state }) => {
+    if (state === "open" && isOpen()) bars?.refresh();
+  });
+  if (recall("candles")) show(true);
+}
