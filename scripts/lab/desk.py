@@ -13,7 +13,7 @@ from typing import NamedTuple
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import Clocks, trading_day
 from vyomo_rt.domain.money import Side
-from vyomo_rt.domain.order import Operation, SessionOrder, TradeOrder
+from vyomo_rt.domain.order import ChangeOrder, Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.market_hours import next_midnight_ms, next_minute_ms
 from vyomo_rt.store.client import connect
@@ -34,6 +34,9 @@ class Cost(NamedTuple):
     sessions: int
     quiet_us: float
     quiet_worst_us: float
+    ruled_us: float
+    """The same once all sessions have rules that act on their results."""
+    ruled_worst_us: float
     moved_s: list[float]
     moved_cpu_s: list[float]
     """Of the desk and its store together."""
@@ -82,6 +85,14 @@ class Market:
             for _ in range(trades // sessions + (number < trades % sessions)):
                 session_id = state.session.session_id
                 await self._desk.open_trade(session_id, Operation.internal(), lambda: order)
+
+    async def rule(self) -> None:
+        """Give each session rules that no price here brings to act."""
+        rules = {"max_daily_loss_paise": 10**9, "daily_target_paise": 10**9, "losing_streak": 10**6}
+        order = ChangeOrder(rules=rules)
+        for state in self._replica.states():
+            session_id = state.session.session_id
+            await self._desk.change_session(session_id, Operation.internal(), lambda: order)
 
     def tick(self, price_e4: int) -> None:
         self._now_ms += 1000
@@ -140,6 +151,9 @@ async def measure(sessions: int, trades: int, rounds: int) -> Cost:
             await market.fill(sessions, trades)
             market.tick(_ENTRY_E4)
             quiet_us = market.quiet()
+            await market.rule()
+            market.tick(_ENTRY_E4)
+            ruled_us = market.quiet()
             moved_s, moved_cpu_s = [], []
             for number in range(1, rounds + 1):
                 cpu_s = _cpu_s(server.pid)
@@ -150,8 +164,19 @@ async def measure(sessions: int, trades: int, rounds: int) -> Cost:
         finally:
             await store.close()
             await server.stop()
-    worst_us = statistics.quantiles(quiet_us, n=100)[-1]
-    return Cost(sessions, statistics.median(quiet_us), worst_us, moved_s, moved_cpu_s, closed_s)
+    return Cost(
+        sessions,
+        *_middle_and_end(quiet_us),
+        *_middle_and_end(ruled_us),
+        moved_s,
+        moved_cpu_s,
+        closed_s,
+    )
+
+
+def _middle_and_end(took_us: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile."""
+    return statistics.median(took_us), statistics.quantiles(took_us, n=100)[-1]
 
 
 def _cpu_s(store_pid: int | None) -> float:

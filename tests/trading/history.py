@@ -20,8 +20,8 @@ from vyomo_rt.domain.moment import day_start_ms, trading_day
 from vyomo_rt.domain.pace import Pace
 from vyomo_rt.domain.pending import Ending, EndReason, PendingEntry
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.rules import NO_RULES
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.rules import NO_RULES, ProfitLock
+from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.domain.trade import ExitReason, Trade
 
@@ -88,6 +88,23 @@ class History:
         rules = {"square_off_min": (now_min + minutes) % (24 * 60) if is_set else None}
         await self._command(self.bench.change_session(self.session_id, rules=rules))
 
+    async def rule(self, choice: int, tens: int) -> None:
+        """Set a rule at so many tens of rupees, or take it away."""
+        paise = tens * 10_00
+        lock = ProfitLock(arm_at_paise=paise, floor_paise=paise // 2)
+        name, value = (
+            ("max_daily_loss_paise", paise),
+            ("daily_target_paise", paise),
+            ("profit_lock", lock),
+            ("losing_streak", tens),
+        )[choice]
+        rules = {name: value if tens else None}
+        await self._command(self.bench.change_session(self.session_id, rules=rules))
+
+    async def status(self, choice: int, _: int) -> None:
+        status = (SessionStatus.ACTIVE, SessionStatus.PAUSED, SessionStatus.HALTED)[choice]
+        await self._command(self.bench.change_session(self.session_id, status=status))
+
     async def lose(self, happened: bool, _: int) -> None:
         """The answer to the next write is lost."""
         self.bench.store.lost.append(happened)
@@ -135,8 +152,9 @@ def _is_command(event: Event, placed: Mapping[int, PendingEntry]) -> bool:
         end = event.entry.end
         by_request = Ending(EndReason.CANCELLED, event.at_ms)
         return end is None or end == by_request
-    if not isinstance(event, TradeEvent):
-        return True
+    if isinstance(event, SessionEvent):
+        return event.reason is ChangeReason.MANUAL
+    assert isinstance(event, TradeEvent)
     trade = event.trade
     if event.kind is EventKind.CLOSED:
         return trade.exit is not None and trade.exit.reason is ExitReason.MANUAL
@@ -172,7 +190,7 @@ class ReRun:
             self._decided(decide(state, pace, [before, step], self._around))
             if step.symbol is not None:
                 quote = Quote(step.symbol, step.price_e4, step.at_ms, "test", stale=False)
-                self._last[step.symbol] = quote
+                self._last[step.symbol] = self._around.prices[step.symbol] = quote
         elif isinstance(step, SessionEvent):
             change = SessionChange(
                 standing=step.standing, reason=step.reason, at_ms=step.at_ms, detail=step.detail
@@ -187,6 +205,9 @@ class ReRun:
         now = self._state.open_trades.get(step.trade.trade_id)
         if step.kind is EventKind.CLOSED and now is not None and step.trade.exit is not None:
             self._decided(close(self._state, self._pace, now, step.trade.exit, self._around))
+            return
+        if step.kind is EventKind.REDUCED:
+            self._decided(decisions.reduce(self._state, self._pace, step.trade, self._around))
             return
         if step.kind is EventKind.CHANGED:
             self._pace = self._pace.without(step.trade.trade_id)
@@ -236,6 +257,11 @@ async def check(
         rules=NO_RULES,
         charges=None,
         square_off_set_ms=None,
+        halt=None,
+        closing=None,
+        lock=None,
+        waived=(),
+        waived_on=None,
     )
     born = state_of(session, Figures(), bench.replica.today)
     again = ReRun(born, stored)

@@ -21,7 +21,11 @@ others = st.one_of(
     st.tuples(st.just("stop"), st.integers(0, 9), st.integers(1, 9)),
     st.tuples(st.just("lose"), st.booleans(), st.just(0)),
     st.tuples(st.just("crash"), st.just(0), st.just(0)),
-    st.tuples(st.just("clock"), st.integers(0, 1500) | st.just(60_000), st.just(0)),
+    st.tuples(
+        st.just("clock"), st.integers(0, 1500) | st.sampled_from([60_000, 3_700_000]), st.just(0)
+    ),
+    st.tuples(st.just("rule"), st.integers(0, 3), st.integers(0, 12)),
+    st.tuples(st.just("status"), st.integers(0, 2), st.just(0)),
     st.tuples(st.just("charge"), st.integers(0, 3), st.just(0)),
     st.tuples(st.just("square_off"), st.integers(0, 1), st.booleans()),
 )
@@ -34,6 +38,11 @@ AFTER_A_DOWNTIME = [
     *(("square_off", 1, True), ("tick", 102, 500), ("lose", False, 0), ("clock", 60_000, 0)),
     *(("crash", 0, 0), ("tick", 98, 10)),
 ]
+HALTED = [
+    *(("rule", 2, 4), ("rule", 0, 6), ("tick", 104, 10), ("tick", 95, 10), ("status", 0, 0)),
+    *(("open", 8, 0), ("crash", 0, 0), ("tick", 94, 10), ("rule", 3, 1), ("clock", 3_700_000, 0)),
+]
+"""By the lock and, once that is lifted, by the loss; a new day ends it."""
 histories = st.lists(ticks | ticks | others, min_size=5, max_size=30)
 
 
@@ -41,6 +50,7 @@ histories = st.lists(ticks | ticks | others, min_size=5, max_size=30)
 @given(histories)
 @example(SQUARED_OFF)
 @example(AFTER_A_DOWNTIME)
+@example(HALTED)
 async def test_the_log_says_what_a_re_run_over_the_ticks_since_the_newest_stored_event_says(
     embedded_uri: str, steps: list[tuple[str, int, int]]
 ) -> None:
