@@ -137,3 +137,30 @@ async def is_ready(rest: Rest) -> bool:
 async def has_none_open(rest: Rest, session_id: int) -> bool:
     _, session = await rest.call("GET", f"/sessions/{session_id}")
     return bool(session["openTrades"] == 0)
+
+
+async def test_a_trip_of_rules_that_kill_9_cuts_off_ends_in_one_halt_and_one_close_of_each(
+    server_process: MakeServer,
+) -> None:
+    """Some halts are stored when it comes, and maybe some closes; the next price does the rest."""
+    crashes = Crashes(server_process)
+    await crashes.start()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(crashes.server.url, http)
+        body = {"startingCapital": 50000, "rules": {"maxDailyLoss": 100}}
+        answers = [await rest.call("POST", "/sessions", body) for _ in range(10)]
+        sessions = [session["sessionId"] for _, session in answers]
+        trades = [await rest.open_trade(session_id) for session_id in sessions]
+        await rest.tick("BANKNIFTY", 190)
+        await crashes.kill("server")
+        await rest.tick("BANKNIFTY", 190)
+        for session_id, trade in zip(sessions, trades, strict=True):
+            await rest.closed(trade["tradeId"])
+            _, listed = await rest.call("GET", f"/sessions/{session_id}/events")
+            told = [(each["type"], each["data"].get("reason")) for each in listed["events"]]
+            assert told == [
+                ("session_changed", "MANUAL"),
+                ("trade_opened", None),
+                ("session_changed", "DAILY_LOSS"),
+                ("trade_closed", None),
+            ]
