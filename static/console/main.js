@@ -20,12 +20,14 @@ import * as kill from "./kill.js";
 import * as link from "./link.js";
 import { model } from "./model.js";
 import * as notify from "./notify.js";
+import * as overview from "./overview.js";
 import * as panels from "./panels.js";
 import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
 import * as prices from "./prices.js";
 import { recall, remember } from "./remembered.js";
+import * as rules from "./rules.js";
 import * as session from "./session.js";
 import { asked, client, connect, showSession } from "./stream.js";
 import * as tabs from "./tabs.js";
@@ -94,6 +96,8 @@ async function showPlace() {
 
 wireDialogs();
 paintTheme();
+overview.start();
+rules.start();
 tabs.start();
 panels.start();
 view.start();

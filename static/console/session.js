@@ -54,6 +54,9 @@ export async function loadSessions() {
   return sessions;
 }
 
+/** @param {number} sessionId @returns {string | undefined} */
+export const nameOf = (sessionId) => sessions.find((one) => one.sessionId === sessionId)?.name;
+
 /** @param {any} signed @returns {[string, string]} */
 const gainOrLoss = (signed) => [`${arrow(signed)} ${signedMoney(signed)}`.trim(), tone(signed)];
 
@@ -173,7 +176,7 @@ function tellOutcome(text) {
 
 /** Others change sessions, too.
  * @param {{ sessionId: number, name: string, status: string }} data */
-function noteChange({ sessionId, name, status }) {
+export function noteChange({ sessionId, name, status }) {
   sessions = sessions.map((one) => (one.sessionId === sessionId ? { ...one, name, status } : one));
   touch("sessions");
 }

@@ -1,0 +1,194 @@
+// @ts-check
+/** The rules of the session on screen: how far each is from tripping, its halts, a form. */
+import { call } from "./api.js";
+import { $, attribute, el, keyed, put } from "./dom.js";
+import { money, time, whole } from "./format.js";
+import { onOrder } from "./forms.js";
+import { part, touch } from "./frame.js";
+import { sentence } from "./halts.js";
+import { model } from "./model.js";
+import { client, isChanging } from "./stream.js";
+
+/** A rule in words: its name, how far it is from tripping, and that as a share of it.
+ * @typedef {{ name: string, text: string, share?: number }} Line */
+
+const REFRESH_MS = 300;
+const MOST_HALTS = 20;
+const FIELDS = [
+  "maxDailyLoss",
+  "dailyTarget",
+  "maxOrderValue",
+  "maxTradesPerDay",
+  "maxOpenTrades",
+  "losingStreak",
+  "cooldownSeconds",
+  "squareOff",
+];
+/** The session's document: rules, lock, today. @type {any} */
+let known = null;
+let isShown = false;
+/** @type {any} */
+let timer;
+
+/** @param {number} done @param {number} limit */
+const share = (done, limit) => Math.min(1, Math.max(0, done / limit));
+
+/** By member of `rules`. @type {Record<string, (rule: any, now: any) => Line>} */
+const LINES = {
+  maxDailyLoss: (most, { pnl, today }) => {
+    const left = today?.lossLeft ?? most + pnl;
+    return {
+      name: `Daily loss ${money(most)}`,
+      text: left > 0 ? `${money(left)} left` : "reached",
+      share: share(most - left, most),
+    };
+  },
+  dailyTarget: (goal, { pnl }) => ({
+    name: `Daily target ${money(goal)}`,
+    text: pnl < goal ? `${money(goal - pnl)} to go` : "reached",
+    share: share(pnl, goal),
+  }),
+  profitLock: ({ armAt, floor }, { pnl, lock }) =>
+    lock
+      ? { name: `Profit lock at ${money(lock.floor)}`, text: `armed, ${money(pnl - floor)} above` }
+      : {
+          name: `Profit lock at ${money(floor)}`,
+          text: `armed in ${money(Math.max(0, armAt - pnl))}`,
+          share: share(pnl, armAt),
+        },
+  maxOrderValue: (most) => ({ name: "Value of an opening", text: `at most ${money(most)}` }),
+  maxTradesPerDay: (most, { today }) => ({
+    name: `Trades a day ${whole(most)}`,
+    text: today ? `${whole(today.trades)} today` : "",
+    share: today && share(today.trades, most),
+  }),
+  maxOpenTrades: (most, { figures }) => ({
+    name: `Open trades ${whole(most)}`,
+    text: `${whole(figures.openTrades)} now`,
+    share: share(figures.openTrades, most),
+  }),
+  losingStreak: (most, { today }) => ({
+    name: `Losses in a row ${whole(most)}`,
+    text: today ? `${whole(today.losingStreak)} so far` : "",
+    share: today && share(today.losingStreak, most),
+  }),
+  cooldownSeconds: (seconds, { today }) => ({
+    name: `Pause after a loss ${whole(seconds)} s`,
+    text: today?.cooldownUntil ? `until ${time(today.cooldownUntil)}` : "",
+  }),
+  squareOff: (at) => ({ name: "Square-off", text: `at ${at} IST` }),
+};
+
+/** @returns {[string, Line][]} */
+function lines() {
+  const { figures } = model;
+  if (!figures || known === null) return [];
+  const { rules } = known;
+  const pnl = (figures.netTodayPnL ?? figures.todayPnL) + figures.unrealizedPnL;
+  const now = { pnl, figures, today: known.today, lock: known.lock };
+  return Object.entries(LINES)
+    .filter(([name]) => rules[name] !== undefined)
+    .map(([name, line]) => [name, line(rules[name], now)]);
+}
+
+function makeLine() {
+  const name = el("b");
+  const text = el("span");
+  const meter = el("meter", { min: "0", max: "1", low: "0.6", high: "0.85", optimum: "0" });
+  return Object.assign(el("li", {}, name, meter, text), { parts: { name, text, meter } });
+}
+
+/** @param {any} row @param {Line} line */
+function updateLine({ parts }, line) {
+  put(parts.name, line.name);
+  put(parts.text, line.text);
+  parts.meter.hidden = line.share === undefined;
+  parts.meter.value = line.share ?? 0;
+  attribute(parts.meter, "aria-label", `${line.name}: ${line.text}`);
+}
+
+/** Halts and what lifted them, newest first. */
+const halts = () =>
+  model.tape
+    .filter(({ type, data }) => type === "session_changed" && /** @type {any} */ (data).status)
+    .filter(({ data }) => /** @type {any} */ (data).reason !== "LOCK_ARMED")
+    .slice(0, MOST_HALTS);
+
+function paint() {
+  if (!isShown) return;
+  const found = lines();
+  keyed($("rules-list"), found, makeLine, updateLine);
+  $("no-rules").hidden = found.length > 0 || known === null;
+  keyed(
+    $("halts"),
+    halts().map((event) => /** @type {[number, any]} */ ([event.seq, event])),
+    () => el("li"),
+    (row, { data }) =>
+      put(row, `${data.status} · ${sentence({ data: { ...data, statusReason: data.reason } })}`),
+  );
+  const waived = known?.waived ?? [];
+  put($("waived"), waived.length ? `Waived on ${known.waivedOn}: ${waived.join(", ")}` : "");
+  $("change-rules-open").disabled = known === null || isChanging();
+}
+
+/** What the stream does not carry: today's counts. */
+function refresh() {
+  clearTimeout(timer);
+  if (isShown) timer = setTimeout(load, REFRESH_MS);
+}
+
+async function load() {
+  const { sessionId } = model;
+  if (sessionId === null) return;
+  const answer = await call("GET", `sessions/${sessionId}`);
+  if (answer.ok && sessionId === model.sessionId) known = answer.document;
+  touch("rules");
+}
+
+function openForm() {
+  const form = $("change-rules");
+  const { rules } = known;
+  for (const name of FIELDS) form.elements[name].value = rules[name] ?? "";
+  form.elements.armAt.value = rules.profitLock?.armAt ?? "";
+  form.elements.floor.value = rules.profitLock?.floor ?? "";
+  $("rules-dialog").showModal();
+}
+
+/** An empty field takes its rule away. @param {Record<string, any>} fields */
+function asked({ armAt, floor, ...fields }) {
+  if ((armAt === undefined) !== (floor === undefined)) {
+    return `${armAt === undefined ? "armAt" : "floor"}: a profit lock needs both`;
+  }
+  const rules = Object.fromEntries(FIELDS.map((name) => [name, fields[name] ?? null]));
+  const profitLock = armAt === undefined ? null : { armAt, floor };
+  const path = `sessions/${known.sessionId}`;
+  return { method: "PATCH", path, body: { rules: { ...rules, profitLock } } };
+}
+
+export function start() {
+  part("rules", paint);
+  $("tabs").addEventListener("chosen", (/** @type {any} */ { target }) => {
+    isShown = target.id === "tab-rules";
+    refresh();
+    touch("rules");
+  });
+  client.on("ack", () => {
+    if (known?.sessionId !== model.sessionId) known = null;
+    refresh();
+  });
+  for (const type of /** @type {const} */ (["trade_opened", "trade_closed", "session_changed"])) {
+    client.on(type, refresh);
+  }
+  client.on("session_update", () => touch("rules"));
+  $("change-rules-open").addEventListener("click", openForm);
+  onOrder(
+    $("change-rules"),
+    async (fields) => asked(fields),
+    (session) => {
+      $("rules-dialog").close();
+      known = session;
+      touch("rules");
+      return "";
+    },
+  );
+}
