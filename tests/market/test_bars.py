@@ -178,3 +178,11 @@ def test_only_so_many_symbols_have_bars_and_a_place_that_is_free_goes_to_the_nex
     for symbol in ("NIFTY", "A", "B", "C"):
         market.tick_at(2, 101, symbol)
     assert [len(market.made(symbol)) for symbol in ("NIFTY", "A", "B", "C")] == [1, 1, 0, 1]
+
+
+def test_nothing_is_kept_of_a_name_that_never_had_a_price() -> None:
+    market = Minutes()
+    for number in range(100):
+        market.demand.wanted([f"NAME{number}"])
+        market.demand.released([f"NAME{number}"])
+    assert list(market.bars._series) == ["NIFTY"]

@@ -155,6 +155,7 @@ class Bars:
         self.fold()
         self._followed.remove(symbol)
         self._end_following(symbol, self._now())
+        self._forget_if_empty(symbol)
 
     def _begin_following(self, symbol: str, series: _Series, first_ms: int) -> None:
         """Mark the minute in which a symbol was begun to be followed, at its first price.
@@ -245,8 +246,12 @@ class Bars:
                 self._minutes -= series.bars.pop(bar.start_ms, None) is not None
                 if series.running is bar:
                     series.running = None
-            if not series.bars and symbol not in self._followed:
-                del self._series[symbol]
+            self._forget_if_empty(symbol)
+
+    def _forget_if_empty(self, symbol: str) -> None:
+        """Keep nothing of a symbol that never had a price: clients make up names."""
+        if symbol not in self._followed and not self._series[symbol].bars:
+            del self._series[symbol]
 
     def minutes(self, symbol: str) -> dict[int, Bar]:
         """A symbol's minutes that no document has yet, in order, by their start."""
