@@ -155,6 +155,12 @@ async def test_verify_finds_no_difference_in_a_history_of_all_kinds(store: Mongo
             {"trade.reduced.entryShare.brokerage": 1},
             "event 6-5: trade.reduced.entryShare.brokerage: stored 1, computed 800",
         ),
+        (
+            "events",
+            "6-12",
+            {"session.rules": {"squareOffMinute": 915}},
+            "event 6-12: session.squareOffSetAt: stored (nothing), computed",
+        ),
         ("events", "6-11", {"trade.entryCharges.stt": 1}, "event 6-11: trade.entryCharges.stt:"),
         ("events", "6-6", {"order.symbol": "B"}, "event 6-6: order.symbol: stored B"),
         ("events", "6-6", {"kind": "order_ended"}, "event 6-6: kind: stored order_ended"),

@@ -102,6 +102,9 @@ class Fold:
             kind = EventKind.ORDER_PLACED if end is None else EventKind.ORDER_ENDED
             entry = replace(event.entry, session_id=session_id, end=end)
             event = replace(event, kind=kind, entry=entry)
+        if isinstance(event, SessionEvent):
+            standing = event.standing.settled_at(self.session, event.changed_at_ms)
+            event = replace(event, standing=standing)
         return replace(event, message=event_message(event))
 
     def take(self, event: Event, copies: Mapping[Key, Document | None]) -> list[Open]:
