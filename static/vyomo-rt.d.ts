@@ -298,6 +298,9 @@ export type Messages = {
             message: string;
             timestamp: string;
             marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION";
+            marketTime?: string;
+            rate?: number | "max";
+            paused?: boolean;
             sources?: {
                 source: string;
                 state: "LIVE" | "DEGRADED" | "DOWN";

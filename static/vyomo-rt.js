@@ -229,6 +229,7 @@ export class VyomoClient extends EventTarget {
  *   pnlPercent: number, stale: boolean, riskAmount?: number } }} pnl_update
  * @property {{ data: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string,
  *   timestamp: string, marketState?: "OPEN" | "CLOSED" | "PREOPEN" | "AUCTION",
+ *   marketTime?: string, rate?: number | "max", paused?: boolean,
  *   sources?: { source: string, state: "LIVE" | "DEGRADED" | "DOWN", message: string }[]
  *   } }} feed_status
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown

@@ -56,10 +56,10 @@ def _prices(symbol: str) -> list[int]:
 def _calls(prices: dict[str, list[int]]) -> Iterator[Call]:
     """Two sessions; in turns, trades with a stop and a target, that trail, and orders."""
     chance = random.Random(SEED)
+    yield Call(0, _call("POST /sessions", {"name": "By hand", "startingCapital": 200000}, made=1))
     yield Call(0, _call("POST /sessions", {
         "name": "Recorded day", "startingCapital": 500000, "charges": "NSE_FUTURES",
-        "rules": {"squareOff": "15:10"}}, made=1))  # fmt: skip
-    yield Call(0, _call("POST /sessions", {"name": "By hand", "startingCapital": 200000}, made=2))
+        "rules": {"squareOff": "15:10"}}, made=2))  # fmt: skip
     trade_id = order_id = 0
     for number, step in enumerate(range(4, STEPS - 5 * _EVERY, _EVERY)):
         symbol = (*LOTS,)[number % 3]
@@ -72,11 +72,11 @@ def _calls(prices: dict[str, list[int]]) -> Iterator[Call]:
             order_id += 1
             level = _rounded(price - sign * price * 0.05)
             terms = {**order, "type": "LIMIT", "price": level, "note": "if it falls"}
-            yield Call(step, _call("POST /sessions/2/orders", terms, made=order_id))
+            yield Call(step, _call("POST /sessions/1/orders", terms, made=order_id))
             yield Call(step + 40, _call(f"DELETE /orders/{order_id}"))
             continue
         trade_id += 1
-        session_id = 2 if number % 4 == 2 else 1
+        session_id = 1 if number % 4 == 2 else 2
         if number % 4 == 0:
             guards: dict[str, Any] = {"trailingStop": near, "tags": ["trail"]}
         else:
@@ -88,7 +88,7 @@ def _calls(prices: dict[str, list[int]]) -> Iterator[Call]:
         opening = f"POST /sessions/{session_id}/trades"
         yield Call(step, _call(opening, order | guards, made=trade_id))
         is_open = number % 4 and _stays(prices[symbol][step : step + 30], sign, guards)
-        if is_open and session_id == 2:
+        if is_open and session_id == 1:
             yield Call(step + 24, _call(f"POST /trades/{trade_id}/close"))
         elif is_open:
             part = {"quantity": LOTS[symbol] // 2}

@@ -4,12 +4,13 @@ import { $, attribute, put } from "./dom.js";
 import { inIst } from "./format.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
+import { paintReplay } from "./replay.js";
 import { client } from "./stream.js";
 
 /** @typedef {NonNullable<typeof model.feed>} Feed */
 
 /** What the server's message tells of beside the state. */
-const BESIDES = / no price: |; expired, /;
+const BESIDES = / no price: |; expired, |^the record is over/;
 const TONES = { LIVE: "good", DEGRADED: "warn", DOWN: "bad" };
 const served = document.body.dataset.feed ?? "";
 
@@ -28,6 +29,7 @@ export function paintFeed(known) {
   put($("feed-text"), feed ? `Feed ${states(feed)}` : `Feed ${names(served)}`);
   attribute($("feed"), "data-state", feed && TONES[feed.state]);
   put($("market"), marketWords());
+  paintReplay();
   const text = feed ? news(feed) : "";
   $("feed-banner").hidden = !text;
   const kind = { LIVE: "banner quiet", DEGRADED: "banner", DOWN: "banner down" };

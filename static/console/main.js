@@ -27,6 +27,7 @@ import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
 import * as prices from "./prices.js";
 import { recall, remember } from "./remembered.js";
+import * as replay from "./replay.js";
 import * as rules from "./rules.js";
 import * as session from "./session.js";
 import { asked, client, connect, showSession } from "./stream.js";
@@ -102,6 +103,7 @@ tabs.start();
 panels.start();
 view.start();
 feed.start();
+replay.start();
 link.start();
 session.start();
 prices.start((symbol) => {

@@ -4,6 +4,8 @@ import { call } from "./api.js";
 import { touch } from "./frame.js";
 import { model } from "./model.js";
 
+/** @typedef {NonNullable<typeof model.feed>} Feed */
+
 const WORDS = {
   OPEN: "Market open",
   CLOSED: "Market closed",
@@ -12,7 +14,7 @@ const WORDS = {
 };
 const ALWAYS_OPEN = "Open day and night";
 /** Of their symbols only those that the exchange knows follow its hours. */
-const BY_SYMBOL = new Set(["ingest", "sim"]);
+const BY_SYMBOL = new Set(["ingest", "replay", "sim"]);
 const ASK_AGAIN_MS = 5000;
 
 /** @type {Set<string>} */
@@ -29,6 +31,23 @@ const state = () =>
 export function marketWords() {
   const now = state();
   return now ? WORDS[now] : ALWAYS_OPEN;
+}
+
+/** When the feed's state came, by the page's clock. */
+let feedAt = 0;
+
+/** @param {Feed} told */
+export function noteFeed(told) {
+  model.feed = told;
+  feedAt = performance.now();
+}
+
+/** The market's time in a replay, in epoch milliseconds; null where it is the world's. */
+export function replayTime() {
+  const { marketTime, rate, paused } = model.feed ?? {};
+  if (!marketTime) return null;
+  const runs = paused || typeof rate !== "number" ? 0 : rate;
+  return Date.parse(marketTime) + runs * (performance.now() - feedAt);
 }
 
 /** Whether an old price of a symbol is no reason to worry, because it is not traded now.

@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { age, moment, percent, price, time } from "./format.js";
 import { isLive, isStale, sourceOf } from "./liveness.js";
-import { isShut, marketWords } from "./market.js";
+import { isShut, marketWords, replayTime } from "./market.js";
 import { model } from "./model.js";
 
 /** @typedef {import("./model.js").Quote} Quote */
@@ -17,10 +17,14 @@ const FAR_PERCENT = 1;
 /** Of symbols that are not on screen. @type {Map<string, Last>} */
 const lookedUp = new Map();
 
-/** Since its source said so: by the server's clock up to the message, by ours from then on.
+/** Since its source said so: by the server's clock up to the message, by ours from then on; in a
+ * replay by the market's.
  * @param {Last} quote */
-export const ageOf = ({ asOf, timestamp, receivedAt }) =>
-  Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
+export function ageOf({ asOf, timestamp, receivedAt }) {
+  const marketMs = replayTime();
+  if (marketMs !== null) return Math.max(0, marketMs - Date.parse(asOf));
+  return Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
+}
 
 /** @param {Last} quote */
 const isSilent = ({ receivedAt }) => performance.now() - receivedAt > 3 * model.intervalMs + 2000;
@@ -39,7 +43,7 @@ export function origin(quote) {
   const old = age(ageOf(quote));
   if (isClose(quote)) return `${marketWords()} · ${moment(asOf)} · ${source}`;
   if (isOld(quote)) return `STALE · ${old} old · ${source}`;
-  const isLate = Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
+  const isLate = replayTime() === null && Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
   return `${old}${isLate ? " late" : ""} · ${source}`;
 }
 

@@ -3,6 +3,7 @@
 import { VyomoClient } from "../vyomo-rt.js";
 import { call, callAll } from "./api.js";
 import { touch } from "./frame.js";
+import { noteFeed } from "./market.js";
 import * as book from "./model.js";
 import { notePrice, noteSymbols } from "./watchlist.js";
 
@@ -90,7 +91,7 @@ client.on("order_ended", ({ data }) => book.noteOrder({ ...data, status: data.re
 client.on("session_changed", book.noteChanged);
 client.on("pnl_update", ({ data }) => book.notePnl(data));
 client.on("feed_status", ({ data }) => {
-  model.feed = data;
+  noteFeed(data);
   touch("link");
 });
 client.on("gap", () => {
