@@ -6,7 +6,7 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -263,6 +263,20 @@ async def test_calls_share_a_full_aiohttp_session_in_turn(server: Rest) -> None:
         answers = await asyncio.gather(*(api.list_prices() for _ in range(5)))
         assert len(answers) == 5
         await until(lambda: not connector._acquired)
+
+
+async def test_bars_are_asked_for_by_moments_and_have_exact_prices(api: Api, server: Rest) -> None:
+    session = await api.create_session(50_000)
+    await api.push_ticks([{"symbol": "BARRED", "price": 100}])
+    await api.open_trade(session["sessionId"], "BARRED", 1)
+    await api.push_ticks([{"symbol": "BARRED", "price": 101}])
+    page = await api.list_bars("BARRED", "1d")
+    (bar,) = page["bars"]
+    assert (bar["open"], type(bar["open"]), page["next"]) == (101, Decimal, None)
+    start = datetime.fromisoformat(bar["start"])
+    assert await api.list_bars("BARRED", "1d", from_moment=start, to_moment=start) == page
+    later = start + timedelta(days=1)
+    assert (await api.list_bars("BARRED", "1m", from_moment=later, limit=5))["bars"] == []
 
 
 async def test_the_market_and_its_instruments_are_asked_for(api: Api) -> None:

@@ -36,6 +36,8 @@ NEEDS = {
     ("POST", f"{API}/sessions/{{sessionId}}/close-all"): Need.TRADE,
     ("POST", f"{API}/halt"): Need.TRADE,
     ("GET", f"{API}/prices"): Need.SEE,
+    ("GET", f"{API}/bars"): Need.SEE,
+    ("PATCH", f"{API}/replay"): Need.ADMINISTER,
     ("GET", f"{API}/market"): Need.SEE,
     ("GET", f"{API}/instruments"): Need.SEE,
     ("POST", f"{API}/ticks"): Need.PUSH,
