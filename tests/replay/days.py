@@ -91,6 +91,37 @@ def busy_day(seed: int = 7) -> list[Line]:
     return merged(walk(seed, 600, 60, SYMBOLS), calls)
 
 
+EVENING_MS = (14 * 3600 + 43 * 60 + 50) * 1000
+"""23:58:50 in India, after the beginning."""
+
+
+def late_day() -> list[Line]:
+    """Four sessions whose rules act, before midnight and at it."""
+
+    def at(after_ms: int, call_: str, body: Any, **more: Any) -> Line:
+        return call(EVENING_MS + after_ms, call_, body, **more)
+
+    capital = {"startingCapital": 100000}
+    opening = {"symbol": "NIFTY", "quantity": 100}
+    calls = [
+        at(0, "POST /sessions", {
+            **capital, "rules": {"squareOff": "23:59"}, "charges": "NSE_INTRADAY"}),
+        at(0, "POST /sessions", {**capital, "rules": {"maxDailyLoss": 300, "maxOpenTrades": 2}}),
+        at(0, "POST /sessions", {**capital, "rules": {"losingStreak": 1}}),
+        at(0, "POST /sessions", capital),
+        at(2000, "POST /sessions/1/trades", opening),
+        at(2000, "POST /sessions/2/trades", {**opening, "trailingStop": 90}),
+        at(2000, "POST /sessions/2/trades", {**opening, "symbol": "ACME", "side": "SELL"}),
+        at(2000, "POST /sessions/3/trades", {**opening, "side": "SELL", "stopLoss": 1006}),
+        at(2100, "PATCH /sessions/4", {"rules": {"profitLock": {"armAt": 50, "floor": 1}}}),
+        at(2200, "POST /sessions/4/trades", opening),
+        at(75_000, "POST /sessions/2/trades", {**opening, "symbol": "ACME"}),
+        at(80_000, "PATCH /sessions/2", {"rules": {"maxDailyLoss": 1}}),
+    ]  # fmt: skip
+    ticks = [{**line, "ts": line["ts"] + EVENING_MS} for line in walk(3, 500, 160, SYMBOLS)]
+    return merged(ticks, calls)
+
+
 async def played(
     make_settings: MakeSettings, path: Path, run: str, speed: str = "max", **more: Any
 ) -> dict[int, list[Line]]:

@@ -11,10 +11,12 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from tests.replay.days import (
     BEGIN_MS,
+    EVENING_MS,
     Line,
     busy_day,
     call,
     events,
+    late_day,
     over,
     played,
     tick,
@@ -44,6 +46,23 @@ async def test_a_day_gives_the_same_events_at_any_speed(
         *(played(make_settings, path, name, speed) for speed, name in runs)
     )
     assert [each == at_once for each in found] == [True, True]
+
+
+async def test_rules_square_offs_and_the_next_day_are_the_same_at_any_speed(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "day.ndjson", late_day())
+    at_once = await played(make_settings, path, "at once")
+    told = [event["data"] for each in at_once.values() for event in each]
+    assert {data["reason"] for data in told if "reason" in data} >= {
+        "LOCK_ARMED", "PROFIT_LOCK", "DAILY_LOSS", "LOSING_STREAK", "NEW_DAY",
+    }  # fmt: skip
+    exits = {data["exitReason"] for data in told if "exitReason" in data}
+    assert exits >= {"SQUARE_OFF", "RISK", "SL"}
+    midnight = iso(BEGIN_MS + EVENING_MS + 70_000)
+    lifted = [data["timestamp"] for data in told if data.get("reason") == "NEW_DAY"]
+    assert set(lifted) == {midnight}
+    assert await played(make_settings, path, "fast", "50") == at_once
 
 
 async def test_what_happens_has_the_moments_of_the_day(
