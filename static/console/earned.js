@@ -15,7 +15,7 @@ export function earned(type, data) {
  * @param {any} session @param {any[]} events the newest ones, in order
  * @returns {import("./series.js").Point[]}
  */
-export function pastCurve(session, events) {
+function closings(session, events) {
   const known = events.filter(({ seq }) => seq <= session.seq);
   const pnls = known.map(({ type, data }) => earned(type, data));
   let sum = session.totalPnL - pnls.reduce((total, pnl) => total + pnl, 0);
@@ -28,4 +28,31 @@ export function pastCurve(session, events) {
       points.push({ t: Date.parse(data.timestamp), v: sum, gap: true });
   });
   return points;
+}
+
+const MINUTE_MS = 60_000;
+
+/**
+ * What was before the page: today's rows of the store, and before these each closing.
+ * @param {any} session @param {any[]} events the newest ones, in order @param {any[]} rows
+ */
+export function pastCurve(session, events, rows) {
+  const stored = storedCurve(rows);
+  const first = stored[0]?.t ?? Infinity;
+  const before = closings(session, events).filter(({ t }) => t < first);
+  if (before.length && stored.length) stored[0].gap = true;
+  return [...before, ...stored];
+}
+
+/**
+ * A session's curve from the store; where a minute is missing, nothing is known.
+ * @param {any[]} rows
+ * @returns {import("./series.js").Point[]}
+ */
+function storedCurve(rows) {
+  return rows.map(({ at, realizedPnL, unrealizedPnL }, index) => {
+    const t = Date.parse(at);
+    const away = index > 0 && t - Date.parse(rows[index - 1].at) > MINUTE_MS;
+    return { t, v: realizedPnL + unrealizedPnL, away };
+  });
 }

@@ -39,6 +39,17 @@ function visible() {
     .map((point) => (point.t < start ? { ...point, t: start } : point));
 }
 
+/** Between these nothing is known, and nothing is drawn. @param {Point[]} points */
+function stretches(points) {
+  /** @type {Point[][]} */
+  const found = [];
+  for (const point of points) {
+    if (point.away || !found.length) found.push([]);
+    found[found.length - 1].push(point);
+  }
+  return found;
+}
+
 function paint() {
   const points = visible();
   $("no-equity").hidden = points.length > 1;
@@ -80,16 +91,20 @@ function paint() {
     );
   }
 
-  // One path, painted twice: green above zero, red below.
-  const line = new Path2D();
-  points.forEach(({ t, v, gap }, index) => {
-    if (index && gap) line.lineTo(x(t), y(points[index - 1].v)); // as it stood
-    line.lineTo(x(t), y(v));
-  });
-  const below = new Path2D(line);
-  below.lineTo(x(points[points.length - 1].t), y(0));
-  below.lineTo(x(start), y(0));
+  // The same paths, painted twice: green above zero, red below.
   const zero = y(0);
+  const [line, below] = [new Path2D(), new Path2D()];
+  for (const stretch of stretches(points)) {
+    const path = new Path2D();
+    stretch.forEach(({ t, v, gap }, index) => {
+      if (index && gap) path.lineTo(x(t), y(stretch[index - 1].v)); // as it stood
+      path.lineTo(x(t), y(v));
+    });
+    line.addPath(path);
+    path.lineTo(x(stretch[stretch.length - 1].t), zero);
+    path.lineTo(x(stretch[0].t), zero);
+    below.addPath(path);
+  }
   for (const [name, top, tall] of /** @type {const} */ ([
     ["gain", 0, zero],
     ["loss", zero, height - zero],

@@ -58,6 +58,10 @@ export const dateTime = timeFormatter({
   second: "2-digit",
 });
 
+const dateFormat = new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" });
+/** The date in India, yyyy-mm-dd. @param {string} at */
+export const istDate = (at) => dateFormat.format(new Date(at));
+
 /** With its date only where it is of another day. @param {string} at */
 export const moment = (at) => (isNear(at) ? time(at) : dateTime(at));
 

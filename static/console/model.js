@@ -210,18 +210,15 @@ export function notePnl(data) {
 /**
  * What REST says about the session's past; the stream may have been faster.
  * @param {any} session @param {any[]} events the newest ones, in order @param {any[]} openTrades
- * @param {any[]} orders those that are pending
+ * @param {any[]} orders those that are pending @param {any[]} rows of today's curve
  */
-export function notePast(session, events, openTrades, orders) {
+export function notePast(session, events, openTrades, orders, rows) {
   model.session = session;
   const [live] = model.equity.points;
   const firstLive = live?.t ?? Infinity;
   if (live) live.gap = true;
-  const past = pastCurve(session, events);
-  model.equity.points = thin(
-    [...past.filter(({ t }) => t < firstLive), ...model.equity.points],
-    EQUITY_POINTS,
-  );
+  const past = pastCurve(session, events, rows).filter(({ t }) => t < firstLive);
+  model.equity.points = thin([...past, ...model.equity.points], EQUITY_POINTS);
   addToTape(events.filter(({ type }) => TAPE_TYPES.has(type)));
   for (const trade of openTrades) {
     if (closed.has(trade.tradeId)) continue;

@@ -1,8 +1,11 @@
 // @ts-check
 /** Values over time, bounded. */
 
-/** @typedef {{ t: number, v: number, gap?: boolean }} Point `gap`: nothing is known of the time
- * since the point before */
+/**
+ * @typedef {{ t: number, v: number, gap?: boolean, away?: boolean }} Point
+ *   `gap`: of the time since the point before only this is known, that nothing was realised;
+ *   `away`: nothing is known of it
+ */
 
 /** The newest points, one a slot of time: for sparklines. */
 export class Recent {
@@ -41,6 +44,7 @@ export function thin(points, most) {
   return points.filter((point, index) => {
     if (index >= half || index % 2 === 0) return true;
     if (point.gap) points[index + 1].gap = true;
+    if (point.away) points[index + 1].away = true;
     return false;
   });
 }

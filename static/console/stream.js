@@ -2,6 +2,7 @@
 /** The connection: what the page asks of the server, and what its messages make of the model. */
 import { VyomoClient } from "../vyomo-rt.js";
 import { call, callAll } from "./api.js";
+import { istDate } from "./format.js";
 import { touch } from "./frame.js";
 import { noteFeed } from "./market.js";
 import * as book from "./model.js";
@@ -152,11 +153,14 @@ async function loadPast(sessionId, mark, retryInMs = RETRY_MS) {
   const orders = trades.ok
     ? await callAll(`${path}/orders?status=PENDING&limit=500`, "orders")
     : trades;
+  const today = orders.ok && istDate(session.document.timestamp);
+  const curve = orders.ok ? await call("GET", `${path}/curve?from=${today}`) : orders;
   if (mark !== begun) return;
-  if (orders.ok) {
+  if (curve.ok) {
     const { events: past } = events.document;
-    book.notePast(session.document, past, trades.document.trades, orders.document.orders);
-  } else if (orders.status !== 404) {
+    const { rows } = curve.document;
+    book.notePast(session.document, past, trades.document.trades, orders.document.orders, rows);
+  } else if (curve.status !== 404) {
     // else the session is gone, which the stream tells
     const nextMs = Math.min(2 * retryInMs, RETRY_MAX_MS);
     setTimeout(() => {
