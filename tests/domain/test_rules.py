@@ -245,6 +245,14 @@ def test_a_losing_streak_halts_from_active_and_paused_only(
     assert ruled.close(trade_id, 99)[1:] == (["HALTED LOSING_STREAK"] if told else [])
 
 
+def test_no_rule_acts_in_a_stopped_session() -> None:
+    ruled = Ruled()
+    lose(ruled, 60)
+    lose(ruled, 60)
+    ruled.patch(SessionStatus.STOPPED)
+    assert ruled.patch(rules={**LOSS, **STREAK}) == ["STOPPED MANUAL"]
+
+
 def test_over_a_halt_by_request_a_closing_rule_closes_without_a_change_of_the_session() -> None:
     ruled = Ruled(**LOSS)
     ruled.open()

@@ -141,3 +141,10 @@ def test_the_next_square_off_is_the_only_one_until_then(
     assert at_ms > after_ms
     assert HOURS.square_off_ms(symbol, minute, at_ms - 1) == at_ms
     assert HOURS.square_off_ms(symbol, minute, (after_ms + at_ms) // 2) == at_ms
+
+
+def test_a_new_day_is_the_next_trading_date() -> None:
+    friday, monday = ist("2026-11-27T15:00:00"), ist("2026-11-30T00:00:00")
+    assert HOURS.new_day_ms(friday) == monday
+    assert HOURS.new_day_ms(monday - 1) == monday
+    assert HOURS.new_day_ms(monday) == ist("2026-12-01T00:00:00")

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.market import PreviousClose
-from vyomo_rt.domain.moment import DAY_MS, Clocks, MarketClock, day_start_ms, trading_day
+from vyomo_rt.domain.moment import Clocks, MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.market_hours import (
     MarketHours,
@@ -116,9 +116,8 @@ class Pricing:
 
     def new_day_ms(self, moment_ms: int) -> int:
         """When the next trading date after a moment begins; day and night, each date is one."""
-        if self._hours(self._feeds[0]) is None:
-            return day_start_ms(trading_day(moment_ms)) + DAY_MS
-        return day_start_ms(self._context.calendar.trading_day_after(trading_day(moment_ms)))
+        hours = self._first_hours
+        return next_midnight_ms("", moment_ms) if hours is None else hours.new_day_ms(moment_ms)
 
     def _hours(self, feed: Feed) -> MarketHours | None:
         if not (feed.keeps_hours or self._context.settings.market_hours):

@@ -216,7 +216,7 @@ class _Turn:
     def ask_rules(self, at_ms: int) -> None:
         """Ask the rules about the session's result of the date, once: the first that trips acts."""
         session = self._state.session
-        if not session.rules.judge_results:
+        if not session.rules.judge_results or session.status is SessionStatus.STOPPED:
             return
         day = trading_day(at_ms)
         result_e4 = self._state.result_e4(day, self._price)

@@ -108,6 +108,10 @@ class MarketHours:
             self._square_offs[key] = due_ms
         return due_ms
 
+    def new_day_ms(self, moment_ms: int) -> int:
+        """When the next trading date after a moment begins."""
+        return day_start_ms(self._calendar.trading_day_after(trading_day(moment_ms)))
+
     def _follows(self, symbol: str) -> bool:
         return self._all_symbols or is_named(symbol)
 
