@@ -262,7 +262,7 @@ class Ledger:
         """The events are stored."""
         has_changed = self.pace.waiting != write.pace.waiting
         self.pace = write.pace
-        self._moments.remove(write.moments)
+        self._moments.remove_first(write.moments)
         if write.events:
             self._apply(write.events)
         if has_changed:

@@ -10,30 +10,30 @@ from vyomo_rt.domain.decisions import LastPrice, Moment
 from vyomo_rt.domain.state import Priced
 
 
-class Waiting:
-    """A queue. It may be long while the store is away, so a moment holds only its own price."""
+class Waiting(deque[Moment]):
+    """A queue. It may be long while the store is away, so a moment holds only its own price.
+
+    It is a deque, because each price asks each session whether anything waits.
+    """
 
     def __init__(self, last_prices: Callable[[], dict[str, Priced]]) -> None:
+        super().__init__()
         self.prices: dict[str, Priced] = {}
         """Those known before the first that waits."""
         self._last_prices = last_prices
-        self._moments: deque[Moment] = deque()
-
-    def __len__(self) -> int:
-        return len(self._moments)
 
     def add(self, moment: Moment) -> None:
-        if not self._moments:
+        if not self:
             self.prices = self._last_prices()
-        self._moments.append(moment)
+        self.append(moment)
 
     def first(self, count: int) -> list[Moment]:
         """The first of them, at most so many."""
-        return list(islice(self._moments, count))
+        return list(islice(self, count))
 
-    def remove(self, count: int) -> None:
+    def remove_first(self, count: int) -> None:
         """The first of them are decided."""
         for _ in range(count):
-            moment = self._moments.popleft()
+            moment = self.popleft()
             if moment.symbol is not None:
                 self.prices[moment.symbol] = LastPrice(moment.price_e4, moment.is_stale)
