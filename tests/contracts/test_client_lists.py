@@ -17,6 +17,7 @@ from vyomo_rt.wire.closing import CloseCode, Reconnect
 from vyomo_rt.wire.commands import ALL_TYPES
 from vyomo_rt.wire.decoding import members_of
 from vyomo_rt.wire.encoding import Data, Message
+from vyomo_rt.wire.rules import ProfitLockBody, RulesBody
 from vyomo_rt.wire.session import NewSession
 from vyomo_rt.wire.trade import NewTrade, TradeClosing
 from vyomo_rt_client import links, numbers, stream
@@ -92,7 +93,7 @@ def test_the_console_types_as_numbers_what_the_server_takes_as_such() -> None:
     typed = dict(re.findall(r'<input [^>]*name="(\w+)"[^>]*inputmode="(\w+)"', page))
     taken = {
         name: mode
-        for body in (NewTrade, TradeClosing, NewSession)
+        for body in (NewTrade, TradeClosing, NewSession, RulesBody, ProfitLockBody)
         for kind, mode in ((IntType, "numeric"), (CustomType, "decimal"))
         for name in members_of(body, kind)
     }
