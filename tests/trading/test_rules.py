@@ -248,3 +248,15 @@ async def test_what_a_rule_decides_after_a_request_is_nobodys(bench: Bench) -> N
         (EventKind.SESSION_CHANGED, None),
         (EventKind.CLOSED, None),
     ]
+
+
+async def test_at_one_price_the_exits_of_other_sessions_go_before_a_trip(bench: Bench) -> None:
+    ruled, stopped = await bench.new_session(rules=LOSS), await bench.new_session()
+    await bench.open(ruled)
+    await bench.open(stopped, stop_e4=95_0000)
+    written: list[int] = []
+    bench.store.before_append = lambda event: written.append(event.session_id)
+    bench.tick(90_0000)
+    await bench.reached(ruled, 4)
+    await bench.reached(stopped, 2)
+    assert written == [stopped, ruled, ruled]
