@@ -19,7 +19,7 @@ _BEGIN_MS = 1_795_578_300_000
 _STEP_MS = 25
 _SYMBOLS = 10
 _LINES_A_PIECE = 100_000
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 
 
 class Measured(NamedTuple):

@@ -157,7 +157,8 @@ def _read(line: RecordLine, type_: type[T], order: Callable[[T], Any]) -> Read[A
     """What reads the body of a call, right before it takes effect."""
 
     def read() -> Any:
-        members = decoding.parse_body(bytes(line.body) or b"{}")
+        body = bytes(line.body)
+        members = {} if body in (b"", b"null") else decoding.parse_body(body)
         takes_null = line.call is not None and line.call.startswith("PATCH")
         convert = decoding.convert if takes_null else decoding.convert_body
         return order(convert(members, type_))
