@@ -146,7 +146,7 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await press(page, "Create session")
     await expect(page.locator("#startingCapital")).to_have_accessible_description(DIGIT)
     await page.get_by_label("Starting capital, ₹").fill("1,75,000.50")
-    await page.get_by_label("Name").fill("Evening")
+    await page.get_by_role("textbox", name="Name").fill("Evening")
     await press(page, "Create session")
     await expect(figure(page, "currentCapital")).to_have_text("₹1,75,000.50")
     sessions = page.get_by_label("Session on screen")
