@@ -25,6 +25,11 @@ NOON_MS = SESSION.created_at_ms
 NEXT_DAY_MS = NOON_MS + 12 * 3_600_000
 LOCK = ProfitLock(arm_at_paise=100_00, floor_paise=50_00)
 
+LOSS = {"max_daily_loss_paise": 100_00}
+TARGET = {"daily_target_paise": 200_00}
+STREAK = {"losing_streak": 2}
+ACTIVE, PAUSED, HALTED = SessionStatus.ACTIVE, SessionStatus.PAUSED, SessionStatus.HALTED
+
 
 class Ruled:
     """Trades are ten at 100, so that a rupee of the price is ten of the result."""
@@ -139,3 +144,13 @@ def told(event: Event) -> str:
     reason = f"{exit_.reason} {exit_.detail}" if exit_.detail else str(exit_.reason)
     stale = " stale" if exit_.stale else ""
     return f"closed {trade.trade_id} {reason} {exit_.price_e4 / 10_000:g}{stale}"
+
+
+def waived(ruled: Ruled) -> list[str]:
+    """The rules that are waived, by their reasons."""
+    return [reason.value for reason in ruled.state.session.waived]
+
+
+def lose(ruled: Ruled, rupees: int = 10) -> list[str]:
+    """Open a trade, and close it with a loss."""
+    return ruled.close(ruled.open(), 100 - rupees / 10)
