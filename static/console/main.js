@@ -135,7 +135,9 @@ keys.start([
     "Positions: the first Close button",
     () => {
       tabs.openTab("tab-positions");
-      (document.querySelector("#positions button:last-child") ?? $("positions-title")).focus();
+      (
+        document.querySelector("#positions tbody button:last-child") ?? $("positions-title")
+      ).focus();
     },
   ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],

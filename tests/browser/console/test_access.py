@@ -57,7 +57,7 @@ async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, serve
             page.locator("#positions").get_by_role("button", name="Close trade")
         ).to_be_visible()
         reached = []
-        for _ in range(40):
+        for _ in range(50):
             await page.keyboard.press("Tab")
             reached.append(
                 await page.evaluate(
