@@ -45,7 +45,7 @@ class Calls:
         self._sessions = RecordedIds("session")
         self._trades = RecordedIds("trade")
         self._orders = RecordedIds("order")
-        self._table: dict[str, Callable[[Operation, RecordLine, int], Awaitable[object]]] = {
+        self.table: dict[str, Callable[[Operation, RecordLine, int], Awaitable[object]]] = {
             "POST /sessions": self._create_session,
             "PATCH /sessions/{}": self._change_session,
             "POST /sessions/{}/trades": self._open_trade,
@@ -57,6 +57,7 @@ class Calls:
             "POST /sessions/{}/close-all": self._close_all,
             "POST /halt": self._halt,
         }
+        """What carries out which call, ids left out."""
 
     def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
         """Prices make trades, too."""
@@ -76,7 +77,7 @@ class Calls:
         """Do what a call asked for; the log says if it is refused now."""
         self._count += 1
         call = line.call or ""
-        act = self._table.get(re.sub(r"/[0-9]+", "/{}", call))
+        act = self.table.get(re.sub(r"/[0-9]+", "/{}", call))
         named = re.search(r"[0-9]+", call)
         # Under a key a repetition finds what is done already.
         key = line.key or f"replay {self._count}"
