@@ -2,6 +2,7 @@
 /** The console: starts the parts, and shows what the address asks for. */
 
 import * as account from "./account.js";
+import * as alerts from "./alerts.js";
 import { call } from "./api.js";
 import { forgetColours } from "./canvas.js";
 import * as chart from "./chart.js";
@@ -125,6 +126,7 @@ guards.start();
 kill.start();
 title.start();
 notify.start();
+alerts.start();
 drawer.start();
 startPlace();
 keys.start([
@@ -143,6 +145,7 @@ keys.start([
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],
   ["c", "Candles or P&L curve", chart.toggleChart],
+  ["n", "Alerts", alerts.openAlerts],
   ["m", "Sound on or off", notify.toggleSound],
   ["t", "Theme: system, light, dark", nextTheme],
   ["v", "Text, rows, panels", view.openView],

@@ -12,7 +12,13 @@ const MOST = 2;
 const SHOWN_MS = 6000;
 const ERROR_MS = 12_000;
 /** Rising for a gain, falling for a loss. @type {Record<string, number[]>} Hz */
-const TUNES = { opened: [660], gain: [660, 990], loss: [520, 350], "": [520] };
+const TUNES = {
+  opened: [660],
+  gain: [660, 990],
+  loss: [520, 350],
+  alarm: [880, 880, 880],
+  "": [520],
+};
 
 let sound = recall("sound") === "on";
 let notifications = recall("notify") === "on" && globalThis.Notification?.permission === "granted";
@@ -77,7 +83,19 @@ function tell(text, kind, tune) {
   }
   toast("toasts", text, kind, SHOWN_MS);
   play(tune);
+  notice(text);
+}
+
+/** For those who look elsewhere. @param {string} text */
+function notice(text) {
   if (notifications && document.hidden) new Notification("vyomo-rt", { body: text, tag: text });
+}
+
+/** What must not go unnoticed. @param {string} text */
+export function alarm(text) {
+  complain(text);
+  play("alarm");
+  notice(text);
 }
 
 /** @param {HTMLButtonElement} button @param {boolean} on */

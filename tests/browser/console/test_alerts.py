@@ -1,0 +1,84 @@
+"""The console's alerts: kept by the browser, told once, also that the page is not live."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page, expect
+
+from tests.browser.console.desk import Desk
+from tests.browser.console.parts import press, show, tile, violations
+from tests.kit.proxy import Proxy
+
+
+async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "RISES", "price": 100})
+        await show(page, ingest_server, desk.session_id, symbols="RISES", interval=100)
+        await expect(tile(page, "RISES")).to_contain_text("100.00")
+        await press(page, "Alerts")
+        dialog = page.locator("#alerts-dialog")
+        value = dialog.get_by_label("Value")
+        await press(page, "Add the alert")
+        await expect(value).to_have_accessible_description("Value is required")
+        await value.fill("105")
+        await dialog.get_by_label("Symbol").fill("FALLS")
+        await press(page, "Add the alert")
+        await expect(dialog.get_by_label("Symbol")).to_have_accessible_description(
+            "Symbol must be in the watchlist: only its prices come here"
+        )
+        await dialog.get_by_label("Symbol").fill("rises")
+        await press(page, "Add the alert")
+        item = dialog.locator("#alert-list li")
+        await expect(item).to_contain_text("RISES at 105.00 or above armed")
+        assert not await violations(page)
+        await press(page, "Done")
+
+        await page.reload()
+        await expect(tile(page, "RISES")).to_contain_text("100.00")
+        told = page.locator("#alerts .toast", has_text="Alert: RISES at 105.00 or above.")
+        await expect(told).to_have_count(0)
+        await desk.tick({"symbol": "RISES", "price": 105})
+        await expect(told).to_be_visible()
+        await told.click()
+        await desk.tick({"symbol": "RISES", "price": 106})
+        await expect(tile(page, "RISES")).to_contain_text("106.00")
+        await press(page, "Alerts")
+        await expect(item.get_by_role("button", name="Again")).to_be_visible()
+        await expect(told).to_have_count(0)
+        await press(page, "Again: RISES at 105.00 or above")
+        await expect(told).to_be_visible()
+        await press(page, "Remove: RISES at 105.00 or above")
+        await expect(dialog).to_contain_text("No alert yet.")
+
+
+async def test_results_of_the_day_and_stops_that_come_near_are_told(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "DAY", "price": 100})
+        await desk.open("DAY", stopLoss=90)
+        await show(page, ingest_server, desk.session_id, symbols="DAY", interval=100)
+        dialog = page.locator("#alerts-dialog")
+        await press(page, "Alerts")
+        for kind, value in (("loss", "300"), ("stop", "4")):
+            await dialog.get_by_label("When").select_option(kind)
+            await dialog.get_by_label("Value").fill(value)
+            await press(page, "Add the alert")
+        await press(page, "Done")
+        told = page.locator("#alerts .toast")
+        await desk.tick({"symbol": "DAY", "price": 94})
+        await expect(told.filter(has_text="today’s P&L at −₹300.00 or below")).to_be_visible()
+        await desk.tick({"symbol": "DAY", "price": 93})
+        await expect(told.filter(has_text="a price within 4.00% of a stop")).to_be_visible()
+
+
+async def test_a_line_that_is_lost_is_an_alert_without_being_asked_for(
+    page: Page, proxy: Proxy, desk: Desk
+) -> None:
+    await show(page, proxy.url, desk.session_id, symbols="NIFTY", transport="ws")
+    await expect(page.locator("body")).to_have_attribute("data-link", "live")
+    proxy.refuses_websockets = True
+    proxy.drop()
+    lost = page.locator("#alerts .toast", has_text="The page is not live, as of ")
+    await expect(lost).to_be_visible(timeout=5000)
