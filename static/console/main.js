@@ -32,6 +32,7 @@ import * as replay from "./replay.js";
 import * as reports from "./reports.js";
 import * as rules from "./rules.js";
 import * as session from "./session.js";
+import * as standing from "./standing.js";
 import { asked, client, connect, showSession } from "./stream.js";
 import * as tabs from "./tabs.js";
 import * as tape from "./tape.js";
@@ -100,6 +101,7 @@ async function showPlace() {
 wireDialogs();
 paintTheme();
 overview.start();
+standing.start();
 rules.start();
 tabs.start();
 panels.start();

@@ -1,18 +1,17 @@
 // @ts-check
 /** The rules of the session on screen: how far each is from tripping, its halts, a form. */
-import { call } from "./api.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { money, time, whole } from "./format.js";
 import { onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { sentence } from "./halts.js";
 import { model } from "./model.js";
+import { noteStanding, standing } from "./standing.js";
 import { client, isChanging } from "./stream.js";
 
 /** A rule in words: its name, how far it is from tripping, and that as a share of it.
  * @typedef {{ name: string, text: string, share?: number }} Line */
 
-const REFRESH_MS = 300;
 const MOST_HALTS = 20;
 const FIELDS = [
   "maxDailyLoss",
@@ -24,11 +23,7 @@ const FIELDS = [
   "cooldownSeconds",
   "squareOff",
 ];
-/** The session's document: rules, lock, today. @type {any} */
-let known = null;
 let isShown = false;
-/** @type {any} */
-let timer;
 
 /** @param {number} done @param {number} limit */
 const share = (done, limit) => Math.min(1, Math.max(0, done / limit));
@@ -82,10 +77,10 @@ const LINES = {
 /** @returns {[string, Line][]} */
 function lines() {
   const { figures } = model;
-  if (!figures || known === null) return [];
-  const { rules } = known;
+  if (!figures || standing === null) return [];
+  const { rules } = standing;
   const pnl = (figures.netTodayPnL ?? figures.todayPnL) + figures.unrealizedPnL;
-  const now = { pnl, figures, today: known.today, lock: known.lock };
+  const now = { pnl, figures, today: standing.today, lock: standing.lock };
   return Object.entries(LINES)
     .filter(([name]) => rules[name] !== undefined)
     .map(([name, line]) => [name, line(rules[name], now)]);
@@ -118,7 +113,7 @@ function paint() {
   if (!isShown) return;
   const found = lines();
   keyed($("rules-list"), found, makeLine, updateLine);
-  $("no-rules").hidden = found.length > 0 || known === null;
+  $("no-rules").hidden = found.length > 0 || standing === null;
   keyed(
     $("halts"),
     halts().map((event) => /** @type {[number, any]} */ ([event.seq, event])),
@@ -126,28 +121,14 @@ function paint() {
     (row, { data }) =>
       put(row, `${data.status} · ${sentence({ data: { ...data, statusReason: data.reason } })}`),
   );
-  const waived = known?.waived ?? [];
-  put($("waived"), waived.length ? `Waived on ${known.waivedOn}: ${waived.join(", ")}` : "");
-  $("change-rules-open").disabled = known === null || isChanging();
-}
-
-/** What the stream does not carry: today's counts. */
-function refresh() {
-  clearTimeout(timer);
-  if (isShown) timer = setTimeout(load, REFRESH_MS);
-}
-
-async function load() {
-  const { sessionId } = model;
-  if (sessionId === null) return;
-  const answer = await call("GET", `sessions/${sessionId}`);
-  if (answer.ok && sessionId === model.sessionId) known = answer.document;
-  touch("rules");
+  const waived = standing?.waived ?? [];
+  put($("waived"), waived.length ? `Waived on ${standing.waivedOn}: ${waived.join(", ")}` : "");
+  $("change-rules-open").disabled = standing === null || isChanging();
 }
 
 function openForm() {
   const form = $("change-rules");
-  const { rules } = known;
+  const { rules } = standing;
   for (const name of FIELDS) form.elements[name].value = rules[name] ?? "";
   form.elements.armAt.value = rules.profitLock?.armAt ?? "";
   form.elements.floor.value = rules.profitLock?.floor ?? "";
@@ -161,7 +142,7 @@ function asked({ armAt, floor, ...fields }) {
   }
   const rules = Object.fromEntries(FIELDS.map((name) => [name, fields[name] ?? null]));
   const profitLock = armAt === undefined ? null : { armAt, floor };
-  const path = `sessions/${known.sessionId}`;
+  const path = `sessions/${standing.sessionId}`;
   return { method: "PATCH", path, body: { rules: { ...rules, profitLock } } };
 }
 
@@ -169,16 +150,8 @@ export function start() {
   part("rules", paint);
   $("tabs").addEventListener("chosen", (/** @type {any} */ { target }) => {
     isShown = target.id === "tab-rules";
-    refresh();
     touch("rules");
   });
-  client.on("ack", () => {
-    if (known?.sessionId !== model.sessionId) known = null;
-    refresh();
-  });
-  for (const type of /** @type {const} */ (["trade_opened", "trade_closed", "session_changed"])) {
-    client.on(type, refresh);
-  }
   client.on("session_update", () => touch("rules"));
   $("change-rules-open").addEventListener("click", openForm);
   onOrder(
@@ -186,8 +159,7 @@ export function start() {
     async (fields) => asked(fields),
     (session) => {
       $("rules-dialog").close();
-      known = session;
-      touch("rules");
+      noteStanding(session);
       return "";
     },
   );

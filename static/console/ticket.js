@@ -8,6 +8,7 @@ import { gainAt, LEVELS, symbolOf, wrongSides } from "./levels.js";
 import { inLots, learnLot, stepByLots } from "./lots.js";
 import { model, noteAnswer, noteOrder } from "./model.js";
 import { distance, isClose, isOld, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
+import { refusalOf } from "./refusals.js";
 import { asked, client, isChanging } from "./stream.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
@@ -113,6 +114,7 @@ function paint() {
   const why = obstacle();
   $("place").disabled = why !== "";
   put($("preview"), why || preview(fields), why ? "preview obstacle" : "preview");
+  put($("refusal"), why ? "" : refusalOf(fields, fillOf(fields)));
   hint(ticket, [...unreadable(ticket, fields), ...misplaced(fields)]);
   const last = lastOf(waitsFor);
   if (last && !isOld(last)) {

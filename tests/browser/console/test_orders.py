@@ -276,6 +276,32 @@ async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_l
         assert green != red
 
 
+async def test_the_rule_that_would_refuse_an_order_is_named_before_it_is_sent(
+    page: Page, ingest_server: str
+) -> None:
+    rules = {"maxOrderValue": 5000, "maxOpenTrades": 2}
+    async with Desk.at(ingest_server, rules=rules) as desk:
+        await desk.tick({"symbol": "RULED", "price": 100})
+        await show(page, ingest_server, desk.session_id, symbols="RULED")
+        quantity, refusal = page.locator("#quantity"), page.locator("#refusal")
+        await quantity.fill("51")
+        await expect(refusal).to_have_text(
+            "A rule of the session refuses it: one opening is worth ₹5,000.00 at most."
+        )
+        await page.locator("#place").click()
+        await expect(page.locator("#ticket .error").first).to_contain_text("maxOrderValue")
+        await quantity.fill("50")
+        await expect(refusal).to_be_empty()
+        for _ in range(2):
+            await desk.open("RULED", quantity=1, entryPrice=100)
+        await expect(refusal).to_contain_text("2 trades are open already")
+        await desk.change(rules={"maxOpenTrades": 3})
+        await expect(refusal).to_be_empty()
+        await desk.change(status="PAUSED")
+        await expect(refusal).to_have_text("The session is PAUSED: it opens nothing.")
+        assert len(await desk.trade_ids()) == 2
+
+
 async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_stands(
     page: Page, ingest_server: str
 ) -> None:
