@@ -1,9 +1,10 @@
 """Soak test: a real server, used and disturbed at random for minutes or hours.
 
 Four writers trade with retries, watchers follow over both transports and resume, a feed pushes
-prices; meanwhile processes are killed and frozen, crowds come, clients break the rules and the
-feed goes wrong. All along, and once more at the end, it compares what was acknowledged, announced
-and stored. The same seed makes the same choices, but not at the same moments.
+prices; sessions get rules and charges, are halted, lifted and squared off. Meanwhile processes are
+killed and frozen, crowds come, clients break the rules and the feed goes wrong. All along, and once
+more at the end, it compares what was acknowledged, announced and stored, and computes rules,
+charges and reports anew. The same seed makes the same choices, but not at the same moments.
 
 Exit code: 0 every invariant held, 1 one did not (the last line names it and the seed), 2 wrong
 flags or no server, 130 interrupted (with the report so far).

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 import soak
-from lab.soak.truth import CAPITAL, SessionTruth, Violated
+from lab.soak.truth import CAPITAL, SessionTruth
+from lab.soak.violated import Violated
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "soak.py"
 
@@ -57,6 +58,9 @@ async def test_a_short_soak_with_kills_crowds_and_a_bad_feed_finds_nothing(tmp_p
     assert found["seen"]["events seen"] > found["events"]
     assert found["seen"]["resumptions"] > 0
     assert found["seen"]["halts"] > 0
+    assert found["seen"]["trips"] >= 2
+    assert found["seen"]["reports compared"] >= 3
+    assert found["seen"]["figures of other sessions seen"] > 0
     assert found["folder"] is None
 
 
@@ -213,7 +217,7 @@ def test_what_agrees_violates_nothing() -> None:
                 t.take([text(3, "trade_opened", ORDER), text(4, *KILL), text(5, *LIFT)], 2),
                 t.check_halts(),
             ),
-            "a kill closes everything",
+            "a halt closes everything",
         ),
         (
             lambda t: t.check_figures(SESSION | {"totalPnL": 50.4}),

@@ -15,7 +15,8 @@ import msgspec
 from yarl import URL
 
 from lab.site.target import API
-from lab.soak.truth import SessionTruth, Truth, Violated
+from lab.soak.truth import SessionTruth, Truth
+from lab.soak.violated import Violated
 from vyomo_rt_client.links import EventStream, Lost, WebSocket
 from vyomo_rt_client.messages import Refused
 from vyomo_rt_client.subscription import SESSION_ID
@@ -27,6 +28,10 @@ MANY = [f"S{number}" for number in range(300)]
 SLOW_TIMEOUT_S = 2.0
 _AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
+_REFUSING = (
+    "HALTED",
+    *("maxOrderValue:", "maxOpenTrades:", "maxTradesPerDay:", "cooldownSeconds:", "squareOff:"),
+)
 _PASSING = {"unavailable", "limit_exceeded", "internal"}
 
 
@@ -132,7 +137,7 @@ class Writer:
                 await self._open(order, opening)
 
     async def _open(self, order: dict[str, Any], key: str) -> dict[str, Any] | None:
-        """The trade that was opened; None if the session is halted."""
+        """The trade that was opened; None if the session is halted, or a rule forbids it."""
         path = f"/sessions/{self._truth.session_id}/trades"
         status, answer = await self._site.until_answered(path, order, key, {201, 409})
         if status == 409:
@@ -142,8 +147,8 @@ class Writer:
         return answer
 
     async def _rest(self, answer: dict[str, Any]) -> None:
-        """Wait a little if it was refused because the session is halted."""
-        if "HALTED" not in answer["detail"]:
+        """Wait a little if it was refused because of a halt or a rule."""
+        if not any(reason in answer["detail"] for reason in _REFUSING):
             raise Violated(f"a right request is not refused: {answer}")
         await asyncio.sleep(0.1)
 
@@ -196,7 +201,12 @@ class Watcher:
     slow; it always comes back with the number of the last event it has seen.
     """
 
-    def __init__(self, site: Site, truth: SessionTruth, counts: Counter[str]) -> None:
+    def __init__(
+        self, site: Site, truth: SessionTruth, counts: Counter[str], *, watches: bool = False
+    ) -> None:
+        """``watches``: it watches all sessions besides."""
+        self._watches = watches
+        self.has_seen_others = not watches
         self.position: int | None = None
         self._epoch = ""
         self._site = site
@@ -227,7 +237,7 @@ class Watcher:
         symbols = MANY if dozes else list(SYMBOLS)
         prices = {"symbols": symbols, "priceInterval": 100 if dozes else 500}
         async with asyncio.timeout(15):
-            commands = (session, prices, None)
+            commands = (session, prices, {"updateInterval": 500} if self._watches else None)
             link = await kind.open(self._site.http, URL(self._site.url), "", commands)
         self._counts[f"connections over {'SSE' if kind is EventStream else 'WebSocket'}"] += 1
         try:
@@ -263,6 +273,8 @@ class Watcher:
         match message["type"]:
             case "ack" if message.get("id") in (None, SESSION_ID):
                 self._acknowledged(message["result"])
+            case "session_update" if "seq" not in message:
+                self._overlook(message["data"]["sessionId"])
             case "session_update":
                 if message["seq"] > (self.position or 0):
                     raise Violated(
@@ -277,6 +289,12 @@ class Watcher:
                 raise Lost("the server shuts down")
             case _ if "seq" in message:  # an event, of whatever kind
                 self._see(message["seq"], text)
+
+    def _overlook(self, session_id: int) -> None:
+        if not self._watches or session_id == self._truth.session_id:
+            raise Violated(f"only other sessions are told without an event: {session_id}")
+        self.has_seen_others = True
+        self._counts["figures of other sessions seen"] += 1
 
     def _acknowledged(self, result: dict[str, Any]) -> None:
         self._epoch = result["epoch"]
@@ -327,6 +345,8 @@ class Feed:
         try:
             status, answer = await self._site.call("POST", "/ticks", ticks)
         except _AWAY:
+            return
+        if status == 503:
             return
         taken = answer.get("accepted", 0)
         if status not in (200, 400, 422) or taken != accepted:

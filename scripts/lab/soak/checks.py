@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ import aiohttp
 
 from lab.site.server import own_environ
 from lab.soak.actors import Site, Watcher
+from lab.soak.costs import REPORTS
 from lab.soak.faults import Processes
 from lab.soak.report import Report
-from lab.soak.truth import SessionTruth, Truth, Violated
+from lab.soak.truth import SessionTruth, Truth
+from lab.soak.violated import Violated
 
 _OVERLAP = 500
 _MOST_GROWTH_BYTES = 100 << 20
@@ -26,12 +29,20 @@ class Checks:
     """Compares a server with what is known about it. All methods raise Violated."""
 
     def __init__(
-        self, truth: Truth, site: Site, processes: Processes, report: Report, *, storm: int
+        self,
+        truth: Truth,
+        site: Site,
+        processes: Processes,
+        report: Report,
+        seen: Counter[str],
+        *,
+        storm: int,
     ) -> None:
         self._truth = truth
         self._site = site
         self._processes = processes
         self._report = report
+        self._seen = seen
         self._storm = storm
 
     async def compare(self, *, everything: bool = False) -> None:
@@ -47,6 +58,8 @@ class Checks:
                 status, session = await self._site.call("GET", path)
                 if status == 200:
                     status = await self._fetch(truth, since, session["seq"])
+                reports = REPORTS if everything else (self._site.rng.choice(REPORTS),)
+                told = await self._reports(path, session["seq"], reports) if status == 200 else {}
             except _AWAY:
                 status = 503
             if status == 503 and not everything:
@@ -58,6 +71,9 @@ class Checks:
             truth.check_trades(known)
             truth.check_orders(known)
             truth.check_halts()
+            truth.check_rules(session)
+            for by, report in told.items():
+                truth.book.check_report(by, report)
         self._report.checks += 1
 
     async def _fetch(self, truth: SessionTruth, since: int, upto: int) -> int:
@@ -70,6 +86,19 @@ class Checks:
             since += len(texts)
             if since >= upto or not texts:
                 return status
+
+    async def _reports(
+        self, path: str, seq: int, kinds: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Reports of a session's events up to a number; without those that count later ones."""
+        told = {}
+        for by in kinds:
+            status, report = await self._site.call("GET", f"{path}/report?by={by}")
+            after, session = await self._site.call("GET", path)
+            if (status, after) == (200, 200) and session["seq"] == seq:
+                told[by] = report
+        self._seen["reports compared"] += len(told)
+        return told
 
     async def sample(self) -> None:
         """Check the server's memory and files once a second. Raises Violated if they grow."""
@@ -95,7 +124,7 @@ class Checks:
 
     async def _all_seen(self, watchers: Sequence[Watcher], newest: Sequence[int]) -> None:
         while not self._truth.violated and any(  # noqa: ASYNC110 (positions tell nobody)
-            watcher.position is None or watcher.position < seq
+            watcher.position is None or watcher.position < seq or not watcher.has_seen_others
             for watcher, seq in zip(watchers, newest, strict=True)
         ):
             await asyncio.sleep(0.05)

@@ -19,7 +19,8 @@ from lab.crowd.swarm import Swarm
 from lab.site.machine import usage
 from lab.site.server import ServerUnderTest
 from lab.soak.actors import HICCUPS, SLOW_TIMEOUT_S, SYMBOLS, Feed, Site
-from lab.soak.truth import Truth, Violated
+from lab.soak.truth import Truth
+from lab.soak.violated import Violated
 
 _PESTS_PATIENCE_S = 25.0
 _MOST_STOP_S = 5.0

@@ -7,7 +7,8 @@ from collections import Counter
 from contextlib import suppress
 
 from lab.soak.actors import Site
-from lab.soak.truth import SessionTruth, Violated
+from lab.soak.truth import SessionTruth
+from lab.soak.violated import Violated
 
 _PAUSES_S = (1.0, 5.0)
 _HALTED_FOR_S = 0.5
@@ -60,5 +61,11 @@ class Killer:
         self._counts["halts" if halt else "closes of everything"] += 1
 
     async def _lift(self, session_id: int) -> None:
+        """Lift a halt, once everything is closed that it closes."""
         path, body = f"/sessions/{session_id}", {"status": "ACTIVE"}
-        await self._site.until_answered(path, body, None, {200}, method="PATCH")
+        status = 409
+        while status == 409:
+            await asyncio.sleep(0.02)
+            status, _ = await self._site.until_answered(
+                path, body, None, {200, 409}, method="PATCH"
+            )

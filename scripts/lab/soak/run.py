@@ -24,6 +24,7 @@ from lab.soak.checks import Checks, within_quiet
 from lab.soak.faults import Clients, Lane, Processes
 from lab.soak.killer import Killer
 from lab.soak.report import Report
+from lab.soak.ruler import Ruler
 from lab.soak.truth import CAPITAL, SessionTruth, Truth
 
 _WRITERS = 4
@@ -49,7 +50,8 @@ class Soak:
         self._processes = Processes(self._site, folder)
         self._clients = Clients(self._site, self.truth, self._feed, options.storm)
         self._checks = Checks(
-            self.truth, self._site, self._processes, self.report, storm=options.storm
+            *(self.truth, self._site, self._processes, self.report, self._seen),
+            storm=options.storm,
         )
         # Each with its own choices, so that one that takes longer does not change the other's.
         pause_s = min(6.0, max(0.8, options.minutes * 2))
@@ -72,23 +74,30 @@ class Soak:
         ]
         killer = Killer(self._site, self.truth.sessions, self._seen)
         writers.append(asyncio.create_task(guarded(self.truth, killer.run())))
-        watchers = [Watcher(self._site, self._session(n), self._seen) for n in range(_WATCHERS)]
+        ruler = Ruler(self._site, self.truth.sessions, self._seen)
+        rulers = (ruler.run(), ruler.square_off_now_and_then())
+        writers += [asyncio.create_task(guarded(self.truth, each)) for each in rulers]
+        watchers = [
+            Watcher(self._site, self._session(n), self._seen, watches=n == 0)
+            for n in range(_WATCHERS)
+        ]
         watching = [asyncio.create_task(guarded(self.truth, each.run())) for each in watchers]
         others = [
             asyncio.create_task(guarded(self.truth, each))
-            for each in (self._feed.run(), self._lanes[1].run(self._fault), self._checks.sample())
+            for each in (self._lanes[1].run(self._fault), self._checks.sample())
         ]
+        feeding = asyncio.create_task(guarded(self.truth, self._feed.run()))
         disturbing = asyncio.create_task(guarded(self.truth, self._lanes[0].run(self._disturb)))
         try:
-            await self._until_over(stop, [*writers, *watching, *others, disturbing])
+            await self._until_over(stop, [*writers, *watching, *others, feeding, disturbing])
             self._lanes[0].stop()
             await disturbing  # else a server that is just being started would be left alone
             await _cancel(others)
             self._site.stopping.set()
             if not self.truth.violated:
-                await guarded(self.truth, self._end(writers, watchers, watching))
+                await guarded(self.truth, self._end(writers, feeding, watchers, watching))
         finally:
-            await _cancel([*writers, *watching, *others, disturbing])
+            await _cancel([*writers, *watching, *others, feeding, disturbing])
             await self._processes.server.stop(signal.SIGKILL)
             self._fill_report(interrupted=stop.is_set())
 
@@ -145,6 +154,7 @@ class Soak:
     async def _end(
         self,
         writers: Sequence[asyncio.Task[None]],
+        feeding: asyncio.Task[None],
         watchers: Sequence[Watcher],
         watching: Sequence[asyncio.Task[None]],
     ) -> None:
@@ -153,6 +163,7 @@ class Soak:
         if self._processes.memory_and_files() is None:  # it was just being restarted
             await self._processes.start()
         await within_quiet("every request is answered in the end", asyncio.wait(writers))
+        await _cancel([feeding])  # not before: what is halted may have to wait for a price
         await self._checks.compare(everything=True)
         newest = [self._session(number).newest_seq for number in range(len(watchers))]
         await self._checks.require_all_seen(watchers, newest)

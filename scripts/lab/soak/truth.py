@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from lab.soak.rulebook import RULE_BEHIND, Rulebook
+from lab.soak.violated import Violated
+
 CAPITAL = 10_000_000
 _MOST_MOVE = Fraction(1, 4)
 """No true price of the soak's feed moves so far from a trade's entry; its misprints do."""
@@ -18,10 +21,6 @@ _TRADE_EVENTS = {"trade_opened", "trade_closed"}
 _BEGINNINGS = {"trade_opened", "order_placed"}
 _ENDS_OF_ORDERS = {"trade_opened", "order_ended"}
 _IST = timezone(timedelta(hours=5, minutes=30))
-
-
-class Violated(Exception):
-    """An invariant does not hold; the text names it and what was found."""
 
 
 class Event(NamedTuple):
@@ -48,6 +47,7 @@ class SessionTruth:
     def __init__(self, session_id: int) -> None:
         self.session_id = session_id
         self.stored: list[Event] = []
+        self.book = Rulebook()
         self.told: dict[int, bytes] = {}
         """The text of each event that a watcher got, by number."""
         self.opened: dict[str, int] = {}
@@ -185,8 +185,9 @@ class SessionTruth:
             if event.type == "session_changed":
                 active = data["status"] == "ACTIVE"
                 if active and killed and left:
-                    raise Violated(f"a kill closes everything: still open are {sorted(left)}")
-                killed = not active and (killed or data["reason"] == "KILL")
+                    raise Violated(f"a halt closes everything: still open are {sorted(left)}")
+                closes = data["reason"] in ("KILL", *RULE_BEHIND)
+                killed = not active and (killed or closes)
             elif event.type == "order_placed":
                 left.add(("order", data["orderId"]))
             elif event.type == "order_ended":
@@ -196,6 +197,12 @@ class SessionTruth:
                 left.add(("trade", data["tradeId"]))
             elif event.type == "trade_closed":
                 left.discard(("trade", data["tradeId"]))
+
+    def check_rules(self, session: dict[str, Any]) -> None:
+        """Check rules, charges and square-off up to the newest event of a session's document."""
+        for event in self.stored[self.book.seq : session["seq"]]:
+            self.book.take(event.type, event.data)
+        self.book.check_document(session)
 
     def check_nothing_else(self) -> None:
         """At the end, when every request is answered, check that nothing else has happened."""
