@@ -19,6 +19,7 @@ from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.quote import Quote
+from vyomo_rt.domain.rules import NO_RULES
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import Figures, SessionState
 from vyomo_rt.domain.trade import ExitDetail, Trade, TradeChangeReason
@@ -251,7 +252,12 @@ def test_whenever_it_is_started_everything_comes_within_half_an_hour(hour: int) 
     assert {event.kind for event in events} == set(EventKind)
     trades = [event.trade for event in events if isinstance(event, TradeEvent)]
     assert any(trade.order_id for trade in trades), "an order was filled"
-    details = {trade.exit.detail for trade in trades if trade.exit}
-    assert details >= {ExitDetail.KILL, ExitDetail.TRAILING}
-    changes = [event.standing.status for event in events if isinstance(event, SessionEvent)]
-    assert changes == ["HALTED", "ACTIVE"], "the halt is lifted"
+    exits = [trade.exit for trade in trades if trade.exit]
+    assert {exit_.detail for exit_ in exits} >= {ExitDetail.KILL, ExitDetail.TRAILING}
+    assert "SQUARE_OFF" in {exit_.reason for exit_ in exits}
+    assert all(exit_.charges for exit_ in exits)
+    changes = [event for event in events if isinstance(event, SessionEvent)]
+    halts = [change for change in changes if change.standing.status == "HALTED"]
+    assert [halt.reason for halt in halts] == ["LOSING_STREAK", "KILL"]
+    standing = changes[-1].standing
+    assert (standing.status, standing.waived, standing.rules) == ("ACTIVE", (), NO_RULES)

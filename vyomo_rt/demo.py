@@ -10,15 +10,16 @@ from dataclasses import replace
 from itertools import cycle
 from typing import NamedTuple
 
+from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.event import Event, EventKind, OrderEvent, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.halt import HaltOrder
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.moment import DAY_MS, IST_AHEAD_MS, MarketClock
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import ChangeOrder, ClosingOrder, Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.pending import AlreadyEnded, EntryTerms, EntryType, Validity
 from vyomo_rt.domain.quote import Quote
-from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.trade import AlreadyClosed
 from vyomo_rt.trading.desk import Desk
 from vyomo_rt.trading.replica import Replica
@@ -29,14 +30,20 @@ History = Callable[[int, int], Awaitable[Sequence[Event]]]
 """A session's events after a number."""
 
 SESSION_ID = 6
-_SESSION = SessionOrder(starting_capital_paise=50_000 * 100, name="Demo")
+_SESSION = SessionOrder(
+    starting_capital_paise=50_000 * 100, name="Demo", charges=ChargePlan.NSE_OPTIONS
+)
 _KEY = "demo-"
 """The strategy's operations begin with this, so it knows its own trades after a restart."""
 
 _STEP_S = 4.0
 _MAX_OPEN = 5
 _MAX_AGE_MS = 100_000
+_LIMIT_AFTER_MS, _SQUARE_OFF_AFTER_MS, _KILL_AFTER_MS = 6 * 60_000, 15 * 60_000, 25 * 60_000
 _DRILL_EVERY_MS = 25 * 60_000
+_MINUTE_MS = 60_000
+_STREAK = 3
+_HALTED_S = 12.0
 _LOOK_BACK = 500
 _TICK_E4 = 500
 
@@ -74,8 +81,9 @@ _CHEAPER_E4 = 10
 class DemoTrader:
     """Opens a trade every few seconds; its stop, its target or, later, the strategy closes it.
 
-    Half of a trade is closed at half of that time, an order waits for a lower price, and now and
-    then a drill of the kill switch closes everything, unless that would close what is not its own.
+    Half of a trade is closed at half of that time, and an order waits for a lower price. Now and
+    then a losing streak halts the session, a square-off and the kill switch close everything; these
+    two not where they would close what is not the strategy's own.
     """
 
     def __init__(
@@ -95,7 +103,12 @@ class DemoTrader:
         self._ideas = cycle(_IDEAS)
         self._own: set[int] = set()
         self._orders: set[int] = set()
-        self._drilled_ms = now()
+        began_ms = now()
+        self._limit_ms = began_ms + _LIMIT_AFTER_MS
+        self._square_off_ms = began_ms + _SQUARE_OFF_AFTER_MS
+        self._kill_ms = began_ms + _KILL_AFTER_MS
+        self._square_off_min: int | None = None
+        self._squared_off_ms = 0
         self._trouble = ""
         self.session_id = SESSION_ID
 
@@ -124,7 +137,9 @@ class DemoTrader:
         self._own |= {trade.trade_id for trade in filled}
         self._own &= state.open_trades.keys()
         await self._close_old()
-        await self._drill()
+        await self._limit_losses()
+        await self._square_off()
+        await self._kill()
         await self._wait_for_less()
         await self._open_next()
 
@@ -154,6 +169,10 @@ class DemoTrader:
             if isinstance(event, TradeEvent) and event.kind is EventKind.OPENED
         }
         self._orders = {event.entry.order_id for event in own if isinstance(event, OrderEvent)}
+        # A square-off that it did not live to see would stop it until midnight.
+        for event in own:
+            if isinstance(event, SessionEvent):
+                self._square_off_min = event.standing.rules.square_off_min
 
     async def _close_old(self) -> None:
         open_trades = self._replica.state(self.session_id).open_trades
@@ -169,19 +188,58 @@ class DemoTrader:
             operation = Operation.internal(_KEY)
             await self._desk.close_trade(trade_id, operation, lambda: order)
 
-    async def _drill(self) -> None:
+    async def _limit_losses(self) -> None:
+        """Have a rule against losing streaks until it halts the session, and lift that halt."""
+        session = self._session
+        halted = session.halt is not None and session.status_reason is ChangeReason.LOSING_STREAK
+        if halted and session.rules.losing_streak == _STREAK:
+            await asyncio.sleep(_HALTED_S)
+            lift = ChangeOrder(status=SessionStatus.ACTIVE, rules={"losing_streak": None})
+            await self._change(lift)
+        elif self._now() > self._limit_ms:
+            self._limit_ms = self._now() + _DRILL_EVERY_MS
+            await self._change(ChangeOrder(rules={"losing_streak": _STREAK}))
+
+    async def _square_off(self) -> None:
+        """Have everything squared off at the next minute, and go on after that."""
+        minute = self._session.rules.square_off_min
+        if minute is None:
+            if self._now() > self._square_off_ms and self._may_close_everything():
+                self._squared_off_ms = (self._now() // _MINUTE_MS + 1) * _MINUTE_MS
+                self._square_off_ms = self._now() + _DRILL_EVERY_MS
+                minute = (self._squared_off_ms + IST_AHEAD_MS) % DAY_MS // _MINUTE_MS
+                self._square_off_min = minute
+                await self._change(ChangeOrder(rules={"square_off_min": minute}))
+        elif minute == self._square_off_min:
+            is_over = self._now() > self._squared_off_ms + _STEP_S * 1000
+            if is_over or self._foreign():
+                await self._change(ChangeOrder(rules={"square_off_min": None}))
+
+    async def _kill(self) -> None:
         """Use the kill switch, and lift the halt a step later."""
-        state = self._replica.state(self.session_id)
-        foreign = state.open_trades.keys() - self._own or state.pending.keys() - self._orders
-        is_due = self._now() - self._drilled_ms > _DRILL_EVERY_MS
-        if not is_due or foreign or state.session.status is not SessionStatus.ACTIVE:
+        if self._now() < self._kill_ms or not self._may_close_everything():
             return
-        self._drilled_ms = self._now()
+        self._kill_ms = self._now() + _DRILL_EVERY_MS
         kill = HaltOrder(halt=True, close_all=True, detail="a drill of the demo")
         await self._desk.close_all(self.session_id, Operation.internal(_KEY), lambda: kill)
         await asyncio.sleep(_STEP_S)
-        lift = ChangeOrder(status=SessionStatus.ACTIVE)
-        await self._desk.change_session(self.session_id, Operation.internal(_KEY), lambda: lift)
+        await self._change(ChangeOrder(status=SessionStatus.ACTIVE))
+
+    @property
+    def _session(self) -> Session:
+        return self._replica.state(self.session_id).session
+
+    def _may_close_everything(self) -> bool:
+        return self._session.status is SessionStatus.ACTIVE and not self._foreign()
+
+    def _foreign(self) -> set[int]:
+        """Open trades and pending orders, by their ids, that are not the strategy's own."""
+        state = self._replica.state(self.session_id)
+        return state.open_trades.keys() - self._own or state.pending.keys() - self._orders
+
+    async def _change(self, change: ChangeOrder) -> None:
+        operation = Operation.internal(_KEY)
+        await self._desk.change_session(self.session_id, operation, lambda: change)
 
     async def _wait_for_less(self) -> None:
         """Have one order pending; cancel it when it has waited for too long."""
