@@ -151,6 +151,20 @@ def test_a_source_that_lags_misses_the_beginning_of_what_it_says_first() -> None
     assert [bar.is_partial for bar in market.made("BANKNIFTY")] == [True, True]
 
 
+def test_what_is_partial_does_not_depend_on_when_prices_are_counted() -> None:
+    for counts_at_once in (True, False):
+        market = Minutes()
+        market.tick(100, as_of_ms=FIRST_MS)
+        if counts_at_once:
+            market.bars.fold()
+        market.now_ms = minute(4) + 15_000
+        market.demand.released(["NIFTY"])
+        assert [(bar.start_ms, bar.is_partial) for bar in market.made()] == [
+            (minute(0), False),
+            (minute(4), True),
+        ]
+
+
 def test_after_a_restart_the_minute_goes_on_and_is_partial() -> None:
     market = Minutes()
     market.tick_at(10, 100)

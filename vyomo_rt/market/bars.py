@@ -39,7 +39,7 @@ class _Series:
         self.last = (0, _NEVER_MS)
         """The last price and its moment: an identical one only renews freshness."""
         self.lag_ms = 0
-        """How old the last price was when it counted."""
+        """How old the last price was when it came."""
         self.since_ms = 0
         """When it began to be followed."""
         self.is_new = False
@@ -75,7 +75,8 @@ class Bars:
         self._series: dict[str, _Series] = {}
         self._followed: set[str] = set()
         self._without_place: dict[str, None] = {}
-        self._noted: list[Quote] = []
+        self._noted: list[tuple[Quote, int]] = []
+        """Each with the moment at which it came."""
         self._finished: list[SymbolMinute] = []
         self._minutes = 0
         """How many bars there are, of all symbols."""
@@ -87,7 +88,7 @@ class Bars:
     def on_quote(self, quote: Quote) -> None:
         """A confirmed price."""
         if quote.symbol in self._followed and not quote.stale:
-            self._noted.append(quote)
+            self._noted.append((quote, self._now()))
             if len(self._noted) >= _FOLD_AT:
                 self.fold()
 
@@ -97,15 +98,14 @@ class Bars:
             return
         noted, self._noted = self._noted, []
         self.has_changed = True
-        now_ms = self._now()
-        for quote in noted:
+        for quote, came_ms in noted:
             series, as_of_ms, price_e4 = self._series[quote.symbol], quote.as_of_ms, quote.price_e4
             if (price_e4, as_of_ms) == series.last:
                 continue
             start_ms = as_of_ms - as_of_ms % MINUTE_MS
             if start_ms < series.newest_ms:
                 continue
-            series.last, series.lag_ms = (price_e4, as_of_ms), max(0, now_ms - as_of_ms)
+            series.last, series.lag_ms = (price_e4, as_of_ms), max(0, came_ms - as_of_ms)
             if series.is_new:
                 self._begin_following(quote.symbol, series, start_ms)
             if start_ms > series.newest_ms:
