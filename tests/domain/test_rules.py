@@ -15,6 +15,7 @@ from vyomo_rt.domain.event import SessionEvent
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.rules import Lock, ProfitLock
 from vyomo_rt.domain.ruling import quiet_results
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import Figures
 
 
@@ -250,6 +251,16 @@ def test_rules_are_asked_after_a_close_of_everything() -> None:
     ruled.open()
     ruled.tick(99)
     assert ruled.close_all() == ["closed 1 MANUAL 99", "closed 2 MANUAL 99", "HALTED LOSING_STREAK"]
+
+
+def test_a_close_of_everything_that_finds_nothing_to_close_starts_no_check() -> None:
+    ruled = Ruled(**LOSS)
+    ruled.tick(80)
+    ruled.close(ruled.open(), 80)
+    ruled.patch(status=SessionStatus.HALTED)
+    ruled.patch(status=SessionStatus.ACTIVE)
+    assert ruled.close_all() == []
+    assert ruled.tick(80) == ["HALTED DAILY_LOSS"]
 
 
 def test_an_opening_starts_no_check() -> None:

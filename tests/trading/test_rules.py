@@ -56,6 +56,38 @@ async def test_a_loss_in_either_of_two_symbols_trips(bench: Bench) -> None:
         await bench.assert_sound(session_id)
 
 
+async def test_what_an_opening_brought_about_counts_at_the_next_price_of_any_symbol(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session(rules=LOSS)
+    bench.tick(100_0000)
+    await bench.open(session_id, 120_0000)
+    bench.tick(50_0000, "BANKNIFTY", stale=True)
+    assert bench.desk.waiting == 0
+    bench.tick(50_0000, "BANKNIFTY")
+    await bench.reached(session_id, 4)
+    assert told(await bench.history(session_id))[2:] == ["HALTED DAILY_LOSS", "NIFTY RISK 100"]
+    bench.tick(51_0000, "BANKNIFTY")
+    assert bench.desk.waiting == 0
+
+
+async def test_a_halt_that_a_request_has_lifted_begins_anew_at_the_next_price_of_any_symbol(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session(rules=LOSS)
+    await trip(bench, session_id)
+    for status in (SessionStatus.HALTED, SessionStatus.ACTIVE):
+        await bench.change_session(session_id, status=status)
+    assert bench.replica.state(session_id).session.status is SessionStatus.ACTIVE
+    bench.tick(50_0000, "BANKNIFTY")
+    await bench.reached(session_id, 7)
+    assert told(await bench.history(session_id))[4:] == [
+        "HALTED MANUAL",
+        "ACTIVE MANUAL",
+        "HALTED DAILY_LOSS",
+    ]
+
+
 async def test_a_session_with_rules_is_not_asked_by_prices_that_do_nothing(bench: Bench) -> None:
     session_id = await bench.new_session(rules=LOSS)
     await bench.open(session_id)

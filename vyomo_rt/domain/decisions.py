@@ -132,9 +132,9 @@ def change(
     turn = _Turn(state, pace, around)
     turn.change(changed)
     turn.end_entries(changed.at_ms)
-    if changed.standing.closing is not None:
-        turn.close_all(changed.at_ms, changed.standing.closing)
-    if changed.standing.closing is not None or changed.standing.rules != state.session.rules:
+    closing = changed.standing.closing
+    has_closed = closing is not None and turn.close_all(changed.at_ms, closing)
+    if has_closed or changed.standing.rules != state.session.rules:
         turn.ask_rules(changed.at_ms)
     return turn.decided()
 
@@ -142,8 +142,8 @@ def change(
 def close_all(state: SessionState, pace: Pace, at_ms: int, around: Surroundings) -> Decided:
     """The close by request of all trades whose symbol has a price, and what rules make of it."""
     turn = _Turn(state, pace, around)
-    turn.close_all(at_ms, None)
-    turn.ask_rules(at_ms)
+    if turn.close_all(at_ms, None):
+        turn.ask_rules(at_ms)
     return turn.decided()
 
 
@@ -251,13 +251,16 @@ class _Turn:
     def _price(self, symbol: str) -> Priced | None:
         return self._seen.get(symbol) or self._last(symbol)
 
-    def close_all(self, at_ms: int, detail: ExitDetail | None) -> None:
-        """Close every trade whose symbol has a price, by id."""
+    def close_all(self, at_ms: int, detail: ExitDetail | None) -> bool:
+        """Close every trade whose symbol has a price, by id; returns whether there was one."""
+        has_closed = False
         for trade in sorted(self._state.open_trades.values(), key=_record_id):
             last = self._price(trade.symbol)
             if last is not None:
                 exit_ = closing_exit(last.price_e4, at_ms, detail, is_stale=last.stale)
                 self.close(trade, exit_)
+                has_closed = True
+        return has_closed
 
     def _square_off(self, moment: Moment) -> None:
         """Close what was due, by id; what a halt closes anyway waits for a price as its own."""

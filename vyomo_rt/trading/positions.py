@@ -172,17 +172,17 @@ class Positions:
         at_ms = self._now() if quote.stale else quote.as_of_ms
         for ledger in self._unpriced.pop(quote.symbol, ()):
             self._take(ledger, Moment(at_ms, last={quote.symbol: quote}))
-        bands, due = self._bands.get(quote.symbol), self._results.on_price(quote)
+        bands, due = self._bands.get(quote.symbol, {}), self._results.on_price(quote)
         if quote.stale:
-            self._close_at_last(quote, bands or ())
+            self._close_at_last(quote, bands)
             return
         self.pass_time(quote.as_of_ms)
-        if not bands:
-            return
         moment = Moment(quote.as_of_ms, quote.symbol, quote.price_e4)
-        self._pass_on(moment, bands)
+        if bands:
+            self._pass_on(moment, bands)
         for ledger in due:  # after the exits of other sessions
-            if not ledger.is_busy:
+            has_taken_it = ledger in bands and ledger.is_busy
+            if not has_taken_it:
                 self._take(ledger, moment)
 
     def _pass_on(self, moment: Moment, bands: dict[Ledger, Band | None]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from vyomo_rt.domain.decisions import LastPrice
 from vyomo_rt.domain.moment import MarketClock, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.ruling import quiet_results
+from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import Priced
 from vyomo_rt.trading.ledger import Ledger
 
@@ -23,6 +24,10 @@ class _Watch:
     high_e4: float = 0
     result_e4: int = 0
 
+    @property
+    def is_quiet(self) -> bool:
+        return self.low_e4 < self.result_e4 < self.high_e4
+
 
 @dataclass(slots=True)
 class _Place:
@@ -33,51 +38,61 @@ class _Place:
 
 
 class Results:
-    """Keeps up the results of sessions with rules: a price costs each of them one addition."""
+    """Keeps up the results of sessions with rules: a price costs each of them one addition.
+
+    Every fresh price asks the rules of every session. Those whose result is quiet need no asking;
+    those whose result is not, although no price of theirs came, are asked by the next one of all.
+    """
 
     def __init__(self, quote: Callable[[str], Quote | None], now: MarketClock) -> None:
         self._quote = quote
         self._day = trading_day(now())
         self._places: dict[str, _Place] = {}
         self._watches: dict[Ledger, _Watch] = {}
+        self._unasked: dict[Ledger, None] = {}
+        """Where a rule may act since something else than a fresh price of theirs."""
 
     def follow(self, ledger: Ledger) -> None:
         """A session's rules or trades have changed."""
         self.forget(ledger)
         state = ledger.state
-        if not (state.session.rules.judge_results and state.exposures):
+        if not state.session.rules.judge_results or state.session.status is SessionStatus.STOPPED:
             return
-        watch = self._watches[ledger] = _Watch(ledger, tuple(state.exposures))
+        watch = _Watch(ledger, tuple(state.exposures))
+        if state.exposures:
+            self._watches[ledger] = watch
         for symbol, exposure in state.exposures.items():
             self._place(symbol).quantities[watch] = exposure.quantity
         self._count(watch)
 
-    def on_price(self, quote: Quote) -> Sequence[Ledger]:
-        """Take a price; returns the sessions in which a rule may act on it if it is fresh."""
+    def on_price(self, quote: Quote) -> Collection[Ledger]:
+        """Take a price; if it is fresh, returns the sessions in which a rule may act now."""
         place = self._places.get(quote.symbol)
-        if place is None:
+        if place is not None:
+            is_first, moved_e4 = place.price_e4 is None, quote.price_e4 - (place.price_e4 or 0)
+            place.price_e4 = quote.price_e4
+            for watch, quantity in place.quantities.items():
+                if is_first:
+                    self._count(watch)
+                else:
+                    watch.result_e4 += quantity * moved_e4
+                if not watch.is_quiet:
+                    self._unasked[watch.ledger] = None
+        if quote.stale:
             return ()
-        is_first, moved_e4 = place.price_e4 is None, quote.price_e4 - (place.price_e4 or 0)
-        place.price_e4 = quote.price_e4
         day = trading_day(quote.as_of_ms)
-        if day != self._day and not quote.stale:
+        if day != self._day:
             self._day = day
             for watch in self._watches.values():
                 self._count(watch)
-        elif is_first:
-            for watch in place.quantities:
-                self._count(watch)
-        else:
-            for watch, quantity in place.quantities.items():
-                watch.result_e4 += quantity * moved_e4
-        return [
-            watch.ledger
-            for watch in place.quantities
-            if not watch.low_e4 < watch.result_e4 < watch.high_e4
-        ]
+        if not self._unasked:
+            return ()
+        asked, self._unasked = self._unasked, {}
+        return asked
 
     def forget(self, ledger: Ledger) -> None:
         """A session has no rules or trades any more, or leaves memory."""
+        self._unasked.pop(ledger, None)
         watch = self._watches.pop(ledger, None)
         if watch is None:
             return
@@ -93,6 +108,8 @@ class Results:
         quiet = quiet_results(state.session, day, state.figures.tally(day))
         watch.low_e4, watch.high_e4 = quiet
         watch.result_e4 = state.result_e4(day, self._price)
+        if not watch.is_quiet:
+            self._unasked[watch.ledger] = None
 
     def _place(self, symbol: str) -> _Place:
         if symbol not in self._places:
