@@ -184,6 +184,7 @@ export type OrderEnd = {
 export type Figures = {
     sessionId: number;
     status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED";
+    statusReason: string | null;
     currentCapital: number;
     totalPnL: number;
     todayPnL: number;
@@ -198,6 +199,23 @@ export type Figures = {
     netTotalPnL?: number;
     netTodayPnL?: number;
 };
+/**
+ * those that are set
+ */
+export type Rules = {
+    maxDailyLoss?: number;
+    dailyTarget?: number;
+    profitLock?: {
+        armAt: number;
+        floor: number;
+    };
+    maxOrderValue?: number;
+    maxTradesPerDay?: number;
+    maxOpenTrades?: number;
+    losingStreak?: number;
+    cooldownSeconds?: number;
+    squareOff?: string;
+};
 export type Change = {
     sessionId: number;
     name: string;
@@ -205,9 +223,12 @@ export type Change = {
     statusReason: string | null;
     reason: string;
     detail: string | null;
-    rules: Record<string, any>;
-    charges: string | null;
-    lock: Record<string, any> | null;
+    rules: Rules;
+    charges: "NSE_INTRADAY" | "NSE_OPTIONS" | "NSE_FUTURES" | null;
+    lock: {
+        date: string;
+        floor: number;
+    } | null;
     waived: string[];
     waivedOn: string | null;
     timestamp: string;

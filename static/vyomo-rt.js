@@ -197,14 +197,18 @@ export class VyomoClient extends EventTarget {
  *   reason: "CANCELLED" | "EXPIRED" | "REFUSED", detail: string | null, timestamp: string,
  *   by?: string }} OrderEnd */
 /** @typedef {{ sessionId: number, status: "ACTIVE" | "PAUSED" | "HALTED" | "STOPPED",
- *   currentCapital: number, totalPnL: number, todayPnL: number, unrealizedPnL: number,
- *   totalTrades: number, openTrades: number, winningTrades: number, losingTrades: number,
- *   winRate: number, timestamp: string, totalCharges?: number, netTotalPnL?: number,
- *   netTodayPnL?: number }} Figures */
+ *   statusReason: string | null, currentCapital: number, totalPnL: number, todayPnL: number,
+ *   unrealizedPnL: number, totalTrades: number, openTrades: number, winningTrades: number,
+ *   losingTrades: number, winRate: number, timestamp: string, totalCharges?: number,
+ *   netTotalPnL?: number, netTodayPnL?: number }} Figures */
+/** @typedef {{ maxDailyLoss?: number, dailyTarget?: number,
+ *   profitLock?: { armAt: number, floor: number }, maxOrderValue?: number,
+ *   maxTradesPerDay?: number, maxOpenTrades?: number, losingStreak?: number,
+ *   cooldownSeconds?: number, squareOff?: string }} Rules those that are set */
 /** @typedef {{ sessionId: number, name: string, status: Figures["status"],
- *   statusReason: string | null, reason: string, detail: string | null,
- *   rules: Record<string, any>, charges: string | null,
- *   lock: Record<string, any> | null, waived: string[], waivedOn: string | null,
+ *   statusReason: string | null, reason: string, detail: string | null, rules: Rules,
+ *   charges: "NSE_INTRADAY" | "NSE_OPTIONS" | "NSE_FUTURES" | null,
+ *   lock: { date: string, floor: number } | null, waived: string[], waivedOn: string | null,
  *   timestamp: string, by?: string }} Change */
 /** @typedef {{ symbol: string, price: number, timestamp: string, asOf: string, source: string,
  *   stale: boolean }} Quote */
