@@ -60,6 +60,34 @@ def references(value: Any) -> Iterator[dict[str, Any]]:
 
 
 @BOTH
+def test_every_example_keeps_its_schema(contracts: Contracts, name: str) -> None:
+    contract = contracts[name]
+    found = list(with_examples(contract.document))
+    assert found
+    for schema in found:
+        for example in schema["examples"]:
+            contract.check(schema, json.dumps(example, default=float))
+
+
+def test_every_rule_has_an_example(contracts: Contracts) -> None:
+    members = contracts["openapi"].document["components"]["schemas"]["RulesBody"]["properties"]
+    assert set(members) == {
+        *("maxDailyLoss", "dailyTarget", "profitLock", "maxOrderValue", "maxTradesPerDay"),
+        *("maxOpenTrades", "losingStreak", "cooldownSeconds", "squareOff"),
+    }
+    assert all(list(with_examples(member)) for member in members.values())
+
+
+def with_examples(value: Any) -> Iterator[dict[str, Any]]:
+    """Every schema that has examples."""
+    if isinstance(value, dict) and isinstance(value.get("examples"), list):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value:
+        if isinstance(child, dict | list):
+            yield from with_examples(child)
+
+
+@BOTH
 async def test_who_has_a_contract_is_not_sent_it_again(server: Rest, name: str) -> None:
     url = f"{server.url}/api/{name}.json"
     async with server.http.get(url) as response:

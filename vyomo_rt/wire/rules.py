@@ -59,24 +59,37 @@ class RulesBody(Body, kw_only=True):
 
     max_daily_loss: Annotated[
         AmountPaise | UnsetType | None,
-        Meta(description="The loss of a day at which it halts, and closes everything"),
+        Meta(
+            description="The loss of a day at which it halts, and closes everything",
+            examples=[2000],
+        ),
     ] = UNSET
     daily_target: Annotated[
         AmountPaise | UnsetType | None,
-        Meta(description="The profit of a day at which it halts, and closes everything"),
+        Meta(
+            description="The profit of a day at which it halts, and closes everything",
+            examples=[5000],
+        ),
     ] = UNSET
-    profit_lock: ProfitLockBody | UnsetType | None = UNSET
+    profit_lock: Annotated[
+        ProfitLockBody | UnsetType | None, Meta(examples=[{"armAt": 3000, "floor": 1500}])
+    ] = UNSET
     max_order_value: Annotated[
         AmountPaise | UnsetType | None,
-        Meta(description="The most that an opening may cost: quantity × entry price"),
+        Meta(
+            description="The most that an opening may cost: quantity × entry price",
+            examples=[100_000],
+        ),
     ] = UNSET
-    max_trades_per_day: Number | UnsetType | None = UNSET
-    max_open_trades: Number | UnsetType | None = UNSET
+    max_trades_per_day: Annotated[Number | UnsetType | None, Meta(examples=[20])] = UNSET
+    max_open_trades: Annotated[Number | UnsetType | None, Meta(examples=[5])] = UNSET
     losing_streak: Annotated[
-        Number | UnsetType | None, Meta(description="So many losses in a row on one day halt it")
+        Number | UnsetType | None,
+        Meta(description="So many losses in a row on one day halt it", examples=[3]),
     ] = UNSET
     cooldown_seconds: Annotated[
-        Number | UnsetType | None, Meta(description="The pause for openings after a loss")
+        Number | UnsetType | None,
+        Meta(description="The pause for openings after a loss", examples=[300]),
     ] = UNSET
     square_off: TimeOfDay | UnsetType | None = UNSET
 

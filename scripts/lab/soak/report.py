@@ -28,7 +28,7 @@ class Report(Struct, rename="camel"):
     most_files: int = 0
     verified: str = "not there"
     folder: str | None = None
-    """Data and log of the server, kept when an invariant was violated."""
+    """Data and log of the server, kept when an invariant was violated or it logged an error."""
     machine: dict[str, str | int] = field(default_factory=describe)
 
 
@@ -54,6 +54,6 @@ def table(report: Report) -> str:
     ]
     if report.folder:
         lines.append(f"data and log of the server: {report.folder}")
-    elif not report.violated:
+    if not report.violated:
         lines.append("every invariant held" + (" so far" if report.interrupted else ""))
     return "\n".join(lines)

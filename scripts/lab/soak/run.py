@@ -200,6 +200,8 @@ class Soak:
             )
         failures = [line for line in self._processes.server.problems if " ERROR " in line]
         report.warnings += failures[:10]
+        if report.violated or failures:
+            report.folder = str(self._processes.folder)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
@@ -220,8 +222,6 @@ async def soak(options: argparse.Namespace) -> Report:
         try:
             await run.run(stop)
         finally:
-            if run.report.violated:
-                run.report.folder = str(folder)
-            else:
+            if run.report.folder is None:
                 shutil.rmtree(folder, ignore_errors=True)
     return run.report
