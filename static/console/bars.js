@@ -53,6 +53,12 @@ export class Bars {
     this.changed();
   }
 
+  /** Only those that begin within a span. @param {number} fromMs @param {number} toMs */
+  async loadSpan(fromMs, toMs) {
+    await this.ask(fromMs, `&to=${toMs}`);
+    this.isLoaded = true;
+  }
+
   /** The last bars once more: what they became while nobody looked, or by prices between two
    * messages. */
   async refresh() {
@@ -61,9 +67,10 @@ export class Bars {
     this.changed();
   }
 
-  /** @param {number | null} fromMs */
-  async ask(fromMs) {
-    const query = `bars?symbol=${encodeURIComponent(this.symbol)}&interval=${this.interval}`;
+  /** @param {number | null} fromMs @param {string} [more] of the query */
+  async ask(fromMs, more = "") {
+    const symbol = encodeURIComponent(this.symbol);
+    const query = `bars?symbol=${symbol}&interval=${this.interval}${more}`;
     let from = fromMs === null ? "" : `&from=${fromMs}`;
     /** @type {Bar[]} */
     const found = [];
@@ -100,6 +107,14 @@ export class Bars {
     }
     this.changed();
   }
+}
+
+/** Where on the axis of a chart a moment is: in its bar, or in the gap behind it.
+ * @param {Bar} bar the last that began before it @param {number} atMs @param {Interval} interval */
+export function slotOf({ startMs }, atMs, interval) {
+  const { lengthMs } = INTERVALS[interval];
+  const isSameDate = dateOf(startMs) === dateOf(atMs);
+  return isSameDate ? atMs - ((atMs - startMs) % lengthMs) : atMs - (atMs % MINUTE_MS);
 }
 
 /** Bars with what is missing between two of one date, so that gaps are gaps.

@@ -1,6 +1,6 @@
 // @ts-check
 /** Draws bars with lightweight-charts, which is loaded when somebody looks. */
-import { withGaps } from "./bars.js";
+import { slotOf, withGaps } from "./bars.js";
 import { colour } from "./canvas.js";
 import { price } from "./format.js";
 
@@ -8,6 +8,7 @@ import { price } from "./format.js";
 /** @typedef {import("./bars.js").Interval} Interval */
 /** @typedef {{ price: number, title: string, tone: string, isDashed: boolean }} Line */
 /** @typedef {{ atMs: number, side: "BUY" | "SELL", text: string }} Fill */
+/** @typedef {{ atMs: number, text: string }} Moment something that is of no one price */
 
 const LIBRARY = new URL(
   "../vendor/lightweight-charts/lightweight-charts.standalone.production.mjs",
@@ -51,9 +52,11 @@ export class Candles {
     return new Candles(await import(LIBRARY), box);
   }
 
+  /** Called after each drawing: the scales may have moved. */
+  onDrawn = () => {};
+
   /** @param {any} library @param {HTMLElement} box */
   constructor(library, box) {
-    this.library = library;
     const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const { chart, series } = colours();
     this.chart = library.createChart(box, {
@@ -76,11 +79,22 @@ export class Candles {
       autoscaleInfoProvider: (/** @type {() => any} */ own) => this.withLevels(own()),
     });
     this.markers = library.createSeriesMarkers(this.series, []);
+    // A moment may fall into a gap, where there is no candle to be marked.
+    this.moments = this.chart.addSeries(library.LineSeries, {
+      lineVisible: false,
+      crosshairMarkerVisible: false,
+      lastValueVisible: false,
+      priceLineVisible: false,
+      autoscaleInfoProvider: () => null,
+    });
+    this.momentMarkers = library.createSeriesMarkers(this.moments, []);
+    const views = [{ renderer: () => ({ draw: () => this.onDrawn() }) }];
+    this.series.attachPrimitive({ paneViews: () => views });
     /** @type {any[]} */
     this.lines = [];
     /** Their prices. @type {number[]} */
     this.levels = [];
-    this.drawn = { lines: "", fills: "", first: NaN, count: 0 };
+    this.drawn = { lines: "", fills: "", moments: "", count: 0 };
   }
 
   /** The range of prices on screen with the lines in it, unless they are far away: then the
@@ -103,7 +117,7 @@ export class Candles {
     const { chart, series } = colours();
     this.chart.applyOptions(chart);
     this.series.applyOptions(series);
-    this.drawn.lines = this.drawn.fills = "";
+    this.drawn.lines = this.drawn.fills = this.drawn.moments = "";
   }
 
   /** @param {Bar[]} bars @param {Interval} interval @param {boolean} isNew another symbol or
@@ -121,12 +135,12 @@ export class Candles {
     if (isNew) this.chart.timeScale().scrollToRealTime();
   }
 
-  /** @param {Line[]} lines */
-  draw(lines) {
+  /** @param {Line[]} lines @param {boolean} [isStill] the scale of prices stays as it is */
+  draw(lines, isStill = false) {
     const text = JSON.stringify(lines);
+    if (!isStill) this.levels = lines.map(({ price: at }) => at);
     if (this.drawn.lines === text) return;
     this.drawn.lines = text;
-    this.levels = lines.map(({ price: at }) => at);
     for (const line of this.lines) this.series.removePriceLine(line);
     this.lines = lines.map(({ price: at, title, tone, isDashed }) =>
       this.series.createPriceLine({
@@ -158,6 +172,49 @@ export class Candles {
         });
     }
     this.markers.setMarkers(found.sort((one, other) => one.time - other.time));
+  }
+
+  /** Halts and the like. @param {Moment[]} moments @param {Bar[]} bars
+   * @param {Interval} interval */
+  markMoments(moments, bars, interval) {
+    const text = JSON.stringify([moments, bars.length, bars[0]?.startMs]);
+    if (this.drawn.moments === text) return;
+    this.drawn.moments = text;
+    /** @type {Map<number, number>} */
+    const points = new Map();
+    const found = [];
+    for (const { atMs, text: words } of moments) {
+      const bar = bars.findLast(({ startMs }) => startMs <= atMs);
+      if (!bar) continue;
+      const time = axisTime(slotOf(bar, atMs, interval));
+      points.set(time, bar.close);
+      found.push({ time, position: "aboveBar", shape: "square", color: ink("warn"), text: words });
+    }
+    const sorted = [...points].sort(([one], [other]) => one - other);
+    this.moments.setData(sorted.map(([time, value]) => ({ time, value })));
+    this.momentMarkers.setMarkers(found.sort((one, other) => one.time - other.time));
+  }
+
+  /** All of it, from the first bar to the last. */
+  fit() {
+    this.chart.timeScale().fitContent();
+  }
+
+  /** Where a price is, in px from the top; null while there is no scale. @param {number} at
+   * @returns {number | null} */
+  yOf(at) {
+    return this.series.priceToCoordinate(at);
+  }
+
+  /** The reverse. @param {number} y @returns {number | null} */
+  priceAt(y) {
+    return this.series.coordinateToPrice(y);
+  }
+
+  /** What is beside and above the scales, and the width of the one beside it, in px. */
+  frame() {
+    const { width, height } = this.chart.paneSize();
+    return { right: this.chart.priceScale("right").width(), width, height };
   }
 
   /** By the keyboard. @param {string} key @returns {boolean} whether it means anything here */

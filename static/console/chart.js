@@ -3,21 +3,27 @@
  * what of the session is drawn into it. */
 import { Bars } from "./bars.js";
 import { Candles } from "./candles.js";
+import { linesOf } from "./chartlines.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { price, whole } from "./format.js";
+import { dateTime, price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
+import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
+import { learnLot } from "./lots.js";
 import { model } from "./model.js";
+import { fillsOf, momentsOf } from "./moments.js";
 import { recall, remember } from "./remembered.js";
 import { client } from "./stream.js";
 
-/** @typedef {import("./candles.js").Fill} Fill */
-/** @typedef {import("./candles.js").Line} Line */
+/** @typedef {import("./chartlines.js").ChartLine} ChartLine */
 
 const FOLLOWED = /** @type {const} */ ([
   "trade_opened",
   "trade_closed",
   "trade_reduced",
   "trade_changed",
+  "order_placed",
+  "order_ended",
+  "session_changed",
   "session_update",
 ]);
 
@@ -43,43 +49,13 @@ export function choose(symbol) {
   touch("bars");
 }
 
-/** @param {string} symbol @returns {Line[]} of the open trades of the session on screen */
-function linesOf(symbol) {
-  const own = [...model.open.values()].filter((trade) => trade.symbol === symbol);
-  return own.flatMap(({ tradeId, side, quantity, entryPrice, stopLoss, target }) => [
-    line(entryPrice, `${side} ${whole(quantity)} #${tradeId}`, "accent", false),
-    ...(stopLoss == null ? [] : [line(stopLoss, `Stop #${tradeId}`, "loss", true)]),
-    ...(target == null ? [] : [line(target, `Target #${tradeId}`, "gain", true)]),
-  ]);
-}
-
-/** @param {number} at @param {string} title @param {string} tone @param {boolean} isDashed
- * @returns {Line} */
-const line = (at, title, tone, isDashed) => ({ price: at, title, tone, isDashed });
-
-/** @param {string} symbol @returns {Fill[]} what was bought and sold, as far as the tape goes */
-function fillsOf(symbol) {
-  const fills = [];
-  for (const { type, data } of /** @type {any[]} */ (model.tape)) {
-    if (data.symbol !== symbol) continue;
-    const isEntry = type === "trade_opened";
-    const side = isEntry === (data.side === "BUY") ? "BUY" : "SELL";
-    const quantity = isEntry ? data.quantity : (data.closedQuantity ?? data.quantity);
-    fills.push({
-      atMs: Date.parse(data.timestamp),
-      side: /** @type {"BUY" | "SELL"} */ (side),
-      text: `${side} ${whole(quantity)}`,
-    });
-  }
-  return fills;
-}
-
 /** Another symbol or interval: what was there is not of it. @param {string} symbol
  * @param {any} interval */
 function begin(symbol, interval) {
   const quote = model.prices.get(symbol);
   bars = new Bars(symbol, interval, () => touch("bars"));
   drawn = [];
+  learnLot(symbol); // a line is moved by its tick
   // The market's time, as far as it is known: in a replay it is not the browser's.
   bars.load(quote ? Date.parse(quote.asOf) : Date.now());
 }
@@ -101,21 +77,35 @@ function paint() {
   const isNew = drawn !== bars.bars;
   drawn = bars.bars;
   const lines = linesOf(symbol);
-  const fills = fillsOf(symbol);
+  const fills = fillsOf(symbol, model.tape);
+  const moments = momentsOf([...model.tape].reverse());
+  paintGrips(lines);
   candles.show(drawn, bars.interval, isNew);
-  candles.draw(lines);
+  candles.draw(lines.map(asDrawn), isHeld());
   candles.mark(fills, drawn);
-  attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills));
+  candles.markMoments(moments, drawn, bars.interval);
+  placeGrips(candles);
+  attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills, moments));
 }
 
-/** What is drawn, for those who do not see it. @param {string} symbol @param {Line[]} lines
- * @param {Fill[]} fills */
-function inWords(symbol, lines, fills) {
+/** A line that can be moved has its name on its slider. @param {ChartLine} line
+ * @returns {import("./candles.js").Line} */
+const asDrawn = (line) => ({
+  price: placeOf(line),
+  title: hasGrip(line) ? "" : line.title,
+  tone: line.tone,
+  isDashed: line.isDashed,
+});
+
+/** What is drawn, for those who do not see it. @param {string} symbol @param {ChartLine[]} lines
+ * @param {import("./candles.js").Fill[]} fills @param {import("./candles.js").Moment[]} moments */
+function inWords(symbol, lines, fills, moments) {
   const last = drawn.at(-1);
   return [
     `Chart of ${symbol}, bars: ${whole(drawn.length)}`,
     last && `the last one from ${price(last.low)} to ${price(last.high)}, now ${price(last.close)}`,
     ...lines.map(({ title, price: at }) => `${title} at ${price(at)}`),
+    ...moments.map(({ atMs, text }) => `${text} at ${dateTime(atMs)}`),
     fills.length && `fills: ${fills.map(({ text }) => text).join(", ")}`,
   ]
     .filter(Boolean)
@@ -136,7 +126,9 @@ async function loadLibrary() {
   if (candles || isLoading) return;
   isLoading = true;
   try {
-    candles = await Candles.in($("bars-chart"));
+    const made = await Candles.in($("bars-chart"));
+    made.onDrawn = () => placeGrips(made);
+    candles = made;
     trouble = "";
   } catch {
     trouble = "The chart could not be loaded. Close it and open it again to try once more.";

@@ -1,21 +1,42 @@
 // @ts-check
-/** Instruments trade in lots: what a quantity is in lots, and arrow keys that step by one. */
+/** Instruments trade in lots, at prices that are ticks apart: what a quantity is in lots, and steps
+ * by a lot or by a tick. */
 import { call } from "./api.js";
 import { whole } from "./format.js";
 import { numberOf } from "./numbers.js";
 
-/** By symbol; 1 where it trades singly or is not known. @type {Map<string, number>} */
+/** Where an instrument is not known. */
+const USUAL = { lot: 1, tick: 0.01 };
+/** By symbol. @type {Map<string, { lot: number, tick: number }>} */
 const known = new Map();
 
-/** Asks once for the lot of a symbol. @param {string} symbol */
+/** Asks once for the lot and the tick of a symbol. @param {string} symbol */
 export async function learnLot(symbol) {
   if (!symbol || known.has(symbol)) return;
   const { ok, document } = await call("GET", `instruments?symbols=${encodeURIComponent(symbol)}`);
-  if (ok) known.set(symbol, document.instruments[0]?.lot ?? 1);
+  if (ok) known.set(symbol, document.instruments[0] ?? USUAL);
 }
 
+/** 1 where it trades singly or is not known. @param {string} symbol */
+export const lotOf = (symbol) => known.get(symbol)?.lot ?? USUAL.lot;
+
 /** @param {string} symbol */
-export const lotOf = (symbol) => known.get(symbol) ?? 1;
+const tickOf = (symbol) => known.get(symbol)?.tick ?? USUAL.tick;
+const DECIMALS = 4;
+
+/** The price nearest to one that the instrument can have. @param {string} symbol
+ * @param {number} at */
+export const nearestTick = (symbol, at) => ofTicks(symbol, Math.round(at / tickOf(symbol)));
+
+/** The price so many ticks further; from one between two ticks, the first step goes to the next.
+ * @param {string} symbol @param {number} at @param {number} steps below 0: downwards */
+export function ticksFrom(symbol, at, steps) {
+  const ticks = Number((at / tickOf(symbol)).toFixed(DECIMALS));
+  return ofTicks(symbol, (steps > 0 ? Math.floor(ticks) : Math.ceil(ticks)) + steps);
+}
+
+/** @param {string} symbol @param {number} ticks */
+const ofTicks = (symbol, ticks) => Number((ticks * tickOf(symbol)).toFixed(DECIMALS));
 
 /** A quantity in lots, in words; empty where lots mean nothing.
  * @param {string} symbol @param {unknown} quantity */

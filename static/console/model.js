@@ -231,7 +231,7 @@ export function notePast(session, events, openTrades, orders, rows) {
   model.open = new Map([...model.open].sort(([one], [other]) => one - other));
   for (const order of orders) if (!model.orders.has(order.orderId)) noteOrder(order);
   model.orders = new Map([...model.orders].sort(([one], [other]) => one - other));
-  touch("session", "positions", "equity");
+  touch("session", "positions", "equity", "bars");
 }
 
 /** @param {any[]} events some of which may be there already */
@@ -241,6 +241,6 @@ function addToTape(events) {
   if (!added.length) return;
   model.tape = [...added, ...model.tape]
     .sort((one, other) => other.seq - one.seq)
-    .slice(0, TAPE_ROWS);
+    .filter(({ type }, at) => at < TAPE_ROWS || type === "session_changed"); // halts are few
   touch("tape");
 }

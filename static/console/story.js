@@ -4,6 +4,7 @@ import { call, reason } from "./api.js";
 import { $, el, put } from "./dom.js";
 import { dateTime, money, price, signedMoney, tone, whole } from "./format.js";
 import { newestSeq } from "./model.js";
+import { drawStory } from "./storychart.js";
 import { reasonOf } from "./tape.js";
 
 /** As many as the server lists at once: in a long session only the newest are looked through. */
@@ -69,6 +70,7 @@ export async function openStory(trade) {
     [...(tags ?? []).map((/** @type {string} */ tag) => `#${tag}`), note ?? ""].join(" ").trim(),
   );
   $("story").replaceChildren();
+  $("story-plot").hidden = true;
   $("story-dialog").showModal();
   const since = Math.max(0, newestSeq - MOST_EVENTS);
   const { ok, ...answer } = await call("GET", `sessions/${sessionId}/events?since=${since}`);
@@ -78,4 +80,5 @@ export async function openStory(trade) {
     (/** @type {any} */ { data }) => data.tradeId === tradeId,
   );
   $("story").replaceChildren(...events.map(makeLine));
+  drawStory(trade, events, () => openId === tradeId);
 }

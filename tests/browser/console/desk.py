@@ -46,10 +46,15 @@ class Desk:
         async with self._http.patch(f"{API}/trades/{trade_id}", json=guards) as response:
             assert response.ok, await response.text()
 
-    async def open_trades(self) -> list[int]:
+    async def trades(self) -> list[dict[str, Any]]:
+        """Those that are open."""
         path = f"{API}/sessions/{self.session_id}/trades?status=OPEN"
         async with self._http.get(path) as response:
-            return [trade["tradeId"] for trade in (await response.json())["trades"]]
+            trades: list[dict[str, Any]] = (await response.json())["trades"]
+            return trades
+
+    async def open_trades(self) -> list[int]:
+        return [trade["tradeId"] for trade in await self.trades()]
 
     async def tick(self, *ticks: dict[str, Any]) -> None:
         answer = await self.post("ticks", list(ticks))

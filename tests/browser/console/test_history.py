@@ -58,6 +58,7 @@ async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) 
     async with Desk.at(ingest_server, charges="NSE_OPTIONS") as desk:
         await desk.tick({"symbol": "TOLD", "price": 195.25})
         trade = await desk.open("TOLD", stopLoss=190, tags=["morning"], note="by the book")
+        await desk.tick({"symbol": "TOLD", "price": 195.5})
         await desk.change_trade(trade, target=200)
         await desk.close(trade, quantity=20, price=196)
         await desk.close(trade, price=196.3)
@@ -76,6 +77,8 @@ async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) 
         )
         await expect(story).to_contain_text(re.compile("Charges ₹.*Brokerage ₹.*STT ₹.*GST ₹"))
         await expect(story).to_contain_text("#morning by the book")
+        words = re.compile(r"^Chart of TOLD, bars of 1m: \d.*; fills: BUY 50, SELL 20, SELL 30$")
+        await expect(story.locator("#story-chart")).to_have_attribute("aria-label", words)
         assert not await violations(page)
 
 

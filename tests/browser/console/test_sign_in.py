@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -86,10 +87,27 @@ async def test_a_link_signs_a_viewer_in_once_and_shows_no_button_that_trades(
     for hidden in ("#ticket", "#new-session", "#session-actions", "#close-all"):
         await expect(page.locator(hidden)).to_be_hidden()
     assert not await violations(page)
-    await press(page, "Sign out")
+    async with page.expect_event("load"):  # the page starts anew
+        await press(page, "Sign out")
     await page.goto("about:blank")
     await page.goto(f"{guarded}/?session=6#ticket={ticket}")
     await expect(page.locator("#sign-in-why")).to_contain_text("The link is not good any more")
+
+
+async def test_viewers_see_the_lines_of_a_chart_and_move_none(page: Page, guarded: str) -> None:
+    order = {"symbol": "RELIANCE", "quantity": 1, "stopLoss": 1}
+    headers = {"Authorization": f"Bearer {signed(sub='asha', role='trader')}"}
+    async with (
+        aiohttp.ClientSession(guarded, headers=headers) as http,
+        http.post(f"{API}/sessions/6/trades", json=order) as answer,
+    ):
+        trade = (await answer.json())["tradeId"]
+    ticket = await ask_for_ticket(guarded, signed(sub="visitor"))
+    await page.goto(f"{guarded}/?session=6&symbols=RELIANCE#ticket={ticket}")
+    await page.get_by_role("button", name="Candles").click()
+    drawn = re.compile(f"Stop #{trade} at 1.00")
+    await expect(page.locator("#bars-chart")).to_have_attribute("aria-label", drawn)
+    await expect(page.get_by_role("slider")).to_have_count(0)
 
 
 async def test_before_a_sign_in_ends_it_is_said_and_then_asked_again(
