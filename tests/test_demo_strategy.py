@@ -17,6 +17,7 @@ from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, EventKind, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
+from vyomo_rt.domain.order import Operation, TradeOrder
 from vyomo_rt.domain.pending import OrderStatus, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.rules import NO_RULES
@@ -168,8 +169,8 @@ class Told(NamedTuple):
     event: Event
 
 
-def demo_from(begin_ms: int, for_s: float) -> list[Told]:
-    """What the demo trades in the time after a moment."""
+def demo_from(begin_ms: int, for_s: float, visitor: TradeOrder | None = None) -> list[Told]:
+    """What the demo trades in the time after a moment, maybe beside what a visitor opens."""
     told: list[Told] = []
 
     async def main() -> None:
@@ -213,6 +214,8 @@ def demo_from(begin_ms: int, for_s: float) -> list[Told]:
         )
         trader = DemoTrader(desk, replica, quote=board.confirmed, history=memory.events, now=now)
         await trader.prepare()
+        if visitor is not None:
+            await desk.open_trade(demo.SESSION_ID, Operation("visitor", ""), lambda: visitor)
 
         async def tick() -> None:
             async for tick in feed.ticks(Wanted(Demand())):
@@ -261,3 +264,19 @@ def test_whenever_it_is_started_everything_comes_within_half_an_hour(hour: int) 
     assert [halt.reason for halt in halts] == ["LOSING_STREAK", "KILL"]
     standing = changes[-1].standing
     assert (standing.status, standing.waived, standing.rules) == ("ACTIVE", (), NO_RULES)
+
+
+def test_nothing_that_would_close_a_visitors_trade_is_shown_while_it_is_open() -> None:
+    visitor = TradeOrder(
+        symbol="RELIANCE", side=Side.BUY, quantity=1, entry_price_e4=2_900 * 10_000
+    )
+    told = demo_from(NOW_MS, for_s=1600, visitor=visitor)
+    halts = [
+        event.reason
+        for _, event in told
+        if isinstance(event, SessionEvent) and event.standing.status == "HALTED"
+    ]
+    assert halts == ["LOSING_STREAK"]
+    trades = [event.trade for _, event in told if isinstance(event, TradeEvent)]
+    assert all(trade.is_open for trade in trades if trade.entry_price_e4 == 2_900 * 10_000)
+    assert "SQUARE_OFF" not in {trade.exit.reason for trade in trades if trade.exit}
