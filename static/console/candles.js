@@ -18,6 +18,8 @@ const LIBRARY = new URL(
 const AHEAD_S = 19_800;
 const DASHED = 2;
 const NEAR = 0.05;
+/** A share of the price: what moved less is drawn as if it hardly moved. */
+const LEAST = 0.001;
 
 /** @param {number} atMs */
 const axisTime = (atMs) => Math.floor(atMs / 1000) + AHEAD_S;
@@ -67,7 +69,13 @@ export class Candles {
         attributionLogo: false, // it would bring a style of its own; the page names the author
         fontFamily: getComputedStyle(box).fontFamily,
       },
-      timeScale: { ...chart.timeScale, timeVisible: true, secondsVisible: false, rightOffset: 3 },
+      timeScale: {
+        ...chart.timeScale,
+        timeVisible: true,
+        secondsVisible: false,
+        rightOffset: 8, // room for the words at the newest bar
+        maxBarSpacing: 24,
+      },
       localization: { locale: "en-GB", dateFormat: "dd MMM yyyy", priceFormatter: price },
       kineticScroll: { mouse: false, touch: !isCalm },
       handleScroll: { mouseWheel: false }, // the page scrolls by it
@@ -105,10 +113,9 @@ export class Candles {
     const near = this.levels.filter(
       (at) => at > minValue * (1 - NEAR) && at < maxValue * (1 + NEAR),
     );
-    const priceRange = {
-      minValue: Math.min(minValue, ...near),
-      maxValue: Math.max(maxValue, ...near),
-    };
+    const [lowest, highest] = [Math.min(minValue, ...near), Math.max(maxValue, ...near)];
+    const missing = Math.max(0, highest * LEAST - (highest - lowest)) / 2;
+    const priceRange = { minValue: lowest - missing, maxValue: highest + missing };
     return { ...info, priceRange };
   }
 

@@ -107,6 +107,8 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
             "aria-valuetext", re.compile("−₹112.50 · not sent yet")
         )
         assert await violations(page) == ""
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert await page.evaluate(OVERFLOWING) == []
         await page.keyboard.press("Escape")
         await expect(stop).to_have_attribute("aria-valuetext", "98.03")
         await page.keyboard.press("PageUp")
