@@ -59,6 +59,22 @@ async def test_what_is_told_is_the_newest_stored_stop_and_a_waiting_move_comes_i
     await bench.assert_sound(session_id)
 
 
+async def test_a_moment_of_the_clock_that_has_come_acts_before_a_command(bench: Bench) -> None:
+    session_id = await bench.new_session()
+    await trailing(bench, session_id)
+    for price in (101_0000, 104_0000):
+        bench.tick(price)
+    ledger = await bench.desk.sessions.ledger(session_id)
+    await until(lambda: ledger.pace.waiting)
+    bench.now_ms = NEXT_SECOND_MS  # and no timer has fired
+    await bench.open(session_id)
+    assert [(kind, at_ms) for kind, _, at_ms in steps(bench)[2:]] == [
+        ("trade_changed", BEGIN_MS),
+        ("trade_opened", NEXT_SECOND_MS),
+    ]
+    await bench.assert_sound(session_id)
+
+
 async def test_a_move_is_stored_before_the_close_that_it_causes(bench: Bench) -> None:
     session_id = await bench.new_session()
     trade = await trailing(bench, session_id)

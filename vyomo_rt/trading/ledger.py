@@ -8,14 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vyomo_rt.domain import decisions
-from vyomo_rt.domain.decisions import (
-    Decided,
-    Moment,
-    blank_event,
-    close,
-    decide,
-    entry_event,
-)
+from vyomo_rt.domain.decisions import Decided, Moment, blank_event, close, decide, entry_event
 from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
@@ -61,6 +54,7 @@ class Ledger:
         *,
         applied: Callable[[Sequence[Event], Ledger], None],
         waits: Callable[[Ledger], None],
+        pass_time: Callable[[], None],
         last_prices: Callable[[Ledger], dict[str, Priced]],
         fills: Fills,
         now: MarketClock,
@@ -76,6 +70,7 @@ class Ledger:
         self._journal = journal
         self._applied = applied
         self._waits = waits
+        self._pass_time = pass_time
         self._fills = fills
         self._now = now
         self._met_another_writer = met_another_writer
@@ -123,7 +118,10 @@ class Ledger:
         """
         self.require_settled()
         await self._declare()
-        await self._decide()
+        self._pass_time()  # the timer may be late, and what is due acts before the command
+        while self._moments:
+            await self._decide()
+            self._pass_time()
 
     @property
     def owes_declaration(self) -> bool:

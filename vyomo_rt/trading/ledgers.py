@@ -56,6 +56,7 @@ class Ledgers:
             self._journal,
             applied=self._follow,
             waits=self._positions.wait,
+            pass_time=lambda: self._positions.pass_time(self._now()),
             last_prices=self._positions.last_prices,
             fills=self._fills,
             now=self._now,
