@@ -162,7 +162,9 @@ async def test_a_record_of_a_server_gives_its_events_again(
     path = tmp_path / "day.ndjson.gz"
     settings = make_settings("day", record=path, with_commands=True, feed=("ingest",))
     async with serve_here(settings) as rest:
-        session_id = await rest.new_session()
+        terms = {"startingCapital": 50_000, "rules": {"maxOpenTrades": 5}}
+        _, session = await rest.call("POST", "/sessions", terms)
+        session_id = session["sessionId"]
         await rest.tick("ACME", 100)
         order = {"symbol": "ACME", "quantity": 10, "entryPrice": None, "trailingStop": 3}
         trade = await rest.open_trade(session_id, **order)
@@ -172,6 +174,8 @@ async def test_a_record_of_a_server_gives_its_events_again(
         await rest.call("PATCH", f"/trades/{trade['tradeId']}", {"note": "half"})
         await rest.tick("ACME", 99)
         await until(lambda: closed_of(rest, session_id))
+        await rest.call("PATCH", f"/sessions/{session_id}", {"name": "over"})
+        await rest.call("POST", "/halt", {"closeAll": True})
         on_the_day = await events(rest)
     for name, speed in (("at once", "max"), ("fast", "100")):
         assert await played(make_settings, path, name, speed) == on_the_day

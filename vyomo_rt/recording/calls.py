@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.recording.recorder import RecordedCall, Recorder
+
+_carried_out: ContextVar[RecordedCall | None] = ContextVar("carried_out", default=None)
+"""The call that is being carried out here."""
 
 
 class CallLog:
@@ -16,24 +20,25 @@ class CallLog:
     def __init__(self, recorder: Recorder, now: MarketClock) -> None:
         self._recorder = recorder
         self._now = now
-        self._calls: dict[str, RecordedCall] = {}
 
-    def begin(self, operation_id: str) -> RecordedCall:
+    def begin(self) -> RecordedCall:
         """A call is carried out: what it decides belongs before the next tick."""
-        call = self._calls[operation_id] = self._recorder.begin_call(self._now())
+        call = self._recorder.begin_call(self._now())
+        _carried_out.set(call)
         return call
 
-    def end(self, operation_id: str, call: RecordedCall) -> None:
+    def end(self, call: RecordedCall) -> None:
         """The call is over, and its ``line`` set if it made or changed something."""
-        self._calls.pop(operation_id, None)
+        _carried_out.set(None)
         self._recorder.end_call(call)
 
     def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
-        """The moment of a call is that of its event."""
+        """The moment of a call is that of its events; a move that waited goes before them."""
         del state
-        for event in events:
-            if call := self._calls.get(event.operation_id):
-                call.at_ms = event.at_ms
+        call = _carried_out.get()
+        # Tasks that a call has started outlive it.
+        if call is not None and not call.is_over:
+            call.at_ms = events[-1].at_ms
 
     def publish_state(self, state: SessionState) -> None:
         """A new day is nobody's call."""

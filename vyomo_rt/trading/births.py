@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from vyomo_rt.domain.errors import Conflict, KeyReused, OutcomeUnknown, Unavailable
-from vyomo_rt.domain.moment import WallClock
+from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.order import Operation, Read, SessionOrder
 from vyomo_rt.domain.session import Session
 from vyomo_rt.domain.state import SessionState
@@ -21,11 +21,11 @@ _SETTLE_S = 0.5
 class Births:
     """Makes sessions, one at a time."""
 
-    def __init__(self, journal: Journal, sessions: Sessions, now: WallClock) -> None:
+    def __init__(self, journal: Journal, sessions: Sessions, clocks: Clocks) -> None:
         self.settling: set[asyncio.Task[None]] = set()
         self._journal = journal
         self._sessions = sessions
-        self._now = now
+        self._clocks = clocks
         self._turns = Turns()
 
     async def create(
@@ -41,13 +41,13 @@ class Births:
                     if not operation.matches(request_hash):
                         raise KeyReused(f"session {session.session_id}", session=state)
                     return state, True
-            order = read_order()
+            order, at_ms = read_order(), self._clocks.market()
             session_id = await self._journal.reserve_ids("sessions", 1)
             self._sessions.highest_id = session_id
             session = self._newborn(session_id, order, operation.by)
             await self._insert(session, operation)
             self._sessions.bear(session)
-            return await self._declared(session_id), False
+            return await self._declared(session_id, at_ms), False
 
     async def ensure(self, session_id: int, order: SessionOrder) -> None:
         """Make a session under an id of its own."""
@@ -67,18 +67,18 @@ class Births:
             session_id=session_id,
             name=order.name or f"Session {session_id}",
             starting_capital_paise=order.starting_capital_paise,
-            created_at_ms=self._now(),
+            created_at_ms=self._clocks.wall(),
             epoch=secrets.token_hex(8),
             owner=owner,
             rules=order.rules,
             charges=order.charges,
         )
 
-    async def _declared(self, session_id: int) -> SessionState:
+    async def _declared(self, session_id: int, at_ms: int | None = None) -> SessionState:
         """A session that has been made, once its first event tells what it was made with."""
         ledger = await self._sessions.ledger(session_id)
         try:
-            await ledger.declare()
+            await ledger.declare(at_ms)
         except Unavailable as error:
             raise OutcomeUnknown("the session is made, and its rules are being stored") from error
         return ledger.state

@@ -107,7 +107,7 @@ class Desk(Writer):
         self._ledgers = Ledgers(journal, replica, self._positions, self._openings, clocks.market)
         self.owners = Owners(journal)
         self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
-        self._births = Births(journal, self.sessions, clocks.wall)
+        self._births = Births(journal, self.sessions, clocks)
         self.records = Records(journal, replica, self._ledgers, self.sessions)
         self.reports = Reports(journal, self.sessions)
         self._entries = Entries(

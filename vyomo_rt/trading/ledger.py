@@ -128,17 +128,19 @@ class Ledger:
         """Whether its first event, which tells its rules and charges, is still to be stored."""
         return self.state.seq == 0 and self.state.session.has_terms
 
-    async def declare(self) -> None:
-        """Have its first event stored, if it was made with rules or charges. Raises Unavailable."""
+    async def declare(self, at_ms: int | None) -> None:
+        """Have the event stored that it owes, as of a moment or of now. Raises Unavailable."""
         if self.owes_declaration:
             async with self.turns.turn():
-                await self.prepare()
+                self.require_settled()
+                await self._declare(at_ms)
 
-    async def _declare(self) -> None:
+    async def _declare(self, at_ms: int | None = None) -> None:
         if self.owes_declaration:
             session = self.state.session
+            at_ms = self._now() if at_ms is None else at_ms
             change = SessionChange(
-                standing=session.standing, reason=ChangeReason.MANUAL, at_ms=self._now()
+                standing=session.standing, reason=ChangeReason.MANUAL, at_ms=at_ms
             )
             by_owner = replace(Operation.internal(), by=session.owner)
             await self.record_change(change, by_owner)

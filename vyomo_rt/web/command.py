@@ -94,7 +94,7 @@ class Command:
             ) from None
         finally:
             if self._log is not None and self._recorded is not None:
-                self._log.end(self.operation.operation_id, self._recorded)
+                self._log.end(self._recorded)
 
     def _record(self) -> None:
         if self._recorded is None:
@@ -130,7 +130,7 @@ class Command:
             raise self._fault
         self._takes_effect = True
         if self._log is not None:
-            self._recorded = self._log.begin(self.operation.operation_id)
+            self._recorded = self._log.begin()
         convert = decoding.convert if self._takes_null else decoding.convert_body
         return convert(self._fields, type_)
 
