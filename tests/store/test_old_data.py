@@ -107,7 +107,8 @@ async def test_a_session_of_version_0_1_goes_on(folder: Path) -> None:
 async def test_data_of_a_newer_version_are_refused_in_one_line(folder: Path) -> None:
     async with serve_here(Settings(port=0, data_dir=folder)):
         pass
-    changed(folder, f"UPDATE meta SET data = json_set(data, '$.shape', {SHAPE + 1})")
+    newer = f"UPDATE meta SET data = json_set(data, '$.shape', {SHAPE + 1})"
+    changed(folder, f"{newer} WHERE json_extract(data, '$.shape') = {SHAPE}")
     for start in (started(folder), data.verify(Settings(data_dir=folder), print)):
         with pytest.raises(CannotStart) as refused:
             await start
