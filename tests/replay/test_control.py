@@ -125,6 +125,11 @@ async def test_a_wrong_change_of_a_replay_is_named(
     assert (status, answer["field"]) == (400, field)
 
 
+async def test_a_rate_that_is_neither_a_number_nor_max_is_told_both(server: Rest) -> None:
+    _, answer = await server.call("PATCH", "/replay", {"rate": "fast"})
+    assert answer["detail"] == "rate: expected a number or max, got 'fast'"
+
+
 async def test_a_replay_takes_no_ticks_from_elsewhere(
     make_settings: MakeSettings, quiet_day: Path
 ) -> None:

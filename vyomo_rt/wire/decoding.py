@@ -226,7 +226,10 @@ _described = cache(inspect.type_info)
 
 
 def _choices(type_: Any, path: Sequence[str]) -> list[str]:
-    """What there is to choose from at a path of a type: names of members, or values."""
+    """What there is to choose from at a path of a type: names of members, or values.
+
+    A number beside them is a choice, too.
+    """
     names: list[str] = []
     for found in _at(_described(type_), path):
         match found:
@@ -236,6 +239,8 @@ def _choices(type_: Any, path: Sequence[str]) -> list[str]:
                 names += [str(member.value) for member in found.cls]
             case inspect.LiteralType():
                 names += map(str, found.values)
+            case inspect.FloatType():
+                names.append("a number")
     return names
 
 
