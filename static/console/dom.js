@@ -40,9 +40,28 @@ export function attribute(element, name, value) {
 
 /** @type {WeakMap<Element, Map<any, any>>} */
 const children = new WeakMap();
+/** Of each child out of sight: what brings it up to date. @type {WeakMap<Element, () => void>} */
+const overdue = new WeakMap();
+/** @type {WeakSet<Element>} */
+const outOfSight = new WeakSet();
+
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) catchUp(target);
+    else outOfSight.add(target);
+  }
+});
+
+/** @param {Element} child */
+function catchUp(child) {
+  outOfSight.delete(child);
+  overdue.get(child)?.();
+  overdue.delete(child);
+}
 
 /**
- * One child an item, in the items' order; it is kept while the item lives, so that focus stays.
+ * One child an item, in the items' order; it is kept while the item lives, so that focus stays. A
+ * child that is scrolled out of sight, or whose list is hidden, is updated when it comes into sight.
  * @template K, T
  * @param {Element} parent
  * @param {Iterable<[K, T]>} items
@@ -52,15 +71,25 @@ const children = new WeakMap();
 export function keyed(parent, items, make, update) {
   const before = children.get(parent) ?? new Map();
   const now = new Map();
+  const isSeen = !(parent instanceof HTMLSelectElement); // options have no place of their own
   let next = parent.firstElementChild;
   for (const [key, item] of items) {
-    const child = before.get(key) ?? make(item, key);
+    let child = before.get(key);
+    if (!child) {
+      child = make(item, key);
+      if (isSeen) sight.observe(child);
+    }
     now.set(key, child);
-    update(child, item, key);
+    if (outOfSight.has(child)) overdue.set(child, () => update(child, item, key));
+    else update(child, item, key);
     if (child === next) next = child.nextElementSibling;
     else parent.insertBefore(child, next);
   }
-  for (const [key, child] of before) if (!now.has(key)) child.remove();
+  for (const [key, child] of before) {
+    if (now.has(key)) continue;
+    sight.unobserve(child);
+    child.remove();
+  }
   children.set(parent, now);
 }
 

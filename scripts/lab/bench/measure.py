@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from lab.bench.cases import Case, Transport
 from lab.bench.figures import Measurement, Moment, Observed, figures_of
 from lab.bench.floor import Floor, send_only
-from lab.bench.producer import ProducerFailed, pushing
 from lab.cli import Bar, going_on
 from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
 from lab.site.machine import usage
+from lab.site.producer import ProducerFailed, pushing
 from lab.site.server import OBSERVED, ServerFailed, ServerUnderTest, on_first_core
 from lab.site.target import Target, connected
 from lab.site.trader import Trader

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from lab.bench.cases import Case
 from lab.bench.floor import FloorFailed
 from lab.bench.measure import Bench
-from lab.bench.producer import ProducerFailed
 from lab.bench.report import Parameters, Report, Row
 from lab.cli import Bar, interruption
 from lab.crowd.workers import WorkerDied
 from lab.site.machine import SATURATED_PERCENT, describe
+from lab.site.producer import ProducerFailed
 from lab.site.server import ServerFailed
 from lab.site.target import TargetError
 

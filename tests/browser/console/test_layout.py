@@ -157,3 +157,32 @@ async def test_positions_are_sorted_by_column_and_summed_per_symbol(
         await are(*by_pnl[::-1])
         await head.get_by_role("button").click()
         await are(first, second, third)
+
+
+async def test_only_rows_in_sight_are_painted_and_others_when_they_come_into_sight(
+    page: Page, ingest_server: str
+) -> None:
+    symbols = [f"FAR{number}" for number in range(60)]
+    async with Desk.at(ingest_server) as desk:
+
+        async def push(price: float) -> None:
+            await desk.tick(*({"symbol": name, "price": price} for name in symbols))
+
+        await push(100)
+        for symbol in symbols[:40]:
+            await desk.open(symbol, quantity=10)
+        await show(page, ingest_server, desk.session_id, symbols=",".join(symbols), interval=100)
+        lists = (page.locator(".tile .last b"), page.locator("#positions tbody .last span"))
+        for prices in lists:
+            await expect(prices.first).to_have_text("100.00")
+        await push(101)
+        for prices in lists:
+            await expect(prices.first).to_have_text("101.00")
+            await expect(prices.last).not_to_have_text("101.00")
+        for prices in lists:
+            await prices.last.scroll_into_view_if_needed()
+            await expect(prices.last).to_have_text("101.00")
+        await push(102)
+        for prices in lists:
+            await expect(prices.last).to_have_text("102.00")
+            await expect(prices.first).not_to_have_text("102.00")

@@ -36,7 +36,7 @@ async def pushing(
     """A process that pushes; it runs once it has said so. Raises ProducerFailed."""
     words = [url, ticks_per_s, frame_ticks, symbols, *([] if core is None else [core])]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lab.bench.producer", *map(str, words)),
+        *(sys.executable, "-m", "lab.site.producer", *map(str, words)),
         cwd=_SCRIPTS,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
