@@ -1,4 +1,4 @@
-"""The pictures of the console, taken with Chromium from a demo in its own folder."""
+"""The pictures of the console, taken with Chromium from servers in their own folders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,60 +15,100 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from playwright.async_api import Browser, Page, async_playwright
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
 WARM_UP_S = 100
+SETTLE_S = 6
+"""Until a line that fell silent is told to be so."""
 SYMBOLS = "NIFTY,BANKNIFTY,RELIANCE,TCS,HDFCBANK,USDINR"
+KEY = "for the pictures only, and long enough for a key"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
 class Picture(NamedTuple):
-    """What is shown, and how large; `press` is a shortcut of the page."""
+    """What is shown, and how large; `press` is a shortcut of the page, `click` a selector."""
 
     name: str
-    dark: bool
-    width: int
-    height: int
+    dark: bool = False
+    width: int = 1440
+    height: int = 900
     press: str = ""
+    click: str = ""
+    scale: int = 1
+    of: str = "demo"
+    """The server: the demo, one without new prices, or one that wants a token."""
 
 
-PICTURES = (
-    Picture("console-light", dark=False, width=1440, height=900),
-    Picture("console-dark", dark=True, width=1440, height=900),
+SHOWN = (
+    Picture("console-light"),
+    Picture("console-dark", dark=True),
     Picture("console-phone", dark=True, width=390, height=844),
     Picture("console-drawer", dark=True, width=1280, height=800, press="d"),
 )
+"""Those in the README and in docs/console.md."""
+OTHERS = (
+    Picture("phone-light", width=390, height=3000),
+    Picture("large", width=1920, height=1080),
+    Picture("largest", dark=True, width=2560, height=1440),
+    Picture("zoom-200", width=720, height=450, scale=2),
+    Picture("candles", press="c"),
+    Picture("orders", click="#tab-orders"),
+    Picture("history", click="#tab-history"),
+    Picture("reports", click="#tab-reports"),
+    Picture("reports-dark", dark=True, click="#tab-reports"),
+    Picture("rules", click="#tab-rules"),
+    Picture("sessions", dark=True, click="#tab-sessions"),
+    Picture("phone-sessions", width=390, height=3000, click="#tab-sessions"),
+    Picture("phone-reports", width=390, height=3000, click="#tab-reports"),
+    Picture("close", click="#positions tbody tr:last-child button:last-child"),
+    Picture("guards", click="#positions tbody tr:last-child button:first-child"),
+    Picture("stale", of="still"),
+    Picture("stale-dark", dark=True, of="still"),
+    Picture("stale-phone", width=390, height=3000, of="still"),
+    Picture("stale-candles", press="c", of="still"),
+    Picture("sign-in", of="locked"),
+)
+AFTER_SILENCE = (Picture("silent"), Picture("silent-dark", dark=True))
+AFTER_THE_END = (Picture("lost"), Picture("lost-phone", dark=True, width=390, height=844))
 
 
 @contextmanager
-def demo() -> Iterator[str]:
-    """The address of a demo that started empty."""
+def served(*flags: str, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a server that started empty, and its process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "vyomo_rt", "serve", "--demo", "--port", "0"]
+        command = [sys.executable, "-m", "vyomo_rt", "serve", *flags, "--port", "0"]
         process = subprocess.Popen(
             [*command, "--data-dir", folder],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
         )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             found = re.search(r"listening on (http://\S+)", line)
             if not found:
-                sys.exit(f"the demo did not start: {line}")
-            yield found[1]
+                sys.exit(f"the server did not start: {line}")
+            yield found[1], process
         finally:
             process.terminate()
             process.wait()
 
 
+def post(url: str, path: str, body: Any, method: str = "POST") -> Any:
+    request = urllib.request.Request(
+        f"{url}/api/auto-trader/{path}", json.dumps(body).encode(), method=method
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
 def open_trades(url: str) -> None:
-    """Two that stay, with stop and target in sight."""
+    """Two that stay, with stop and target in sight; an order; rules."""
     for symbol, quantity, side in (("TCS", 40, 1), ("HDFCBANK", 120, -1)):
         with urllib.request.urlopen(f"{url}/api/auto-trader/prices?symbols={symbol}") as answer:
             price = json.load(answer)["prices"][0]["price"]
@@ -78,40 +119,91 @@ def open_trades(url: str) -> None:
             "stopLoss": round(price * (1 - 0.003 * side), 1),
             "target": round(price * (1 + 0.004 * side), 1),
         }
-        body = json.dumps(order).encode()
-        urllib.request.urlopen(f"{url}/api/auto-trader/sessions/6/trades", body).close()
+        post(url, "sessions/6/trades", order)
+        limit = {"type": "LIMIT", "price": round(price * (1 - 0.03 * side), 1)}
+        waiting = {name: order[name] for name in ("symbol", "side", "quantity")} | limit
+        post(url, "sessions/6/orders", waiting)
+    rules = {"maxDailyLoss": 50_000, "dailyTarget": 80_000, "maxTradesPerDay": 500}
+    post(url, "sessions/6", {"rules": rules}, "PATCH")
+
+
+def stand_still(url: str) -> None:
+    """Positions in a halted session whose prices come no more."""
+    session = post(url, "sessions", {"startingCapital": 500_000, "name": "Prices stood still"})
+    path = f"sessions/{session['sessionId']}"
+    for number, symbol in enumerate(("NIFTY", "BANKNIFTY", "RELIANCE", "TCS")):
+        price = 100.0 * (number + 1)
+        post(url, "ticks", [{"symbol": symbol, "price": price}])
+        guards = {"stopLoss": price * 0.9, "target": price * 1.2}
+        post(url, f"{path}/trades", {"symbol": symbol, "quantity": 10, **guards})
+        post(url, "ticks", [{"symbol": symbol, "price": price + 1.5 - number}])
+    post(url, path, {"status": "HALTED"}, "PATCH")
 
 
 async def show(browser: Browser, url: str, picture: Picture) -> Page:
     context = await browser.new_context(
         viewport={"width": picture.width, "height": picture.height},
         color_scheme="dark" if picture.dark else "light",
+        device_scale_factor=picture.scale,
     )
     page = await context.new_page()
-    await page.goto(f"{url}/?session=6&symbols={SYMBOLS}&interval=500")
+    session = "session=6&" if picture.of == "demo" else ""
+    await page.goto(f"{url}/?{session}symbols={SYMBOLS}&interval=500")
     if picture.press:
         await page.keyboard.press(picture.press)
+    if picture.click:
+        await page.locator(picture.click).click()
     return page
 
 
-async def take_all() -> None:
-    """Ends the program where there is no demo, or a picture is too large."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    IMAGES.mkdir(exist_ok=True)
-    with demo() as url:
-        open_trades(url)
+async def take(folder: Path, pages: dict[Picture, Page]) -> None:
+    """Ends the program where a picture is too large."""
+    for picture, page in pages.items():
+        path = folder / f"{picture.name}.png"
+        await page.screenshot(path=path)
+        size = path.stat().st_size
+        print(f"{path}: {size // 1000} kB")
+        if size > MOST_BYTES and picture in SHOWN:
+            sys.exit(f"{path} has more than {MOST_BYTES // 1000} kB")
+
+
+async def take_all(folder: Path | None, warm_up_s: int = WARM_UP_S) -> None:
+    """Those that the documentation shows; with a folder, those of all widths and states into it."""
+    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    into = folder or IMAGES
+    into.mkdir(parents=True, exist_ok=True)
+    with (
+        served("--demo") as (demo, process),
+        served("--feed", "ingest") as (still, _),
+        served("--feed", "ingest", VYOMO_RT_AUTH_KEY=KEY) as (locked, _),
+    ):
+        open_trades(demo)
+        stand_still(still)
+        urls = {"demo": demo, "still": still, "locked": locked}
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            pages = [await show(browser, url, picture) for picture in PICTURES]
-            for left in range(WARM_UP_S, 0, -10):
-                print(f"\r{left} s until the pictures ", end="", flush=True)
-                await asyncio.sleep(10)
-            print()
-            for picture, page in zip(PICTURES, pages, strict=True):
-                path = IMAGES / f"{picture.name}.png"
-                await page.screenshot(path=path)
-                size = path.stat().st_size
-                print(f"{path}: {size // 1000} kB")
-                if size > MOST_BYTES:
-                    sys.exit(f"{path} has more than {MOST_BYTES // 1000} kB")
+
+            async def shown(pictures: tuple[Picture, ...]) -> dict[Picture, Page]:
+                return {one: await show(browser, urls[one.of], one) for one in pictures}
+
+            pages = await shown(SHOWN)
+            print(f"the pictures are taken in {warm_up_s} s")
+            await asyncio.sleep(warm_up_s)
+            await take(into, pages)
+            if folder:
+                for pictures in (OTHERS[:10], OTHERS[10:]):
+                    pages = await shown(pictures)
+                    await asyncio.sleep(SETTLE_S)
+                    await take(folder, pages)
+                    for page in pages.values():
+                        await page.context.close()
+                silent, lost = await shown(AFTER_SILENCE), await shown(AFTER_THE_END)
+                await asyncio.sleep(SETTLE_S)
+                process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(SETTLE_S)
+                await take(folder, silent)
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                await asyncio.sleep(SETTLE_S)
+                await take(folder, lost)
             await browser.close()

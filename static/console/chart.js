@@ -5,12 +5,13 @@ import { Bars } from "./bars.js";
 import { Candles } from "./candles.js";
 import { linesOf } from "./chartlines.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { dateTime, price, whole } from "./format.js";
+import { dateTime, moment, price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
 import { learnLot } from "./lots.js";
 import { model } from "./model.js";
 import { fillsOf, momentsOf } from "./moments.js";
+import { isClose, isOld } from "./quotes.js";
 import { recall, remember } from "./remembered.js";
 import { client } from "./stream.js";
 
@@ -72,7 +73,9 @@ function paint() {
   $("bars-symbol").value = symbol;
   const interval = $("bars-interval").value;
   if (symbol && (bars?.symbol !== symbol || bars.interval !== interval)) begin(symbol, interval);
-  put($("bars-note"), note(symbol));
+  const since = silentSince(symbol);
+  $("bars").classList.toggle("old", since !== null);
+  put($("bars-note"), note(symbol) || (since === null ? "" : `No fresh price since ${since}.`));
   if (!candles || !bars || !symbol) return;
   const isNew = drawn !== bars.bars;
   drawn = bars.bars;
@@ -86,6 +89,12 @@ function paint() {
   candles.markMoments(moments, drawn, bars.interval);
   placeGrips(candles);
   attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills, moments));
+}
+
+/** @param {string} symbol @returns {string | null} when its price was last fresh, if it no longer is */
+function silentSince(symbol) {
+  const quote = model.prices.get(symbol);
+  return quote && isOld(quote) && !isClose(quote) ? moment(quote.asOf) : null;
 }
 
 /** A line that can be moved has its name on its slider. @param {ChartLine} line

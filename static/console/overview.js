@@ -6,6 +6,7 @@ import { arrow, signedMoney, tone, whole } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { inWords, lookUp } from "./halts.js";
+import { feedIsLate } from "./liveness.js";
 import { complain, say } from "./notify.js";
 import { settle } from "./sending.js";
 import { loadSessions, nameOf, noteChange } from "./session.js";
@@ -83,6 +84,7 @@ function updateRow(row, figures, sessionId) {
   put(parts.why, halts.get(sessionId)?.text ?? "");
   putMoney(parts.today, figures.netTodayPnL ?? figures.todayPnL);
   putMoney(parts.unrealised, figures.unrealizedPnL);
+  parts.unrealised.classList.toggle("old", figures.openTrades > 0 && feedIsLate());
   put(parts.open, whole(figures.openTrades));
   attribute(parts.rename, "aria-label", `Rename session ${sessionId}, ${name}`);
   attribute(parts.stop, "aria-label", `Stop session ${sessionId}, ${name}`);
