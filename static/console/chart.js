@@ -75,7 +75,8 @@ function paint() {
   if (symbol && (bars?.symbol !== symbol || bars.interval !== interval)) begin(symbol, interval);
   const since = silentSince(symbol);
   $("bars").classList.toggle("old", since !== null);
-  put($("bars-note"), note(symbol) || (since === null ? "" : `No fresh price since ${since}.`));
+  const silence = since && `No fresh price since ${since}.`;
+  put($("bars-note"), [note(symbol), silence].filter(Boolean).join(" "));
   if (!candles || !bars || !symbol) return;
   const isNew = drawn !== bars.bars;
   drawn = bars.bars;

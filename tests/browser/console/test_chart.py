@@ -119,3 +119,18 @@ async def test_the_chart_is_used_by_keyboard_and_remembers_its_interval(
         await page.get_by_role("button", name="Candles").click()
         await expect(chart(page)).to_be_hidden()
         await expect(page.get_by_role("heading", name="P&L curve")).to_be_visible()
+
+
+async def test_candles_of_an_old_price_are_grey_and_say_since_when(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "OLDBAR", "price": 5, "ts": "2026-01-01T09:15:00+05:30"})
+        await show(page, ingest_server, desk.session_id, symbols="OLDBAR", interval=100)
+        await page.keyboard.press("c")
+        note = page.locator("#bars-note")
+        await expect(note).to_contain_text("No fresh price since 01 Jan, 09:15:00.")
+        await expect(page.locator("#bars")).to_have_class("live old")
+        await desk.tick({"symbol": "OLDBAR", "price": 6})
+        await expect(page.locator("#bars")).to_have_class("live")
+        await expect(note).not_to_contain_text("No fresh price")

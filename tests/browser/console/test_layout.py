@@ -55,16 +55,21 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
         assert await page.evaluate(OVERFLOWING) == []
 
 
-async def test_on_a_phone_every_button_of_a_position_and_of_the_ticket_is_large_enough(
+async def test_on_a_phone_every_button_is_large_enough_and_no_position_lies_over_another(
     page: Page, ingest_server: str
 ) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "THUMB", "price": 100})
-        await desk.open("THUMB")
+        for _ in range(2):
+            await desk.open("THUMB")
         await show(page, ingest_server, desk.session_id, symbols="THUMB")
-        await expect(page.locator("#positions tbody tr")).to_have_count(1)
+        rows = page.locator("#positions tbody tr")
+        await expect(rows).to_have_count(2)
         assert await page.evaluate(TOO_SMALL) == []
+        upper: Any = await rows.first.locator(".actions").bounding_box()
+        lower: Any = await rows.last.bounding_box()
+        assert upper["y"] + upper["height"] <= lower["y"]
 
 
 async def test_panels_are_resized_by_keyboard_or_mouse_and_remembered(

@@ -152,8 +152,10 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         )
         await expect(page).to_have_title(f"stale prices · Session {desk.session_id} · vyomo-rt")
         await expect(figure(page, "equity")).to_have_text("equity ₹51,000.00, by old prices")
+        await expect(page.locator("#equity-legend")).to_have_text("by old prices")
         grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
-        for value in (row.locator(".pnl"), figure(page, "unrealizedPnL")):
+        total = page.locator("#total-pnl")
+        for value in (row.locator(".pnl"), figure(page, "unrealizedPnL"), total):
             await expect(value).to_have_css("color", grey)
         stale = re.compile(r"120.00 \(STALE · \d+ days old · ingest\)")
         await page.locator("#symbol").fill("aged")
