@@ -92,7 +92,8 @@ function paint() {
   attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills, moments));
 }
 
-/** @param {string} symbol @returns {string | null} when its price was last fresh, if it no longer is */
+/** When its price was last fresh, if it no longer is. @param {string} symbol
+ * @returns {string | null} */
 function silentSince(symbol) {
   const quote = model.prices.get(symbol);
   return quote && isOld(quote) && !isClose(quote) ? moment(quote.asOf) : null;

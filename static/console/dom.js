@@ -61,7 +61,7 @@ function catchUp(child) {
 
 /**
  * One child an item, in the items' order; it is kept while the item lives, so that focus stays. A
- * child that is scrolled out of sight, or whose list is hidden, is updated when it comes into sight.
+ * child out of sight, by scrolling or in a hidden list, is updated when it comes into sight.
  * @template K, T
  * @param {Element} parent
  * @param {Iterable<[K, T]>} items
