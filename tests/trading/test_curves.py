@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -29,12 +29,25 @@ class Kept(SavedCurves):
         self.away = False
         self.saved: list[tuple[int, int]] = []
         """Session and number of rows of each save."""
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """What happens during the next call."""
 
     async def save(self, session_id: int, hour: int, rows: Sequence[CurveRow]) -> None:
         if self.away:
             raise Unavailable("away")
         await super().save(session_id, hour, rows)
+        await self._pass()
         self.saved.append((session_id, len(rows)))
+
+    async def load(self, session_id: int, first_hour: int, last_hour: int) -> Sequence[CurveRow]:
+        rows = await super().load(session_id, first_hour, last_hour)
+        await self._pass()
+        return rows
+
+    async def _pass(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
 
 
 class Chart:
@@ -165,6 +178,43 @@ async def test_rows_that_the_store_did_not_take_for_hours_are_a_gap_and_not_wron
     assert chart.minute - 3 * HOUR not in found
     assert {found[minute] for minute in found if minute > chart.minute - HOUR} == {10_00}
     assert sum(map(len, chart.curves._rows.values())) < 5, "little is kept in memory"
+
+
+async def test_rows_that_are_given_up_while_others_are_saved_are_a_gap_and_not_wrong(
+    bench: Bench, chart: Chart
+) -> None:
+    ids = [await bench.new_session() for _ in range(2)]
+    await chart.pass_minutes()
+    for session_id in ids:
+        await bench.open(session_id)
+    bench.tick(101_0000)
+    bench.now_ms += MINUTE_MS
+    await chart.curves.take()
+    lost = chart.minute
+
+    async def pass_hours() -> None:
+        for _ in range(2 * HOUR):
+            bench.now_ms += MINUTE_MS
+            await chart.curves.take()
+
+    chart.kept.meanwhile = pass_hours
+    await chart.curves.save()
+    await chart.pass_minutes()
+    minutes = [row.minute for row in await chart.rows(ids[1])]
+    assert lost not in minutes
+    assert minutes[-1] == chart.minute
+
+
+async def test_rows_that_are_saved_while_a_curve_is_read_are_not_missing(
+    bench: Bench, chart: Chart
+) -> None:
+    session_id = await bench.new_session()
+    await chart.pass_minutes()
+    await bench.open(session_id)
+    bench.tick(101_0000)
+    chart.kept.meanwhile = chart.pass_minutes
+    rows = await chart.rows(session_id, chart.minute, chart.minute + 1)
+    assert [row.unrealised_paise for row in rows if row.minute == chart.minute] == [10_00]
 
 
 async def test_a_minute_is_told_only_once_all_its_rows_are_saved(

@@ -12,6 +12,7 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain import limits as pacing
+from vyomo_rt.domain.curve import MINUTE_MS, hour_of
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import Clocks, trading_day
@@ -215,6 +216,9 @@ class Rooms:
 
     async def _on_minute(self) -> None:
         await self.days.roll_over()
+        minute = self.clocks.market() // MINUTE_MS
+        if hour_of(minute) != hour_of(minute - 1):
+            await self.curves.save()  # a replay may pass hours faster than they are saved
         await self.curves.take()
 
     def _player(self) -> Player:

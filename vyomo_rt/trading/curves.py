@@ -90,8 +90,9 @@ class Curves:
             ran = list(self._ran)
             for place in list(self._unsaved):
                 await self._save(place)
-            # Last, because they say that the rows of these minutes are complete.
-            await self._tell(ran)
+            # Last, because they say that the rows of these minutes are complete. Some may have
+            # been given up meanwhile.
+            await self._tell([row for row in ran if row in self._ran])
             await self._expire(hour_of(self._minute) - KEPT_DAYS * HOURS_A_DAY)
 
     async def days(
@@ -103,9 +104,10 @@ class Curves:
         first, last = hour_of(first_minute), hour_of(min(last_minute, newest))
         for midnight in range(first - first % HOURS_A_DAY, last + 1, HOURS_A_DAY):
             hours = midnight, midnight + HOURS_A_DAY - 1
+            # First, because rows that are saved in between must not be missing in told minutes.
+            ran = {row.minute for row in await self._kept.load(_EVERYBODY, *hours)}
             rows = await self._kept.load(session_id, *hours)
             if rows:
-                ran = {row.minute for row in await self._kept.load(_EVERYBODY, *hours)}
                 found = filled(rows, ran)
                 yield [row for row in found if first_minute <= row.minute <= last_minute]
 
