@@ -39,7 +39,7 @@ class Kept(SavedCurves):
         await self._pass()
         self.saved.append((session_id, len(rows)))
 
-    async def load(self, session_id: int, first_hour: int, last_hour: int) -> Sequence[CurveRow]:
+    async def load(self, session_id: int, first_hour: int, last_hour: int) -> list[CurveRow]:
         rows = await super().load(session_id, first_hour, last_hour)
         await self._pass()
         return rows
