@@ -115,7 +115,8 @@ class Acceptor:
         self._no_file_left = no_file_left
         self._is_busy = is_busy
         self._held_since_s = math.inf
-        self._connecting: dict[asyncio.Task[None], socket.socket] = {}
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
         self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -132,8 +133,7 @@ class Acceptor:
             self._remove_readers()
         else:
             self._resting.cancel()
-        for task in self._connecting:
-            task.cancel()
+        self._is_stopped = True
         for listener in self._listeners:
             listener.close()
 
@@ -145,14 +145,21 @@ class Acceptor:
         if (protocol := self._admit(host)) is None:
             connection.close()
             return
-        task = asyncio.create_task(_connect(protocol, connection))
-        self._connecting[task] = connection
-        task.add_done_callback(self._connected)
+        task = asyncio.create_task(self._connect(protocol, connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
-    def _connected(self, task: asyncio.Task[None]) -> None:
-        connection = self._connecting.pop(task)
-        if task.cancelled():
-            connection.close()
+    async def _connect(self, protocol: asyncio.Protocol, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
+        except OSError:  # it has left already
+            accepted.close()
+            return
+        # Not cancelled in between: uvloop would close the handle under a protocol that is told
+        # of a connection, and whose transport does not know.
+        if self._is_stopped:
+            transport.abort()
 
     def _has_to_hold(self) -> bool:
         """Whether newcomers wait; meanwhile the loop turns, and asks again in each turn."""
@@ -188,13 +195,6 @@ class Acceptor:
     def _remove_readers(self) -> None:
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener.fileno())
-
-
-async def _connect(protocol: asyncio.Protocol, accepted: socket.socket) -> None:
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, accepted)
-    except OSError:  # it has left already
-        accepted.close()
 
 
 class FileLimits(NamedTuple):
