@@ -84,7 +84,7 @@ export function begin(sessionId) {
   closed.clear();
   ended.clear();
   realised = 0;
-  touch("session", "positions", "pending", "tape", "equity");
+  touch("session", "positions", "pending", "tape", "equity", "rules", "ticket");
 }
 
 /** Events after this are the missed ones, until the next figures. */
@@ -231,7 +231,7 @@ export function notePast(session, events, openTrades, orders, rows) {
   model.open = new Map([...model.open].sort(([one], [other]) => one - other));
   for (const order of orders) if (!model.orders.has(order.orderId)) noteOrder(order);
   model.orders = new Map([...model.orders].sort(([one], [other]) => one - other));
-  touch("session", "positions", "equity", "bars");
+  touch("session", "positions", "equity", "bars", "rules", "ticket");
 }
 
 /** @param {any[]} events some of which may be there already */

@@ -2,7 +2,6 @@
 /** Which rule of the session would refuse an opening, so that it is known before it is sent. */
 import { minute, money, time, whole } from "./format.js";
 import { model } from "./model.js";
-import { standing } from "./standing.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
 
@@ -12,11 +11,11 @@ const RULES = {
   maxOrderValue: (most, value) =>
     value > most ? `one opening is worth ${money(most)} at most` : "",
   maxTradesPerDay: (most) =>
-    standing.today?.trades >= most ? `${whole(most)} trades a day are opened already` : "",
+    model.session.today?.trades >= most ? `${whole(most)} trades a day are opened already` : "",
   maxOpenTrades: (most) =>
     (model.figures?.openTrades ?? 0) >= most ? `${whole(most)} trades are open already` : "",
   cooldownSeconds: () => {
-    const until = standing.today?.cooldownUntil;
+    const until = model.session.today?.cooldownUntil;
     return until && Date.parse(until) > Date.now()
       ? `a pause after a loss lasts until ${time(until)} IST`
       : "";
@@ -30,11 +29,11 @@ export function refusalOf({ quantity }, fill) {
   const status = model.figures?.status;
   if (status === "PAUSED" || status === "HALTED")
     return `The session is ${status}: it opens nothing.`;
-  if (!standing || standing.sessionId !== model.sessionId) return "";
+  if (model.session === null) return "";
   const value = Number.isInteger(quantity) && fill !== undefined ? fill * quantity : 0;
   const why = Object.entries(RULES)
-    .filter(([name]) => standing.rules[name] !== undefined)
-    .map(([name, refuses]) => refuses(standing.rules[name], value))
+    .filter(([name]) => model.session.rules[name] !== undefined)
+    .map(([name, refuses]) => refuses(model.session.rules[name], value))
     .find(Boolean);
   return why ? `A rule of the session refuses it: ${why}.` : "";
 }

@@ -6,7 +6,7 @@ import { onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { sentence } from "./halts.js";
 import { model } from "./model.js";
-import { noteStanding, standing } from "./standing.js";
+import { noteStanding } from "./standing.js";
 import { client, isChanging } from "./stream.js";
 
 /** A rule in words: its name, how far it is from tripping, and that as a share of it.
@@ -77,10 +77,10 @@ const LINES = {
 /** @returns {[string, Line][]} */
 function lines() {
   const { figures } = model;
-  if (!figures || standing === null) return [];
-  const { rules } = standing;
+  if (!figures || model.session === null) return [];
+  const { rules } = model.session;
   const pnl = (figures.netTodayPnL ?? figures.todayPnL) + figures.unrealizedPnL;
-  const now = { pnl, figures, today: standing.today, lock: standing.lock };
+  const now = { pnl, figures, today: model.session.today, lock: model.session.lock };
   return Object.entries(LINES)
     .filter(([name]) => rules[name] !== undefined)
     .map(([name, line]) => [name, line(rules[name], now)]);
@@ -113,7 +113,7 @@ function paint() {
   if (!isShown) return;
   const found = lines();
   keyed($("rules-list"), found, makeLine, updateLine);
-  $("no-rules").hidden = found.length > 0 || standing === null;
+  $("no-rules").hidden = found.length > 0 || model.session === null;
   keyed(
     $("halts"),
     halts().map((event) => /** @type {[number, any]} */ ([event.seq, event])),
@@ -121,14 +121,17 @@ function paint() {
     (row, { data }) =>
       put(row, `${data.status} · ${sentence({ data: { ...data, statusReason: data.reason } })}`),
   );
-  const waived = standing?.waived ?? [];
-  put($("waived"), waived.length ? `Waived on ${standing.waivedOn}: ${waived.join(", ")}` : "");
-  $("change-rules-open").disabled = standing === null || isChanging();
+  const waived = model.session?.waived ?? [];
+  put(
+    $("waived"),
+    waived.length ? `Waived on ${model.session.waivedOn}: ${waived.join(", ")}` : "",
+  );
+  $("change-rules-open").disabled = model.session === null || isChanging();
 }
 
 function openForm() {
   const form = $("change-rules");
-  const { rules } = standing;
+  const { rules } = model.session;
   for (const name of FIELDS) form.elements[name].value = rules[name] ?? "";
   form.elements.armAt.value = rules.profitLock?.armAt ?? "";
   form.elements.floor.value = rules.profitLock?.floor ?? "";
@@ -142,7 +145,7 @@ function asked({ armAt, floor, ...fields }) {
   }
   const rules = Object.fromEntries(FIELDS.map((name) => [name, fields[name] ?? null]));
   const profitLock = armAt === undefined ? null : { armAt, floor };
-  const path = `sessions/${standing.sessionId}`;
+  const path = `sessions/${model.session.sessionId}`;
   return { method: "PATCH", path, body: { rules: { ...rules, profitLock } } };
 }
 

@@ -1,26 +1,25 @@
 // @ts-check
-/** The document of the session on screen: its rules, and counts of today that no stream carries. */
+/** Keeps the document of the session on screen: its rules, and counts of today that no stream
+ * carries. */
 import { call } from "./api.js";
 import { touch } from "./frame.js";
 import { model } from "./model.js";
 import { client } from "./stream.js";
 
 const REFRESH_MS = 300;
-/** As it last came; null until then. @type {any} */
-export let standing = null;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
-/** @param {any} session its document, or null */
+/** @param {any} session its document as it is now */
 export function noteStanding(session) {
-  standing = session;
-  touch("rules", "ticket");
+  model.session = session;
+  touch("session", "rules", "ticket");
 }
 
-/** What happens often at once is asked about once. */
+/** What happens often at once is asked about once; before the past is there it comes with it. */
 function refresh() {
   clearTimeout(timer);
-  timer = setTimeout(load, REFRESH_MS);
+  if (model.session !== null) timer = setTimeout(load, REFRESH_MS);
 }
 
 async function load() {
@@ -31,10 +30,6 @@ async function load() {
 }
 
 export function start() {
-  client.on("ack", () => {
-    if (standing?.sessionId !== model.sessionId) noteStanding(null);
-    refresh();
-  });
   for (const type of /** @type {const} */ (["trade_opened", "trade_closed", "session_changed"]))
     client.on(type, refresh);
 }

@@ -19,8 +19,8 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
-        await desk.tick({"symbol": "PAST", "price": 100}, {"symbol": "GONE", "price": 50})
-        first = await desk.open("PAST", quantity=10, tags=["breakout"])
+        await desk.tick({"symbol": "BYGONE", "price": 100}, {"symbol": "GONE", "price": 50})
+        first = await desk.open("BYGONE", quantity=10, tags=["breakout"])
         second = await desk.open("GONE", side="SELL", quantity=20)
         for trade, price in ((first, 101), (second, 51)):
             await desk.close(trade, price=price)
@@ -36,7 +36,7 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
         panel = page.locator("#history-filter")
         await panel.get_by_label("Tag").fill("breakout")
         await expect(rows).to_have_count(1)
-        await expect(rows).to_contain_text(f"BUY 10 PAST #{first}")
+        await expect(rows).to_contain_text(f"BUY 10 BYGONE #{first}")
         async with page.expect_download() as download:
             await panel.get_by_role("link", name="CSV").click()
         text = (await (await download.value).path()).read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
 
         await panel.get_by_label("Tag").fill("")
         await expect(rows).to_have_count(1)
-        third = await desk.open("PAST", side="SELL", entryPrice=100)
+        third = await desk.open("BYGONE", side="SELL", entryPrice=100)
         await desk.close(third, price=99)
         await expect(rows).to_have_count(2)
         await expect(rows.first).to_contain_text(f"#{third}")
