@@ -21,6 +21,8 @@ _PAUSES_S = (0.5, 4.0)
 _PAUSES_OF_SQUARE_OFF_S = (5.0, 40.0)
 _LEAST_AHEAD = timedelta(seconds=3)
 _MOST_TRIES = 600
+_ENTRY_PRICE, _EXIT_PRICE = 3900, 3910
+"""Near the feed's prices of TCS: somebody else may close the trade before."""
 
 
 class Ruler:
@@ -104,13 +106,13 @@ class Ruler:
         """Open and close a trade, if it may be opened."""
         self._tries += 1
         key, path = f"ruler {self._tries}", f"/sessions/{session.session_id}/trades"
-        order = {"symbol": "TCS", "quantity": 1, "entryPrice": 100}
+        order = {"symbol": "TCS", "quantity": 1, "entryPrice": _ENTRY_PRICE}
         status, trade = await self._site.until_answered(path, order, f"{key} opens", {201, 409})
         if status == 409:
             return
         session.acknowledge_opening(f"{key} opens", trade["tradeId"])
         path = f"/trades/{trade['tradeId']}/close"
-        body, good = {"price": 110}, {200, 409}
+        body, good = {"price": _EXIT_PRICE}, {200, 409}
         status, answer = await self._site.until_answered(path, body, f"{key} closes", good)
         session.closed[trade["tradeId"]] = answer if status == 200 else answer["trade"]
 
