@@ -61,7 +61,8 @@ function catchUp(child) {
 
 /**
  * One child an item, in the items' order; it is kept while the item lives, so that focus stays. A
- * child out of sight, by scrolling or in a hidden list, is updated when it comes into sight.
+ * child out of sight, by scrolling or in a hidden list, is updated when it comes into sight; what
+ * has the focus always is: a screen reader reads it.
  * @template K, T
  * @param {Element} parent
  * @param {Iterable<[K, T]>} items
@@ -80,7 +81,8 @@ export function keyed(parent, items, make, update) {
       if (isSeen) sight.observe(child);
     }
     now.set(key, child);
-    if (outOfSight.has(child)) overdue.set(child, () => update(child, item, key));
+    if (outOfSight.has(child) && !child.contains(document.activeElement))
+      overdue.set(child, () => update(child, item, key));
     else update(child, item, key);
     if (child === next) next = child.nextElementSibling;
     else parent.insertBefore(child, next);
