@@ -13,10 +13,13 @@ const SIGNED_OUT = new Set([4005, 4500, 4502, 4503, 4507]);
 /** @type {HTMLDialogElement} */
 const dialog = $("sign-in-dialog");
 
+let isSignedIn = false;
+
 /** @param {{ sub: string | null, role: string, expiresAt: string | null }} me */
 function show({ sub, role, expiresAt }) {
   document.body.dataset.role = role;
-  $("account").hidden = sub === null;
+  isSignedIn = sub !== null;
+  $("account").hidden = !isSignedIn;
   put($("account-name"), `${sub} · ${role}`);
   put($("account-until"), expiresAt ? `until ${time(expiresAt)}` : "");
 }
@@ -65,7 +68,8 @@ export async function start() {
   client.on("token_expiring", ({ data }) => {
     complain(`Your sign-in ends at ${time(data.expiresAt)}.`);
   });
-  onUnauthorized(ask);
+  // A call may find out before the stream does.
+  onUnauthorized((why) => ask(isSignedIn ? "Signed out: the sign-in has ended." : why));
   const refusal = await useTicket();
   const me = await call("GET", "me");
   if (me.ok) show(me.document);

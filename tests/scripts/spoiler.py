@@ -26,7 +26,7 @@ class _Spoiler:
             4: message * 2,
             5: b"",
             6: message + self._held,
-            7: message.replace(b'"quantity":1,', b'"quantity":2,'),
+            7: message.replace(b'"side":"BUY"', b'"side":"SEL"'),
         }
         return spoiled.get(self._count, message)
 
