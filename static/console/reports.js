@@ -21,6 +21,8 @@ let failure = "";
 /** What was asked for last, and whether trades were closed since. */
 let asked = "";
 let isOld = false;
+/** Counts the questions, so that a late answer to an old one is dropped. */
+let questions = 0;
 let isVisible = false;
 let timer = 0;
 
@@ -68,14 +70,16 @@ async function load() {
   if (!isVisible || !path || (path === asked && !isOld)) return;
   asked = path;
   isOld = false;
+  questions += 1;
+  const question = questions;
   if (shown?.path !== path) touch("reports");
   const answer = await call("GET", path);
-  if (asked !== path) return; // something else was asked for meanwhile
+  if (question !== questions) return;
   failure = answer.ok ? "" : reason(answer);
   const query = new URLSearchParams(path.split("?")[1]);
   const [by, net] = [query.get("by") ?? "", query.has("net")];
   shown = answer.ok ? { path, by, net, document: answer.document } : null;
-  isOld = !answer.ok;
+  if (!answer.ok) isOld = true; // and trades that closed meanwhile are not in it
   if (answer.passing) loadIn(RETRY_MS);
   touch("reports");
 }
