@@ -11,8 +11,7 @@ import aiohttp
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.waiting import until
-from vyomo_rt.domain.bars import MINUTE_MS, minute_of
-from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.moment import MINUTE_MS, iso, minute_of
 from vyomo_rt.store.bars import SavedBars
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import uri_of_running

@@ -14,7 +14,7 @@ from vyomo_rt.domain.charges import ChargePlan
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.halt import HaltOrder
-from vyomo_rt.domain.moment import DAY_MS, IST_AHEAD_MS, MarketClock
+from vyomo_rt.domain.moment import DAY_MS, IST_AHEAD_MS, MINUTE_MS, MarketClock, minute_of
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import ChangeOrder, ClosingOrder, Operation, SessionOrder, TradeOrder
 from vyomo_rt.domain.pending import AlreadyEnded, EntryTerms, EntryType, Validity
@@ -41,7 +41,6 @@ _MAX_OPEN = 5
 _MAX_AGE_MS = 100_000
 _LIMIT_AFTER_MS, _SQUARE_OFF_AFTER_MS, _KILL_AFTER_MS = 6 * 60_000, 15 * 60_000, 25 * 60_000
 _DRILL_EVERY_MS = 25 * 60_000
-_MINUTE_MS = 60_000
 _STREAK = 3
 _HALTED_S = 12.0
 _LOOK_BACK = 500
@@ -205,9 +204,9 @@ class DemoTrader:
         minute = self._session.rules.square_off_min
         if minute is None:
             if self._now() > self._square_off_ms and self._may_close_everything():
-                self._squared_off_ms = (self._now() // _MINUTE_MS + 1) * _MINUTE_MS
+                self._squared_off_ms = minute_of(self._now()) + MINUTE_MS
                 self._square_off_ms = self._now() + _DRILL_EVERY_MS
-                minute = (self._squared_off_ms + IST_AHEAD_MS) % DAY_MS // _MINUTE_MS
+                minute = (self._squared_off_ms + IST_AHEAD_MS) % DAY_MS // MINUTE_MS
                 self._square_off_min = minute
                 await self._change(ChangeOrder(rules={"square_off_min": minute}))
         elif minute == self._square_off_min:

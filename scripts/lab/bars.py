@@ -12,9 +12,8 @@ from time import perf_counter, process_time
 from typing import NamedTuple
 
 from lab.site.machine import usage
-from vyomo_rt.domain.bars import MINUTE_MS, hour_of
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.moment import MINUTE_MS, MarketMs, hour_of
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.bar_keeping import BarKeeper
 from vyomo_rt.market.bars import Bars

@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.bars import Tick, made_of
-from vyomo_rt.domain.bars import (
-    MINUTE_MS,
-    Aggregation,
-    Bar,
-    Interval,
-    day_of,
-    hour_of,
-    minute_of,
-    starts,
-)
-from vyomo_rt.domain.moment import DAY_MS, to_ms
+from vyomo_rt.domain.bars import Aggregation, Bar, Interval, starts
+from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, day_of, hour_of, minute_of, to_ms
 
 MIDNIGHT_MS = to_ms(datetime.fromisoformat("2026-11-26T00:00+05:30"))
 

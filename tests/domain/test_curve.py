@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.domain.samples import DAY, ROLL_OVER_MS, START, closed, quote, trade
 from tests.kit.events import trade_event
-from vyomo_rt.domain.curve import HOURS_A_DAY, MINUTE_MS, CurveRow, filled, hour_of, row_of
+from vyomo_rt.domain.curve import HOURS_A_DAY, CurveRow, filled, hour_of, row_of
+from vyomo_rt.domain.moment import MINUTE_MS
 
 MINUTES = st.integers(0, 30)
 

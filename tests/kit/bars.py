@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vyomo_rt.domain.bars import Bar, minute_of
+from vyomo_rt.domain.bars import Bar
+from vyomo_rt.domain.moment import minute_of
 
 Tick = tuple[int, int]
 """A moment, and a price."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.market.market import START_MS, Market
-from vyomo_rt.domain.bars import MINUTE_MS, Bar, minute_of
+from vyomo_rt.domain.bars import Bar
+from vyomo_rt.domain.moment import MINUTE_MS, minute_of
 from vyomo_rt.market.bars import Bars
 
 FIRST_MS = minute_of(START_MS)

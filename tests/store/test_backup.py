@@ -23,8 +23,9 @@ from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
 from tests.kit.waiting import until
-from vyomo_rt.domain.bars import HOUR_MS, Bar, SymbolHour, SymbolMinute, day_of
+from vyomo_rt.domain.bars import Bar, SymbolHour, SymbolMinute
 from vyomo_rt.domain.curve import CurveRow
+from vyomo_rt.domain.moment import HOUR_MS, day_of
 from vyomo_rt.domain.session import Session
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read

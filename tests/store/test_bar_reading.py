@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kit.bars import made_of
-from vyomo_rt.domain.bars import MINUTE_MS, Bar, Interval, day_of, starts
+from vyomo_rt.domain.bars import Bar, Interval, starts
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import DAY_MS, MarketMs
+from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, MarketMs, day_of
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.market.bar_keeping import BarKeeper
 from vyomo_rt.market.bar_reading import BarReader, Span

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vyomo_rt.domain.bars import (
-    HOUR_MS,
-    MINUTE_MS,
-    Bar,
-    Standing,
-    SymbolHour,
-    SymbolMinute,
-    day_of,
-    hour_of,
-)
+from vyomo_rt.domain.bars import Bar, Standing, SymbolHour, SymbolMinute
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.moment import DAY_MS
+from vyomo_rt.domain.moment import DAY_MS, HOUR_MS, MINUTE_MS, day_of, hour_of
 from vyomo_rt.store.bars import SavedBars
 from vyomo_rt.store.journal import MongoStore
 

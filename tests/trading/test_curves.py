@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from tests.trading.bench import Bench
-from vyomo_rt.domain.curve import MINUTE_MS, CurveRow
+from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.errors import Unavailable
-from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.moment import MINUTE_MS, MarketMs
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.store.curves import SavedCurves
 from vyomo_rt.store.journal import MongoStore

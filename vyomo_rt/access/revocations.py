@@ -8,11 +8,9 @@ from vyomo_rt.access.shelf import Shelf
 from vyomo_rt.access.tokens import LEEWAY_MS
 from vyomo_rt.domain.entry import Revocation, RevokedBy
 from vyomo_rt.domain.grant import Grant
-from vyomo_rt.domain.moment import WallClock, WallMs
+from vyomo_rt.domain.moment import DAY_MS, WallClock, WallMs
 
 K = TypeVar("K")
-
-_DAY_MS = 86_400_000
 
 
 class Revocations:
@@ -21,7 +19,7 @@ class Revocations:
     def __init__(self, shelf: Shelf, now: WallClock, *, token_life_s: int) -> None:
         self._shelf = shelf
         self._now = now
-        self._keep_ms = max(_DAY_MS, token_life_s * 1000) + 2 * LEEWAY_MS
+        self._keep_ms = max(DAY_MS, token_life_s * 1000) + 2 * LEEWAY_MS
         self._token_ids: dict[str, Revocation] = {}
         self._subjects: dict[str, Revocation] = {}
         self._issued_before: dict[int, Revocation] = {}
@@ -74,7 +72,7 @@ class Revocations:
     async def tidy(self) -> None:
         """Forget, now and then, what has no token left to take back. Raises Unavailable."""
         now_ms = self._now()
-        if now_ms - self._tidied_at_ms < _DAY_MS / 24:
+        if now_ms - self._tidied_at_ms < DAY_MS / 24:
             return
         self._token_ids = _kept(self._token_ids, now_ms)
         self._subjects = _kept(self._subjects, now_ms)

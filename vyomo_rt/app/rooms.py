@@ -12,10 +12,10 @@ from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain import limits as pacing
-from vyomo_rt.domain.curve import MINUTE_MS, hour_of
+from vyomo_rt.domain.curve import hour_of
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant, Need
-from vyomo_rt.domain.moment import Clocks, trading_day
+from vyomo_rt.domain.moment import MINUTE_MS, Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import instrument

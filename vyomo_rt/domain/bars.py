@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from vyomo_rt.domain.moment import DAY_MS, IST_AHEAD_MS
-
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
+from vyomo_rt.domain.moment import DAY_MS, HOUR_MS, MINUTE_MS, day_of
 
 OpeningOf = Callable[[int], int]
 """When the market opens on the date of a moment, both in epoch milliseconds."""
@@ -145,18 +142,3 @@ def starts(interval: Interval, opening_of: OpeningOf) -> Callable[[int], int]:
         return max(start_ms, day_of(minute_ms))
 
     return start_of
-
-
-def minute_of(moment_ms: int) -> int:
-    """When the minute of a moment began."""
-    return moment_ms - moment_ms % MINUTE_MS
-
-
-def hour_of(moment_ms: int) -> int:
-    """When the hour of a moment began in Asia/Kolkata, which is half an hour off others."""
-    return moment_ms - (moment_ms + IST_AHEAD_MS) % HOUR_MS
-
-
-def day_of(moment_ms: int) -> int:
-    """When the date of a moment began in Asia/Kolkata."""
-    return moment_ms - (moment_ms + IST_AHEAD_MS) % DAY_MS

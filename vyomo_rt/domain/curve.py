@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from vyomo_rt.domain.moment import IST_AHEAD_MS
+from vyomo_rt.domain.moment import IST_AHEAD_MS, MINUTE_MS
 from vyomo_rt.domain.state import SessionState
 
-MINUTE_MS = 60_000
 _AHEAD = IST_AHEAD_MS // MINUTE_MS
 MINUTES_AN_HOUR = 60
 HOURS_A_DAY = 24

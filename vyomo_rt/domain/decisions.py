@@ -17,8 +17,8 @@ from vyomo_rt.domain.charges import Charge
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.domain.halt import SessionChange
-from vyomo_rt.domain.moment import trading_day
-from vyomo_rt.domain.pace import SECOND_MS, Pace
+from vyomo_rt.domain.moment import SECOND_MS, trading_day
+from vyomo_rt.domain.pace import Pace
 from vyomo_rt.domain.pending import Ending, EndReason, Fill, PendingEntry
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.ruling import CLOSING, armed, tripped

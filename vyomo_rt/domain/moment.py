@@ -34,7 +34,10 @@ class Clocks(NamedTuple):
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-DAY_MS = 86_400_000
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 IST_AHEAD_MS = 19_800_000
 """Asia/Kolkata: without daylight saving since 1945, so no zone database is needed."""
 
@@ -47,6 +50,21 @@ def trading_day(moment_ms: int) -> date:
 def day_start_ms(day: date) -> int:
     """The moment at which a date begins in Asia/Kolkata."""
     return (day.toordinal() - _EPOCH_ORDINAL) * DAY_MS - IST_AHEAD_MS
+
+
+def minute_of(moment_ms: int) -> int:
+    """When the minute of a moment began."""
+    return moment_ms - moment_ms % MINUTE_MS
+
+
+def hour_of(moment_ms: int) -> int:
+    """When the hour of a moment began in Asia/Kolkata, which is half an hour off others."""
+    return moment_ms - (moment_ms + IST_AHEAD_MS) % HOUR_MS
+
+
+def day_of(moment_ms: int) -> int:
+    """When the date of a moment began in Asia/Kolkata."""
+    return moment_ms - (moment_ms + IST_AHEAD_MS) % DAY_MS
 
 
 def to_datetime(moment_ms: int) -> datetime:

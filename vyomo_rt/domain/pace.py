@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from vyomo_rt.domain.moment import SECOND_MS
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.domain.trailing import Move
-
-SECOND_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)

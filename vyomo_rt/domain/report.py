@@ -12,10 +12,9 @@ from itertools import accumulate
 from operator import sub
 
 from vyomo_rt.domain.closings import Closings, Label
-from vyomo_rt.domain.moment import DAY_MS, IST_AHEAD_MS, day_start_ms, trading_day
+from vyomo_rt.domain.moment import DAY_MS, HOUR_MS, IST_AHEAD_MS, day_start_ms, trading_day
 from vyomo_rt.domain.money import divide_half_away
 
-_HOUR_MS = 3_600_000
 _SINCE, _UNTIL = -(2**62), 2**62
 
 Key = str | None
@@ -185,5 +184,5 @@ _OF_MOMENTS: dict[ReportBy, tuple[int, Callable[[int], str]]] = {
     ReportBy.DAY: (DAY_MS, lambda day: _date(day).isoformat()),
     ReportBy.WEEK: (DAY_MS, _week),
     ReportBy.MONTH: (DAY_MS, lambda day: _date(day).isoformat()[:7]),
-    ReportBy.HOUR: (_HOUR_MS, lambda hour: f"{hour % 24:02d}"),
+    ReportBy.HOUR: (HOUR_MS, lambda hour: f"{hour % 24:02d}"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vyomo_rt.domain.moment import DAY_MS, day_start_ms, trading_day
+from vyomo_rt.domain.moment import DAY_MS, day_of
 from vyomo_rt.domain.session import Standing
 
 SquareOffMs = Callable[[str, int, int], int]
@@ -24,6 +24,6 @@ def due_ms(standing: Standing, symbol: str, opened_at_ms: int, first: SquareOffM
 
 def is_over(standing: Standing, symbol: str, at_ms: int, first: SquareOffMs) -> bool:
     """Whether the square-off of the date in Asia/Kolkata was before a moment, or is then."""
-    day_ms = day_start_ms(trading_day(at_ms))
+    day_ms = day_of(at_ms)
     due = due_ms(standing, symbol, day_ms - 1, first)
     return due is not None and due <= at_ms < day_ms + DAY_MS

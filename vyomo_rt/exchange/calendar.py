@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from vyomo_rt.domain.market import MarketSession, MarketState, Segment
-from vyomo_rt.domain.moment import day_start_ms, trading_day
+from vyomo_rt.domain.moment import MINUTE_MS, day_of, day_start_ms, trading_day
 from vyomo_rt.exchange.calendar_file import (
     Holiday,
     Hours,
@@ -23,7 +23,6 @@ BEFORE_CLOSE_MS = 5 * 60_000
 """A square-off leaves the exchange so much time before the session of a symbol ends."""
 
 _SATURDAY = 5
-_MINUTE_MS = 60_000
 _DAY = timedelta(days=1)
 _DAYS_KEPT = 64
 _LONGEST_PAUSE_DAYS = 400
@@ -114,7 +113,7 @@ class Calendar:
         """
 
         def when(session: MarketSession) -> int:
-            at_ms = day_start_ms(trading_day(session.open_ms)) + minute * _MINUTE_MS
+            at_ms = day_of(session.open_ms) + minute * MINUTE_MS
             return min(at_ms, session.close_ms - BEFORE_CLOSE_MS)
 
         return self._next(segment, after_ms + 1, when)
@@ -169,7 +168,7 @@ def _session(segment: Segment, day: date, hours: Hours | SpecialSession) -> Mark
 
     def moment_ms(time: str | None, otherwise: str | None) -> int:
         hour, minute = map(int, (time or otherwise or "").split(":"))
-        return start_ms + (hour * 60 + minute) * _MINUTE_MS
+        return start_ms + (hour * 60 + minute) * MINUTE_MS
 
     auction_end = hours.auction_end if isinstance(hours, Hours) else None
     return MarketSession(

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from vyomo_rt.domain.market import MarketSession, MarketState, Segment
-from vyomo_rt.domain.moment import DAY_MS, day_start_ms, trading_day
+from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, day_of, day_start_ms, trading_day
 from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import expiry_of, has_expired, is_named, segment_of
 
@@ -135,15 +135,15 @@ class MarketHours:
 
 def midnight_ms(_symbol: str, moment_ms: int) -> int:
     """When the day in Asia/Kolkata began: the opening of what is open day and night."""
-    return day_start_ms(trading_day(moment_ms))
+    return day_of(moment_ms)
 
 
 def next_midnight_ms(_symbol: str, moment_ms: int) -> int:
     """When the day in Asia/Kolkata ends: the session of what is open day and night."""
-    return day_start_ms(trading_day(moment_ms)) + DAY_MS
+    return day_of(moment_ms) + DAY_MS
 
 
 def next_minute_ms(_symbol: str, minute: int, after_ms: int) -> int:
     """The first time after a moment that it is a minute of the day in Asia/Kolkata."""
-    at_ms = day_start_ms(trading_day(after_ms)) + minute * 60_000
+    at_ms = day_of(after_ms) + minute * MINUTE_MS
     return at_ms if at_ms > after_ms else at_ms + DAY_MS

@@ -7,17 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from vyomo_rt.domain.bars import (
-    MINUTE_MS,
-    Bar,
-    NewestBars,
-    Standing,
-    SymbolHour,
-    SymbolMinute,
-    hour_of,
-)
+from vyomo_rt.domain.bars import Bar, NewestBars, Standing, SymbolHour, SymbolMinute
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.moment import DAY_MS, MarketClock
+from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, MarketClock, hour_of
 from vyomo_rt.market.bars import Bars
 
 MINUTES_KEPT_MS = 30 * DAY_MS

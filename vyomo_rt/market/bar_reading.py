@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from vyomo_rt.domain.bars import HOUR_MS, Aggregation, Bar, Interval, day_of, hour_of, starts
-from vyomo_rt.domain.moment import DAY_MS
+from vyomo_rt.domain.bars import Aggregation, Bar, Interval, starts
+from vyomo_rt.domain.moment import DAY_MS, HOUR_MS, day_of, hour_of
 from vyomo_rt.market.bar_keeping import KeptBars
 from vyomo_rt.market.bars import Bars
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vyomo_rt.domain.bars import (
-    MINUTE_MS,
-    Bar,
-    Standing,
-    SymbolHour,
-    SymbolMinute,
-    hour_of,
-    minute_of,
-)
+from vyomo_rt.domain.bars import Bar, Standing, SymbolHour, SymbolMinute
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.moment import MINUTE_MS, MarketClock, hour_of, minute_of
 from vyomo_rt.domain.quote import Quote
 
 _FOLD_AT = 1000

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from time import monotonic
 
-from vyomo_rt.domain.moment import MarketMs, day_start_ms, trading_day
+from vyomo_rt.domain.moment import HOUR_MS, MINUTE_MS, MarketMs, day_of
 
 
 class ReplayClock:
@@ -63,4 +63,4 @@ def from_ms(begin_ms: int, start_at: str | None) -> int:
     if start_at is None:
         return begin_ms
     hours, minutes = map(int, start_at.split(":"))
-    return day_start_ms(trading_day(begin_ms)) + (hours * 60 + minutes) * 60_000
+    return day_of(begin_ms) + hours * HOUR_MS + minutes * MINUTE_MS

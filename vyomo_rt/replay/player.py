@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import NamedTuple, TypeVar
 
-from vyomo_rt.domain.moment import iso
+from vyomo_rt.domain.moment import MINUTE_MS, iso, minute_of
 from vyomo_rt.domain.replay import ReplayState
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feed import Feed
@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 _TURN_S = 0.004
 """After this long the loop may turn, however fast the record is played."""
-_MINUTE_MS = 60_000
 _SHOWN_S = 0.95
 """For so long clients are shown the same time: it is told each second."""
 _LOOK_EVERY = 64
@@ -186,7 +185,7 @@ class Player:
 
 
 def _next_minute_ms(at_ms: int) -> int:
-    return (at_ms // _MINUTE_MS + 1) * _MINUTE_MS
+    return minute_of(at_ms) + MINUTE_MS
 
 
 def _next(lines: Iterator[T]) -> T | None:

@@ -13,17 +13,9 @@ from msgspec import json
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
-from vyomo_rt.domain.bars import (
-    HOUR_MS,
-    MINUTE_MS,
-    Bar,
-    NewestBars,
-    Standing,
-    SymbolHour,
-    SymbolMinute,
-    day_of,
-)
+from vyomo_rt.domain.bars import Bar, NewestBars, Standing, SymbolHour, SymbolMinute
 from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.moment import HOUR_MS, MINUTE_MS, day_of
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import reading
 from vyomo_rt.store.documents import Document

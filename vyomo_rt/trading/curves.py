@@ -8,9 +8,9 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Protocol
 
-from vyomo_rt.domain.curve import HOURS_A_DAY, MINUTE_MS, CurveRow, filled, hour_of, row_of
+from vyomo_rt.domain.curve import HOURS_A_DAY, CurveRow, filled, hour_of, row_of
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.moment import MarketClock
+from vyomo_rt.domain.moment import MINUTE_MS, MarketClock
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState

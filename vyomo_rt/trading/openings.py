@@ -9,7 +9,7 @@ from vyomo_rt.domain.charges import Charge
 from vyomo_rt.domain.decisions import Moment, NewDayMs
 from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
 from vyomo_rt.domain.guarding import DEFAULT_TICK_E4, opening_guards
-from vyomo_rt.domain.moment import DAY_MS, MarketClock, day_start_ms, iso, trading_day
+from vyomo_rt.domain.moment import DAY_MS, MarketClock, day_of, iso
 from vyomo_rt.domain.order import TradeOrder
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quote import Quote
@@ -102,7 +102,7 @@ class Openings(Fills):
     def _require_hours(self, session: Session, symbol: str, at_ms: int) -> None:
         """Nothing opens that a square-off of the same date would have closed."""
         if is_over(session, symbol, at_ms, self.square_off_ms):
-            until = iso(day_start_ms(trading_day(at_ms)) + DAY_MS)
+            until = iso(day_of(at_ms) + DAY_MS)
             words = f"session {session.session_id} has squared off for today: no opening until"
             raise Conflict(f"squareOff: {words} {until}", "sessionId")
 

@@ -10,8 +10,7 @@ from itertools import count
 from vyomo_rt.domain.decisions import Moment
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, SessionEvent, TradeEvent
-from vyomo_rt.domain.moment import MarketClock
-from vyomo_rt.domain.pace import SECOND_MS
+from vyomo_rt.domain.moment import SECOND_MS, MarketClock
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.quiet import quiet_prices
 from vyomo_rt.domain.quote import Quote

@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, field
 
-from vyomo_rt.domain.curve import MINUTE_MS, CurveRow
-from vyomo_rt.domain.moment import DAY_MS, day_start_ms, iso
+from vyomo_rt.domain.curve import CurveRow
+from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, day_start_ms, iso
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, encode
 from vyomo_rt.wire.moment import (
