@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, day_start_ms, iso
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data, encode
+from vyomo_rt.wire.encoding import Data, around_list, encode
 from vyomo_rt.wire.moment import (
     LAST_MS,
     ClientMoment,
@@ -78,8 +78,7 @@ class Curve(Data):
 
 def around_curve() -> tuple[bytes, bytes]:
     """The JSON of a Curve before and behind its rows."""
-    head, hole, tail = encode(Curve([])).partition(b"[]")
-    return head + hole[:1], hole[1:] + tail
+    return around_list(Curve([]))
 
 
 def curve_text(rows: Iterable[CurveRow]) -> bytes:

@@ -27,6 +27,12 @@ class Message(Struct, rename=_json_name, tag_field="type", omit_defaults=True):
     """A message that the server sends on a stream."""
 
 
+def around_list(document: Struct) -> tuple[bytes, bytes]:
+    """The JSON of a document before and behind the items of its list, which is empty and first."""
+    head, hole, tail = encode(document).partition(b"[]")
+    return head + hole[:1], hole[1:] + tail
+
+
 def unless_none(value: T | None) -> T | UnsetType:
     """A member that is left out if it is None."""
     return UNSET if value is None else value

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from vyomo_rt.domain.event import Event, EventKind, OrderEvent, SessionEvent, TradeEvent
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data, encode
+from vyomo_rt.wire.encoding import Data, around_list, encode
 from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.order import OrderEnded, OrderPlaced, order_ended, order_placed
 from vyomo_rt.wire.position import spell_position
@@ -86,8 +86,7 @@ def numbered_event(event: Event, epoch: str) -> Frame:
 
 def around_events(seq: int, epoch: str) -> tuple[bytes, bytes]:
     """The JSON of an EventList before and behind its events."""
-    head, hole, tail = encode(EventList([], seq, epoch)).partition(b"[]")
-    return head + hole[:1], hole[1:] + tail
+    return around_list(EventList([], seq, epoch))
 
 
 def events_text(events: Iterable[Event]) -> bytes:

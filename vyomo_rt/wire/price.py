@@ -10,7 +10,7 @@ from msgspec import Meta
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data, Message, encode
+from vyomo_rt.wire.encoding import Data, Message, around_list, encode
 from vyomo_rt.wire.frame import Frame, make_frame
 from vyomo_rt.wire.numbers import from_e4
 from vyomo_rt.wire.values import Price, SpelledSymbol, Symbol, Timestamp
@@ -56,8 +56,7 @@ def price_update(quote: Quote, now_ms: int) -> Frame:
 
 def around_prices() -> tuple[bytes, bytes]:
     """The JSON of a PriceList before and behind its prices."""
-    head, hole, tail = encode(PriceList([])).partition(b"[]")
-    return head + hole[:1], hole[1:] + tail
+    return around_list(PriceList([]))
 
 
 def prices_text(quotes: Iterable[Quote], now_ms: int) -> bytes:

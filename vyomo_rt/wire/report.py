@@ -9,7 +9,7 @@ from msgspec import Meta, field
 
 from vyomo_rt.domain.report import Key, ReportBy, ReportOrder, Results
 from vyomo_rt.wire.decoding import Body
-from vyomo_rt.wire.encoding import Data, encode
+from vyomo_rt.wire.encoding import Data, around_list, encode
 from vyomo_rt.wire.moment import ClientDay, read_day
 from vyomo_rt.wire.numbers import unscaled
 from vyomo_rt.wire.values import Count, Money, Percent
@@ -77,9 +77,7 @@ class ReportDocument(Data):
 
 def around_report(total: Results) -> tuple[bytes, bytes]:
     """The JSON of a ReportDocument before and behind its rows."""
-    document = ReportDocument([], ReportFigures(**_figures(total)))
-    head, hole, tail = encode(document).partition(b"[]")
-    return head + hole[:1], hole[1:] + tail
+    return around_list(ReportDocument([], ReportFigures(**_figures(total))))
 
 
 def report_text(rows: Iterable[tuple[Key, Results]]) -> bytes:
