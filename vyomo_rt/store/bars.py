@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vyomo_rt.store.database import Database
 
 _NEWEST_ID = "newest"
-_EXPIRED_AT_ONCE = 25
 
 Row = tuple[int, int, int, int, int, int, bool]
 """Which minute of an hour or hour of a day; open, high, low, close; how many prices; partial."""
@@ -137,16 +136,7 @@ class SavedBars:
 
         Raises Unavailable or OutcomeUnknown.
         """
-        with reading():
-            found = (
-                await self._hours.find(where(hour={"$lt": before_ms}), {"_id": 1})
-                .limit(_EXPIRED_AT_ONCE)
-                .to_list(_EXPIRED_AT_ONCE)
-            )
-        if found:
-            with self._store.writing():
-                await self._hours.delete_many(where(_id={"$in": [each["_id"] for each in found]}))
-        return bool(found)
+        return await self._store.remove_some(self._hours, where(hour={"$lt": before_ms}))
 
     async def hours(
         self, symbol: str, first_ms: int, last_ms: int

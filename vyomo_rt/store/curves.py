@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from vyomo_rt.store.client import Collection
     from vyomo_rt.store.database import Database
 
-_EXPIRED_AT_ONCE = 25
-
 
 class SavedCurves:
     """The collection ``curves``.
@@ -64,17 +62,7 @@ class SavedCurves:
     async def expire(self, before_hour: int) -> bool:
         """Remove some rows of earlier hours; whether there were any."""
         async with self._store.lanes.history_read():
-            with reading():
-                found = (
-                    await self._documents.find(where(hour={"$lt": before_hour}), {"_id": 1})
-                    .limit(_EXPIRED_AT_ONCE)
-                    .to_list(_EXPIRED_AT_ONCE)
-                )
-            if found:
-                with self._store.writing():
-                    ids = [document["_id"] for document in found]
-                    await self._documents.delete_many(where(_id={"$in": ids}))
-        return bool(found)
+            return await self._store.remove_some(self._documents, where(hour={"$lt": before_hour}))
 
 
 _rows = json.Decoder(list[CurveRow]).decode

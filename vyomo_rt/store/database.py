@@ -51,6 +51,7 @@ DOUBT_S = 5.0
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _DUPLICATE = 11000
 _INDEXED_AT_ONCE = 3
+_REMOVED_AT_ONCE = 25
 """The driver has few threads and connections: the lease must not wait for one."""
 _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
@@ -228,6 +229,22 @@ class Database:
                 if there is None or there["term"] <= document["term"]:
                     raise OutcomeUnknown(NOT_CONFIRMED) from error
                 raise Unavailable("another server writes to this database now") from error
+
+    async def remove_some(self, collection: Collection, wanted: Document) -> bool:
+        """Remove a few of the documents that are like that; whether there were any.
+
+        Raises Unavailable or OutcomeUnknown.
+        """
+        with reading():
+            found = (
+                await collection.find(wanted, {"_id": 1})
+                .limit(_REMOVED_AT_ONCE)
+                .to_list(_REMOVED_AT_ONCE)
+            )
+        if found:
+            with self.writing():
+                await collection.delete_many(where(_id={"$in": [each["_id"] for each in found]}))
+        return bool(found)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

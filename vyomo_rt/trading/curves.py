@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Protocol
 
-from vyomo_rt.domain.curve import HOURS_A_DAY, CurveRow, filled, hour_of, row_of
+from vyomo_rt.domain.curve import HOURS_A_DAY, MINUTES_AN_HOUR, CurveRow, filled, hour_of, row_of
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.moment import MINUTE_MS, MarketClock
 from vyomo_rt.domain.quote import Quote
@@ -100,7 +100,7 @@ class Curves:
     ) -> AsyncGenerator[Sequence[CurveRow], None]:
         """A session's rows of these minutes, a date at a time. Raises Unavailable."""
         newest = self._now() // MINUTE_MS
-        first_minute = max(first_minute, newest - KEPT_DAYS * HOURS_A_DAY * 60)
+        first_minute = max(first_minute, newest - KEPT_DAYS * HOURS_A_DAY * MINUTES_AN_HOUR)
         first, last = hour_of(first_minute), hour_of(min(last_minute, newest))
         for midnight in range(first - first % HOURS_A_DAY, last + 1, HOURS_A_DAY):
             hours = midnight, midnight + HOURS_A_DAY - 1
