@@ -1,9 +1,9 @@
-"""How often something may be done: a bucket for each connection, caller or address."""
+"""How often something may be done: a bucket for each connection, caller or address; pauses."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,6 +31,21 @@ class Pace(NamedTuple):
     def taken(self, bucket_s: float, now_s: float) -> float:
         """The bucket after one was taken."""
         return max(bucket_s, now_s) + 1 / self.per_s
+
+
+class BackOff:
+    """Pauses that grow, up to the last one, until the other side answers again."""
+
+    def __init__(self, pauses_s: Sequence[float]) -> None:
+        self.pauses_s = pauses_s
+        self.refused = 0
+        """How often in a row."""
+
+    def next_s(self) -> float:
+        """The pause after one more refusal."""
+        pause_s = self.pauses_s[min(self.refused, len(self.pauses_s) - 1)]
+        self.refused += 1
+        return pause_s
 
 
 class Buckets:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.event import Event
+from vyomo_rt.domain.limits import BackOff
 from vyomo_rt.domain.quote import FeedStatus
 from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
@@ -75,7 +76,7 @@ class Notifier(Collector):
         self._status: tuple[str, str] | None = None
         self._is_turn_of_status = True
         self._news = asyncio.Event()
-        self._refused = 0
+        self._back_off = BackOff(_PAUSES_S)
         self._sent = 0
         self._failed = 0
 
@@ -170,16 +171,14 @@ class Notifier(Collector):
                 await self._tell_session(next(iter(self._waiting)))
         except NotTaken as refusal:
             self._failed += 1
-            if not self._refused:
+            if not self.is_behind:
                 log.warning(
                     "notices do not get through to %s: %s; they wait in the log, and are sent "
                     "again",
                     self._receiver.name,
                     refusal,
                 )
-            pause_s = _PAUSES_S[min(self._refused, len(_PAUSES_S) - 1)]
-            self._refused += 1
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(self._back_off.next_s())
         except Unavailable:
             await asyncio.sleep(_STORE_PAUSE_S)
 
@@ -213,9 +212,9 @@ class Notifier(Collector):
     async def _post(self, text: str, key: str) -> None:
         await self._receiver.post(text, key)
         self._sent += 1
-        if self._refused:
+        if self.is_behind:
             log.info("notices get through to %s again", self._receiver.name)
-            self._refused = 0
+            self._back_off.refused = 0
 
     async def keep(self) -> None:
         """Keep how far it has come, if the store is there."""
@@ -227,7 +226,7 @@ class Notifier(Collector):
     @property
     def is_behind(self) -> bool:
         """Whether the receiver refuses, so that notices wait."""
-        return bool(self._refused)
+        return bool(self._back_off.refused)
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(

@@ -10,8 +10,8 @@ from tests.kit.waiting import until
 from tests.market.feeds.running import OPEN_MS, recovers
 from tests.market.feeds.serving import recorded
 from tests.market.feeds.yahoo import FAST, asked_more, polling
+from vyomo_rt.domain.limits import BackOff
 from vyomo_rt.domain.quote import FeedState
-from vyomo_rt.market.feeds.fetching import BackOff
 from vyomo_rt.market.feeds.yahoo.feed import USER_AGENTS, YahooFeed
 
 NIFTY_E4 = 241_900_500

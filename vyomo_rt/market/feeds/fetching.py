@@ -12,6 +12,7 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
+from vyomo_rt.domain.limits import BackOff
 from vyomo_rt.market.feed import FeedFailed
 
 _LONG_HEADERS_BYTES = 40_950
@@ -58,21 +59,6 @@ class Answer(NamedTuple):
     status: int
     is_json: bool
     body: bytes
-
-
-class BackOff:
-    """Pauses that grow, up to the last one, until the source answers again."""
-
-    def __init__(self, pauses_s: Sequence[float]) -> None:
-        self.pauses_s = pauses_s
-        self.refused = 0
-        """How often in a row."""
-
-    def next_s(self) -> float:
-        """The pause after one more refusal."""
-        pause_s = self.pauses_s[min(self.refused, len(self.pauses_s) - 1)]
-        self.refused += 1
-        return pause_s
 
 
 class Fetcher:

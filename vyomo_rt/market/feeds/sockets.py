@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from vyomo_rt.domain.limits import BackOff
 from vyomo_rt.domain.market import MarketState, Segment
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.quote import Tick
@@ -19,7 +20,7 @@ from vyomo_rt.exchange.calendar import Calendar
 from vyomo_rt.exchange.instruments import is_open
 from vyomo_rt.market.feed import FeedFailed, FeedRefused
 from vyomo_rt.market.feeds.exchange import CLOSED, UNWANTED, ExchangeFeed
-from vyomo_rt.market.feeds.fetching import PAUSES_S, BackOff
+from vyomo_rt.market.feeds.fetching import PAUSES_S
 from vyomo_rt.market.feeds.reading import Price
 from vyomo_rt.market.wanted import Wanted
 
