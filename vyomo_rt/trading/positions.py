@@ -79,7 +79,11 @@ class Positions:
 
     def last_prices(self, ledger: Ledger) -> dict[str, Priced]:
         """The last known prices of a session's symbols."""
-        found = {symbol: self._quote(symbol) for symbol in self._followed.get(ledger, ())}
+        return {**self._priced(self._followed.get(ledger, ()))}
+
+    def _priced(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        """The last known prices of those symbols that have one."""
+        found = {symbol: self._quote(symbol) for symbol in symbols}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
     def follow(self, events: Sequence[Event], ledger: Ledger) -> None:
@@ -156,11 +160,10 @@ class Positions:
 
     def _last_prices(self, ledger: Ledger) -> dict[str, Quote]:
         """The prices at which a square-off closes; it waits for those that are not known."""
-        found = {symbol: self._quote(symbol) for symbol in ledger.state.exposures}
-        for symbol, last in found.items():
-            if last is None:
-                self._unpriced.setdefault(symbol, {})[ledger] = None
-        return {symbol: last for symbol, last in found.items() if last is not None}
+        found = self._priced(ledger.state.exposures)
+        for symbol in ledger.state.exposures.keys() - found.keys():
+            self._unpriced.setdefault(symbol, {})[ledger] = None
+        return found
 
     def _take(self, ledger: Ledger, moment: Moment) -> None:
         self.undecided.add(ledger)
