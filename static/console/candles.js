@@ -24,19 +24,15 @@ const LEAST = 0.001;
 /** @param {number} atMs */
 const axisTime = (atMs) => Math.floor(atMs / 1000) + AHEAD_S;
 
-/** Opaque as a canvas wants it: the page's colours may be written in any way.
- * @param {string} name */
-const ink = (name) => colour(name);
-
 function colours() {
-  const gain = ink("gain"),
-    loss = ink("loss");
+  const gain = colour("gain"),
+    loss = colour("loss");
   return {
     chart: {
-      layout: { background: { type: "solid", color: ink("panel") }, textColor: ink("quiet") },
-      grid: { vertLines: { color: ink("line") }, horzLines: { color: ink("line") } },
-      rightPriceScale: { borderColor: ink("line") },
-      timeScale: { borderColor: ink("line") },
+      layout: { background: { type: "solid", color: colour("panel") }, textColor: colour("quiet") },
+      grid: { vertLines: { color: colour("line") }, horzLines: { color: colour("line") } },
+      rightPriceScale: { borderColor: colour("line") },
+      timeScale: { borderColor: colour("line") },
     },
     series: {
       upColor: gain,
@@ -153,7 +149,7 @@ export class Candles {
       this.series.createPriceLine({
         price: at,
         title,
-        color: ink(tone),
+        color: colour(tone),
         lineWidth: 1,
         lineStyle: isDashed ? DASHED : 0,
         axisLabelVisible: true,
@@ -174,7 +170,7 @@ export class Candles {
           time: axisTime(bar.startMs),
           position: side === "BUY" ? "belowBar" : "aboveBar",
           shape: side === "BUY" ? "arrowUp" : "arrowDown",
-          color: ink(side === "BUY" ? "gain" : "loss"),
+          color: colour(side === "BUY" ? "gain" : "loss"),
           text: words,
         });
     }
@@ -195,7 +191,13 @@ export class Candles {
       if (!bar) continue;
       const time = axisTime(slotOf(bar, atMs, interval));
       points.set(time, bar.close);
-      found.push({ time, position: "aboveBar", shape: "square", color: ink("warn"), text: words });
+      found.push({
+        time,
+        position: "aboveBar",
+        shape: "square",
+        color: colour("warn"),
+        text: words,
+      });
     }
     const sorted = [...points].sort(([one], [other]) => one - other);
     this.moments.setData(sorted.map(([time, value]) => ({ time, value })));

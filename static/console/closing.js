@@ -6,6 +6,7 @@ import { confirmsPrice } from "./fills.js";
 import { price, signedMoney, whole } from "./format.js";
 import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
+import { signOf } from "./levels.js";
 import { lotOf } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { complain, say } from "./notify.js";
@@ -87,7 +88,7 @@ async function order(body) {
   const trade = model.open.get(tradeId);
   const { price: at, quantity = trade?.quantity } = body;
   if (reverses && !trade) return `#${tradeId} is closed by now: there is nothing to reverse.`;
-  const gain = trade && (at - trade.entryPrice) * quantity * (trade.side === "SELL" ? -1 : 1);
+  const gain = trade && (at - trade.entryPrice) * quantity * signOf(trade);
   const wanted =
     at === undefined ||
     !trade ||

@@ -40,6 +40,9 @@ export const tone = (value) => (value ? (value > 0 ? "gain" : "loss") : "");
 /** @param {number | null | undefined} value */
 export const arrow = (value) => (value ? (value > 0 ? "▲" : "▼") : "");
 
+/** With an arrow besides its sign: ▲ +₹52.50. @param {number} value */
+export const arrowMoney = (value) => `${arrow(value)} ${signedMoney(value)}`.trim();
+
 /** @param {Intl.DateTimeFormatOptions} options */
 const timeFormatter = (options) => {
   const { format } = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", ...options });
@@ -59,7 +62,7 @@ export const dateTime = timeFormatter({
 });
 
 const dateFormat = new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" });
-/** The date in India, yyyy-mm-dd. @param {string} at */
+/** The date in India, yyyy-mm-dd. @param {number | string} at */
 export const istDate = (at) => dateFormat.format(new Date(at));
 
 /** With its date only where it is of another day. @param {string} at */

@@ -2,7 +2,7 @@
 /** The session's closed trades: filtered, by pages, as a table to print and as CSV. */
 import { call, reason } from "./api.js";
 import { $, el, keyed, nameOf, put } from "./dom.js";
-import { age, arrow, dateTime, price, signedMoney, tone, whole } from "./format.js";
+import { age, arrowMoney, dateTime, istDate, price, signedMoney, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { openStory } from "./story.js";
@@ -81,7 +81,7 @@ function makeRow(trade) {
     ),
     cell("number", price(entryPrice)),
     cell("number", price(exitPrice)),
-    cell(`number ${tone(trade.pnl)}`, `${arrow(trade.pnl)} ${signedMoney(trade.pnl)}`.trim()),
+    cell(`number ${tone(trade.pnl)}`, arrowMoney(trade.pnl)),
     cell(`number ${tone(gain)}`, trade.netPnl == null ? "" : signedMoney(trade.netPnl)),
     cell("", reasonOf(trade.exitReason)),
     cell("number", age(Date.parse(closedAt) - Date.parse(openedAt))),
@@ -109,7 +109,7 @@ function paint() {
 
 /** Today's trades, all of them, on paper. */
 async function print() {
-  const today = new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" }).format(new Date());
+  const today = istDate(Date.now());
   form.reset();
   for (const name of ["from", "to"]) {
     /** @type {any} */
@@ -144,5 +144,4 @@ export function start() {
     of = model.sessionId;
     reload();
   });
-  load();
 }

@@ -69,15 +69,20 @@ export const shutTrades = () =>
 /** @returns {boolean} the P&L is made of old prices */
 export const pnlIsOld = () => model.open.size > 0 && (feedIsLate() || staleTrades().length > 0);
 
+/** @type {Worker | null} */
+let ticker = null;
+
 /**
  * Calls back twice a second, in hidden tabs too: browsers slow a page's own timers down there, to
  * one a minute after a while, but not those of a worker.
  * @param {() => void} listener
  */
 export function everyHalfSecond(listener) {
-  const worker = new Worker(new URL("./ticker.js", import.meta.url));
-  worker.onmessage = listener;
-  worker.postMessage(TICK_MS);
+  if (ticker === null) {
+    ticker = new Worker(new URL("./ticker.js", import.meta.url));
+    ticker.postMessage(TICK_MS);
+  }
+  ticker.addEventListener("message", listener);
 }
 
 /** Keeps asking a quiet line, so that one with a long interval is not silent unnoticed. */

@@ -2,7 +2,7 @@
 /** All sessions at once: status, P&L, open trades, what halted them. Asked for while shown. */
 import { reason } from "./api.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { arrow, signedMoney, tone, whole } from "./format.js";
+import { arrowMoney, tone, whole } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { inWords, lookUp } from "./halts.js";
@@ -70,8 +70,7 @@ function makeRow(_, sessionId) {
 }
 
 /** @param {any} cell @param {number} value */
-const putMoney = (cell, value) =>
-  put(cell, `${arrow(value)} ${signedMoney(value)}`.trim(), `number ${tone(value)}`);
+const putMoney = (cell, value) => put(cell, arrowMoney(value), `number ${tone(value)}`);
 
 /** @param {any} row @param {any} figures @param {number} sessionId */
 function updateRow(row, figures, sessionId) {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
 import { $, el, keyed, nameOf, put } from "./dom.js";
-import { age, arrow, price, signedMoney, signedPercent, tone, whole } from "./format.js";
+import { age, arrowMoney, price, signedPercent, tone, whole } from "./format.js";
 import { part } from "./frame.js";
 import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
@@ -144,12 +144,7 @@ function updateRow(row, trade) {
   put(parts.price, price(currentPrice));
   put(parts.origin, currentPrice === undefined ? "" : originOf(trade));
   put(parts.waits, isOld ? `stale price${waiting(trade)}` : "");
-  put(
-    parts.money,
-    unrealizedPnL === undefined
-      ? "no price yet"
-      : `${arrow(unrealizedPnL)} ${signedMoney(unrealizedPnL)}`.trim(),
-  );
+  put(parts.money, unrealizedPnL === undefined ? "no price yet" : arrowMoney(unrealizedPnL));
   put(parts.percent, signedPercent(pnlPercent));
   const pnlClass = `number pnl ${tone(unrealizedPnL)}`;
   if (parts.pnl.className !== pnlClass) parts.pnl.className = pnlClass;

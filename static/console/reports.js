@@ -3,7 +3,7 @@
 import { call, reason } from "./api.js";
 import { paintBars, paintCalendar } from "./calendar.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { arrow, percent, signedMoney, tone, whole } from "./format.js";
+import { arrowMoney, percent, signedMoney, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { client } from "./stream.js";
@@ -27,10 +27,7 @@ let isVisible = false;
 let timer = 0;
 
 /** @param {any} signed @returns {[string, string]} */
-const gainOrLoss = (signed) => [
-  `${arrow(signed)} ${signedMoney(signed)}`.trim(),
-  `number ${tone(signed)}`,
-];
+const gainOrLoss = (signed) => [arrowMoney(signed), `number ${tone(signed)}`];
 /** @param {string} text @returns {[string, string]} */
 const number = (text) => [text, "number"];
 /** Text and class of each column. @type {((row: any, net: boolean) => [string, string])[]} */

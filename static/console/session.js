@@ -3,16 +3,7 @@
 import { callAll, reason } from "./api.js";
 import { demoNote } from "./demo.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import {
-  arrow,
-  money,
-  percent,
-  signedMoney,
-  signedPercent,
-  tone,
-  whole,
-  wholeMoney,
-} from "./format.js";
+import { arrowMoney, money, percent, signedPercent, tone, whole, wholeMoney } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { pnlIsOld } from "./liveness.js";
@@ -58,7 +49,7 @@ export async function loadSessions() {
 export const nameOf = (sessionId) => sessions.find((one) => one.sessionId === sessionId)?.name;
 
 /** @param {any} signed @returns {[string, string]} */
-const gainOrLoss = (signed) => [`${arrow(signed)} ${signedMoney(signed)}`.trim(), tone(signed)];
+const gainOrLoss = (signed) => [arrowMoney(signed), tone(signed)];
 
 /** Text and class of each figure. @returns {Record<string, [string, string?]>} */
 function figures() {

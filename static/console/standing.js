@@ -22,6 +22,11 @@ function refresh() {
   if (model.session !== null) timer = setTimeout(load, REFRESH_MS);
 }
 
+/** Only rules look at the counts that a trade changes. */
+function noteTrade() {
+  if (Object.keys(model.session?.rules ?? {}).length) refresh();
+}
+
 async function load() {
   const { sessionId } = model;
   if (sessionId === null) return;
@@ -30,6 +35,7 @@ async function load() {
 }
 
 export function start() {
-  for (const type of /** @type {const} */ (["trade_opened", "trade_closed", "session_changed"]))
-    client.on(type, refresh);
+  client.on("session_changed", refresh);
+  client.on("trade_opened", noteTrade);
+  client.on("trade_closed", noteTrade);
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The newest openings and closings of the session, and its changes. */
 import { $, el, keyed, nameOf } from "./dom.js";
-import { arrow, dateTime, price, signedMoney, time, tone, whole } from "./format.js";
+import { arrowMoney, dateTime, price, time, tone, whole } from "./format.js";
 import { part } from "./frame.js";
 import { model } from "./model.js";
 
@@ -58,7 +58,7 @@ function traded(opened, data) {
       el("b", {}, ...nameOf(data.symbol)),
       el("small", {}, `at ${price(at)} · #${data.tradeId}`),
     ],
-    opened ? "" : `${arrow(data.pnl)} ${signedMoney(data.pnl)}`.trim(),
+    opened ? "" : arrowMoney(data.pnl),
   ];
 }
 

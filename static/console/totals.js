@@ -1,7 +1,7 @@
 // @ts-check
 /** What all positions come to: their P&L, and what is held of each symbol on balance. */
 import { $, el, keyed, put } from "./dom.js";
-import { arrow, signedMoney, tone, whole } from "./format.js";
+import { arrowMoney, tone, whole } from "./format.js";
 import { pnlIsOld } from "./liveness.js";
 
 /** @typedef {import("./model.js").Position} Position */
@@ -33,11 +33,16 @@ function makeNet(_net, symbol) {
   return Object.assign(item, { parts: { held, pnl } });
 }
 
+/** A sum of exact amounts, but of binary ones. @param {any} element @param {number} sum */
+function putSum(element, sum) {
+  const rounded = Math.round(sum * 100) / 100;
+  put(element, arrowMoney(rounded), tone(rounded));
+}
+
 /** @param {any} item @param {Net} net */
 function updateNet({ parts }, { quantity, pnl }) {
   put(parts.held, inWords(quantity));
-  const paise = Math.round(pnl * 100) / 100; // a sum of exact amounts, but of binary ones
-  put(parts.pnl, `${arrow(paise)} ${signedMoney(paise)}`.trim(), tone(paise));
+  putSum(parts.pnl, pnl);
 }
 
 /** @param {Iterable<Position>} trades */
@@ -47,6 +52,5 @@ export function paintTotals(trades) {
   $("totals").classList.toggle("old", pnlIsOld());
   keyed($("nets"), nets, makeNet, updateNet);
   const sum = [...nets.values()].reduce((total, { pnl }) => total + pnl, 0);
-  const paise = Math.round(sum * 100) / 100;
-  put($("total-pnl"), `${arrow(paise)} ${signedMoney(paise)}`.trim(), tone(paise));
+  putSum($("total-pnl"), sum);
 }
