@@ -26,6 +26,8 @@ async def test_the_overview_shows_each_session_as_it_changes_and_leads_into_it(
         await open_tab(page, "Sessions")
         await expect(row(page, other)).to_contain_text("Opening range")
         await expect(row(page, desk)).to_have_attribute("aria-current", "true")
+        # The server may have many sessions, and rows out of sight are painted once they are seen.
+        await row(page, other).scroll_into_view_if_needed()
         open_trades = row(page, other).locator("td.number").nth(2)
         await expect(open_trades).to_have_text("0")
         trade = await other.open()
