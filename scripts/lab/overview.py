@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,6 +12,7 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
+from lab.checkouts import Costs, costs_in
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant
@@ -175,9 +173,9 @@ def costs(*, others_only: bool) -> dict[str, float]:
         return asyncio.run(all_())
 
 
-def compared(checkouts: list[Path], repeat: int) -> list[dict[str, float]]:
+def compared(checkouts: list[Path], repeat: int) -> list[Costs]:
     """The costs in each checkout, measured in turns; the least of each."""
-    found: list[dict[str, float]] = [{} for _ in checkouts]
+    found: list[Costs] = [{} for _ in checkouts]
     for _ in range(repeat):
         for checkout, least in zip(checkouts, found, strict=True):
             for case, cost_us in _measure(checkout, is_other=checkout is not checkouts[0]).items():
@@ -185,14 +183,9 @@ def compared(checkouts: list[Path], repeat: int) -> list[dict[str, float]]:
     return found
 
 
-def _measure(checkout: Path, *, is_other: bool) -> dict[str, float]:
-    here = Path(__file__).parents[1]
+def _measure(checkout: Path, *, is_other: bool) -> Costs:
     code = (
         "import json; from lab.overview import costs;"
         f"print(json.dumps(costs(others_only={is_other})))"
     )
-    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout), str(here)])}
-    command = [sys.executable, "-c", code]
-    printed = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)  # noqa: S603
-    measured: dict[str, float] = json.loads(printed.stdout)
-    return measured
+    return costs_in(checkout, Path(__file__).parents[1], code)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from time import process_time
 
+from lab.checkouts import Costs, costs_in
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import MarketMs
 from vyomo_rt.domain.quote import Tick
@@ -21,9 +18,6 @@ from vyomo_rt.market.book import Book
 _START_MS = 1_770_000_000_000
 _SYMBOLS = [f"STOCK{number}" for number in range(200)]
 _TICKS = 50_000
-
-Costs = dict[str, float]
-"""Microseconds of one core for an accepted tick, by case."""
 
 
 def costs() -> Costs:
@@ -37,17 +31,8 @@ def costs() -> Costs:
 
 def costs_of(folder: Path) -> Costs:
     """Measure a checkout in a process of its own."""
-    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(folder / "scripts")])}
     program = "import json, lab.ticks; print(json.dumps(lab.ticks.costs()))"
-    done = subprocess.run(  # noqa: S603 (this program, of a folder that the caller names)
-        [sys.executable, "-P", "-c", program],
-        env=environ,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    measured: Costs = json.loads(done.stdout)
-    return measured
+    return costs_in(folder, folder / "scripts", program)
 
 
 def compared(folders: list[Path], repeat: int) -> list[Costs]:
