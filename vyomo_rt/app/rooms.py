@@ -11,10 +11,10 @@ from vyomo_rt.app.pricing import Pricing
 from vyomo_rt.clockwork import Clockwork
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
-from vyomo_rt.domain import limits as pacing
 from vyomo_rt.domain.curve import hour_of
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.grant import Grant, Need
+from vyomo_rt.domain.limits import Pace
 from vyomo_rt.domain.moment import MINUTE_MS, Clocks, trading_day
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.exchange.calendar import Calendar
@@ -29,7 +29,7 @@ from vyomo_rt.notices.receiver import Receiver
 from vyomo_rt.recording.day import RecordedDay
 from vyomo_rt.replay.calls import Calls
 from vyomo_rt.replay.clock import ReplayClock, from_ms, rate_of
-from vyomo_rt.replay.player import Pace, Player
+from vyomo_rt.replay.player import Player, Speed
 from vyomo_rt.store.access import SavedAccess
 from vyomo_rt.store.audit import SavedAudit
 from vyomo_rt.store.bars import SavedBars
@@ -127,7 +127,7 @@ class Rooms:
         )
         self.streaming = self._streaming()
         self.intake = Intake(self.board, self.pricing.posted_source)
-        self.accepts = pacing.Pace(settings.accepts_per_s, _accepted_at_once(settings))
+        self.accepts = Pace(settings.accepts_per_s, _accepted_at_once(settings))
         self.admission = self._admission()
 
     def _on_moment(self, at_ms: int) -> None:
@@ -235,7 +235,7 @@ class Rooms:
         player = Player(
             day,
             clock,
-            Pace(rate_of(settings.speed), from_ms(clock.at_ms, settings.start_at)),
+            Speed(rate_of(settings.speed), from_ms(clock.at_ms, settings.start_at)),
             feed=self.pricing.best,
             board=self.board,
             desk=self.desk,
@@ -286,7 +286,7 @@ class Rooms:
             self.heartbeat,
             self.rights,
             self.addresses.seats,
-            Haste(pacing.Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
+            Haste(Pace(settings.messages_per_s, settings.message_burst), self.clock.time_s),
             settings.max_message_bytes,
         )
 

@@ -32,7 +32,7 @@ _LOOK_EVERY = 64
 """Ticks between two looks at the time."""
 
 
-class Pace(NamedTuple):
+class Speed(NamedTuple):
     """How fast a replay goes, and until when it goes as fast as it can."""
 
     rate: float
@@ -51,7 +51,7 @@ class Player:
         self,
         day: RecordedDay,
         clock: ReplayClock,
-        pace: Pace,
+        speed: Speed,
         *,
         feed: Feed,
         board: Board,
@@ -60,7 +60,7 @@ class Player:
         on_minute: Callable[[], Awaitable[None]],
     ) -> None:
         """``on_minute`` is called as each minute of the market begins."""
-        self.pace = pace
+        self.speed = speed
         self.is_over = False
         self._day = day
         self._clock = clock
@@ -78,20 +78,20 @@ class Player:
     def state(self) -> ReplayState:
         """How far it has come, to be shown: its time changes once a second at most."""
         now_s = monotonic()
-        if now_s >= self._shown_until_s or self.pace.is_paused or self.is_over:
+        if now_s >= self._shown_until_s or self.speed.is_paused or self.is_over:
             self._shown_ms, self._shown_until_s = self._clock(), now_s + _SHOWN_S
-        return ReplayState(self._shown_ms, self.pace.rate, self.pace.is_paused, self.is_over)
+        return ReplayState(self._shown_ms, self.speed.rate, self.speed.is_paused, self.is_over)
 
     def change(self, rate: float | None, is_paused: bool | None) -> None:
         """Go faster or slower from here on, or stand still, or go on."""
-        pace = self.pace
+        speed = self.speed
         if rate is not None:
-            pace = pace._replace(rate=rate, from_ms=0)
+            speed = speed._replace(rate=rate, from_ms=0)
         if is_paused is not None:
-            pace = pace._replace(is_paused=is_paused)
-        self.pace = pace
+            speed = speed._replace(is_paused=is_paused)
+        self.speed = speed
         self._clock.stop()
-        if not pace.is_paused:
+        if not speed.is_paused:
             self._clock.start(self._running_rate)
         self._changed.set()
 
@@ -133,13 +133,13 @@ class Player:
     @property
     def _flies(self) -> bool:
         """Whether lines are taken as fast as possible."""
-        pace = self.pace
-        return pace.rate == math.inf and not pace.is_paused
+        speed = self.speed
+        return speed.rate == math.inf and not speed.is_paused
 
     @property
     def _running_rate(self) -> float:
         """The rate at which the clock runs between lines, where it runs at all."""
-        return 1.0 if self.pace.rate == math.inf else self.pace.rate
+        return 1.0 if self.speed.rate == math.inf else self.speed.rate
 
     async def _turn(self) -> None:
         await asyncio.sleep(0)
@@ -166,15 +166,15 @@ class Player:
         clock = self._clock
         while True:
             self._changed.clear()
-            pace = self.pace
-            if pace.is_paused:
+            speed = self.speed
+            if speed.is_paused:
                 await self._changed.wait()
                 continue
-            if pace.rate == math.inf or at_ms <= pace.from_ms:
+            if speed.rate == math.inf or at_ms <= speed.from_ms:
                 break
-            if clock.at_ms < pace.from_ms:
-                clock.set(pace.from_ms)
-                clock.start(pace.rate)
+            if clock.at_ms < speed.from_ms:
+                clock.set(speed.from_ms)
+                clock.start(speed.rate)
             delay_s = clock.run_to(at_ms)
             if delay_s <= 0:
                 break
