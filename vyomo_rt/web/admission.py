@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from vyomo_rt.clockwork import Clockwork
-from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.web.addresses import Addresses
+from vyomo_rt.web.bodies import RequestUnfinished
 from vyomo_rt.web.listening import FileLimits
 
 log = logging.getLogger(__name__)
@@ -20,12 +20,6 @@ _OVERLAP = 32
 """A closing socket keeps its file until the loop's next turn."""
 
 _WARN_AGAIN_S = 60.0
-
-
-class RequestUnfinished(BadRequest, TimeoutError):
-    """The rest of a request did not come in time; aiohttp then ends the connection itself."""
-
-    part = "body"
 
 
 class Admission:

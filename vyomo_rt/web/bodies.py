@@ -15,6 +15,12 @@ _AS_IT_IS = ("", "identity")
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
+class RequestUnfinished(BadRequest, TimeoutError):
+    """The rest of a request did not come in time; aiohttp then ends the connection itself."""
+
+    part = "body"
+
+
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     """The body, of at most so many bytes, before and after inflating. Raises BadRequest.
 

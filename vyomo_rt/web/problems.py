@@ -28,8 +28,7 @@ from vyomo_rt.domain.errors import (
     UnknownEncoding,
     VyomoError,
 )
-from vyomo_rt.web.admission import RequestUnfinished
-from vyomo_rt.web.bodies import ENCODINGS
+from vyomo_rt.web.bodies import ENCODINGS, RequestUnfinished
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.refusal import problem_document, retry_after_ms
 from vyomo_rt.wire.session import SessionDocument
