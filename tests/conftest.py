@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.kit.machine import FOR_WANT_OF
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here, server_processes
-from tests.kit.store import folder_in_memory, new_database
+from tests.kit.store import folder_in_memory, prepare_pattern, prepared_database
 from vyomo_rt.config import Settings
 from vyomo_rt.store.embedded import EmbeddedServer
 
@@ -77,7 +77,9 @@ async def embedded_uri() -> AsyncIterator[str]:
     """An embedded store for all tests that leave it running."""
     with folder_in_memory() as folder:
         server = EmbeddedServer(folder)
-        yield await server.start()
+        uri = await server.start()
+        await prepare_pattern(uri)
+        yield uri
         await server.stop()
 
 
@@ -87,7 +89,9 @@ def make_settings(embedded_uri: str) -> MakeSettings:
     uris: dict[str, str] = {}
 
     def make(database: str = "own", /, **fields: Any) -> Settings:
-        uri = uris.setdefault(database, new_database(embedded_uri))
+        if database not in uris:
+            uris[database] = prepared_database(embedded_uri)
+        uri = uris[database]
         return Settings(**{"port": 0, "mongo_uri": uri, "calendar": KNOWN_YEARS, **fields})
 
     return make

@@ -52,6 +52,11 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 # In a process of its own
 
 
+def test_a_server_without_access_control_loads_no_library_of_cryptography() -> None:
+    program = "import sys, vyomo_rt.app.process; print({'cryptography', 'jwt'} & {*sys.modules})"
+    assert run("-c", program).stdout == "set()\n"
+
+
 def test_without_a_command_the_help_goes_to_stderr_and_the_exit_code_is_2() -> None:
     done = run("-m", "vyomo_rt")
     assert (done.returncode, done.stdout) == (2, "")

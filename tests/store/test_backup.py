@@ -27,6 +27,7 @@ from vyomo_rt.domain.bars import Bar, SymbolHour, SymbolMinute
 from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.moment import HOUR_MS, day_of
 from vyomo_rt.domain.session import Session
+from vyomo_rt.store import indexes
 from vyomo_rt.store.backup import back_up, restore, survey
 from vyomo_rt.store.backup_file import read
 from vyomo_rt.store.bars import SavedBars
@@ -101,6 +102,7 @@ async def test_what_is_acknowledged_before_a_backup_is_served_by_a_store_made_of
         assert "2 sessions" in said[-1]
         assert said[-1].endswith(": no differences")
         assert file.stat().st_mode & 0o077 == 0
+        assert indexes.KNOWN not in {collection for collection, _ in read(file)}
         done.set()
         acknowledged = await asyncio.gather(*trading)
         assert all(acknowledged)

@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,14 +19,14 @@ from vyomo_rt.domain.session import ChangeReason, Session, SessionStatus
 from vyomo_rt.domain.state import Figures
 from vyomo_rt.domain.trade import Exit, ExitReason, Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import EVERY_TRADE, TradeFilter
-from vyomo_rt.store import documents
+from vyomo_rt.store import documents, indexes
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.database import BATCH
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.prices import SavedPrices
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from vyomo_rt.domain.event import TradeEvent
@@ -66,6 +66,33 @@ async def test_preparing_twice_changes_nothing(store: MongoStore, opening: MakeO
     await store.append([opening(1)])
     await store.prepare()
     assert await store.events(6, 0) == [opening(1)]
+
+
+async def test_a_start_asks_only_for_indexes_that_keep_promises_and_for_new_ones(
+    store: MongoStore, opening: MakeOpening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.database["events"].drop_indexes()
+    await store.database["trades"].drop_indexes()
+    new = {"trades": [*indexes.INDEXES["trades"], ([("side", 1)], False)]}
+    monkeypatch.setattr(indexes, "INDEXES", indexes.INDEXES | new)
+    await store.prepare()
+    assert await indexed(store, "events") == [["opId", "sessionId"], ["seq", "sessionId"]]
+    assert await indexed(store, "trades") == [["side"]]
+
+
+async def test_without_the_note_all_indexes_are_made(store: MongoStore) -> None:
+    before = await indexed(store, "trades")
+    await store.database["trades"].drop_indexes()
+    await store.database.drop_collection(indexes.KNOWN)
+    await store.prepare()
+    assert await indexed(store, "trades") == before != []
+
+
+async def indexed(store: MongoStore, collection: str) -> list[list[str]]:
+    """The fields of each index but that of ids."""
+    found: Mapping[str, Any] = await store.database[collection].index_information()
+    fields = [sorted(key for key, _ in index["key"]) for index in found.values()]
+    return sorted(each for each in fields if each != ["_id"])
 
 
 # --- sessions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import (
     AsyncIterator,
@@ -17,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from tests.kit.store import prepared_database
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
@@ -280,9 +280,9 @@ class Bench:
 
 @asynccontextmanager
 async def new_bench(uri: str) -> AsyncIterator[Bench]:
-    """A desk on an empty database of a server."""
-    store = FaultyStore(connect(uri), f"test_{uuid.uuid4().hex}")
-    await store.prepare()
+    """A desk on an empty database of the store that tests share."""
+    database = prepared_database(uri)
+    store = FaultyStore(connect(database), database.removeprefix(uri))
     bench = Bench(store)
     yield bench
     store.away = False

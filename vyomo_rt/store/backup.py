@@ -1,7 +1,7 @@
 """Copies the truth from a store into a file, and back into an empty store.
 
-That is everything except the readable copies, the checkpoints and the lease, which
-are made anew. A server may write meanwhile.
+That is everything except the readable copies, the checkpoints, the lease and the note of
+indexes, which are made anew. A server may write meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vyomo_rt.store.client import where
 from vyomo_rt.store.database import reading
 from vyomo_rt.store.documents import COPIES, Document
 from vyomo_rt.store.fold import UNREADABLE, Fold, unreadable
+from vyomo_rt.store.indexes import KNOWN as INDEXES_KNOWN
 from vyomo_rt.store.lease import raise_term
 from vyomo_rt.store.verification import Say, Verdict
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MADE_ANEW = {*(collection for collection, _ in COPIES.values()), "leases"}
+_MADE_ANEW = {*(collection for collection, _ in COPIES.values()), "leases", INDEXES_KNOWN}
 _WITH_EVENTS = {"sessions", "events"}
 _STAY = {"leases", "meta"}
 _PAGED_BY = {"bars": "hour", "curves": "hour", "day_bars": "day"}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions
 from prometheus_client import Counter, Histogram
-from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
+from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
@@ -32,6 +32,7 @@ from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fence import Fence
+from vyomo_rt.store.indexes import create_indexes
 from vyomo_rt.store.lanes import MONGODB, Lanes, Pace
 
 if TYPE_CHECKING:
@@ -50,42 +51,10 @@ DOUBT_S = 5.0
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _DUPLICATE = 11000
-_INDEXED_AT_ONCE = 3
 _REMOVED_AT_ONCE = 25
 """The driver has few threads and connections: the lease must not wait for one."""
 _SHAPE_ID = "events"
 _RESTORE_ID = "restore"
-
-_UP, _DOWN = ASCENDING, DESCENDING
-_INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
-    "audit": [([("number", _DOWN)], False), ([("by", _UP), ("number", _DOWN)], False)],
-    "bars": [([("symbol", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
-    "curves": [([("sessionId", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
-    "day_bars": [([("symbol", _UP), ("day", _UP)], False), ([("day", _UP)], False)],
-    "events": [
-        ([("sessionId", _UP), ("seq", _UP)], True),
-        ([("sessionId", _UP), ("opId", _UP)], True),
-    ],
-    "sessions": [
-        ([("opId", _UP)], True),
-        ([("stopped", _UP)], False),
-        ([("owner", _UP)], False),
-    ],
-    "trades": [
-        ([("tradeId", _UP)], False),
-        ([("status", _UP), ("tradeId", _UP)], False),
-        ([("sessionId", _UP), ("tradeId", _DOWN)], False),
-        ([("sessionId", _UP), ("status", _UP), ("tradeId", _DOWN)], False),
-        ([("sessionId", _UP), ("symbol", _UP), ("tradeId", _DOWN)], False),
-    ],
-    "orders": [
-        ([("orderId", _UP)], False),
-        ([("status", _UP), ("orderId", _UP)], False),
-        ([("sessionId", _UP), ("orderId", _DOWN)], False),
-        ([("sessionId", _UP), ("status", _UP), ("orderId", _DOWN)], False),
-    ],
-}
-"""Of each collection the keys, and whether they are unique."""
 
 
 class Database:
@@ -184,22 +153,15 @@ class Database:
         await self._meta.delete_one(where(_id=_RESTORE_ID))
 
     async def prepare(self) -> None:
-        """Create the indexes that do not exist yet."""
+        """Create the indexes that do not exist yet. Raises Unavailable."""
         try:
             with pymongo.timeout(_PREPARE_S):
-                places = asyncio.Semaphore(_INDEXED_AT_ONCE)
-                await asyncio.gather(*(self._index(name, places) for name in _INDEXES))
+                await create_indexes(self.database)
             await self._meta.update_one(
                 where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
             )
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
-
-    async def _index(self, collection: str, places: asyncio.Semaphore) -> None:
-        async with places:
-            # One command each: FerretDB 1.24 drops the connection if one names two that exist.
-            for keys, unique in _INDEXES[collection]:
-                await self.database[collection].create_index(keys, unique=unique)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from vyomo_rt.access.gate import Gate
 from vyomo_rt.domain.errors import Conflict
 from vyomo_rt.domain.grant import Need
 from vyomo_rt.web.answers import json_answer
@@ -14,6 +14,9 @@ from vyomo_rt.web.routes import API, Route, query_of
 from vyomo_rt.wire.audit import AuditList, AuditQuery, audit_list
 from vyomo_rt.wire.moment import query_moment_ms
 from vyomo_rt.wire.query import query_as
+
+if TYPE_CHECKING:
+    from vyomo_rt.access.gate import Gate
 
 
 class AuditRoutes:
