@@ -57,7 +57,7 @@ class _World:
             "ask_for_session": lambda *_: None,
             "state": self.states.get,
             "visible": lambda _: list(self.states.values()),
-            "fetch_session": lambda _: None,
+            "fetch_session": lambda _id, _since: None,
             "history": None,
             "quote": self.quotes.get,
             "confirmed": self.quotes.get,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from yarl import URL
 
 from tests.config.loading import error_of, settings_of
 from vyomo_rt import config
@@ -175,7 +176,7 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
             return not any(origins.origin_refusal(origin, "x.y") for origin in value)
         case "host":
             return bool(value == text.strip("[]") and value.encode("idna"))
-        case "data_dir" | "calendar" | "record" | "symbol_names" | "kite_instruments":
+        case _ if field.holds_path and not isinstance(value, tuple):
             return bool(value == Path(text) and not text.startswith("~"))
     if isinstance(value, tuple):
         return all(path and not path.startswith("~") for path in value)
@@ -183,6 +184,8 @@ def effect_of(field: config.Field, text: str, value: Any) -> bool:
 
 
 def _effect_of_one_value(field: config.Field, text: str, value: Any) -> bool:
+    if field.name == "nats_url":
+        return all(URL(part).host for part in value.split(","))
     if isinstance(value, str):
         return value == (text.rstrip("/") if field.name.endswith("_url") else text)
     if field.name == "auth_previous_key_until":

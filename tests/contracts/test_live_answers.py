@@ -183,6 +183,7 @@ async def test_every_answer_keeps_the_contract(
     await ask_about_the_market(call)
     await call("GET", f"{API}/me")
     await call("GET", f"{API}/limits")
+    await call("GET", f"{API}/cluster")
     for path in (session, f"{API}/sessions", f"{API}/sessions/99", "/livez", "/readyz"):
         await call("GET", path)
     async with web_socket(server.url) as ws:

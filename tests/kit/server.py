@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -69,18 +70,23 @@ class ServerProcess:
         *flags: str,
         port: int = 0,
         program: Sequence[str] = (sys.executable, "-m", "vyomo_rt"),
+        **variables: str,
     ) -> None:
         self.command = [
             *program, "serve",
             "--port", str(port), "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
+        self.variables = variables
         self.output: list[str] = []
         self.url = ""
 
     async def start(self) -> str:
         """Start and return the address that it prints."""
         self.process = await asyncio.create_subprocess_exec(
-            *self.command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *self.command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **self.variables},
         )
         assert self.process.stdout is not None
         async with asyncio.timeout(START_S):

@@ -153,3 +153,25 @@ async def test_minutes_are_kept_for_thirty_days_and_days_for_ever(store: MongoSt
     minutes, days = await recorder.read(Interval.MINUTE), await recorder.read(Interval.DAY)
     assert [bar.open_e4 for bar in days] == list(range(100, 134))
     assert [bar.open_e4 for bar in minutes] == list(range(103, 134))
+
+
+async def test_another_node_that_has_followed_goes_on_without_a_loss_or_a_minute_twice(
+    store: MongoStore,
+) -> None:
+    first, second = Recorder(store), Recorder(store)
+    for recorder in (first, second):
+        await recorder.keeper.restore()
+    told = ticks(seed=3, hours=5)
+    half = len(told) // 2
+    for number, tick in enumerate(told):
+        keeps, follows = (first, second) if number < half else (second, first)
+        for recorder in (first, second):
+            recorder.tick(*tick)
+        await keeps.keep()
+        follows.keeper.follow()
+    for interval in Interval:
+        start_of = starts(interval, lambda moment_ms: opening("", moment_ms))
+        for recorder in (first, second):
+            assert await recorder.read(interval) == made_of(told, start_of), interval
+    held = sum(len(hour.bars) for hour in first.bars.hours_before(first.now_ms))
+    assert held <= 2 * 60, "what is settled is not held"

@@ -102,7 +102,7 @@ class World:
                     book.state if (book := self.books.get(session_id)) else None
                 ),
                 visible=self._visible,
-                fetch_session=lambda _: None,
+                fetch_session=lambda _id, _since: None,
                 history=self._history,
                 quote=lambda symbol: self.doubts.get(symbol) or self.quotes.get(symbol),
                 confirmed=self.quotes.get,

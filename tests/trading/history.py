@@ -134,7 +134,7 @@ class History:
 
     @property
     def _is_busy(self) -> bool:
-        return any(ledger.is_busy for ledger in self.bench.desk._ledgers)
+        return any(ledger.is_busy for ledger in self.bench.desk.ledgers)
 
     def _note_commands(self) -> None:
         noted = {step.seq for step in self.steps if isinstance(step, Event)}

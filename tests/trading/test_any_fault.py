@@ -124,7 +124,7 @@ class Play:
         await self._ask(Request(key, lambda: self.bench.close(trade_id, key=key)))
 
     async def tick(self, price_e4: int) -> None:
-        for ledger in self.bench.desk._ledgers:
+        for ledger in self.bench.desk.ledgers:
             write = ledger._writing or ledger._unsettled
             events = [e for e in write.events if isinstance(e, TradeEvent)] if write else []
             opening = [event.trade for event in events if event.is_opening]
@@ -199,7 +199,7 @@ class Play:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         desk = self.bench.desk
-        workers = [ledger.worker for ledger in desk._ledgers if ledger.worker]
+        workers = [ledger.worker for ledger in desk.ledgers if ledger.worker]
         return [*workers, *desk._births.settling]
 
     async def _start(self) -> bool:

@@ -42,6 +42,7 @@ NEEDS = {
     ("GET", f"{API}/instruments"): Need.SEE,
     ("POST", f"{API}/ticks"): Need.PUSH,
     ("GET", f"{API}/connections/{{connectionId}}"): Need.SEE,
+    ("GET", f"{API}/cluster"): Need.ADMINISTER,
     ("GET", f"{API}/connections"): Need.ADMINISTER,
     ("POST", f"{API}/connections/{{connectionId}}/kick"): Need.ADMINISTER,
     ("GET", f"{API}/me"): Need.ENTER,

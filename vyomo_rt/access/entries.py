@@ -32,6 +32,10 @@ class Entries:
     def __init__(self, shelf: Shelf, now: WallClock) -> None:
         self._shelf = shelf
         self._now = now
+        self.are_shared = False
+        """Whether other nodes open some, too."""
+        self.used_ms: dict[str, int] = {}
+        """When each ticket for one stream at a time was last used here."""
         self._entries: dict[str, Entry] = {}
         self._of_subject: Counter[str | None] = Counter()
         # What has ended by itself is looked for in the order of these moments.
@@ -40,12 +44,34 @@ class Entries:
         self._used: set[str] = set()
         self._gone: set[str] = set()
 
+    async def fetch(self, secret: str, use: tuple[str, str] | None = None) -> None:
+        """With several nodes: know an entry that another node has opened.
+
+        If it is a ticket for one ``use`` of this path and query, it is claimed, so that one use on
+        one node wins. Raises Unauthorized or Unavailable.
+        """
+        hash_ = _hash(secret)
+        if hash_ not in self._entries:
+            entry = await self._shelf.find_entry(hash_)
+            if entry is None or hash_ in self._gone or hash_ in self._entries:
+                return
+            self._add(entry)
+        entry = self._entries[hash_]
+        is_claimed = _is_for_once(entry) and use == (entry.path, entry.query)
+        if is_claimed and not await self._shelf.claim_entry(hash_):
+            raise Unauthorized(_BAD_TICKET, "ticket")
+
+    def forget(self, hash_: str) -> None:
+        """Another node has ended it."""
+        self.end(hash_)
+        self._gone.discard(hash_)
+
     async def load(self) -> None:
         """Read them, once. Raises Unavailable."""
         for entry in await self._shelf.load_entries():
             if entry.used and not _is_for_once(entry):
                 self._add(entry)
-            else:
+            elif not self.are_shared:
                 self._gone.add(entry.hash)
 
     async def issue_ticket(self, grant: Grant, path: str, query: str) -> tuple[str, WallMs]:
@@ -84,6 +110,7 @@ class Entries:
             used = self._entries[entry.hash] = replace(entry, used=True)
             self._used.add(entry.hash)
             heapq.heappush(self._ends, (_end_ms(used), entry.hash))
+        self.used_ms[entry.hash] = now_ms
         return replace(entry.grant, entry=entry.hash, one_stream=True)
 
     def by_cookie(self, secret: str) -> Grant:
@@ -103,6 +130,7 @@ class Entries:
             self._of_subject[entry.grant.subject] -= 1
             if not self._of_subject[entry.grant.subject]:
                 del self._of_subject[entry.grant.subject]
+            self.used_ms.pop(hash_, None)
             self._gone.add(hash_)
 
     def end_where(self, condition: Callable[[Grant], bool]) -> None:

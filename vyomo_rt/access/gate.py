@@ -8,6 +8,7 @@ from collections.abc import Callable
 from vyomo_rt.access.attempts import Attempts
 from vyomo_rt.access.audit import Audit, Trail
 from vyomo_rt.access.entries import Entries
+from vyomo_rt.access.news import News
 from vyomo_rt.access.revocations import Revocations
 from vyomo_rt.access.shelf import Shelf
 from vyomo_rt.access.tokens import Tokens
@@ -16,6 +17,7 @@ from vyomo_rt.domain.errors import Unauthorized, Unavailable
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.limits import Buckets, Pace
 from vyomo_rt.domain.moment import WallClock
+from vyomo_rt.domain.news import Matter
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Gate:
         self.audit = Audit(trail, now)
         self.attempts = Attempts(settings.failed_tokens_per_minute, time_s, self.audit)
         self.calls = Buckets(Pace(settings.calls_per_s, settings.call_burst), time_s, "calls")
+        self.news: News | None = None
+        """With several nodes: what these have to know of each other."""
         self._now = now
 
     async def load(self) -> None:
@@ -74,6 +78,11 @@ class Gate:
         """Raise Unauthorized if its token has expired, without any leeway."""
         if grant.expires_at_ms is not None and grant.expires_at_ms <= self._now():
             raise Unauthorized("the token has expired")
+
+    async def tell(self, what: Matter, value: str = "") -> None:
+        """Tell the other nodes, if there are any. Raises Unavailable."""
+        if self.news is not None:
+            await self.news.tell(what, value)
 
     async def tidy(self) -> None:
         """Forget what is over; while the store is away it can wait."""

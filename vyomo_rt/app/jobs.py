@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from vyomo_rt.app.calendars import CalendarWarning
+from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.store.opening import LAST_WRITE_S
@@ -28,8 +29,11 @@ _WRITE_AUDIT_EVERY_MS = 1000
 class Jobs:
     """Starts the tasks, ends them, and reports when one has failed."""
 
-    def __init__(self, rooms: Rooms, on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self, rooms: Rooms, cluster: Cluster | None, on_failure: Callable[[str], None]
+    ) -> None:
         self._rooms = rooms
+        self._cluster = cluster
         self._on_failure = on_failure
         self._calendar_warning = CalendarWarning(rooms.calendar, rooms.clocks.market)
         self._tasks: list[asyncio.Task[None]] = []
@@ -38,11 +42,16 @@ class Jobs:
         """Start all of them."""
         rooms = self._rooms
         self._wind_up()
+        if self._cluster is not None:
+            self._cluster.wind_up()
         jobs: list[Coroutine[Any, Any, None]] = [
-            *(supervisor.run() for supervisor in rooms.pricing.supervisors),
             rooms.clock.run(),
             rooms.desk.late_writes.watch(),
         ]
+        if self._cluster is None:
+            jobs += rooms.pricing.sources()
+        else:
+            jobs += self._cluster.jobs()
         if rooms.demo:
             jobs.append(rooms.demo.run())
         if rooms.notifier is not None:
@@ -63,8 +72,9 @@ class Jobs:
             await _in_short(self._rooms.gate.audit.write())
         if self._rooms.notifier is not None:
             await _in_short(self._rooms.notifier.keep())
-        await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
-        await _in_short(self._rooms.bar_keeper.save())
+        if self._owns_prices():
+            await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
+            await _in_short(self._rooms.bar_keeper.save())
 
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look healthy: let it stop and say why."""
@@ -80,7 +90,7 @@ class Jobs:
             clock.add("the new day", SLOT_MS, rooms.days.roll_over)
             clock.add("moves that wait", SLOT_MS, rooms.desk.pass_time)
             clock.add("a minute of the curves", SLOT_MS, rooms.curves.take)
-        clock.add("saving the curves", _SAVE_CURVES_EVERY_MS, rooms.curves.save)
+        clock.add("saving the curves", _SAVE_CURVES_EVERY_MS, self._save_curves)
         clock.add("stopped sessions", _PUT_AWAY_EVERY_MS, rooms.desk.sessions.put_away)
         clock.add("the end of the calendar", SLOT_MS, self._calendar_warning.tell)
         clock.add("the feed's state", SLOT_MS, self._tell_feed_status)
@@ -96,9 +106,31 @@ class Jobs:
         if rooms.notifier is not None:
             clock.add("how far notices have come", _KEEP_PLACES_EVERY_MS, rooms.notifier.keep)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
-        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, rooms.pricing.keeper.keep)
-        clock.add("keeping bars", _KEEP_BARS_EVERY_MS, rooms.bar_keeper.save)
-        clock.add("hours of bars", _KEEP_BARS_EVERY_MS, rooms.bar_keeper.settle)
+        clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, self._keep_prices)
+        clock.add("keeping bars", _KEEP_BARS_EVERY_MS, self._keep_bars)
+        clock.add("hours of bars", _KEEP_BARS_EVERY_MS, self._settle_bars)
+
+    def _owns_prices(self) -> bool:
+        """With several nodes, the one that owns the prices keeps them, bars and curves."""
+        return self._cluster is None or self._cluster.prices.owns_prices()
+
+    async def _keep_prices(self) -> None:
+        if self._owns_prices():
+            await self._rooms.pricing.keeper.keep()
+
+    async def _save_curves(self) -> None:
+        if self._owns_prices():
+            await self._rooms.curves.save()
+
+    async def _keep_bars(self) -> None:
+        if self._owns_prices():
+            await self._rooms.bar_keeper.save()
+        else:
+            self._rooms.bar_keeper.follow()
+
+    async def _settle_bars(self) -> None:
+        if self._owns_prices():
+            await self._rooms.bar_keeper.settle()
 
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():

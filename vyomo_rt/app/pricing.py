@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import UNSET
 
@@ -24,6 +25,7 @@ from vyomo_rt.market.feed import Feed, FeedContext
 from vyomo_rt.market.health import SourceHealth
 from vyomo_rt.market.keeping import KeptPrices, PriceKeeper
 from vyomo_rt.market.monitor import FeedMonitor
+from vyomo_rt.market.relayed_board import Moments, RelayedBoard
 from vyomo_rt.market.supervisor import Supervisor
 from vyomo_rt.market.wanted import Wanted
 from vyomo_rt.recording.files import RecordFile
@@ -47,25 +49,29 @@ class Pricing:
         on_moment: Callable[[int], None],
         arrived: MarketClock,
         kept: KeptPrices,
+        moments: Moments | None = None,
     ) -> None:
+        """With ``moments`` the board can follow another node's."""
         self._context = context
         self._demand = demand
-        self._arrived = arrived
+        self._arrived = arrived if moments is None else moments.arrived
         self._feeds = make_feeds(context.settings.feed, context)
         hours = {feed: self._hours(feed) for feed in self._feeds}
         self._first_hours = hours[self._feeds[0]]
         books = {feed: self._book(feed, hours[feed]) for feed in self._feeds}
-        self.board = Board(
-            [*books.values()], context.now, on_price, demand=demand, on_moment=on_moment
-        )
+        self.board = _board([*books.values()], context.now, on_price, on_moment, demand, moments)
         sources = [SourceHealth(feed, books[feed], self.board, hours[feed]) for feed in self._feeds]
         self.monitor = FeedMonitor(sources, demand, clocks)
-        self.supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]
+        self._supervisors = [Supervisor(one, Wanted(demand), self.board) for one in sources]
         self.best = self._feeds[0]
         posted = next((feed for feed in self._feeds if feed.takes_posts), None)
         self.posted_source = None if posted is None else posted.source
         """The source of posted ticks; None if none may be posted."""
         self.keeper = PriceKeeper(self.board, None if posted is None else books[posted], kept)
+
+    def sources(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs the sources of prices: each until it is cancelled."""
+        return [supervisor.run() for supervisor in self._supervisors]
 
     def knows(self, symbol: str) -> bool:
         """Whether any source might price a symbol at all."""
@@ -133,3 +139,16 @@ class Pricing:
             trade_on_delayed=self._context.settings.trade_on_delayed,
             in_session=day_and_night if hours is None else hours.in_session,
         )
+
+
+def _board(  # noqa: PLR0917 - those of a board
+    books: Sequence[Book],
+    now: MarketClock,
+    on_price: Callable[[Quote], None],
+    on_moment: Callable[[int], None],
+    demand: Demand,
+    moments: Moments | None,
+) -> Board:
+    if moments is None:
+        return Board(books, now, on_price, demand=demand, on_moment=on_moment)
+    return RelayedBoard(books, moments, on_price, demand=demand, on_moment=on_moment)

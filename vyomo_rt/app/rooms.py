@@ -23,6 +23,7 @@ from vyomo_rt.market.bar_keeping import BarKeeper
 from vyomo_rt.market.bar_reading import BarReader
 from vyomo_rt.market.bars import Bars
 from vyomo_rt.market.feed import FeedContext
+from vyomo_rt.market.relayed_board import Moments
 from vyomo_rt.notices import notifier
 from vyomo_rt.notices.notifier import Notifier
 from vyomo_rt.notices.receiver import Receiver
@@ -84,20 +85,21 @@ class Rooms:
         self.clock = Clockwork(clocks.market)
         self.origins = _origins(settings)
         self.gate = self._gate() if settings.has_key else None
-        self._demand = Demand()
+        self.demand = Demand()
         self.pricing = Pricing(
             FeedContext(settings, clocks.market, calendar),
-            self._demand,
+            self.demand,
             self._on_price,
             clocks,
             on_moment=self._on_moment,
             # A replay's clock knows when a tick came, however late it was read.
             arrived=clocks.market if settings.replays else lambda: self.clock.last_on_time_ms,
             kept=SavedPrices(store),
+            moments=self._moments() if settings.nats_url else None,
         )
         self.board = self.pricing.board
         self.bars = Bars(
-            self._demand,
+            self.demand,
             clocks.market,
             is_open=self.pricing.is_open,
             most=settings.max_bar_symbols,
@@ -133,6 +135,14 @@ class Rooms:
     def _on_moment(self, at_ms: int) -> None:
         self.desk.on_moment(at_ms)
 
+    def _moments(self) -> Moments:
+        return Moments(self.clocks.market, lambda: self.clock.last_on_time_ms)
+
+    def require_standing(self, grant: Grant) -> None:
+        """Raise Unauthorized if a grant was taken back."""
+        if self.gate is not None:
+            self.gate.require_standing(grant)
+
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
         self.hub.on_quote(quote)
@@ -156,7 +166,7 @@ class Rooms:
             quote=self.board.quote,
             confirmed=self.board.confirmed,
             refusal=self.board.refusal,
-            demand=self._demand,
+            demand=self.demand,
             market_now=self.clocks.market,
             knows=self.pricing.knows,
             feed_status=self.monitor.status,
@@ -170,7 +180,7 @@ class Rooms:
             quote=self.board.confirmed,
             knows=self.pricing.knows,
             max_open_trades=self.settings.max_open_trades,
-            demand=self._demand,
+            demand=self.demand,
             tick_e4=self._tick_e4,
             reserve=self.board.reserve,
             session_end_ms=self.pricing.session_end_ms,
@@ -187,8 +197,8 @@ class Rooms:
     def _ask_for_session(self, grant: Grant, need: Need, session_id: int) -> Awaitable[None] | None:
         return self.desk.owners.ask(grant, need, session_id)
 
-    def _fetch_session(self, session_id: int) -> Awaitable[object] | None:
-        return self.desk.sessions.fetch(session_id)
+    def _fetch_session(self, session_id: int, since: int) -> Awaitable[object] | None:
+        return self.desk.sessions.fetch(session_id, since)
 
     def _demo(self) -> DemoTrader:
         return DemoTrader(

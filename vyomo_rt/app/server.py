@@ -13,17 +13,21 @@ from functools import partial
 from aiohttp import web
 
 from vyomo_rt.app.calendars import calendar_of
+from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.jobs import Jobs
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.site import application
 from vyomo_rt.clockwork import wall_now
 from vyomo_rt.config import Settings
-from vyomo_rt.domain.moment import Clocks
+from vyomo_rt.domain.moment import Clocks, WallClock
+from vyomo_rt.market.common_clock import CommonClock
 from vyomo_rt.recording.day import RecordedDay
 from vyomo_rt.replay.clock import ReplayClock
+from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.kinds import claim
+from vyomo_rt.store.nodes import Node
 from vyomo_rt.store.notices import SavedPlaces
-from vyomo_rt.store.opening import owned_store, while_owned
+from vyomo_rt.store.opening import owned_store, shared_store, while_owned
 from vyomo_rt.web.http import HttpConnection
 from vyomo_rt.web.listening import Acceptor, file_limits
 from vyomo_rt.web.loading import Loading
@@ -48,15 +52,22 @@ async def running(
     """
     calendar = calendar_of(settings)
     limits = file_limits(settings.max_connections)
-    async with owned_store(settings) as (store, keeping):
-        rooms = Rooms(settings, calendar, store, limits, clocks or _clocks(settings))
-        jobs = Jobs(rooms, on_failure)
+    clocks = clocks or _clocks(settings)
+    async with _store(settings, clocks.wall) as (store, node, keeping):
+        if node is not None:
+            common = CommonClock(clocks.wall, asyncio.get_running_loop().time)
+            common.store_ahead_ms = node.store_ahead_ms
+            clocks = Clocks.live(common)
+        rooms = Rooms(settings, calendar, store, limits, clocks)
+        cluster = None if node is None else Cluster(rooms, node, common)
+        jobs = Jobs(rooms, cluster, on_failure)
         loading = Loading()
+        app = application(rooms, loading, cluster)
         if rooms.recorder is not None:
             await asyncio.to_thread(rooms.recorder.start)
         try:
             # Probes are answered from the first moment on, with `loading`.
-            async with _serving(rooms, application(rooms, loading), sockets):
+            async with _serving(rooms, app, sockets):
                 await while_owned(keeping, _load(rooms))
                 loading.end()
                 jobs.start()
@@ -71,10 +82,27 @@ async def running(
                     yield rooms
                 finally:
                     keeping.remove_done_callback(jobs.tell_failure)
+                    if cluster is not None:
+                        await cluster.hand_over()
         finally:
             await jobs.stop()
             if rooms.recorder is not None:
                 await asyncio.to_thread(rooms.recorder.close)
+            if cluster is not None:
+                await cluster.stop()
+
+
+@asynccontextmanager
+async def _store(
+    settings: Settings, wall: WallClock
+) -> AsyncIterator[tuple[MongoStore, Node | None, asyncio.Task[None]]]:
+    """The store, and this node if there may be others."""
+    if settings.nats_url is None:
+        async with owned_store(settings) as (store, keeping):
+            yield store, None, keeping
+    else:
+        async with shared_store(settings, wall) as (store, node, keeping):
+            yield store, node, keeping
 
 
 def _clocks(settings: Settings) -> Clocks:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from prometheus_client.registry import Collector
 
+from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.notices.notifier import Notifier
@@ -17,7 +19,8 @@ from vyomo_rt.web import origins
 from vyomo_rt.web.access import AccessRoutes
 from vyomo_rt.web.audit import AuditRoutes
 from vyomo_rt.web.bars import BarRoutes
-from vyomo_rt.web.command import CALL_LOG
+from vyomo_rt.web.cluster import ClusterRoutes
+from vyomo_rt.web.command import CALL_LOG, carry_out
 from vyomo_rt.web.contracts import ContractRoutes
 from vyomo_rt.web.guard import Guard
 from vyomo_rt.web.halts import HaltRoutes
@@ -31,6 +34,7 @@ from vyomo_rt.web.metrics import MetricsRoutes, Reading
 from vyomo_rt.web.orders import OrderRoutes
 from vyomo_rt.web.pages import PageRoutes
 from vyomo_rt.web.problems import problems
+from vyomo_rt.web.pushing import take_all
 from vyomo_rt.web.replay import ReplayRoutes
 from vyomo_rt.web.reports import ReportRoutes
 from vyomo_rt.web.rest import RestRoutes
@@ -41,8 +45,11 @@ from vyomo_rt.web.ways_in import WaysIn
 _GOODBYE_S = 0.8
 
 
-def application(rooms: Rooms, loading: Loading) -> web.Application:
-    """The application; requests that need sessions wait until these are loaded."""
+def application(rooms: Rooms, loading: Loading, cluster: Cluster | None = None) -> web.Application:
+    """The application; requests that need sessions wait until these are loaded.
+
+    With several nodes the ``cluster`` carries the commands out.
+    """
     app = web.Application(
         middlewares=[problems, rooms.admission.track, rooms.addresses.locate, loading.middleware]
     )
@@ -54,9 +61,9 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
     pages = _pages(rooms, loading)
     long_answers = LongAnswers(rooms.history, rooms.board.quotes, rooms.clocks.wall)
     routes = [
-        *StreamRoutes(rooms.streaming, rooms.limits.streams).routes(),
+        *StreamRoutes(rooms.streaming, rooms.limits.streams, cluster).routes(),
         *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
-        *_rest(rooms, long_answers).routes(),
+        *_rest(rooms, long_answers, cluster).routes(),
         *OrderRoutes(rooms.desk, rooms.desk.records).routes(),
         *HaltRoutes(rooms.desk).routes(),
         *AccessRoutes(rooms.gate, rooms.rights, rooms.origins, rooms.clocks.wall).routes(),
@@ -64,16 +71,22 @@ def application(rooms: Rooms, loading: Loading) -> web.Application:
         *LimitRoutes(rooms.settings).routes(),
         *TradeListRoutes(rooms.desk.records, long_answers).routes(),
         *_reports(rooms, long_answers).routes(),
+        *ClusterRoutes(None if cluster is None else cluster.document).routes(),
         *_market(rooms).routes(),
         *BarRoutes(rooms.bar_reader, long_answers, rooms.pricing.knows).routes(),
         *ReplayRoutes(rooms.player).routes(),
         *pages.routes(),
-        *_metrics(rooms).routes(),
+        *_metrics(rooms, cluster).routes(),
     ]
     routes += ContractRoutes(routes, version()).routes()
     ways_in = WaysIn(rooms.gate, rooms.origins)
     admit = Guard(ways_in, rooms.desk.owners, rooms.desk.records).admit
-    app.add_routes([route.for_aiohttp(admit) for route in routes])
+    carry = carry_out if cluster is None else cluster.forwarding.carry
+    app.add_routes([route.for_aiohttp(admit, carry) for route in routes])
+    if cluster is not None:
+        cluster.forwarding.routes = {
+            route.name: route for route in routes if route.takes is not None
+        }
     pages.install(app)
 
     async def say_goodbye(_app: web.Application) -> None:
@@ -97,13 +110,15 @@ def _market(rooms: Rooms) -> MarketRoutes:
     )
 
 
-def _rest(rooms: Rooms, long_answers: LongAnswers) -> RestRoutes:
+def _rest(rooms: Rooms, long_answers: LongAnswers, cluster: Cluster | None) -> RestRoutes:
+    here = partial(take_all, board=rooms.board, source=rooms.intake.source)
     return RestRoutes(
         rooms.desk,
         rooms.desk.records,
         long_answers,
         rooms.board,
         posted_source=rooms.intake.source,
+        push=here if cluster is None else cluster.prices.pushing.push,
         clocks=rooms.clocks,
     )
 
@@ -130,7 +145,7 @@ def _record_reading(recorder: Recorder | None) -> list[Reading]:
     return [Reading("record_lost_lines", "Lines that the record lacks", lambda: recorder.lost)]
 
 
-def _metrics(rooms: Rooms) -> MetricsRoutes:
+def _metrics(rooms: Rooms, cluster: Cluster | None) -> MetricsRoutes:
     desk, replica, store, monitor = rooms.desk, rooms.replica, rooms.store, rooms.monitor
     readings = [
         Reading("sessions", "Sessions that are not STOPPED", lambda: desk.sessions.live_count),
@@ -146,6 +161,8 @@ def _metrics(rooms: Rooms) -> MetricsRoutes:
         Reading("symbols", "Symbols whose last price is held", lambda: len(rooms.board)),
         Reading("feed_age_seconds", "Since the last accepted tick", monitor.age_s),
     ]
+    if cluster is not None:
+        readings += [Reading(*reading) for reading in cluster.readings()]
     collectors: list[Collector] = [
         rooms.hub.traffic,
         rooms.clock.lag,

@@ -84,6 +84,7 @@ def _require_agreement(settings: Settings, given: Mapping[str, Given]) -> None:
         raise ConfigError(
             f"{given['notify_key'].source}: write where to post into VYOMO_RT_NOTIFY_URL"
         )
+    _require_nodes_that_share(settings, given)
     _require_agreement_of_keys(settings, given)
     if _is_open(settings) and not settings.allow_open:
         raise ConfigError(
@@ -105,6 +106,23 @@ def _require_agreement_of_replays(settings: Settings, given: Mapping[str, Given]
         raise ConfigError(
             f"{given['feed'].source}: a record is played alone: leave the other feeds out"
         )
+
+
+def _require_nodes_that_share(settings: Settings, given: Mapping[str, Given]) -> None:
+    if settings.nats_url is None:
+        return
+    source = given["nats_url"].source
+    if settings.mongo_uri is None:
+        raise ConfigError(
+            f"{source}: several servers need one MongoDB: name it in VYOMO_RT_MONGO_URI"
+        )
+    alone = {
+        "the demo is": settings.demo,
+        "a record that is played is": bool(settings.replays),
+        "notices are": settings.notify_url is not None,
+    }
+    for what in (what for what, is_set in alone.items() if is_set):
+        raise ConfigError(f"{source}: {what} for one server alone: leave one of them out")
 
 
 def _require_agreement_of_keys(settings: Settings, given: Mapping[str, Given]) -> None:

@@ -56,6 +56,30 @@ class Settings(Limits, frozen=True, kw_only=True):
             },
         ),
     ] = None
+    nats_url: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "NATS between several servers that share one MongoDB (mongo_uri); "
+                "if not set, this server is alone."
+            ),
+            extra={
+                "expected": "nats://host[:port] or tls://host (several separated by commas)",
+                "secret": True,
+            },
+        ),
+    ] = None
+    nats_credentials_file: Annotated[
+        Path | None,
+        Meta(description="Credentials for NATS.", extra={"expected": "a file"}),
+    ] = None
+    nats_ca_file: Annotated[
+        Path | None,
+        Meta(
+            description="Certificates by which NATS is known, in place of the system's.",
+            extra={"expected": "a file"},
+        ),
+    ] = None
     take_over: Annotated[
         bool,
         Meta(

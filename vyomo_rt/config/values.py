@@ -65,6 +65,14 @@ def _mongo_uri(text: str) -> str:
     return text
 
 
+def _nats_url(text: str) -> str:
+    for part in text.split(","):
+        url = URL(part.strip())
+        if url.scheme not in {"nats", "tls"} or not url.host:
+            raise ValueError(text)
+    return ",".join(part.strip() for part in text.split(","))
+
+
 def _folder(text: str) -> Path:
     return _path(
         text, "a folder has no scheme: write its path, and a MongoDB into VYOMO_RT_MONGO_URI"
@@ -237,6 +245,9 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "record": _file,
     "calendar": _file,
     "mongo_uri": _mongo_uri,
+    "nats_url": _nats_url,
+    "nats_credentials_file": _file,
+    "nats_ca_file": _file,
     "seed": str,
     "allowed_origins": _origin,
     "allowed_hosts": _host_name,

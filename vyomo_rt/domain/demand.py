@@ -35,6 +35,10 @@ class Demand:
             if not _count_down(self._counts, symbol):
                 self._tell(symbol, wanted=False)
 
+    def count(self, symbol: str) -> int:
+        """How many users need a symbol's price."""
+        return self._counts[symbol]
+
     def held(self) -> Collection[str]:
         """The symbols whose price an open trade needs."""
         return self._held.keys()

@@ -170,6 +170,13 @@ class Unavailable(VyomoError):
     code = "unavailable"
 
 
+class Moved(Unavailable):
+    """Another node decides about the session; nothing was changed here."""
+
+    def __init__(self) -> None:
+        super().__init__("the session has moved to another node; nothing was changed, try again")
+
+
 class OutcomeUnknown(Unavailable):
     """The store did not answer a write: it may or may not have happened.
 

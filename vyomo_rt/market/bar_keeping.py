@@ -96,6 +96,14 @@ class BarKeeper:
             bars.give_back(finished)
             bars.has_changed = True
 
+    def follow(self) -> None:
+        """Another node keeps the bars: hold only what it may not have kept yet."""
+        self._bars.give_back(self._bars.take_finished())
+        over_ms = hour_of(self._now() - _SETTLE_AFTER_MS)
+        if over_ms != self._settled_ms:
+            self._bars.drop(self._bars.hours_before(over_ms))
+            self._settled_ms = over_ms
+
     async def settle(self) -> None:
         """Make documents of the hours that are over, and remove some that are too old.
 

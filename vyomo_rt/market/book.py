@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.moment import IST_AHEAD_MS, MarketClock, iso
@@ -54,6 +55,17 @@ class _Jump:
     def is_shown(self, now_ms: int) -> bool:
         # A clock that is set back must not hide it for ever.
         return not 0 <= now_ms - self.held_at_ms < JUMP_HELD_MS
+
+
+class Row(NamedTuple):
+    """What a book holds of a symbol, for other nodes; ``jump`` has price, moment, since when."""
+
+    symbol: str
+    price_e4: int
+    as_of_ms: int
+    fresh_since_ms: int
+    newest_ms: int
+    jump: tuple[int, int, int] | None
 
 
 @dataclass(slots=True)
@@ -271,6 +283,38 @@ class Book:
             entry = self._entries[quote.symbol] = _Entry(class_of(quote.symbol))
             entry.confirmed = replace(quote, stale=True)
             entry.newest_ms = quote.as_of_ms
+
+    def rows(self) -> list[Row]:
+        """All that is held, for another node."""
+        return [
+            Row(
+                symbol,
+                last.price_e4,
+                last.as_of_ms,
+                entry.fresh_since_ms,
+                entry.newest_ms,
+                None
+                if (jump := entry.jump) is None
+                else (jump.quote.price_e4, jump.quote.as_of_ms, jump.held_at_ms),
+            )
+            for symbol, entry in self._entries.items()
+            if (last := entry.confirmed) is not None
+        ]
+
+    def take_over(self, row: Row) -> None:
+        """Hold what another node holds of a symbol, unless this one is further."""
+        entry = self._entries.setdefault(row.symbol, _Entry(class_of(row.symbol)))
+        if entry.newest_ms > row.newest_ms:
+            return
+        quote = Quote(row.symbol, row.price_e4, row.as_of_ms, self.source, stale=False)
+        entry.confirmed = quote
+        entry.fresh_since_ms, entry.newest_ms = row.fresh_since_ms, row.newest_ms
+        entry.jump = None
+        if row.jump is not None:
+            price_e4, as_of_ms, held_at_ms = row.jump
+            held = replace(quote, price_e4=price_e4, as_of_ms=as_of_ms, stale=True)
+            entry.jump = _Jump(held, held_at_ms)
+        self.changed.add(row.symbol)
 
     def forget(self, symbol: str) -> None:
         """There is no room for the symbol any more."""

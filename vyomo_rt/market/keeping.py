@@ -53,6 +53,11 @@ class PriceKeeper:
         if self._book is not None:
             self._board.restore(self._book, await self._kept.load())
 
+    async def look(self) -> None:
+        """Look at what another node has kept, before this one goes on. Raises Unavailable."""
+        if self._book is not None:
+            await self._kept.load()
+
     async def keep(self, pause_s: float = _SAVE_PAUSE_S) -> None:
         """Keep the changed prices for the next start, if the store is there.
 

@@ -61,6 +61,9 @@ class FeedMonitor:
         )
         for source in sources:
             self.up.labels(source.feed.source).set_function(partial(self._is_live, source))
+        self.elsewhere: Callable[[], FeedStatus | None] = lambda: None
+        """How the sources are doing on the node that runs them, if that is another."""
+        self._told_elsewhere: FeedStatus | None = None
         self._told = self._look(self._now())
         self._since_ms = self._wall()
         self._shown_ahead = False
@@ -71,6 +74,10 @@ class FeedMonitor:
 
         The log hears of the change, and of ticks that were refused.
         """
+        if (other := self.elsewhere()) is not None:
+            told, self._told_elsewhere = self._told_elsewhere, other
+            return None if told is not None and _is_same(told, other) else other
+        self._told_elsewhere = None
         now_ms = self._now()
         for source in self._sources:
             if source.feed.resting is not None:
@@ -97,6 +104,8 @@ class FeedMonitor:
 
     def status(self) -> FeedStatus:
         """How the sources are doing right now, which may be newer than the last poll."""
+        if (other := self.elsewhere()) is not None:
+            return other
         now_ms = self._now()
         report = self._look(now_ms)
         is_news = report.is_other_than(self._told)
@@ -145,6 +154,10 @@ class FeedMonitor:
             replay=report.replay,
             sources=tuple(sources) if len(sources) > 1 else (),
         )
+
+
+def _is_same(told: FeedStatus, now: FeedStatus) -> bool:
+    return (told.state, told.since_ms, told.sources) == (now.state, now.since_ms, now.sources)
 
 
 def _left_out_by_all(left_out: Sequence[Sequence[str]]) -> Sequence[str]:

@@ -42,6 +42,16 @@ class SavedAccess:
             with self._store.writing():
                 await self._entries.delete_many(where(_id={"$in": some}))
 
+    async def find_entry(self, hash_: str) -> Entry | None:
+        with reading():
+            found = await self._entries.find_one(where(_id=hash_))
+        return None if found is None else _to_entry(found)
+
+    async def claim_entry(self, hash_: str) -> bool:
+        with self._store.writing():
+            result = await self._entries.delete_one(where(_id=hash_))
+        return bool(result.deleted_count)
+
     async def load_revocations(self) -> list[Revocation]:
         with reading():
             return [_to_revocation(document) async for document in self._revocations.find({})]

@@ -27,8 +27,9 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from vyomo_rt.domain.errors import HalfRestored, NewerData, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.errors import HalfRestored, Moved, NewerData, OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import SHAPE
+from vyomo_rt.domain.shard import shard_of
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.fence import Fence
@@ -79,6 +80,8 @@ class Database:
         self._meta: Collection = db["meta"]
         self.leases: Collection = db["leases"]
         self.fence = Fence()
+        self.terms: Mapping[int, int] | None = None
+        """The terms of the shards that this node may write; None for a server that is alone."""
         self.met_another_writer = asyncio.Event()
         """Set when an event's number was taken: is the lease still ours?"""
         self._write_failed_at: float | None = None
@@ -118,8 +121,17 @@ class Database:
 
     @property
     def term(self) -> int:
-        """The term of events that are written now."""
+        """The term of prices that are written now."""
         return self.fence.term
+
+    def term_of(self, session_id: int) -> int:
+        """The term of a session's events that are written now. Raises Unavailable."""
+        if self.terms is None:
+            return self.fence.term
+        term = self.terms.get(shard_of(session_id))
+        if term is None:
+            raise Moved
+        return term
 
     async def require_readable(self) -> None:
         """Raise NewerData if a later version of this program has written here.

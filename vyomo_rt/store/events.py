@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import ASCENDING
 
-from vyomo_rt.domain.errors import NumberTaken, OutcomeUnknown
+from vyomo_rt.domain.errors import Moved, NumberTaken, OutcomeUnknown
 from vyomo_rt.domain.event import Event, EventKind
 from vyomo_rt.store import documents
 from vyomo_rt.store.client import where
@@ -62,11 +62,18 @@ class Events(Database):
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self, events: Sequence[Event]) -> None:
+        if self.terms is not None:
+            self._require_own(events)
         request = _Request(events, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all())
         await request.done
+
+    def _require_own(self, events: Sequence[Event]) -> None:
+        """Raise Moved if another node has taken one of their sessions over since they were made."""
+        if any(event.term != self.term_of(event.session_id) for event in events):
+            raise Moved
 
     async def _write_all(self) -> None:
         with self.lanes.events():

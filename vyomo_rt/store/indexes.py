@@ -29,6 +29,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], bool]]] = {
     "bars": [([("symbol", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
     "curves": [([("sessionId", _UP), ("hour", _UP)], False), ([("hour", _UP)], False)],
     "day_bars": [([("symbol", _UP), ("day", _UP)], False), ([("day", _UP)], False)],
+    "news": [([("atMs", _UP)], False)],
     "events": [
         ([("sessionId", _UP), ("seq", _UP)], True),
         ([("sessionId", _UP), ("opId", _UP)], True),

@@ -16,12 +16,14 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
+from vyomo_rt.store.shards import Shards, highest_term
 
 if TYPE_CHECKING:
     from vyomo_rt.store.client import Collection
     from vyomo_rt.store.database import Database
+    from vyomo_rt.store.fence import Moment
 
-_ID = "writer"
+ID = "writer"
 LEASE_MS = 15_000
 """A lease whose document has not changed for this long is dead."""
 RENEW_S = 3.0
@@ -48,7 +50,11 @@ class Lease:
         self._leases: Collection = store.leases
         self._fence = store.fence
         self._met_another_writer = store.met_another_writer
-        self._owner = token_hex(8)
+        self._owner = self._name()
+
+    @staticmethod
+    def _name() -> str:
+        return token_hex(8)
 
     async def acquire(self, *, take_over: bool = False) -> None:
         """Take the lease as soon as it is free. Raises CannotStart or Unavailable.
@@ -84,10 +90,10 @@ class Lease:
         self._fence.close()
         try:
             await self._leases.update_one(
-                where(_id=_ID, owner=self._owner), {"$set": {"untilMs": 0}}
+                where(_id=ID, owner=self._owner), {"$set": {"untilMs": 0}}
             )
             await self._leases.update_one(
-                where(_id=_ID, previous=self._owner), {"$set": {"previous": ""}}
+                where(_id=ID, previous=self._owner), {"$set": {"previous": ""}}
             )
         except PyMongoError:
             return
@@ -107,7 +113,7 @@ class Lease:
     async def _renew(self) -> Document:
         asked_at = self._fence.now()
         result = await self._leases.update_one(
-            where(_id=_ID, owner=self._owner),
+            where(_id=ID, owner=self._owner),
             {"$set": {"untilMs": _later_ms()}, "$inc": {"renewals": 1}},
         )
         holder = await self._holder()
@@ -122,17 +128,24 @@ class Lease:
 
     async def _take_free(self) -> Document | None:
         """Take the lease if no living server can have it; otherwise return who has it."""
-        if await self._take(where(_id=_ID, untilMs=0), upsert=True):
+        if await self._take(where(_id=ID, untilMs=0), upsert=True):
             return None
         holder = await self._holder()
+        if holder and self._may_join(holder):
+            return None
         if holder and _is_dead(holder) and await self._take(_as_seen(holder)):
             return None
         return holder
 
+    def _may_join(self, holder: Document) -> bool:
+        """Whether it is held for this server, too."""
+        del holder
+        return False
+
     async def _outlive(self, holder: Document) -> None:
         """Take the lease once it is dead. Raises CannotStart if it is renewed meanwhile."""
         log.info("%s: waiting to see whether it is still alive", _describe(holder))
-        dead_at = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
+        dead_at = time.monotonic() + _lasts_s(holder)
         while (seen := await self._take_free()) is not None:
             if _as_seen(seen) != _as_seen(holder):
                 raise CannotStart(
@@ -149,13 +162,13 @@ class Lease:
         who = _describe(holder)
         # If two lost it one after the other, the first cannot report that it has stopped.
         previous = f"{holder['previous']} {holder['owner']}".strip()
-        if not await self._take(where(_id=_ID, owner=holder["owner"]), previous=previous):
+        if not await self._take(where(_id=ID, owner=holder["owner"]), previous=previous):
             raise CannotStart(
                 f"{self._at}: another server has taken the database over at the same time"
             )
         log.warning("taking the database over from %s, which has to stop", who)
         # By then the fence of a server that hangs has closed.
-        deadline = time.monotonic() + holder.get("durationMs", LEASE_MS) / 1000
+        deadline = time.monotonic() + _lasts_s(holder)
         while time.monotonic() < deadline:
             if not (await self._renew())["previous"]:
                 log.info("%s has stopped", who)
@@ -164,19 +177,10 @@ class Lease:
         log.warning("%s has not answered; its right to write has run out", who)
 
     async def _holder(self) -> Document | None:
-        return await self._leases.find_one(where(_id=_ID))
+        return await self._leases.find_one(where(_id=ID))
 
     async def _take(self, filter_: Document, *, previous: str = "", upsert: bool = False) -> bool:
-        mine = {
-            "owner": self._owner,
-            "previous": previous,
-            "host": socket.gethostname(),
-            "machine": _MACHINE,
-            "pid": os.getpid(),
-            "process": _PROCESS,
-            "durationMs": LEASE_MS,
-            "untilMs": _later_ms(),
-        }
+        mine = {"owner": self._owner, "previous": previous, "untilMs": _later_ms(), **self._about()}
         asked_at = self._fence.now()
         try:
             await self._leases.update_one(
@@ -187,9 +191,20 @@ class Lease:
         holder = await self._holder()
         if holder is None or holder["owner"] != self._owner:
             return False
-        self._fence.term = holder["epoch"]
-        self._fence.extend(asked_at, _sure_s())
+        await self._begin(holder, asked_at)
         return True
+
+    def _about(self) -> Document:
+        """What the document says of its owner."""
+        return {**this_process(), "durationMs": LEASE_MS, "nodesMs": None}
+
+    async def _begin(self, holder: Document, asked_at: Moment) -> None:
+        """It was taken by a request sent at ``asked_at``: from now on this server may write."""
+        highest = highest_term(Shards.read_from(await self._leases.find({}).to_list(None)).values())
+        if holder["epoch"] <= highest:  # nodes had the database in between
+            await self._leases.update_one(where(_id=ID), {"$max": {"epoch": highest + 1}})
+        self._fence.term = max(holder["epoch"], highest + 1)
+        self._fence.extend(asked_at, _sure_s())
 
 
 def _as_seen(holder: Document) -> Document:
@@ -198,12 +213,12 @@ def _as_seen(holder: Document) -> Document:
     Older versions count no renewals, but their ``untilMs`` changes with each.
     """
     names = ("owner", "untilMs", "renewals")
-    return where(_id=_ID, **{name: holder[name] for name in names if name in holder})
+    return where(_id=ID, **{name: holder[name] for name in names if name in holder})
 
 
 async def raise_term(store: Database, at_least: int) -> None:
     """Make the terms of all later owners higher than that of existing events."""
-    await store.leases.update_one(where(_id=_ID), {"$max": {"epoch": at_least}})
+    await store.leases.update_one(where(_id=ID), {"$max": {"epoch": at_least}})
 
 
 def _is_dead(holder: Document) -> bool:
@@ -232,6 +247,21 @@ def _machine() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
+
+
+def _lasts_s(holder: Document) -> float:
+    """How long a lease lives after its last renewal; nodes that share it say how long theirs do."""
+    return float(holder.get("nodesMs") or holder.get("durationMs", LEASE_MS)) / 1000
+
+
+def this_process() -> Document:
+    """Which process of which machine this is, for messages and for others on the machine."""
+    return {
+        "host": socket.gethostname(),
+        "machine": _MACHINE,
+        "pid": os.getpid(),
+        "process": _PROCESS,
+    }
 
 
 _MACHINE = _machine()

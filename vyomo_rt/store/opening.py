@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.lanes import EMBEDDED, MONGODB
 from vyomo_rt.store.lease import Lease
+from vyomo_rt.store.nodes import Node
 
 if TYPE_CHECKING:
     from vyomo_rt.config import Settings
@@ -44,6 +45,29 @@ async def owned_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asy
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WRITE_S):
                     await lease.release()
+
+
+@asynccontextmanager
+async def shared_store(
+    settings: Settings, wall_ms: Callable[[], int]
+) -> AsyncIterator[tuple[MongoStore, Node, asyncio.Task[None]]]:
+    """The store, shared with other nodes. Raises CannotStart.
+
+    The task keeps the membership; it ends with a CannotStart once a server that is alone has
+    taken the store over.
+    """
+    async with _opened(settings, settings.mongo_uri) as (store, place):
+        node = Node(store, place, wall_ms)
+        await node.join(take_over=settings.take_over)
+        keeping = asyncio.create_task(node.keep())
+        try:
+            yield store, node, keeping
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WRITE_S):
+                    await node.leave()
 
 
 async def while_owned(keeping: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:

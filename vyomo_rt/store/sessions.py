@@ -41,6 +41,7 @@ class Sessions(Database):
                 return [document["_id"] for document in await found.to_list(None)]
 
     async def create_session(self, session: Session, operation_id: str, request_hash: str) -> None:
+        self.term_of(session.session_id)
         document = documents.from_session(session, operation_id, request_hash)
         with self.writing():
             if await insert(self.database["sessions"], document):

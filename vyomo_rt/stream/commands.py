@@ -79,7 +79,7 @@ class Commands:
 
     def _subscribe(self, peer: Peer, command: SubscribeSession) -> Awaitable[bool] | bool:
         """Watch a session that is in reach. Raises NotFound."""
-        if (fetching := self._topics.fetch(command.session_id)) is not None:
+        if (fetching := self._topics.fetch(command.session_id, command.since)) is not None:
             return self._load_then_subscribe(peer, command, fetching)
         with self._topics.using(command.session_id) as topic:
             if self._subscriptions.must_load(command, topic):

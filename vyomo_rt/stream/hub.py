@@ -74,6 +74,10 @@ class Hub:
 
     # -- what happens ----------------------------------------------------------
 
+    def watched(self) -> set[int]:
+        """The sessions that somebody watches."""
+        return {*self.topics.watched(), *self.overview.watched()}
+
     def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
         """Send a session's stored events and the figures after the last."""
         if topic := self.topics.find(state.session.session_id):

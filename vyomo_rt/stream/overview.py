@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from vyomo_rt.domain.grant import REACHES_ALL, Grant, Reach
@@ -109,6 +109,10 @@ class Overview:
         """Sessions whose figures may have changed."""
 
     # -- who watches ---------------------------------------------------------------
+
+    def watched(self) -> Collection[int]:
+        """The sessions that somebody watches in this way."""
+        return self._shown.keys() if self._views else ()
 
     def join(self, peer: Peer) -> None:
         """Begin to watch, from nothing; all figures are due."""

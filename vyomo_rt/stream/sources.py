@@ -30,8 +30,10 @@ class Sources:
     """A session, if it is in memory; a stopped one may not be."""
     visible: Callable[[Grant], Iterable[SessionState]]
     """The sessions in memory that a grant reaches; those are all that are not STOPPED."""
-    fetch_session: Callable[[int], Awaitable[object] | None]
-    """Load a session that rests in the store; returns None for any other.
+    fetch_session: Callable[[int, int], Awaitable[object] | None]
+    """Load a session that rests in the store, or of which a client has seen a later event.
+
+    Returns None for any other.
 
     Awaiting the result raises NotFound or Unavailable. Right after that, in the same step,
     ``state`` knows the session.

@@ -42,9 +42,13 @@ class Topics:
         """The topic of a session that is in use."""
         return self._topics.get(session_id)
 
-    def fetch(self, session_id: int) -> Awaitable[object] | None:
+    def watched(self) -> list[int]:
+        """The sessions that somebody watches."""
+        return list(self._topics)
+
+    def fetch(self, session_id: int, since: int | None) -> Awaitable[object] | None:
         """Load a session that rests: unless this is None, await it right before ``using``."""
-        return self._sources.fetch_session(session_id)
+        return self._sources.fetch_session(session_id, since or 0)
 
     @contextmanager
     def using(self, session_id: int) -> Iterator[SessionTopic]:

@@ -29,9 +29,12 @@ class Births:
         self._turns = Turns()
 
     async def create(
-        self, operation: Operation, read_order: Read[SessionOrder]
+        self, operation: Operation, read_order: Read[SessionOrder], session_id: int | None
     ) -> tuple[SessionState, bool]:
-        """Make a session; the second value says whether the operation had already made it."""
+        """Make a session; the second value says whether the operation had already made it.
+
+        Another node may have drawn its id.
+        """
         async with self._turns.turn():
             if not operation.is_fresh:
                 found = await self._journal.find_session(operation.operation_id)
@@ -42,8 +45,8 @@ class Births:
                         raise KeyReused(f"session {session.session_id}", session=state)
                     return state, True
             order, at_ms = read_order(), self._clocks.market()
-            session_id = await self._journal.reserve_ids("sessions", 1)
-            self._sessions.highest_id = session_id
+            session_id = session_id or await self._journal.reserve_ids("sessions", 1)
+            self._sessions.highest_id = max(self._sessions.highest_id, session_id)
             session = self._newborn(session_id, order, operation.by)
             await self._insert(session, operation)
             self._sessions.bear(session)
@@ -75,7 +78,12 @@ class Births:
         )
 
     async def _declared(self, session_id: int, at_ms: int | None = None) -> SessionState:
-        """A session that has been made, once its first event tells what it was made with."""
+        """A session that has been made, once its first event tells what it was made with.
+
+        Another node that decides about it sees to that by itself.
+        """
+        if not self._sessions.decides(session_id):
+            return await self._sessions.state(session_id)
         ledger = await self._sessions.ledger(session_id)
         try:
             await ledger.declare(at_ms)
@@ -106,7 +114,7 @@ class Births:
             await asyncio.sleep(_SETTLE_S)
             try:
                 await insert()
-                await self._sessions.ledger(session.session_id)
+                await self._sessions.state(session.session_id)
             except Conflict:
                 return  # a repetition under the same key made the session anew
             except Unavailable:

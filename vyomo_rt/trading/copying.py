@@ -30,9 +30,13 @@ class Copying:
     def add(self, event: Event) -> None:
         """An event was stored."""
         for record in event.records:
-            key = type(record), record.record_id
-            self._owed.pop(key, None)
-            self._owed[key] = record, event.seq
+            self.owe(record, event.seq)
+
+    def owe(self, record: Record, seq: int) -> None:
+        """A record's copy as of an event may not be written yet."""
+        key = type(record), record.record_id
+        self._owed.pop(key, None)
+        self._owed[key] = record, seq
 
     def find(self, kind: type[R], id_: int) -> R | None:
         """A record whose newest copy is still to be written."""

@@ -45,6 +45,7 @@ from vyomo_rt.exchange.charges import shipped_tariff
 from vyomo_rt.trading.births import Births
 from vyomo_rt.trading.entries import Entries
 from vyomo_rt.trading.halts import Halts
+from vyomo_rt.trading.holdings import Holdings
 from vyomo_rt.trading.ids import Ids
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.late_writes import LateWrites
@@ -90,7 +91,7 @@ class Desk(Writer):
         self._replica = replica
         self._now = clocks.market
         self._quote = quote
-        self._trade_ids = Ids(journal, "trades")
+        self._trade_ids, self._order_ids = Ids(journal, "trades"), Ids(journal, "orders")
         self._openings = Openings(
             self._trade_ids,
             quote=quote,
@@ -103,39 +104,45 @@ class Desk(Writer):
             most=max_open_trades,
             now=clocks.market,
         )
-        self._positions = Positions(clocks.market, demand, quote, square_off_ms)
-        self._ledgers = Ledgers(journal, replica, self._positions, self._openings, clocks.market)
+        self._positions = Positions(clocks.market, quote, square_off_ms)
+        holdings = Holdings(demand)
+        replica.followers.append(holdings)
+        self.ledgers = Ledgers(journal, replica, self._positions, self._openings, clocks.market)
         self.owners = Owners(journal)
-        self.sessions = Sessions(journal, replica, self._ledgers, self.owners, is_watched)
+        self.sessions = Sessions(journal, replica, self.ledgers, self.owners, is_watched)
+        self.sessions.joins.append(holdings.add)
         self._births = Births(journal, self.sessions, clocks)
-        self.records = Records(journal, replica, self._ledgers, self.sessions)
+        self.records = Records(journal, replica, self.ledgers, self.sessions)
         self.reports = Reports(journal, self.sessions)
         self._entries = Entries(
             self.records,
             commanding=self._commanding,
             made_before=self._made_before,
             openings=self._openings,
-            ids=Ids(journal, "orders"),
+            ids=self._order_ids,
             expect=self._positions.expect,
             quote=quote,
             session_end_ms=session_end_ms,
             most=max_open_trades,
             now=clocks.market,
         )
-        self._halts = Halts(replica, self._commanding, clocks.market)
-        self.late_writes = LateWrites(journal, replica, self._ledgers, self.sessions)
+        self._halts = Halts(replica, self._commanding, self.sessions.decides, clocks.market)
+        self.late_writes = LateWrites(journal, replica, self.ledgers, self.sessions)
 
     @property
     def waiting(self) -> int:
         """Prices that may decide something and what they decided, not yet in the journal."""
-        return sum(ledger.waiting for ledger in self._ledgers)
+        return sum(ledger.waiting for ledger in self.ledgers)
 
     # -- commands --------------------------------------------------------------
 
     async def create_session(
-        self, operation: Operation, read_order: Read[SessionOrder]
+        self,
+        operation: Operation,
+        read_order: Read[SessionOrder],
+        session_id: int | None = None,
     ) -> tuple[SessionState, bool]:
-        return await self._births.create(operation, read_order)
+        return await self._births.create(operation, read_order, session_id)
 
     async def ensure_session(self, session_id: int, order: SessionOrder) -> None:
         """Make a session with a given id unless it exists: the demo's id is fixed."""
@@ -336,10 +343,15 @@ class Desk(Writer):
     async def _count(self, counter: str, kind: type[Record]) -> None:
         await self._journal.raise_counter(counter, await self._journal.highest_id(kind))
 
+    def drop_ids(self) -> None:
+        """Use no id that was drawn before: another node may have used higher ones since."""
+        self._trade_ids.drop()
+        self._order_ids.drop()
+
     async def stop(self) -> None:
         """Let writes in progress finish."""
         self._births.stop()
-        await self._ledgers.stop()
+        await self.ledgers.stop()
 
     @asynccontextmanager
     async def _commanding(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger]:
@@ -347,6 +359,7 @@ class Desk(Writer):
         ledger = await self.sessions.ledger(session_id)
         ledger.require_settled(operation)
         async with ledger.turns.turn():
+            self.sessions.require_own(session_id)
             ledger.require_settled(operation)
             yield ledger
 

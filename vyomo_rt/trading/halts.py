@@ -31,9 +31,11 @@ class Halts:
         self,
         replica: Replica,
         commanding: Commanding,
+        decides: Callable[[int], bool],
         now: MarketClock,
     ) -> None:
         self._replica = replica
+        self._decides = decides
         self._commanding = commanding
         self._now = now
 
@@ -56,6 +58,8 @@ class Halts:
     ) -> list[Halted]:
         """Halt all sessions that a grant reaches, and close all in them if the order says so.
 
+        With several nodes, those about which this one decides.
+
         Each is halted whatever becomes of the others. Raises OutcomeUnknown if some could not be.
         """
         order = read_order()
@@ -63,6 +67,7 @@ class Halts:
             state.session.session_id
             for state in self._replica.states()
             if state.session.status is not SessionStatus.STOPPED
+            and self._decides(state.session.session_id)
             and grant.reaches(state.session.session_id, state.session.owner)
         ]
         found = await asyncio.gather(

@@ -30,6 +30,10 @@ class Ids:
                 first = await self._journal.reserve_ids(self._counter, block)
                 self._left = range(first, first + block)
 
+    def drop(self) -> None:
+        """Leave the rest of the block: another node has drawn higher ones since."""
+        self._left = range(0)
+
     def take(self) -> int:
         """The next number."""
         number, self._left = self._left[0], self._left[1:]

@@ -22,9 +22,11 @@ from vyomo_rt.domain.trade_filter import TradeFilter
 class Journal(Protocol):
     """Sessions, their numbered events, and readable copies of trades and pending entries."""
 
-    @property
-    def term(self) -> int:
-        """How many servers have owned the store, up to this one."""
+    def term_of(self, session_id: int) -> int:
+        """How many servers have owned a session, up to this one.
+
+        Raises Moved if another one owns it now.
+        """
 
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
         """All sessions by id, as of their newest checkpoint, if there is one.

@@ -37,6 +37,7 @@ class LateWrites:
         self._replica = replica
         self._ledgers = ledgers
         self._sessions = sessions
+        self._began = 0.0
         self._session_ids: set[int] = set()
         """Sessions whose id was given out and that do not exist."""
 
@@ -46,12 +47,16 @@ class LateWrites:
         there = await self._journal.sessions_among(newest)
         self._session_ids = set(newest) - {session.session_id for session, _ in there}
 
+    def expect(self) -> None:
+        """This server has just become the owner of something: look often for a while."""
+        self._began = asyncio.get_running_loop().time()
+
     async def watch(self) -> None:
         """Look for them, until cancelled."""
-        began = asyncio.get_running_loop().time()
+        self.expect()
         met_another = self._ledgers.met_another_writer
         while True:
-            soon = asyncio.get_running_loop().time() - began < _SOON_FOR_S
+            soon = asyncio.get_running_loop().time() - self._began < _SOON_FOR_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SOON_S if soon else _LATER_S):
                     await met_another.wait()
@@ -63,16 +68,19 @@ class LateWrites:
         """Take over what has been written since the last look."""
         for session, _ in await self._journal.sessions_among(sorted(self._session_ids)):
             log.warning("session %d was not made by this server", session.session_id)
-            await self._sessions.ledger(session.session_id)
+            await self._sessions.state(session.session_id)
             self._session_ids.discard(session.session_id)
         heads = {
             state.session.session_id: state.seq
             for state in self._replica.states()
             if state.session.status is not SessionStatus.STOPPED
+            and self._sessions.decides(state.session.session_id)
         }
         async for events in read_on(self._journal, heads):
             for session_id in {event.session_id for event in events}:
-                ledger = await self._sessions.ledger(session_id)
+                ledger = self._sessions.find_ledger(session_id)
+                if ledger is None:
+                    continue
                 async with ledger.turns.turn():
                     if ledger.is_settled:
                         await ledger.read_on()

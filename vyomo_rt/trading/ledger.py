@@ -205,7 +205,7 @@ class Ledger:
         """Store what a command decided that takes no key."""
         if not decided.events:
             return []
-        signed = signed_all(decided.events, operation.by, self._journal.term)
+        signed = signed_all(decided.events, operation.by, self._journal.term_of(self.session_id))
         await self._record(Write(signed, decided.pace, moments=0))
         await self._project()
         return signed
@@ -221,7 +221,8 @@ class Ledger:
         await self._project()
 
     def _signed(self, event: Event, operation: Operation | None = None) -> Event:
-        return signed(event, operation or Operation.internal(), self._journal.term)
+        term = self._journal.term_of(self.session_id)
+        return signed(event, operation or Operation.internal(), term)
 
     async def _record(self, write: Write) -> None:
         """Store events, then apply and announce them. Raises Unavailable.
@@ -288,6 +289,11 @@ class Ledger:
             self.worker.cancel()
             await asyncio.wait([self.worker])
 
+    def abandon(self) -> None:
+        """Leave the rest to the node that has taken the session over."""
+        if self.worker is not None:
+            self.worker.cancel()
+
     async def _settle(self) -> None:
         """Repeat the write whose answer was lost: it can exist only once."""
         while (write := self._unsettled) is not None:
@@ -311,7 +317,7 @@ class Ledger:
         """
         while events := await self._journal.events(self.session_id, self.state.seq):
             for event in events:
-                if event.term != self._journal.term:
+                if event.term != self._journal.term_of(self.session_id):
                     self._met_another_writer()
                     name = f"event {event.session_id}-{event.seq}"
                     log.warning("%s was not written by this server (term %d)", name, event.term)

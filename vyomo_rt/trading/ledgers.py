@@ -72,6 +72,12 @@ class Ledgers:
         self._positions.forget(ledger)
         self._behind.pop(ledger, None)
 
+    def owing(self, session_id: int) -> Ledger:
+        """A session's ledger, which may have copies to write. Raises NotFound."""
+        ledger = self.get(session_id)
+        self._behind[ledger] = None
+        return ledger
+
     def find_uncopied(self, kind: type[R], id_: int) -> R | None:
         """A record whose newest readable copy is still to be written."""
         for ledger in list(self._behind):

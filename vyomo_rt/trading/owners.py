@@ -23,6 +23,8 @@ class Owners:
         self._journal = journal
         self._owned: defaultdict[str, set[int]] = defaultdict(set)
         self._complete: set[str] = set()
+        self.is_shared = False
+        """Whether other nodes make sessions, too: then what was read is never complete."""
 
     def note(self, session_id: int, owner: str | None) -> None:
         """A session is in memory."""
@@ -62,7 +64,9 @@ class Owners:
         return grant.subject is not None and session_id in self._owned.get(grant.subject, ())
 
     def _is_complete_for(self, grant: Grant) -> bool:
-        return not grant.is_limited or grant.subject is None or grant.subject in self._complete
+        if not grant.is_limited or grant.subject is None:
+            return True
+        return grant.subject in self._complete and not self.is_shared
 
     async def _load_then_ask(self, grant: Grant, session_id: int) -> None:
         await self._load(grant.subject)

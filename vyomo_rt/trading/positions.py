@@ -8,7 +8,6 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 
 from vyomo_rt.domain.decisions import Moment
-from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.event import Event, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import SECOND_MS, MarketClock
 from vyomo_rt.domain.pending import PendingEntry
@@ -33,12 +32,10 @@ class Positions:
     def __init__(
         self,
         now: MarketClock,
-        demand: Demand,
         quote: Callable[[str], Quote | None],
         square_off_ms: SquareOffMs,
     ) -> None:
         self._now = now
-        self._demand = demand
         self._quote = quote
         self._square_off_ms = square_off_ms
         self._bands: dict[str, dict[Ledger, Band | None]] = {}
@@ -51,8 +48,6 @@ class Positions:
         """Which of them are square-offs."""
         self.undecided: set[Ledger] = set()
         """Where moments were taken since somebody has cleared this."""
-        self._entries: dict[int, str] = {}
-        """The symbols of the pending entries, by id."""
         self._followed: dict[Ledger, set[str]] = {}
         """The symbols of which each session gets prices."""
         self._results = Results(quote, now)
@@ -60,9 +55,8 @@ class Positions:
         """The symbols whose first price some session's square-off waits for."""
 
     def add(self, state: SessionState, ledger: Ledger) -> None:
-        """A session is in memory from now on."""
+        """A session is written here from now on."""
         for trade in state.open_trades.values():
-            self._demand.wanted([trade.symbol], held=True)
             self._follow_square_off(trade, state.session, ledger)
         for symbol in state.exposures:
             self.expect(symbol, ledger)
@@ -90,13 +84,9 @@ class Positions:
         """Events were applied."""
         for event in events:
             if isinstance(event, TradeEvent):
-                symbol = event.trade.symbol
-                if event.trade.exit is not None:
-                    self._demand.released([symbol], held=True)
-                elif event.is_opening:
-                    self._demand.wanted([symbol], held=True)
+                if event.trade.exit is None and event.is_opening:
                     self._follow_square_off(event.trade, ledger.state.session, ledger)
-                self.expect(symbol, ledger)
+                self.expect(event.trade.symbol, ledger)
             if isinstance(event, SessionEvent):
                 for trade in ledger.state.open_trades.values():
                     self._follow_square_off(trade, ledger.state.session, ledger)
@@ -117,12 +107,6 @@ class Positions:
             self._push_due(due, ledger)
 
     def _follow_entry(self, entry: PendingEntry, ledger: Ledger) -> None:
-        """A pending entry needs a price as an open trade does, until it ends."""
-        if entry.is_open and entry.order_id not in self._entries:
-            self._entries[entry.order_id] = entry.symbol
-            self._demand.wanted([entry.symbol], held=True)
-        elif not entry.is_open and self._entries.pop(entry.order_id, ""):
-            self._demand.released([entry.symbol], held=True)
         if entry.is_open and entry.ends_at_ms is not None:
             self._push_due(entry.ends_at_ms, ledger)
         self.expect(entry.symbol, ledger)
@@ -224,7 +208,7 @@ class Positions:
                 self._take(ledger, moment)
 
     def forget(self, ledger: Ledger) -> None:
-        """A session without open trades leaves memory."""
+        """A session is no longer written here."""
         for symbol in self._followed.pop(ledger, ()):
             self._bands[symbol].pop(ledger, None)
         self._results.forget(ledger)

@@ -13,8 +13,8 @@ from vyomo_rt.domain.session import SessionStatus
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import Trade, TradeStatus
 from vyomo_rt.domain.trade_filter import TradeFilter
+from vyomo_rt.trading.copying import R
 from vyomo_rt.trading.journal import Journal
-from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
@@ -37,9 +37,14 @@ class Records:
         self._ledgers = ledgers
         self._sessions = sessions
 
-    async def session(self, session_id: int) -> SessionState:
-        """A session as it is now. Raises NotFound, or Unavailable if it rests."""
-        return (await self._sessions.ledger(session_id)).state
+    async def session(self, session_id: int, since: int = 0) -> SessionState:
+        """A session as it is now. Raises NotFound, or Unavailable if it rests.
+
+        Somebody has seen its event ``since``, maybe on another node.
+        """
+        if (fetching := self._sessions.fetch(session_id, since)) is not None:
+            await fetching
+        return await self._sessions.state(session_id)
 
     async def sessions(
         self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
@@ -54,9 +59,11 @@ class Records:
         """A trade as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_open(trade_id):
             return found
-        if waiting := self._ledgers.find_uncopied(Trade, trade_id):
+        if waiting := self._uncopied(Trade, trade_id):
             return waiting
         stored = await self._journal.trade(trade_id)
+        if stored is None and await self._sessions.looked_further("trades", trade_id):
+            stored = self._replica.find_open(trade_id) or self._uncopied(Trade, trade_id)
         if stored is None:
             raise NotFound.trade(trade_id)
         return stored
@@ -70,10 +77,13 @@ class Records:
         answer takes as long as for one that does not exist.
         """
         known = self._replica.find_open(trade_id)
-        known = known or self._ledgers.find_uncopied(Trade, trade_id)
+        known = known or self._uncopied(Trade, trade_id)
         if known is not None and await is_in_reach(known.session_id):
             return known.session_id
         session_id = await self._journal.session_of_trade(trade_id)
+        if session_id is None and await self._sessions.looked_further("trades", trade_id):
+            known = self._replica.find_open(trade_id) or self._uncopied(Trade, trade_id)
+            session_id = None if known is None else known.session_id
         # Asked for a session that there is not, too.
         if not await is_in_reach(session_id or 0) or session_id is None:
             raise NotFound.trade(trade_id)
@@ -83,11 +93,17 @@ class Records:
         """An order as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_pending(order_id):
             return found
-        if waiting := self._ledgers.find_uncopied(PendingEntry, order_id):
+        if waiting := self._uncopied(PendingEntry, order_id):
             return waiting
-        stored = await self._journal.order(order_id)
+        stored = await self._stored_order(order_id)
         if stored is None:
             raise NotFound.order(order_id)
+        return stored
+
+    async def _stored_order(self, order_id: int) -> PendingEntry | None:
+        stored = await self._journal.order(order_id)
+        if stored is None and await self._sessions.looked_further("orders", order_id):
+            return self._replica.find_pending(order_id) or self._uncopied(PendingEntry, order_id)
         return stored
 
     async def session_of_order(
@@ -95,10 +111,10 @@ class Records:
     ) -> int:
         """As `session_of_trade`, of an order."""
         known = self._replica.find_pending(order_id)
-        known = known or self._ledgers.find_uncopied(PendingEntry, order_id)
+        known = known or self._uncopied(PendingEntry, order_id)
         if known is not None and await is_in_reach(known.session_id):
             return known.session_id
-        entry = await self._journal.order(order_id)
+        entry = await self._stored_order(order_id)
         if not await is_in_reach(entry.session_id if entry else 0) or entry is None:
             raise NotFound.order(order_id)
         return entry.session_id
@@ -110,20 +126,34 @@ class Records:
 
         Raises NotFound or Unavailable.
         """
-        ledger = await self._flushed(session_id)
+        state = await self._flushed(session_id)
         if status is OrderStatus.PENDING:
-            pending = sorted(ledger.state.pending.items(), reverse=True)
+            pending = sorted(state.pending.items(), reverse=True)
             below = (entry for id_, entry in pending if before_id is None or id_ < before_id)
             return list(islice(below, limit))
-        return await self._journal.orders(session_id, status, before_id, limit)
+        stored = await self._journal.orders(session_id, status, before_id, limit)
+        found = {entry.order_id: entry for entry in stored}
+        for entry in self._sessions.uncopied.of_session(PendingEntry, session_id):
+            found.pop(entry.order_id, None)
+            is_below = before_id is None or entry.order_id < before_id
+            if is_below and status in (None, entry.status):
+                found[entry.order_id] = entry
+        return [found[order_id] for order_id in sorted(found, reverse=True)][:limit]
 
-    async def _flushed(self, session_id: int) -> Ledger:
-        """A session's ledger, once its readable copies are up to date."""
-        ledger = await self._sessions.ledger(session_id)
-        if ledger.copying.behind:
+    async def _flushed(self, session_id: int) -> SessionState:
+        """A session, once its readable copies are up to date, if this server writes them."""
+        state = await self._sessions.state(session_id)
+        ledger = self._sessions.find_ledger(session_id)
+        if ledger is not None and ledger.copying.behind:
             async with ledger.turns.turn():
                 await ledger.copying.flush()
-        return ledger
+            return ledger.state
+        return state
+
+    def _uncopied(self, kind: type[R], id_: int) -> R | None:
+        """A record whose newest readable copy may still be to be written, here or elsewhere."""
+        found = self._ledgers.find_uncopied(kind, id_)
+        return found or self._sessions.uncopied.find(kind, id_)
 
     async def trades(
         self, session_id: int, wanted: TradeFilter, before_id: int | None, limit: int
@@ -132,18 +162,22 @@ class Records:
 
         Raises NotFound or Unavailable.
         """
-        ledger = await self._flushed(session_id)
+        state = await self._flushed(session_id)
         found: dict[int, Trade] = {}
         if wanted.has_days or wanted.status is TradeStatus.OPEN:
             found = {
                 trade_id: trade
-                for trade_id, trade in ledger.state.open_trades.items()
+                for trade_id, trade in state.open_trades.items()
                 if (before_id is None or trade_id < before_id) and wanted.accepts(trade)
             }
         if wanted.status is not TradeStatus.OPEN:
             # One that is closed meanwhile is in both, and shown as closed.
             stored = await self._journal.trades(session_id, wanted, before_id, limit)
             found |= {trade.trade_id: trade for trade in stored}
+            for trade in self._sessions.uncopied.of_session(Trade, session_id):
+                found.pop(trade.trade_id, None)
+                if (before_id is None or trade.trade_id < before_id) and wanted.accepts(trade):
+                    found[trade.trade_id] = trade
         return [found[trade_id] for trade_id in sorted(found, reverse=True)][:limit]
 
     async def trades_in_pages(

@@ -40,7 +40,7 @@ class Reports:
 
     async def report(self, session_id: int, order: ReportOrder) -> Report:
         """A report up to the session's newest event. Raises NotFound or Unavailable."""
-        newest = (await self._sessions.ledger(session_id)).state.seq
+        newest = (await self._sessions.state(session_id)).seq
         read = self._read.setdefault(session_id, _Read())
         self._read.move_to_end(session_id)
         async with read.turn:

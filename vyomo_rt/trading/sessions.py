@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from vyomo_rt.domain.errors import NotFound, Unavailable
+from vyomo_rt.domain.errors import Moved, NotFound, Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import Session, SessionStatus
+from vyomo_rt.domain.shard import EVERY_SHARD, SHARDS
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
@@ -17,7 +18,9 @@ from vyomo_rt.trading.loading import chunks, load_resting
 from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.turns import Turns
+from vyomo_rt.trading.uncopied import Uncopied
 
+INT64_MAX = 2**63 - 1
 _LISTED_AT_ONCE = 100
 """Sessions that are read for a list in one go: a trade may have to wait for it."""
 
@@ -25,7 +28,8 @@ _LISTED_AT_ONCE = 100
 class Sessions:
     """All sessions. Those that are not STOPPED are in memory, and stopped ones in use.
 
-    A session has at most one ledger, which is its only writer.
+    A session has at most one ledger, which is its only writer: here, if this node decides about
+    its shard.
     """
 
     def __init__(
@@ -37,12 +41,21 @@ class Sessions:
         is_watched: Callable[[int], bool],
     ) -> None:
         self.highest_id = 0
-        """No session has a higher one."""
+        """No session has a higher one; with several nodes, only none that this one knows."""
+        self.shards: frozenset[int] = EVERY_SHARD
+        """Those about which this server decides."""
+        self.is_shared = False
+        """Whether other nodes make and write sessions, too."""
+        self.read_on: Callable[[Iterable[int]], Awaitable[None]] = _reads_nothing
+        """Reads what other nodes have stored of their sessions. Raises Unavailable."""
+        self.uncopied = Uncopied()
         self._journal = journal
         self._replica = replica
         self._ledgers = ledgers
         self._owners = owners
         self._is_watched = is_watched
+        self.joins: list[Callable[[SessionState], None]] = []
+        """Told of each session that is in memory from now on."""
         self._stopped: dict[int, None] = {}
         self._fetching = Turns()
         replica.followers.append(self)
@@ -55,7 +68,10 @@ class Sessions:
     def take_up(self, state: SessionState) -> None:
         """Keep a session in memory."""
         self._replica.add(state)
-        self._ledgers.add(state)
+        for join in self.joins:
+            join(state)
+        if self.decides(state.session.session_id):
+            self._ledgers.add(state)
         self._owners.note(state.session.session_id, state.session.owner)
         self.highest_id = max(self.highest_id, state.session.session_id)
 
@@ -75,25 +91,72 @@ class Sessions:
     async def ledger(self, session_id: int) -> Ledger:
         """The ledger of a session, which stays in memory until the caller awaits something else.
 
+        Raises NotFound, Unavailable, or Moved if another node decides about it.
+        """
+        await self.state(session_id)
+        self.require_own(session_id)
+        return self._ledgers.get(session_id)
+
+    async def state(self, session_id: int) -> SessionState:
+        """A session, which stays in memory until the caller awaits something else.
+
         Raises NotFound or Unavailable.
         """
         while self._may_rest(session_id):
             async with self._fetching.turn():
                 if session_id not in self._replica:
                     await self._fetch(session_id)
-        return self._ledgers.get(session_id)
+        return self._replica.state(session_id)
 
-    def fetch(self, session_id: int) -> Awaitable[object] | None:
-        """Load a session that rests in the store; returns None for any other.
+    def find_ledger(self, session_id: int) -> Ledger | None:
+        """The ledger of a session in memory about which this server decides."""
+        return self._ledgers.get(session_id) if self.decides(session_id) else None
 
-        Awaiting the result raises NotFound or Unavailable.
+    def decides(self, session_id: int) -> bool:
+        """Whether this server decides about a session, not another node."""
+        return session_id % SHARDS in self.shards
+
+    def require_own(self, session_id: int) -> None:
+        """Raise Moved if another node decides about a session."""
+        if not self.decides(session_id):
+            raise Moved
+
+    def met_another_writer(self) -> None:
+        """There is an event that this server has not written, of a session of its own."""
+        self._ledgers.met_another_writer.set()
+
+    def fetch(self, session_id: int, since: int = 0) -> Awaitable[object] | None:
+        """Load a session that rests in the store, or of which somebody has seen more elsewhere.
+
+        Returns None for any other. Awaiting the result raises NotFound or Unavailable.
         """
-        return self.ledger(session_id) if self._may_rest(session_id) else None
+        if self._may_rest(session_id):
+            return self.state(session_id)
+        if self.is_shared and not self.decides(session_id):
+            known = self._replica.find(session_id)
+            if known is not None and known.seq < since:
+                return self.read_on([session_id])
+        return None
+
+    async def looked_further(self, counter: str, id_: int) -> bool:
+        """Whether all sessions of other nodes were read on for a record that nobody knows.
+
+        With one node there are none, and an id that was never drawn is of nothing. Raises
+        Unavailable.
+        """
+        if not self.is_shared or id_ > await self._journal.counter(counter):
+            return False
+        foreign = (state.session.session_id for state in self._replica.states())
+        await self.read_on([each for each in foreign if not self.decides(each)])
+        return True
 
     async def listed(
         self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
     ) -> list[SessionState]:
         """The first sessions above an id in a grant's reach, by id. Raises Unavailable."""
+        if self.is_shared:
+            newest = await self._journal.counter("sessions")
+            self.highest_id = max(self.highest_id, newest)
         found: list[SessionState] = []
         candidates = self._candidates(after_id, status)
         if grant.is_limited:
@@ -116,28 +179,32 @@ class Sessions:
         If the store cannot take one now, the next call tries again.
         """
         for session_id in list(self._stopped):
-            ledger = self._ledgers.get(session_id)
-            if self._is_in_use(ledger):
+            if self._is_in_use(session_id):
                 continue
             try:
-                await ledger.keep()
+                if (ledger := self.find_ledger(session_id)) is not None:
+                    await ledger.keep()
             except Unavailable:
                 return
             # Somebody may have come while its checkpoint was written.
-            if not self._is_in_use(ledger):
-                self._ledgers.remove(ledger)
+            if not self._is_in_use(session_id):
+                if (ledger := self.find_ledger(session_id)) is not None:
+                    self._ledgers.remove(ledger)
                 self._replica.remove(session_id)
                 del self._stopped[session_id]
 
     def _may_rest(self, session_id: int) -> bool:
-        return 0 < session_id <= self.highest_id and session_id not in self._replica
+        if session_id in self._replica:
+            return False
+        return 0 < session_id <= (INT64_MAX if self.is_shared else self.highest_id)
 
     async def _fetch(self, session_id: int) -> None:
         states = await load_resting(self._journal, [session_id], self._replica.today)
         if not states:
             raise NotFound.session(session_id)
         self.take_up(states[0])
-        self._ledgers.get(session_id).kept_seq = states[0].seq
+        if (ledger := self.find_ledger(session_id)) is not None:
+            ledger.kept_seq = states[0].seq
 
     def _candidates(self, after_id: int, status: SessionStatus | None) -> Iterable[int]:
         """The ids above one that a session of this status may have."""
@@ -157,5 +224,11 @@ class Sessions:
             if after_id < id_ <= self.highest_id and (may_rest or id_ in self._replica)
         ]
 
-    def _is_in_use(self, ledger: Ledger) -> bool:
-        return not ledger.is_idle or self._is_watched(ledger.session_id)
+    def _is_in_use(self, session_id: int) -> bool:
+        ledger = self.find_ledger(session_id)
+        is_busy = ledger is not None and not ledger.is_idle
+        return is_busy or self._is_watched(session_id)
+
+
+async def _reads_nothing(_: Iterable[int]) -> None:
+    """There is no other node."""

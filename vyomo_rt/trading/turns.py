@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from vyomo_rt.domain.errors import Unavailable
+from vyomo_rt.domain.errors import Moved, Unavailable
 
 
 class Turns:
@@ -34,6 +34,8 @@ class Turns:
                     )
                 try:
                     yield
+                except Moved:
+                    raise  # the store is there: each finds out by itself where its session is
                 except Unavailable:
                     self.give_up()
                     raise

@@ -31,9 +31,12 @@ class Writer(Protocol):
     """
 
     async def create_session(
-        self, operation: Operation, read_order: Read[SessionOrder]
+        self,
+        operation: Operation,
+        read_order: Read[SessionOrder],
+        session_id: int | None = None,
     ) -> tuple[SessionState, bool]:
-        """Make a session."""
+        """Make a session, under an id that was drawn for it or a new one."""
 
     async def change_session(
         self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]

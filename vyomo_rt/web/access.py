@@ -15,6 +15,7 @@ from vyomo_rt.domain.entry import FRONT_DOOR
 from vyomo_rt.domain.errors import Conflict, Forbidden, Unauthorized
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.domain.moment import WallClock, iso
+from vyomo_rt.domain.news import Matter
 from vyomo_rt.stream.rights import Rights
 from vyomo_rt.web.addresses import CLIENT
 from vyomo_rt.web.answers import json_answer
@@ -114,6 +115,8 @@ class AccessRoutes:
         with gate.attempts.counted(client.key, client.shown):
             if isinstance(given.token, UnsetType):
                 assert isinstance(given.ticket, str)
+                if gate.entries.are_shared:
+                    await gate.entries.fetch(given.ticket, (FRONT_DOOR, ""))
                 grant = gate.entries.use_ticket(given.ticket, FRONT_DOOR, "")
             else:
                 grant = await gate.by_fresh_token(given.token)
@@ -133,6 +136,7 @@ class AccessRoutes:
             by = request[GRANT].subject
             self._open_gate.audit.note(What.SIGN_OUT, by, request[CLIENT].shown, "")
             await self._open_gate.entries.keep()
+            await self._open_gate.tell(Matter.ENDED, entry)
         self._set_cookie(response, "", request.headers.get(hdrs.ORIGIN), 0)
         return response
 
@@ -151,6 +155,7 @@ class AccessRoutes:
         who, detail = request[GRANT].subject, f"{by} {value}"
         gate.audit.note(What.REVOCATION, who, request[CLIENT].shown, detail)
         await gate.revocations.keep(revocation)
+        await gate.tell(Matter.REVOKED)
         return json_answer(revocation_document(revocation), _CREATED)
 
     def _lasts_s(self, grant: Grant) -> int:

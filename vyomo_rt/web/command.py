@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -13,15 +15,17 @@ from aiohttp import hdrs, web
 from msgspec import UNSET, Raw, Struct
 
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
+from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.recording.calls import CallLog
 from vyomo_rt.recording.recorder import RecordedCall
 from vyomo_rt.web.bodies import read_body
 from vyomo_rt.web.guard import GRANT, require_standing
-from vyomo_rt.web.routes import API
+from vyomo_rt.web.routes import API, Route, Takes
 from vyomo_rt.wire import decoding
 from vyomo_rt.wire.decoding import parse_body
 from vyomo_rt.wire.encoding import unless_none
+from vyomo_rt.wire.query import path_id
 from vyomo_rt.wire.record import CallLine, one_line
 from vyomo_rt.wire.values import MAX_KEY_LENGTH
 
@@ -36,7 +40,28 @@ LIMIT_S = 2.0
 """The time from a command's arrival to its answer, whatever it has to wait for."""
 
 _KEY = "Idempotency-Key"
+TAKES = Takes()
+TAKES_EMPTY = Takes(empty=b"{}")
+TAKES_NULL = Takes(empty=b"{}", null=True)
+
 _MAX_BODY_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that makes or changes something, as it was let in.
+
+    ``ids`` are those in its path. ``new_id`` is the id of a session to be made, if it was drawn
+    already.
+    """
+
+    method: str
+    path: str
+    ids: Mapping[str, int]
+    key: str | None
+    body: bytes
+    grant: Grant
+    new_id: int | None = None
 
 
 class Command:
@@ -45,14 +70,27 @@ class Command:
     A fault in the body is raised only when the body is read, because the key comes first.
     """
 
-    def __init__(self, request: web.Request, body: bytes, *, takes_null: bool) -> None:
-        self._answer_by_s = asyncio.get_running_loop().time() + LIMIT_S
-        self._request = request
+    def __init__(
+        self,
+        asked: Asked,
+        takes: Takes,
+        require_standing: Callable[[], None],
+        *,
+        limit_s: float | None = None,
+        call_log: CallLog | None = None,
+    ) -> None:
+        """``require_standing`` raises if the caller has left, or lost its rights."""
+        limit_s = LIMIT_S if limit_s is None else min(limit_s, LIMIT_S)
+        self._answer_by_s = asyncio.get_running_loop().time() + limit_s
+        self.asked = asked
+        self.grant = asked.grant
+        self._require_standing = require_standing
+        body, takes_null = asked.body or takes.empty, takes.null
         self._fields: dict[str, Any] = {}
         self._fault: VyomoError | None = None
         self._takes_null = takes_null
         self._takes_effect = False
-        self._log = request.config_dict.get(CALL_LOG)
+        self._log = call_log
         self._body = body
         self._recorded: RecordedCall | None = None
         self.made: int | None = None
@@ -64,10 +102,17 @@ class Command:
             forms = (decoding.canonical(given), decoding.exact_form(given))
         except VyomoError as error:
             self._fault = error
-        # What changes or ends something may be repeated as it is: it takes no key.
-        key = _idempotency_key(request) if request.method == hdrs.METH_POST else None
-        hashes = [sha256(request.path.encode() + b"\n" + form).hexdigest() for form in forms]
-        self.operation = Operation.asked(key, *hashes, by=request[GRANT].subject)
+        hashes = [sha256(asked.path.encode() + b"\n" + form).hexdigest() for form in forms]
+        self.operation = Operation.asked(asked.key, *hashes, by=asked.grant.subject)
+
+    def id(self, name: str) -> int:
+        """An id in the path."""
+        return self.asked.ids[name]
+
+    @property
+    def left_s(self) -> float:
+        """The time until it has to be answered."""
+        return self._answer_by_s - asyncio.get_running_loop().time()
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
@@ -101,15 +146,15 @@ class Command:
             return
         self._recorded.line = CallLine(
             at=self._recorded.at_ms,
-            call=f"{self._request.method} {self._request.path.removeprefix(API)}",
+            call=f"{self.asked.method} {self.asked.path.removeprefix(API)}",
             body=Raw(one_line(self._body)) if self._body else UNSET,
-            key=unless_none(self._request.headers.get(_KEY)),
+            key=unless_none(self.asked.key),
             made=unless_none(self.made),
         )
 
     def _with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """The error, with the key under which a repetition finds out; PATCH needs none."""
-        if self._request.method == hdrs.METH_POST:
+        if self.asked.method == hdrs.METH_POST:
             error.idempotency_key = self.operation.key
         return error
 
@@ -120,12 +165,7 @@ class Command:
         and ConnectionResetError if the client has left: it may
         have acted differently since.
         """
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            method, path = self._request.method, self._request.path
-            log.info("%s %s is not carried out: its client has left", method, path)
-            raise ConnectionResetError("the client has left")
-        require_standing(self._request)
+        self._require_standing()
         if self._fault is not None:
             raise self._fault
         self._takes_effect = True
@@ -135,17 +175,37 @@ class Command:
         return convert(self._fields, type_)
 
 
-async def read_command(
-    request: web.Request, *, empty: bytes = b"", takes_null: bool = False
-) -> Command:
-    """Read a command; ``empty`` is what an empty body stands for.
+async def carry_out(request: web.Request, route: Route) -> web.StreamResponse:
+    """Carry a command out here: `Carry` of a server that is alone."""
+    return await route.handler(await read_command(request, route))
 
-    A null member counts as absent unless the command takes it.
-    """
+
+async def read_command(request: web.Request, route: Route) -> Command:
+    """Read a command."""
+    assert route.takes is not None
+    ids = {name: path_id(request.match_info, name) for name in request.match_info}
     body = await read_body(request, _MAX_BODY_BYTES)
     # After a standstill the end of a connection may be read only after its last request.
     await asyncio.sleep(0)
-    return Command(request, body or empty, takes_null=takes_null)
+    asked = Asked(
+        method=request.method,
+        path=request.path,
+        ids=ids,
+        # What changes or ends something may be repeated as it is: it takes no key.
+        key=_idempotency_key(request) if request.method == hdrs.METH_POST else None,
+        body=body,
+        grant=request[GRANT],
+    )
+    standing = partial(_require_standing, request)
+    return Command(asked, route.takes, standing, call_log=request.config_dict.get(CALL_LOG))
+
+
+def _require_standing(request: web.Request) -> None:
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        log.info("%s %s is not carried out: its client has left", request.method, request.path)
+        raise ConnectionResetError("the client has left")
+    require_standing(request)
 
 
 def _idempotency_key(request: web.Request) -> str | None:

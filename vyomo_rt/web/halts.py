@@ -9,11 +9,9 @@ from aiohttp import web
 from vyomo_rt.domain.grant import Need
 from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web.answers import json_answer
-from vyomo_rt.web.command import read_command
-from vyomo_rt.web.guard import GRANT
+from vyomo_rt.web.command import TAKES_EMPTY, Command
 from vyomo_rt.web.routes import API, Route
 from vyomo_rt.wire.halt import CloseAll, Closed, HaltAll, HaltAnswer, closed, halt_answer
-from vyomo_rt.wire.query import path_id
 
 _CONFLICT, _AWAY = HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -29,36 +27,36 @@ class HaltRoutes:
         # fmt: off
         return [
             Route("POST", f"{API}/sessions/{{sessionId}}/close-all", Need.TRADE, self.close_all,
-                  "sessions", Closed, body=(CloseAll,), refuses=(_CONFLICT, _AWAY)),
+                  "sessions", Closed, body=(CloseAll,), refuses=(_CONFLICT, _AWAY),
+                  takes=TAKES_EMPTY),
             Route("POST", f"{API}/halt", Need.TRADE, self.halt, "sessions", HaltAnswer,
-                  body=(HaltAll,), refuses=(_AWAY,)),
+                  body=(HaltAll,), refuses=(_AWAY,),
+                  takes=TAKES_EMPTY),
         ]
         # fmt: on
 
-    async def close_all(self, request: web.Request) -> web.Response:
+    async def close_all(self, command: Command) -> web.Response:
         """Halt a session, end its pending entries, and close all its trades.
 
         They close at the last known prices, stale or not. A trade without any price is in
         ``failed``, and closes at its first one. With ``halt`` false the status stays, and what
         cannot be closed now stays open.
         """
-        session_id = path_id(request.match_info, "sessionId")
-        command = await read_command(request, empty=b"{}")
+        session_id = command.id("sessionId")
         async with command.in_time():
             halted = await self._writer.close_all(
                 session_id, command.operation, lambda: command.read(CloseAll).order()
             )
         return json_answer(closed(halted))
 
-    async def halt(self, request: web.Request) -> web.Response:
+    async def halt(self, command: Command) -> web.Response:
         """Halt every session that the caller may trade, apart from STOPPED ones.
 
         With ``closeAll`` they are closed like by ``close-all``. If some could not be halted, the
         answer is 503 although others were: try again.
         """
-        command = await read_command(request, empty=b"{}")
         async with command.in_time():
             halted = await self._writer.halt(
-                request[GRANT], command.operation, lambda: command.read(HaltAll).order()
+                command.grant, command.operation, lambda: command.read(HaltAll).order()
             )
         return json_answer(halt_answer(halted))

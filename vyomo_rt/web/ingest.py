@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
@@ -12,19 +12,20 @@ from aiohttp import web
 from prometheus_client import Counter
 from wsproto.events import CloseConnection, Ping, Pong
 
-from vyomo_rt.domain.errors import BadJson, BadRequest, VyomoError
+from vyomo_rt.domain.errors import BadJson, BadRequest, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.market.board import Board
 from vyomo_rt.web.addresses import Client
 from vyomo_rt.web.connection import Received, StreamServer, WebSocketConnection
 from vyomo_rt.web.inbound import Inbound, Violation, frame_bytes, is_plain_text, plain_text
+from vyomo_rt.web.pushing import Push
 from vyomo_rt.web.reading import ReadingTurns
 from vyomo_rt.web.routes import Route, Stream
 from vyomo_rt.web.streams import open_websocket
 from vyomo_rt.web.ticks import Batch, required
 from vyomo_rt.wire.connection import ServerShutdown, TokenExpiring
 from vyomo_rt.wire.refusal import ErrorMessage, error_frame
-from vyomo_rt.wire.tick import TickRow, TicksAck, TicksFrame, ticks_ack
+from vyomo_rt.wire.tick import RejectedTick, TickRow, TicksAck, TicksAnswer, TicksFrame, ticks_ack
 from vyomo_rt.wire.tick_rows import TickFrame, parse_frame, split_frame
 from vyomo_rt.wire.values import MessageId
 
@@ -52,6 +53,8 @@ class Intake:
 
     board: Board
     source: str | None
+    elsewhere: Callable[[], Push | None] = lambda: None
+    """How ticks get to another node; None if they are taken here."""
     turns: ReadingTurns = field(default_factory=_turns)
     frames: Counter = field(
         default_factory=lambda: Counter(
@@ -76,6 +79,7 @@ class IngestConnection(WebSocketConnection):
         "_left_bytes",
         "_offset",
         "_parsing",
+        "_pushing",
         "_refused",
         "_source",
         "_telling",
@@ -103,6 +107,7 @@ class IngestConnection(WebSocketConnection):
         # The next frame has only begun to come.
         self._is_starved = False
         self._parsing: asyncio.Future[TickFrame] | None = None
+        self._pushing: asyncio.Future[TicksAnswer] | None = None
         self._batch: Batch | None = None
         self._id: MessageId | None = None
         # What was refused without an id, and is not yet told.
@@ -124,7 +129,8 @@ class IngestConnection(WebSocketConnection):
 
     @property
     def _must_wait(self) -> bool:
-        return self._parsing is not None or super()._must_wait
+        is_busy = self._parsing is not None or self._pushing is not None
+        return is_busy or super()._must_wait
 
     def _has_more(self) -> bool:
         return self._batch is not None or self._events is not None or self._is_unread()
@@ -223,7 +229,10 @@ class IngestConnection(WebSocketConnection):
 
     def _begin(self, frame: TickFrame) -> None:
         self._id = frame.id
-        if isinstance(frame.rows, list):
+        if isinstance(frame.rows, list) and (push := self._intake.elsewhere()) is not None:
+            self._pushing = asyncio.ensure_future(push(frame.rows))
+            self._pushing.add_done_callback(self._pushed)
+        elif isinstance(frame.rows, list):
             self._batch = Batch(frame.rows, self._intake.board, self._source)
         elif frame.id is None:
             self._refuse(1, frame.rows)
@@ -231,16 +240,34 @@ class IngestConnection(WebSocketConnection):
             self.reply(error_frame(frame.rows, frame.id))
             self._count_error(succeeded=False)
 
+    def _pushed(self, pushing: asyncio.Future[TicksAnswer]) -> None:
+        self._pushing = None
+        error = pushing.exception()
+        if isinstance(error, VyomoError) and not self.closed:
+            if self._id is None:
+                self._refuse(1, error)
+            else:
+                self.reply(error_frame(error, self._id))
+        elif error is not None:
+            self._fail(error)
+        elif not self.closed:
+            answer = pushing.result()
+            self._tell_of(answer.rejected, lambda: answer)
+        self._go_on()
+
     def _answer(self) -> None:
         """Say what became of the batch, as far as it was taken."""
         batch, self._batch = self._batch, None
         assert batch is not None
+        self._tell_of(batch.rejected, batch.answer)
+
+    def _tell_of(self, rejected: Sequence[RejectedTick], answer: Callable[[], TicksAnswer]) -> None:
         if self._id is not None:
-            self.reply(ticks_ack(batch.answer(), self._id))
-        elif batch.rejected:
-            last = batch.rejected[-1]
+            self.reply(ticks_ack(answer(), self._id))
+        elif rejected:
+            last = rejected[-1]
             of_symbol = f"tick of {last.symbol}" if last.symbol else "tick"
-            self._refuse(len(batch.rejected), BadRequest(f"{of_symbol} refused: {last.reason}"))
+            self._refuse(len(rejected), BadRequest(f"{of_symbol} refused: {last.reason}"))
 
     def settle(self) -> None:
         if self._batch is not None and not (self._ended or self.paused):
@@ -275,7 +302,8 @@ class IngestConnection(WebSocketConnection):
         if not self.paused:
             self._untold, self._refused = 0, None
             words = f"{last} ({count - 1} more refused before it)" if count > 1 else str(last)
-            error = BadJson(words) if isinstance(last, BadJson) else BadRequest(words)
+            kind = type(last) if isinstance(last, BadJson | Unavailable) else BadRequest
+            error = kind(words)
             self.reply(error_frame(error, None))
 
 

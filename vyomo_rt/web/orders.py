@@ -10,7 +10,7 @@ from vyomo_rt.domain.grant import Need
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web.answers import json_answer, made
-from vyomo_rt.web.command import read_command
+from vyomo_rt.web.command import TAKES, TAKES_EMPTY, TAKES_NULL, Command
 from vyomo_rt.web.routes import API, Route, query_of
 from vyomo_rt.wire.decoding import Nothing
 from vyomo_rt.wire.order import (
@@ -41,25 +41,26 @@ class OrderRoutes:
         # fmt: off
         return [
             Route("POST", _ORDERS, Need.TRADE, self.place_order, "orders", OrderAnswer,
-                  HTTPStatus.CREATED, body=(NewOrder,), refuses=(_CONFLICT, _AWAY),
-                  idempotent=True),
+                  HTTPStatus.CREATED, body=(NewOrder,), refuses=(_CONFLICT, _AWAY), idempotent=True,
+                  takes=TAKES),
             Route("GET", _ORDERS, Need.SEE, self.list_orders, "orders", OrderPage,
                   parameters=query_of(OrdersQuery), refuses=(_AWAY,)),
             Route("PATCH", _ORDER, Need.TRADE, self.change_order, "orders", OrderAnswer,
-                  body=(OrderChange,), refuses=(_CONFLICT, _AWAY)),
+                  body=(OrderChange,), refuses=(_CONFLICT, _AWAY),
+                  takes=TAKES_NULL),
             Route("DELETE", _ORDER, Need.TRADE, self.cancel_order, "orders", OrderAnswer,
-                  refuses=(_CONFLICT, _AWAY)),
+                  refuses=(_CONFLICT, _AWAY),
+                  takes=TAKES_EMPTY),
         ]
         # fmt: on
 
-    async def place_order(self, request: web.Request) -> web.Response:
+    async def place_order(self, command: Command) -> web.Response:
         """Place a pending entry: an order that opens a trade once its price comes.
 
         One that the last fresh price fills is filled at once, and the answer has its ``trade``;
         409 if what it would open is refused. ``validity`` DAY ends with the session of the symbol.
         """
-        session_id = path_id(request.match_info, "sessionId")
-        command = await read_command(request)
+        session_id = command.id("sessionId")
         async with command.in_time():
             entered = await self._writer.place_order(
                 session_id, command.operation, lambda: command.read(NewOrder).terms()
@@ -82,27 +83,25 @@ class OrderRoutes:
         more = len(entries) > query.limit
         return json_answer(OrderPage(page, page[-1].order_id if more else None))
 
-    async def change_order(self, request: web.Request) -> web.Response:
+    async def change_order(self, command: Command) -> web.Response:
         """Change a pending entry; null takes a guard, the tags or the note away.
 
         If the last fresh price fills it now, the answer has its ``trade``. 409 with the order if
         it has ended.
         """
-        order_id = path_id(request.match_info, "orderId")
-        command = await read_command(request, empty=b"{}", takes_null=True)
+        order_id = command.id("orderId")
         async with command.in_time():
             entered = await self._writer.change_order(
                 order_id, command.operation, lambda: command.read(OrderChange).members()
             )
         return json_answer(order_answer(entered.entry, entered.trade))
 
-    async def cancel_order(self, request: web.Request) -> web.Response:
+    async def cancel_order(self, command: Command) -> web.Response:
         """Cancel a pending entry.
 
         409 with the order if it has ended.
         """
-        order_id = path_id(request.match_info, "orderId")
-        command = await read_command(request, empty=b"{}")
+        order_id = command.id("orderId")
         async with command.in_time():
             entered = await self._writer.cancel_order(
                 order_id, command.operation, lambda: command.read(Nothing)

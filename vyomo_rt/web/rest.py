@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
-from time import perf_counter
 
 from aiohttp import web
 from msgspec import UNSET
@@ -21,11 +19,12 @@ from vyomo_rt.trading.writer import Writer
 from vyomo_rt.web import problems
 from vyomo_rt.web.answers import json_answer, made
 from vyomo_rt.web.bodies import read_body
-from vyomo_rt.web.command import read_command
+from vyomo_rt.web.command import TAKES, TAKES_EMPTY, TAKES_NULL, Command
 from vyomo_rt.web.guard import GRANT
 from vyomo_rt.web.long_answers import LongAnswers
+from vyomo_rt.web.pushing import Push
 from vyomo_rt.web.routes import API, Route, Text, query_of
-from vyomo_rt.web.ticks import Batch, required
+from vyomo_rt.web.ticks import required
 from vyomo_rt.wire.event import EventList, EventsQuery
 from vyomo_rt.wire.price import PriceList, PricesQuery
 from vyomo_rt.wire.query import path_id, query_as
@@ -51,8 +50,6 @@ _SESSIONS = f"{API}/sessions"
 _SESSION = _SESSIONS + "/{sessionId}"
 _TRADE = API + "/trades/{tradeId}"
 _MAX_TICKS_BYTES = 1024 * 1024
-_TURN_S = 0.004
-"""After this long with the rows of a body, the loop may turn."""
 _CREATED, _CONFLICT = HTTPStatus.CREATED, HTTPStatus.CONFLICT
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 """The answer of calls that need the store while it is away."""
@@ -69,14 +66,19 @@ class RestRoutes:
         board: Board,
         *,
         posted_source: str | None,
+        push: Push,
         clocks: Clocks,
     ) -> None:
-        """``posted_source`` is the source of posted ticks; None if none may be posted."""
+        """``posted_source`` is the source of posted ticks; None if none may be posted.
+
+        ``push`` has ticks taken.
+        """
         self._writer = writer
         self._records = records
         self._board = board
         self._long_answers = long_answers
         self._posted_source = posted_source
+        self._push = push
         self._clocks = clocks
 
     def routes(self) -> list[Route]:
@@ -85,42 +87,48 @@ class RestRoutes:
         # fmt: off
         return [
             Route("POST", _SESSIONS, Need.TRADE, self.create_session, "sessions", session, _CREATED,
-                  body=(NewSession,), refuses=(_AWAY,), idempotent=True),
+                  body=(NewSession,), refuses=(_AWAY,), idempotent=True,
+                  takes=TAKES),
             Route("GET", _SESSIONS, Need.SEE, self.list_sessions, "sessions", SessionList,
                   parameters=query_of(SessionsQuery), refuses=(_AWAY,)),
             Route("GET", _SESSION, Need.SEE, self.show_session, "sessions", session,
                   refuses=(_AWAY,)),
             Route("PATCH", _SESSION, Need.TRADE, self.change_session, "sessions", session,
-                  body=(SessionChange,), refuses=(_CONFLICT, _AWAY)),
+                  body=(SessionChange,), refuses=(_CONFLICT, _AWAY),
+                  takes=TAKES_NULL),
             Route("POST", f"{_SESSION}/trades", Need.TRADE, self.open_trade, "trades", trade,
-                  _CREATED, body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+                  _CREATED, body=(NewTrade,), refuses=(_CONFLICT, _AWAY), idempotent=True,
+                  takes=TAKES),
             Route("GET", f"{_SESSION}/events", Need.SEE, self.list_events, "trades", EventList,
                   parameters=query_of(EventsQuery), refuses=(_AWAY,)),
             Route("GET", _TRADE, Need.SEE, self.show_trade, "trades", trade, refuses=(_AWAY,)),
             Route("PATCH", _TRADE, Need.TRADE, self.amend_trade, "trades", trade,
-                  body=(TradeAmendment,), refuses=(_CONFLICT, _AWAY)),
+                  body=(TradeAmendment,), refuses=(_CONFLICT, _AWAY),
+                  takes=TAKES_NULL),
             Route("POST", f"{_TRADE}/close", Need.TRADE, self.close_trade, "trades", trade,
-                  body=(TradeClosing,), refuses=(_CONFLICT, _AWAY), idempotent=True),
+                  body=(TradeClosing,), refuses=(_CONFLICT, _AWAY), idempotent=True,
+                  takes=TAKES_EMPTY),
             Route("GET", f"{API}/prices", Need.SEE, self.list_prices, "prices", PriceList,
                   parameters=query_of(PricesQuery)),
             Route("POST", f"{API}/ticks", Need.PUSH, self.take_ticks, "prices", TicksAnswer,
                   body=(Ticks, Text("application/x-ndjson")),
-                  refuses=(_CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)),
+                  refuses=(_CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, _AWAY)),
         ]
         # fmt: on
 
     # -- sessions ----------------------------------------------------------------
 
-    async def create_session(self, request: web.Request) -> web.Response:
+    async def create_session(self, command: Command) -> web.Response:
         """Make a session.
 
         With ``rules`` or ``charges``, its first event says which.
         """
-        command = await read_command(request)
         try:
             async with command.in_time():
                 state, replayed = await self._writer.create_session(
-                    command.operation, lambda: command.read(NewSession).order()
+                    command.operation,
+                    lambda: command.read(NewSession).order(),
+                    command.asked.new_id,
                 )
                 command.made = state.session.session_id
         except KeyReused as error:
@@ -146,17 +154,16 @@ class RestRoutes:
         state = await self._records.session(path_id(request.match_info, "sessionId"))
         return json_answer(self._session(state))
 
-    async def change_session(self, request: web.Request) -> web.Response:
+    async def change_session(self, command: Command) -> web.Response:
         """Change a session's status, name, rules or charges.
 
         Rules are merged member by member; null takes one away. Nothing changes, no event.
         Opening a trade needs ACTIVE; PAUSED and HALTED stop nothing else; STOPPED is
         final, and refused with 409 while trades are open.
         """
-        session_id = path_id(request.match_info, "sessionId")
-        command = await read_command(request, empty=b"{}", takes_null=True)
+        session_id = command.id("sessionId")
         async with command.in_time():
-            operation = Operation.asked(by=request[GRANT].subject)
+            operation = Operation.asked(by=command.grant.subject)
             state = await self._writer.change_session(
                 session_id, operation, lambda: command.read(SessionChange).order()
             )
@@ -164,14 +171,13 @@ class RestRoutes:
 
     # -- trades ------------------------------------------------------------------
 
-    async def open_trade(self, request: web.Request) -> web.Response:
+    async def open_trade(self, command: Command) -> web.Response:
         """Open a trade.
 
         Without ``entryPrice``, at the last price; 409 if that is stale or not known, or if the
         session has as many open trades as it may.
         """
-        session_id = path_id(request.match_info, "sessionId")
-        command = await read_command(request)
+        session_id = command.id("sessionId")
         async with command.in_time():
             trade, replayed = await self._writer.open_trade(
                 session_id, command.operation, lambda: command.read(NewTrade).order()
@@ -184,30 +190,28 @@ class RestRoutes:
         trade = await self._records.trade(path_id(request.match_info, "tradeId"))
         return json_answer(trade_document(trade))
 
-    async def amend_trade(self, request: web.Request) -> web.Response:
+    async def amend_trade(self, command: Command) -> web.Response:
         """Change an open trade's guards, tags or note.
 
         Members that are left out stay, null takes one away. 409 for a stop or target on the
         wrong side of the last fresh price, for a stop that would be loosened in a HALTED session,
         and, with the trade, if it is closed.
         """
-        trade_id = path_id(request.match_info, "tradeId")
-        command = await read_command(request, empty=b"{}", takes_null=True)
+        trade_id = command.id("tradeId")
         async with command.in_time():
             trade = await self._writer.amend_trade(
                 trade_id, command.operation, lambda: command.read(TradeAmendment).order()
             )
         return json_answer(trade_document(trade))
 
-    async def close_trade(self, request: web.Request) -> web.Response:
+    async def close_trade(self, command: Command) -> web.Response:
         """Close a trade by hand, or a part of it.
 
         With ``quantity``, so much of what is open: the trade stays open with its guards, unless
         that is all. Without ``price``, at the last known one, stale or not. 409 with the trade if
         it is already closed, 409 if less is open or no price is known.
         """
-        trade_id = path_id(request.match_info, "tradeId")
-        command = await read_command(request, empty=b"{}")
+        trade_id = command.id("tradeId")
         async with command.in_time():
             trade, replayed = await self._writer.close_trade(
                 trade_id, command.operation, lambda: command.read(TradeClosing).order()
@@ -219,8 +223,9 @@ class RestRoutes:
 
         Each is as the streams carry it.
         """
-        state = await self._records.session(path_id(request.match_info, "sessionId"))
+        session_id = path_id(request.match_info, "sessionId")
         since = query_as(request.query, EventsQuery).since
+        state = await self._records.session(session_id, since)
         session = state.session
         return await self._long_answers.send_events(
             request, session.session_id, since, seq=state.seq, epoch=session.epoch
@@ -243,16 +248,11 @@ class RestRoutes:
         A refused row does not affect the others; 422 if every row is refused. 409 if prices
         come from elsewhere.
         """
-        source = required(self._posted_source)
+        required(self._posted_source)
         newline_delimited = "ndjson" in request.content_type or "jsonl" in request.content_type
         body = await read_body(request, _MAX_TICKS_BYTES)
         rows = parse_ticks(body, MAX_TICKS, newline_delimited=newline_delimited)
-        batch = Batch(rows, self._board, source)
-        all_taken = False
-        while not all_taken:
-            await asyncio.sleep(0)
-            all_taken = batch.take(perf_counter() + _TURN_S)
-        answer = batch.answer()
+        answer = await self._push(rows)
         if answer.rejected and not answer.accepted:
             raise NoTickAccepted(answer)
         return json_answer(answer)

@@ -31,6 +31,20 @@ _OF_STREAMS = ("lastEventId", "keepAlive", "ticket")
 Admit = Callable[[web.Request, "Route"], Awaitable[None]]
 """Raises unless the caller may make this request: `Guard.admit`."""
 
+Carry = Callable[[web.Request, "Route"], Awaitable[web.StreamResponse]]
+"""Carries a command out."""
+
+
+class Takes(NamedTuple):
+    """How the body of a command is read.
+
+    ``empty`` is what an empty body stands for. A null member counts as absent unless it takes
+    ``null``.
+    """
+
+    empty: bytes = b""
+    null: bool = False
+
 
 class Text(NamedTuple):
     """Content that is not one JSON value, by its media type."""
@@ -72,13 +86,15 @@ class Route:
     docstring describes the call, its name names the operation. ``answer`` is the type of the
     answer with ``status``, ``also`` those of other statuses (``None``: no body); ``body`` are
     the types of a request's body. Each is a type of ``wire`` for JSON, or a ``Text``.
-    ``refuses`` are the statuses of problem documents beyond those of every such call.
+    A call that ``takes`` a command has a handler for that, not for the request: it is carried out
+    where its session is. ``refuses`` are the statuses of problem documents beyond those of every
+    such call.
     """
 
     method: str
     path: str
     needs: Need | None
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    handler: Callable[[Any], Awaitable[web.StreamResponse]]
     tag: str
     answer: Any
     status: HTTPStatus = HTTPStatus.OK
@@ -87,6 +103,7 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     refuses: tuple[HTTPStatus, ...] = ()
     idempotent: bool = False
+    takes: Takes | None = None
     stream: Stream | None = None
 
     @property
@@ -163,7 +180,7 @@ class Route:
         """
         return self.path.startswith((f"{API}/", "/sse/"))
 
-    def for_aiohttp(self, admit: Admit) -> web.RouteDef:
+    def for_aiohttp(self, admit: Admit, carry: Carry) -> web.RouteDef:
         """The route; ``admit`` is called before anything is looked up for the request."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -172,7 +189,7 @@ class Route:
             if self.is_strict:
                 require_few_parameters(request)
                 self._check_names(request)
-            return await self.handler(request)
+            return await (self.handler(request) if self.takes is None else carry(request, self))
 
         if self.method != hdrs.METH_GET:
             return web.route(self.method, self.path, handler)

@@ -7,11 +7,12 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from vyomo_rt.domain.audit import What
-from vyomo_rt.domain.errors import Conflict, LimitExceeded, Unavailable, VyomoError
+from vyomo_rt.domain.errors import Conflict, LimitExceeded, NotFound, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant, Need
 from vyomo_rt.stream.explanation import explain
 from vyomo_rt.stream.sessions import SessionTopic
@@ -67,12 +68,28 @@ _CONNECTION = Parameter("connectionId", "path", ConnectionId, required=True)
 _KEEP_ALIVE = Parameter("keepAlive", "query", KeepAlive)
 
 
+class Elsewhere(Protocol):
+    """The streams of other nodes. All methods raise Unavailable if one cannot be asked."""
+
+    async def connections(self) -> list[OpenConnection]:
+        """All that are open."""
+
+    async def explain(self, connection_id: str, subject: str | None) -> ConnectionDocument | None:
+        """Explain one, if there is one of that id; of a subject, unless any will do."""
+
+    async def kick(self, connection_id: str) -> str | None:
+        """End one; returns whose it was, in words, or None if there is none of that id."""
+
+
 class StreamRoutes:
     """Handlers of the streaming endpoints."""
 
-    def __init__(self, streaming: StreamServer, max_connections: int) -> None:
+    def __init__(
+        self, streaming: StreamServer, max_connections: int, elsewhere: Elsewhere | None = None
+    ) -> None:
         self._streaming = streaming
         self._max_connections = max_connections
+        self._elsewhere = elsewhere
 
     def routes(self) -> list[Route]:
         """The table of the streams."""
@@ -146,37 +163,46 @@ class StreamRoutes:
 
     async def explain_connection(self, request: web.Request) -> web.Response:
         """Explain why an open stream gets messages, or does not."""
-        hub, grant = self._streaming.hub, request[GRANT]
-        peer = hub.find(
-            request.match_info["connectionId"],
-            lambda peer: grant.may(Need.ADMINISTER) or peer.grant.subject == grant.subject,
-        )
-        return json_answer(explain(hub, peer))
+        connection_id, grant = request.match_info["connectionId"], request[GRANT]
+        subject = None if grant.may(Need.ADMINISTER) else grant.subject
+        try:
+            return json_answer(explained(self._streaming, connection_id, subject))
+        except NotFound:
+            if self._elsewhere is None:
+                raise
+            found = await self._elsewhere.explain(connection_id, subject)
+            if found is None:
+                raise
+            return json_answer(found)
 
     async def list_connections(self, _: web.Request) -> web.Response:
         """List all open streams, with whose each is and where it comes from."""
-        found = sorted(self._streaming.connections, key=lambda connection: connection.opened_at_s)
-        return json_answer(
-            ConnectionList(
-                [
-                    OpenConnection(each.id, each.grant.subject, each.address)
-                    for each in found
-                    if not each.closed
-                ]
-            )
-        )
+        found = open_connections(self._streaming)
+        if self._elsewhere is not None:
+            found += await self._elsewhere.connections()
+        return json_answer(ConnectionList(found))
 
     async def kick_connection(self, request: web.Request) -> web.Response:
         """End a stream for good: its client does not come back by itself."""
         if not self._streaming.rights.are_asked:
             words = "there is no access control: start the server with VYOMO_RT_AUTH_KEY"
             raise Conflict(words, "path")
-        peer = self._streaming.hub.find(request.match_info["connectionId"])
-        peer.close(CloseCode.KICKED, "kicked")
-        detail = f"connection {peer.id} of {peer.grant.subject}"
+        detail = await self._kick(request.match_info["connectionId"])
         by = request[GRANT].subject
         self._streaming.rights.note(What.KICK, by, request[CLIENT].shown, detail)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _kick(self, connection_id: str) -> str:
+        """End a stream, here or on another node; returns whose it was. Raises NotFound."""
+        try:
+            return kick(self._streaming, connection_id)
+        except NotFound:
+            if self._elsewhere is None:
+                raise
+            kicked = await self._elsewhere.kick(connection_id)
+            if kicked is None:
+                raise
+            return kicked
 
     async def _stream(self, request: web.Request, query: dict[str, str]) -> web.StreamResponse:
         """Check the whole query first: after a status EventSource does not come back."""
@@ -239,7 +265,7 @@ class StreamRoutes:
         """
         try:
             if command is not None:
-                fetching = self._streaming.hub.topics.fetch(command.session_id)
+                fetching = self._streaming.hub.topics.fetch(command.session_id, command.since)
                 if fetching is not None:
                     await fetching
         except Unavailable as error:
@@ -306,3 +332,30 @@ def _head() -> web.Response:
         content_type="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
+
+
+def open_connections(streaming: StreamServer) -> list[OpenConnection]:
+    """All open streams of this server, the oldest first."""
+    found = sorted(streaming.connections, key=lambda connection: connection.opened_at_s)
+    return [
+        OpenConnection(each.id, each.grant.subject, each.address)
+        for each in found
+        if not each.closed
+    ]
+
+
+def explained(
+    streaming: StreamServer, connection_id: str, subject: str | None
+) -> ConnectionDocument:
+    """Explains a stream of a subject, or of anybody. Raises NotFound."""
+    peer = streaming.hub.find(
+        connection_id, lambda peer: subject is None or peer.grant.subject == subject
+    )
+    return explain(streaming.hub, peer)
+
+
+def kick(streaming: StreamServer, connection_id: str) -> str:
+    """End a stream for good; returns whose it was, in words. Raises NotFound."""
+    peer = streaming.hub.find(connection_id)
+    peer.close(CloseCode.KICKED, "kicked")
+    return f"connection {peer.id} of {peer.grant.subject}"

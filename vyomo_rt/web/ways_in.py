@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from vyomo_rt.domain.audit import What
 from vyomo_rt.domain.errors import Forbidden, Unauthorized
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.news import Matter
 from vyomo_rt.web.addresses import CLIENT
 from vyomo_rt.web.handshake import offered_tokens
 from vyomo_rt.web.origins import Origins
@@ -75,22 +76,29 @@ class WaysIn:
                 raise Unauthorized("offer one token", "Sec-WebSocket-Protocol")
             return await gate.by_token(tokens[0])
         if stream is not None and _has_ticket(request):
-            return self._by_ticket(gate, request)
+            return await self._by_ticket(gate, request)
         takes_cookie = stream is None or stream.takes_auth or route.is_event_stream
         if takes_cookie and (cookie := request.cookies.get(COOKIE)) is not None:
+            if gate.entries.are_shared:
+                await gate.entries.fetch(cookie)
             grant = gate.entries.by_cookie(cookie)
             if request.method not in _SAFE:
                 self._require_own_page(request)
             return grant
         return None
 
-    def _by_ticket(self, gate: Gate, request: web.Request) -> Grant:
+    async def _by_ticket(self, gate: Gate, request: web.Request) -> Grant:
         tickets = request.query.getall("ticket")
         if len(tickets) > 1:
             raise Unauthorized("send one ticket", "ticket")
         query = ticket_query(request.rel_url.raw_query_string)
         only_look = request.method == hdrs.METH_HEAD
-        return gate.entries.use_ticket(tickets[0], request.path, query, only_look=only_look)
+        if gate.entries.are_shared:
+            await gate.entries.fetch(tickets[0], None if only_look else (request.path, query))
+        grant = gate.entries.use_ticket(tickets[0], request.path, query, only_look=only_look)
+        if grant.one_stream:
+            await gate.tell(Matter.USED, grant.entry or "")
+        return grant
 
     def _require_own_page(self, request: web.Request) -> None:
         """A browser sends the cookie whoever asks it to, so the page that asks is looked at."""

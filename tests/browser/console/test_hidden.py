@@ -58,5 +58,6 @@ async def test_a_hidden_tab_tells_no_old_profit_and_one_that_was_frozen_catches_
     await tab.show()
     await tab.becomes("document.querySelector('[data-figure=totalTrades]').textContent", "^3$")
     await tab.becomes(LINK, LIVE[transport])
+    await tab.becomes(f"{TAPE}.length", "^4$")  # what was before the page is fetched by itself
     assert [tuple(row) for row in await tab.evaluate(TAPE)] == await desk.trade_ids()
     assert await tab.evaluate("told") == ["freeze", "resume"], "nothing is missing"

@@ -1,0 +1,69 @@
+"""How soon others take over from a node that is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.nodes import Nodes, running_nodes
+from tests.kit.store import new_database
+from tests.kit.waiting import until
+
+BUSY_S = 3.0
+"""What a busy machine may add."""
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, embedded_uri: str, nats_url: str) -> AsyncIterator[Nodes]:
+    port = int(nats_url.rpartition(":")[2])
+    uri = new_database(embedded_uri)
+    async with running_nodes(tmp_path / "data", uri, port) as nodes:
+        for bus in nodes.buses:
+            bus.part = 0.0
+        yield nodes
+
+
+async def owner_of_prices(nodes: Nodes, asked: int) -> int:
+    _, cluster = await nodes[asked].call("GET", "/cluster")
+    pids = [process.process.pid for process in nodes.processes]
+    [owner] = [node["pid"] for node in cluster["nodes"] if node["prices"]]
+    return pids.index(owner)
+
+
+@pytest.mark.slow
+@pytest.mark.quiet
+async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(nodes: Nodes) -> None:
+    """Prices within 3 s, shards within 6 s."""
+    gone = await owner_of_prices(nodes, 0)
+    left = [index for index in range(3) if index != gone]
+    await nodes.processes[gone].kill()
+    killed = time.monotonic()
+
+    async def is_priced() -> bool:
+        body = {"symbol": "NIFTY", "price": 100}
+        return (await nodes[left[0]].call("POST", "/ticks", body))[0] == 200
+
+    await until(is_priced)
+    assert time.monotonic() - killed < 3 + BUSY_S
+
+    async def is_decided() -> bool:
+        found = [(await nodes[index].call("GET", "/cluster"))[1]["deciding"] for index in left]
+        return bool(sum(found) == 64)
+
+    await until(is_decided)
+    assert time.monotonic() - killed < 6 + BUSY_S
+
+
+@pytest.mark.slow
+@pytest.mark.quiet
+async def test_a_node_that_stops_hands_over_at_once(nodes: Nodes) -> None:
+    """A command of each of many sessions goes through within a second or so."""
+    sessions = [await nodes[0].new_session() for _ in range(12)]
+    stopping = time.monotonic()
+    await nodes.processes[2].stop()
+    for session_id in sessions:
+        await nodes[0].open_trade(session_id)
+    assert time.monotonic() - stopping < 2 + BUSY_S

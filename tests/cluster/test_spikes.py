@@ -1,0 +1,81 @@
+"""Prices that last for one tick, and a bus that lies: the owner of each session acts on each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.kit.nodes import LyingBus, are_even
+from tests.kit.rest import Rest
+from tests.kit.server import MakeSettings, serve_here
+from tests.kit.waiting import until
+
+ROUNDS = 8
+CHANCE = random.Random(1)
+
+
+@pytest.mark.slow
+async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
+    make_settings: MakeSettings, nats_url: str
+) -> None:
+    port = int(nats_url.rpartition(":")[2])
+    buses = [LyingBus(port, 0.05, seed) for seed in range(3)]
+    async with AsyncExitStack() as stack:
+        nodes: list[Rest] = []
+        for bus in buses:
+            await bus.start()
+            stack.push_async_callback(bus.stop)
+            server = serve_here(make_settings(nats_url=bus.url))
+            nodes.append(await stack.enter_async_context(server))
+        await until(lambda: are_even(nodes))
+        body = {"startingCapital": 1e6}
+        made = [await eventually(nodes, "/sessions", body) for _ in range(9)]
+        for number in range(ROUNDS):
+            await spike(nodes, [each["sessionId"] for each in made], f"S{number}")
+        assert all(bus.dropped for bus in buses)
+
+
+async def spike(nodes: list[Rest], sessions: list[int], symbol: str) -> None:
+    await push(nodes, symbol, 100)
+    for node in nodes:
+        await until(partial(is_priced, node, symbol))
+    order = {"symbol": symbol, "quantity": 1, "stopLoss": 95, "entryPrice": 100}
+    trades = [await eventually(nodes, f"/sessions/{id_}/trades", order) for id_ in sessions]
+    await push(nodes, symbol, 94)
+    await push(nodes, symbol, 100)
+    for trade in trades:
+        closed = await CHANCE.choice(nodes).closed(trade["tradeId"])
+        assert (closed["exitReason"], closed["exitPrice"], closed["pnl"]) == ("SL", 94, -6)
+
+
+async def push(nodes: list[Rest], symbol: str, price: float) -> None:
+    """Push a price once; 503 means that it may be there, and the same again is no new one."""
+    async with asyncio.timeout(20):
+        while True:
+            node = CHANCE.choice(nodes)
+            status, _ = await node.call("POST", "/ticks", {"symbol": symbol, "price": price})
+            if status == 200:
+                return
+
+
+async def is_priced(node: Rest, symbol: str) -> bool:
+    _, found = await node.call("GET", f"/prices?symbols={symbol}")
+    return bool(found["prices"]) and not found["prices"][0]["stale"]
+
+
+async def eventually(nodes: list[Rest], path: str, body: object) -> dict[str, Any]:
+    """Ask any node, and again under the same key while the answer is 503."""
+    key = f"{CHANCE.random()}"
+    async with asyncio.timeout(20):
+        while True:
+            status, answer = await CHANCE.choice(nodes).call(
+                "POST", path, body, Idempotency_Key=key
+            )
+            if status == 201:
+                return answer
+            assert status == 503, answer

@@ -1,0 +1,122 @@
+"""Two nodes: any client, either node."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from tests.kit.rest import Rest
+from tests.kit.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_what_is_made_on_either_node_is_there_on_both(nodes: list[Rest]) -> None:
+    for number in range(6):
+        here, there = nodes if number % 2 else reversed(nodes)
+        id_ = await here.new_session(1000)
+        assert (await there.call("GET", f"/sessions/{id_}"))[0] == 200
+        trade = await there.open_trade(id_, symbol="NIFTY", quantity=5, entryPrice=100)
+        trade_id = trade["tradeId"]
+        assert (await here.call("GET", f"/trades/{trade_id}"))[1]["status"] == "OPEN"
+        await here.close_trade(trade_id, 110)
+        status, problem = await there.call("POST", f"/trades/{trade_id}/close", {"price": 110})
+        assert (status, problem["trade"]["status"]) == (409, "CLOSED")
+        for node in nodes:
+            _, session = await node.call("GET", f"/sessions/{id_}")
+            assert session["totalPnL"] == 50
+
+
+async def test_a_tick_pushed_to_either_node_counts_on_both(nodes: list[Rest]) -> None:
+    ids = [await node.new_session() for node in nodes for _ in range(2)]
+    await nodes[1].tick("BANKNIFTY", 200)
+    trades = [await nodes[0].open_trade(id_, entryPrice=200, stopLoss=190) for id_ in ids]
+    for node in nodes:
+        await until(partial(has_price, node, "BANKNIFTY", 200))
+    await nodes[0].tick("BANKNIFTY", 185)
+    for trade in trades:
+        for node in nodes:
+            closed = await node.closed(trade["tradeId"])
+            assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 185)
+
+
+async def has_price(node: Rest, symbol: str, price: float) -> bool:
+    _, found = await node.call("GET", f"/prices?symbols={symbol}")
+    return [(each["price"], each["stale"]) for each in found["prices"]] == [(price, False)]
+
+
+async def test_a_stream_on_one_node_has_the_events_of_another_in_order(nodes: list[Rest]) -> None:
+    ids = [await nodes[0].new_session() for _ in range(2)]
+    for node in nodes:
+        for id_ in ids:
+            url = node.url.replace("http", "ws") + "/ws/auto-trader"
+            async with node.http.ws_connect(url) as stream:
+                await stream.send_json({"type": "subscribe_session", "sessionId": id_, "id": 1})
+                ack = await stream.receive_json()
+                since = ack["result"]["seq"]
+                for other in nodes:
+                    trade = await other.open_trade(id_)
+                    await other.close_trade(trade["tradeId"], 200)
+                seqs: list[int] = []
+                while len(seqs) < 4:
+                    message = await stream.receive_json(timeout=5)
+                    if message["type"].startswith("trade_"):
+                        seqs.append(message["seq"])
+                assert seqs == [since + n for n in range(1, 5)]
+
+
+async def test_a_position_that_is_ahead_of_what_a_node_knows_is_looked_up(
+    nodes: list[Rest],
+) -> None:
+    """A client that hops right after an event resumes on the other node, and misses nothing."""
+    here, there = nodes
+    session_id = await here.new_session()
+    for number in range(1, 6):
+        await here.open_trade(session_id)
+        async with there.http.ws_connect(f"{there.url}/ws/auto-trader") as stream:
+            asked = {"type": "subscribe_session", "sessionId": session_id, "since": number, "id": 1}
+            await stream.send_json(asked)
+            result = (await stream.receive_json())["result"]
+            assert (result["recovered"], result["seq"]) == (True, number)
+
+
+async def test_a_halt_reaches_the_sessions_of_all_nodes(nodes: list[Rest]) -> None:
+    ids = [await nodes[0].new_session() for _ in range(4)]
+    trades = [(await nodes[1].open_trade(id_))["tradeId"] for id_ in ids]
+    await nodes[0].tick("BANKNIFTY", 196)
+    for node in nodes:
+        await until(partial(has_price, node, "BANKNIFTY", 196))
+    status, answer = await nodes[1].call("POST", "/halt", {"closeAll": True})
+    assert status == 200
+    closed = {each["sessionId"]: each["closed"] for each in answer["sessions"]}
+    assert [closed[id_] for id_ in ids] == [[trade_id] for trade_id in trades]
+
+
+async def test_a_key_makes_one_session_on_whichever_nodes_it_is_used(nodes: list[Rest]) -> None:
+    async def make(node: Rest) -> int | None:
+        body = {"startingCapital": 1000}
+        status, answer = await node.call("POST", "/sessions", body, Idempotency_Key="once")
+        return int(answer["sessionId"]) if status == 201 else None
+
+    found: set[int | None] = set()
+    for _ in range(3):
+        found |= set(await asyncio.gather(*map(make, nodes * 2)))
+    assert len(found - {None}) == 1
+
+
+async def test_who_watches_all_sessions_on_one_node_sees_those_of_the_other(
+    nodes: list[Rest],
+) -> None:
+    here, there = nodes
+    async with here.http.ws_connect(f"{here.url}/ws/auto-trader") as stream:
+        await stream.send_json({"type": "watch_sessions", "updateInterval": 100})
+        ids = {await there.new_session() for _ in range(4)}
+        for id_ in sorted(ids):
+            await there.open_trade(id_)
+        seen: set[int] = set()
+        while seen != ids:
+            message = await stream.receive_json(timeout=10)
+            if message["type"] == "session_update" and message["data"]["openTrades"] == 1:
+                seen.add(message["data"]["sessionId"])

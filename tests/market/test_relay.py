@@ -1,0 +1,195 @@
+"""Ticks from the owner of the prices to another node, over a bus that loses what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import MarketMs
+from vyomo_rt.domain.quote import Quote, Tick
+from vyomo_rt.market import relay as relay_module
+from vyomo_rt.market.book import Book
+from vyomo_rt.market.common_clock import CommonClock
+from vyomo_rt.market.relay import Relay
+from vyomo_rt.market.relayed_board import Moments, RelayedBoard
+
+
+class Side:
+    """A node's prices."""
+
+    def __init__(self, world: World, ahead_ms: int) -> None:
+        self.acted: list[Quote] = []
+        self.said: list[bytes] = []
+        demand = Demand()
+        self.clock = CommonClock(lambda: int(world.now_s * 1000) + ahead_ms, lambda: world.now_s)
+        self.clock.store_ahead_ms = -ahead_ms
+        moments = Moments(self._now, self._now)
+        book = Book("ingest", 15_000, demand=demand, arrived=moments.arrived)
+        self.board = RelayedBoard(
+            [book], moments, self.acted.append, demand=demand, on_moment=lambda _: None
+        )
+        self.relay = Relay(
+            self.board,
+            self.clock,
+            say=self.said.append,
+            ask=world.ask,
+            time_s=lambda: world.now_s,
+        )
+
+    def _now(self) -> MarketMs:
+        return MarketMs(self.clock())
+
+
+def _keep(late: list[bytes], said: list[bytes]) -> list[bytes]:
+    late += said
+    return []
+
+
+class World:
+    """Two nodes; the first owns the prices."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+        self.answers = True
+        self.here, self.there = Side(self, 0), Side(self, 1500)
+        self.owner = self.here
+        self.here.relay.begin(1)
+
+    async def ask(self, message: bytes, _within_s: float) -> bytes:
+        if not self.answers:
+            raise ConnectionError
+        return self.owner.relay.answer(message)
+
+    def say(self, choose: Callable[[list[bytes]], list[bytes]] = lambda said: said) -> None:
+        """Carry what the owner has said since."""
+        self.owner.relay.beat()
+        said, self.owner.said[:] = list(self.owner.said), []
+        follower = self.there if self.owner is self.here else self.here
+        for message in choose(said):
+            follower.relay.hear(message)
+
+    async def settle(self) -> None:
+        """Let the follower ask for what it lacks."""
+        running = asyncio.create_task(self.there.relay.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running.cancel()
+
+
+def tick(number: int) -> Tick:
+    return Tick("NIFTY", 1_000_000 + number * 100, None, "ingest")
+
+
+async def test_a_follower_acts_on_each_tick_once_and_by_the_owners_clock() -> None:
+    world = World()
+    await world.settle()
+    for number in range(5):
+        world.now_s += 0.01
+        assert world.here.board.accept(tick(number)) is None
+    world.say(lambda said: said * 2)
+    assert world.there.acted == world.here.acted
+    assert abs(world.there.clock() - world.here.clock()) < 5
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from("losing")), max_size=12))
+def test_whatever_is_lost_doubled_or_late_everything_is_acted_on_in_order(
+    parts: list[tuple[int, str]],
+) -> None:
+    async def story() -> None:
+        world = World()
+        await world.settle()
+        late: list[bytes] = []
+        number = 0
+        for count, fate in parts:
+            for _ in range(count):
+                number += 1
+                world.now_s += 0.01
+                world.here.board.accept(tick(number))
+            match fate:
+                case "l":
+                    world.say(lambda _: [])
+                case "o":
+                    world.say(lambda said: [*said, *said])
+                case "s":
+                    world.say(lambda said: said[::-1])
+                case "i":
+                    world.say(partial(_keep, late))
+                case _:
+                    world.say()
+            await world.settle()
+        world.say(lambda said: [*late, *said])
+        await world.settle()
+        assert world.there.acted == world.here.acted
+
+    asyncio.run(story())
+
+
+async def test_what_cannot_be_had_within_a_second_makes_prices_stale_until_it_comes() -> None:
+    world = World()
+    await world.settle()
+    world.here.board.accept(tick(1))
+    world.say()
+    world.answers = False
+    world.here.board.accept(tick(2))
+    world.say(lambda _: [])
+    world.here.board.accept(tick(3))
+    world.say()
+    await world.settle()
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert (quote.price_e4, quote.stale) == (1_000_100, False), "it may still come"
+    world.now_s += 1.1
+    world.say()
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert quote.stale
+    world.answers = True
+    await world.settle()
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert (quote.price_e4, quote.stale) == (1_000_300, False)
+
+
+async def test_an_owner_that_is_not_heard_makes_prices_stale() -> None:
+    world = World()
+    await world.settle()
+    world.here.board.accept(tick(1))
+    world.say()
+    world.now_s += 1.1
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert quote.stale
+    world.say()
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert not quote.stale
+
+
+async def test_the_next_owner_goes_on_from_what_it_has_followed() -> None:
+    """Even a price that is held is confirmed by its next tick, and time does not go back."""
+    world = World()
+    await world.settle()
+    world.here.board.accept(tick(1))
+    world.here.board.accept(Tick("NIFTY", 2_000_000, None, "ingest"))
+    world.say()
+    assert world.there.board.is_held("NIFTY", "ingest")
+    before_ms = world.there.clock()
+    world.here.relay.end()
+    world.there.relay.begin(2)
+    world.owner = world.there
+    assert world.there.clock() >= before_ms
+    world.there.board.accept(Tick("NIFTY", 2_000_100, None, "ingest"))
+    world.say()
+    for side in (world.here, world.there):
+        quote = side.board.confirmed("NIFTY")
+        assert quote is not None
+        assert quote.price_e4 == 2_000_100
+    # The old owner may still say something: it has no say any more.
+    stale = relay_module.Prices(1, 3, int(world.now_s * 1000), (0, 0), [])
+    world.here.relay.hear(relay_module._encode(stale))

@@ -1,0 +1,222 @@
+"""A connection to NATS that is always being kept, and never relied on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vyomo_rt.domain.errors import CannotStart
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_S = (0.25, 1.0)
+_CONNECT_S = 2
+_PING_S = 2
+_WAITING = 10_000
+"""Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
+
+Hear = Callable[[str, bytes], None]
+"""Takes what came: what it is about, and the message."""
+Answer = Callable[[str, bytes], Coroutine[Any, Any, bytes]]
+"""Answers a question of a kind."""
+
+
+class NotSent(Exception):
+    """A request certainly reached nobody."""
+
+
+class NoAnswer(Exception):
+    """A request may have been carried out: its answer did not come in time."""
+
+
+class Bus:
+    """Says things to all other nodes, and asks single ones.
+
+    ``on_gap`` is called when something that was said may have been missed. Without a connection
+    everything is dropped, so that nobody hears old news later.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        credentials: Path | None = None,
+        ca: Path | None = None,
+        hear: Hear,
+        answer: Answer,
+        on_gap: Callable[[], None],
+    ) -> None:
+        self._url = url
+        self._all = f"vyomo-rt.{name}.all"
+        self._one = f"vyomo-rt.{name}.node"
+        self._options: dict[str, Any] = {}
+        if credentials is not None:
+            self._options["user_credentials"] = str(credentials)
+        if ca is not None:
+            self._options["tls"] = _context(ca)
+        self._hear = hear
+        self._answer = answer
+        self._on_gap = on_gap
+        self._nats: Client | None = None
+        self._node = ""
+        self._own: Subscription | None = None
+        self._out: deque[tuple[str, bytes]] = deque(maxlen=_WAITING)
+        self._has_more = asyncio.Event()
+        self._answering: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+        """Messages that came and could not be handled in time."""
+
+    @property
+    def is_connected(self) -> bool:
+        return self._nats is not None and self._nats.is_connected
+
+    def say(self, about: str, message: bytes) -> None:
+        """Tell all other nodes, in the order of the calls."""
+        if self.is_connected:
+            self._out.append((f"{self._all}.{about}", message))
+            self._has_more.set()
+
+    async def ask(self, node: str, kind: str, message: bytes, within_s: float) -> bytes:
+        """The answer of a node to a question of a kind. Raises NotSent or NoAnswer."""
+        # Only with several nodes: it is not installed otherwise.
+        from nats import errors  # noqa: PLC0415
+
+        if self._nats is None or not self._nats.is_connected:
+            raise NotSent
+        try:
+            subject = f"{self._one}.{node}.{kind}"
+            answer = await self._nats.request(subject, message, timeout=within_s)
+        except (errors.NoRespondersError, errors.OutboundBufferLimitError) as error:
+            raise NotSent from error
+        except (errors.Error, TimeoutError, OSError) as error:
+            raise NoAnswer from error
+        return answer.data
+
+    async def listen_as(self, node: str) -> None:
+        """Answer what a node of this name is asked."""
+        self._node = node
+        if self._nats is None or not self._nats.is_connected:
+            return
+        if self._own is not None:
+            with suppress(Exception):
+                await self._own.unsubscribe()
+        self._own = await self._nats.subscribe(f"{self._one}.{node}.*", cb=self._on_request)
+
+    async def run(self) -> None:
+        """Connect, and stay connected, until cancelled."""
+        from nats import errors  # noqa: PLC0415
+
+        while True:
+            try:
+                await self._stay_connected()
+            except (errors.Error, OSError) as error:
+                why = str(error) or type(error).__name__
+                log.warning("the bus cannot be used, it is tried again: %s", why)
+                await asyncio.sleep(random.uniform(*_RECONNECT_S))  # noqa: S311
+
+    async def _stay_connected(self) -> None:
+        """Raises what the driver raises if it gives up: for credentials that are no good."""
+        from nats.aio.client import Client  # noqa: PLC0415
+
+        self._nats = Client()
+        try:
+            await self._nats.connect(
+                self._url.split(","),
+                name="vyomo-rt",
+                no_echo=True,
+                pending_size=0,
+                connect_timeout=_CONNECT_S,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=random.uniform(*_RECONNECT_S),  # type: ignore[arg-type] # noqa: S311
+                ping_interval=_PING_S,
+                max_outstanding_pings=1,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_lost,
+                reconnected_cb=self._on_found,
+                **self._options,
+            )
+            await self._nats.subscribe(
+                f"{self._all}.>", cb=self._on_message, pending_msgs_limit=_WAITING
+            )
+            await self.listen_as(self._node)
+            await self._on_found()
+            await self._send()
+        finally:
+            with suppress(Exception):
+                async with asyncio.timeout(0.2):
+                    await self._nats.close()
+
+    async def flush(self) -> None:
+        """Wait a moment until what was said is on its way."""
+        with suppress(Exception):
+            async with asyncio.timeout(0.2):
+                while self._out:  # noqa: ASYNC110 - only the queue tells
+                    await asyncio.sleep(0)
+                if self._nats is not None:
+                    await self._nats.flush()
+
+    async def _send(self) -> None:
+        assert self._nats is not None
+        while True:
+            await self._has_more.wait()
+            self._has_more.clear()
+            while self._out:
+                subject, message = self._out.popleft()
+                with suppress(Exception):  # it is dropped: others find the gap
+                    await self._nats.publish(subject, message)
+
+    async def _on_message(self, message: Msg) -> None:
+        about = message.subject[len(self._all) + 1 :]
+        try:
+            self._hear(about, message.data)
+        except Exception:
+            log.exception("a message about %s could not be handled", about)
+
+    async def _on_request(self, message: Msg) -> None:
+        task = asyncio.create_task(self._reply(message))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _reply(self, message: Msg) -> None:
+        try:
+            kind = message.subject.rpartition(".")[2]
+            answer = await self._answer(kind, message.data)
+            if self.is_connected:
+                await message.respond(answer)
+        except Exception:
+            log.exception("a request of another node could not be answered")
+
+    async def _on_error(self, error: Exception) -> None:
+        if type(error).__name__ == "SlowConsumerError":
+            self.dropped += 1
+            self._on_gap()
+        else:
+            log.debug("the bus: %s", error or type(error).__name__)
+
+    async def _on_lost(self) -> None:
+        self._out.clear()
+        log.warning("the bus is away: other nodes are followed by the store")
+
+    async def _on_found(self) -> None:
+        log.info("the bus is there")
+        self._on_gap()
+
+
+def _context(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(f"VYOMO_RT_NATS_CA_FILE: {ca} cannot be used: {error}") from error

@@ -1,0 +1,115 @@
+"""A board of prices that is the same on all nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from vyomo_rt.domain.demand import Demand
+from vyomo_rt.domain.moment import MarketClock, MarketMs
+from vyomo_rt.domain.quote import Quote, Tick
+from vyomo_rt.market.board import Board
+from vyomo_rt.market.book import Book, Row
+
+
+class Moments:
+    """The moments by which ticks are judged: now, or those of the node that took them first."""
+
+    def __init__(self, now: MarketClock, arrived: MarketClock) -> None:
+        self._now, self._arrived = now, arrived
+        self._held: tuple[MarketMs, MarketMs] | None = None
+
+    def now(self) -> MarketMs:
+        return self._now() if self._held is None else self._held[0]
+
+    def arrived(self) -> MarketMs:
+        return self._arrived() if self._held is None else self._held[1]
+
+    def hold(self, now_ms: int, arrived_ms: int) -> None:
+        """Stand still at these moments, until ``go_on``."""
+        self._held = MarketMs(now_ms), MarketMs(arrived_ms)
+
+    def go_on(self) -> None:
+        self._held = None
+
+
+Note = Callable[[Tick, int, int], None]
+
+
+class RelayedBoard(Board):
+    """Takes ticks as a board does, and those of another node by the moments of that.
+
+    ``note`` hears of each accepted tick. While ``is_doubtful`` something may be missing: all
+    prices are stale.
+    """
+
+    def __init__(
+        self,
+        books: Sequence[Book],
+        moments: Moments,
+        on_price: Callable[[Quote], None],
+        *,
+        demand: Demand,
+        on_moment: Callable[[int], None],
+    ) -> None:
+        super().__init__(books, moments.now, on_price, demand=demand, on_moment=on_moment)
+        self.note: Note = _nothing
+        self.is_doubtful: Callable[[], bool] = lambda: False
+        self._moments = moments
+
+    def accept(self, tick: Tick) -> str | None:
+        now_ms, arrived_ms = self._moments.now(), self._moments.arrived()
+        reason = self._take(tick, now_ms, arrived_ms)
+        if reason is None:
+            self.note(tick, now_ms, arrived_ms)
+        return reason
+
+    def repeat(self, tick: Tick, now_ms: int, arrived_ms: int) -> None:
+        """Take a tick that another node has accepted."""
+        self._take(tick, now_ms, arrived_ms)
+
+    def _take(self, tick: Tick, now_ms: int, arrived_ms: int) -> str | None:
+        self._moments.hold(now_ms, arrived_ms)
+        try:
+            return super().accept(tick)
+        finally:
+            self._moments.go_on()
+
+    # -- reading ---------------------------------------------------------------
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self._doubted(super().quote(symbol))
+
+    def confirmed(self, symbol: str) -> Quote | None:
+        return self._doubted(super().confirmed(symbol))
+
+    def quotes(self) -> list[Quote]:
+        return [doubted for quote in super().quotes() if (doubted := self._doubted(quote))]
+
+    def _doubted(self, quote: Quote | None) -> Quote | None:
+        if quote is None or quote.stale or not self.is_doubtful():
+            return quote
+        return replace(quote, stale=True)
+
+    # -- the whole of it -------------------------------------------------------
+
+    def rows(self) -> dict[str, list[Row]]:
+        """All that the books hold, by source."""
+        return {source: book.rows() for source, book in self._books.items()}
+
+    def take_over(self, rows: dict[str, list[Row]]) -> None:
+        """Hold what another node holds, as far as it is newer."""
+        now_ms = self._now()
+        for source, of_book in rows.items():
+            book = self._books.get(source)
+            if book is None:
+                continue
+            for row in of_book:
+                if self._places.take(row.symbol):
+                    book.take_over(row)
+                    if self._only is None:
+                        self._ranking.restore(book, row.symbol, now_ms)
+
+
+def _nothing(_tick: Tick, _now_ms: int, _arrived_ms: int) -> None:
+    """For a node that does not own the prices."""
