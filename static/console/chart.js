@@ -13,20 +13,11 @@ import { model } from "./model.js";
 import { fillsOf, momentsOf } from "./moments.js";
 import { isClose, isOld } from "./quotes.js";
 import { recall, remember } from "./remembered.js";
-import { client } from "./stream.js";
+import { client, NUMBERED } from "./stream.js";
 
 /** @typedef {import("./chartlines.js").ChartLine} ChartLine */
 
-const FOLLOWED = /** @type {const} */ ([
-  "trade_opened",
-  "trade_closed",
-  "trade_reduced",
-  "trade_changed",
-  "order_placed",
-  "order_ended",
-  "session_changed",
-  "session_update",
-]);
+const FOLLOWED = /** @type {const} */ ([...NUMBERED, "session_update"]);
 
 /** @type {Candles | null} */
 let candles = null;
@@ -81,8 +72,8 @@ function paint() {
   const isNew = drawn !== bars.bars;
   drawn = bars.bars;
   const lines = linesOf(symbol);
-  const fills = fillsOf(symbol, model.tape);
-  const moments = momentsOf([...model.tape].reverse());
+  const fills = fillsOf(symbol, model.log);
+  const moments = momentsOf([...model.log].reverse());
   paintGrips(lines);
   candles.show(drawn, bars.interval, isNew);
   candles.draw(lines.map(asDrawn), isHeld());
@@ -154,6 +145,7 @@ function show(open) {
   $("equity-chart").hidden = open;
   $("ranges").hidden = open;
   $("equity-legend").hidden = open;
+  $("bars-choices").hidden = !open;
   put($("equity-title"), open ? "Candles" : "P&L curve");
   $("bars-toggle").setAttribute("aria-pressed", String(open));
   remember("candles", open ? "on" : null);

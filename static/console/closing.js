@@ -55,6 +55,7 @@ export function openClosing(tradeId, how = "all") {
 function paint() {
   if (!dialog.open) return;
   const trade = model.open.get(closingId);
+  $("close-do").hidden = !trade;
   if (!trade) return put($("close-what"), `#${closingId} is closed by now.`);
   const from = standing(trade);
   const at = fieldsOf(form).price;

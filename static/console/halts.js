@@ -2,21 +2,9 @@
 /** Why a session stands still, and since when: told by its events, asked for once a change. */
 import { call } from "./api.js";
 import { moment } from "./format.js";
+import { inWords } from "./words.js";
 
-const WORDS = /** @type {Record<string, string>} */ ({
-  MANUAL: "by hand",
-  KILL: "kill switch",
-  DAILY_LOSS: "daily loss",
-  DAILY_TARGET: "daily target",
-  PROFIT_LOCK: "profit lock",
-  LOSING_STREAK: "losing streak",
-  LOCK_ARMED: "profit lock armed",
-  NEW_DAY: "a new day",
-});
 const WINDOW = 300;
-
-/** @param {string | null | undefined} reason */
-export const inWords = (reason) => (reason ? (WORDS[reason] ?? reason) : "");
 
 /** The change that brought a session where it is, among its newest events.
  * @param {any[]} changes its `session_changed`, oldest first @param {any} figures */

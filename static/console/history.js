@@ -7,7 +7,7 @@ import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { openStory } from "./story.js";
 import { client } from "./stream.js";
-import { reasonOf } from "./tape.js";
+import { whyClosed } from "./words.js";
 
 const ROWS_A_PAGE = 50;
 /** The pages that are shown; `next`: where the following one begins, null: there is none. */
@@ -70,7 +70,6 @@ function makeRow(trade) {
   return el(
     "tr",
     { "data-trade": String(tradeId) },
-    cell("", dateTime(closedAt)),
     cell(
       "what",
       el("span", { class: `side ${side}` }, side),
@@ -79,11 +78,12 @@ function makeRow(trade) {
       " ",
       story,
     ),
+    cell("", dateTime(closedAt)),
     cell("number", price(entryPrice)),
     cell("number", price(exitPrice)),
     cell(`number ${tone(trade.pnl)}`, arrowMoney(trade.pnl)),
     cell(`number ${tone(gain)}`, trade.netPnl == null ? "" : signedMoney(trade.netPnl)),
-    cell("", reasonOf(trade.exitReason)),
+    cell("", whyClosed(trade)),
     cell("number", age(Date.parse(closedAt) - Date.parse(openedAt))),
   );
 }

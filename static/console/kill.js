@@ -62,9 +62,7 @@ async function closeAll() {
 }
 
 function paint() {
-  const button = $("close-all");
-  button.hidden = model.open.size === 0;
-  button.disabled = isChanging() || isSending;
+  $("close-all").disabled = isChanging() || isSending;
 }
 
 export function start() {

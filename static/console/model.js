@@ -8,8 +8,7 @@ import { thin } from "./series.js";
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
  * @typedef {import("./series.js").Point} Point
- * @typedef {Messages["trade_opened"] | Messages["trade_closed"] | Messages["trade_reduced"]
- *   | Messages["session_changed"]} TapeEvent
+ * @typedef {{ type: string, seq: number, data: any }} LogEvent one of the seven numbered ones
  * @typedef {Messages["price_update"]["data"] & { receivedAt: number, first: number,
  *   direction: number, line: import("./series.js").Recent }} Quote
  *   `first`: the first price that this page saw;
@@ -20,8 +19,8 @@ import { thin } from "./series.js";
  *   unrealizedPnL?: number, pnlPercent?: number, stale?: boolean }} Position
  */
 
-const TAPE_ROWS = 200;
-const TAPE_TYPES = new Set(["trade_opened", "trade_closed", "trade_reduced", "session_changed"]);
+/** Of each kind of event but changes of the session: these are few, and a halt is long. */
+const LOG_EVENTS = 200;
 /** A little under a second: messages come a second apart, more or less. */
 const EQUITY_SLOT_MS = 900;
 const EQUITY_POINTS = 4000;
@@ -47,8 +46,8 @@ export const model = {
   open: new Map(),
   /** @type {Map<number, any>} pending entries, oldest first */
   orders: new Map(),
-  /** @type {(TapeEvent & { type: string })[]} newest first */
-  tape: [],
+  /** @type {LogEvent[]} newest first */
+  log: [],
   /** @type {{ points: Point[], live: boolean }} realised, and while live unrealised P&L too */
   equity: { points: [], live: false },
   /** @type {Map<string, Quote | null>} null: subscribed, without a price yet */
@@ -76,7 +75,7 @@ export function begin(sessionId) {
     sessionId,
     session: null,
     figures: null,
-    tape: [],
+    log: [],
     equity: { points: [], live: false },
   });
   model.open.clear();
@@ -84,7 +83,7 @@ export function begin(sessionId) {
   closed.clear();
   ended.clear();
   realised = 0;
-  touch("session", "positions", "pending", "tape", "equity", "rules", "ticket");
+  touch("session", "positions", "pending", "log", "equity", "rules", "ticket");
 }
 
 /** Events after this are the missed ones, until the next figures. */
@@ -119,7 +118,6 @@ function addEquity(t, v) {
 /** @param {Messages["trade_opened"]} message */
 export function noteOpened(message) {
   const { data } = message;
-  addToTape([{ type: "trade_opened", ...message }]);
   if (!closed.has(data.tradeId))
     model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
   const { orderId } = /** @type {any} */ (data);
@@ -140,7 +138,6 @@ export function noteOrder({ sessionId, orderId, status, ...order }) {
 /** @param {Messages["trade_closed"]} message */
 export function noteClosed(message) {
   const { data } = message;
-  addToTape([{ type: "trade_closed", ...message }]);
   closed.add(data.tradeId);
   model.open.delete(data.tradeId);
   realised += earned("trade_closed", data);
@@ -152,7 +149,6 @@ export function noteClosed(message) {
 
 /** A part was closed: what is left stays. @param {Messages["trade_reduced"]} message */
 export function noteReduced(message) {
-  addToTape([{ type: "trade_reduced", ...message }]);
   realised += message.data.pnl;
   noteTrade(message.data, { quantity: message.data.quantity });
   touch("equity");
@@ -171,11 +167,6 @@ function noteTrade({ tradeId }, news) {
   const known = model.open.get(tradeId);
   if (known) model.open.set(tradeId, { ...known, ...news });
   touch("positions");
-}
-
-/** @param {Messages["session_changed"]} message */
-export function noteChanged(message) {
-  addToTape([{ type: "session_changed", ...message }]);
 }
 
 /** The answer to an order, which may come without the stream; its event still follows.
@@ -219,7 +210,7 @@ export function notePast(session, events, openTrades, orders, rows) {
   if (live) live.gap = true;
   const past = pastCurve(session, events, rows).filter(({ t }) => t < firstLive);
   model.equity.points = thin([...past, ...model.equity.points], EQUITY_POINTS);
-  addToTape(events.filter(({ type }) => TAPE_TYPES.has(type)));
+  addToLog(events);
   for (const trade of openTrades) {
     if (closed.has(trade.tradeId)) continue;
     model.open.set(trade.tradeId, {
@@ -234,13 +225,18 @@ export function notePast(session, events, openTrades, orders, rows) {
   touch("session", "positions", "equity", "bars", "rules", "ticket");
 }
 
-/** @param {any[]} events some of which may be there already */
-function addToTape(events) {
-  const known = new Set(model.tape.map(({ seq }) => seq));
+/** @param {LogEvent[]} events some of which may be there already */
+export function addToLog(events) {
+  const known = new Set(model.log.map(({ seq }) => seq));
   const added = events.filter(({ seq }) => !known.has(seq));
   if (!added.length) return;
-  model.tape = [...added, ...model.tape]
+  /** @type {Record<string, number>} */
+  const counts = { session_changed: -Infinity };
+  model.log = [...added, ...model.log]
     .sort((one, other) => other.seq - one.seq)
-    .filter(({ type }, at) => at < TAPE_ROWS || type === "session_changed"); // halts are few
-  touch("tape");
+    .filter(({ type }) => {
+      counts[type] = (counts[type] ?? 0) + 1;
+      return counts[type] <= LOG_EVENTS;
+    });
+  touch("log");
 }

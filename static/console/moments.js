@@ -1,7 +1,7 @@
 // @ts-check
 /** What of a session's past belongs into a chart: fills of a symbol, halts, square-offs. */
 import { whole } from "./format.js";
-import { inWords } from "./halts.js";
+import { inWords } from "./words.js";
 
 /** @typedef {import("./candles.js").Fill} Fill */
 /** @typedef {import("./candles.js").Moment} Moment */

@@ -6,7 +6,7 @@ import { price, signedMoney, tone, whole } from "./format.js";
 import { isReplaying } from "./model.js";
 import { recall, remember } from "./remembered.js";
 import { client } from "./stream.js";
-import { REASONS } from "./tape.js";
+import { inWords } from "./words.js";
 
 const MOST = 2;
 const SHOWN_MS = 6000;
@@ -136,7 +136,7 @@ export function start() {
     tell(`Opened ${side} ${whole(quantity)} ${symbol} at ${price(entryPrice)}`, "", "opened");
   });
   client.on("trade_closed", ({ data }) => {
-    const why = (REASONS[data.exitReason] ?? data.exitReason).toLowerCase();
+    const why = inWords(data.exitReason);
     tell(
       `Closed ${data.symbol} ${signedMoney(data.pnl)} (${why}) at ${price(data.exitPrice)}`,
       tone(data.pnl),
@@ -145,7 +145,7 @@ export function start() {
   });
   client.on("session_update", () => {
     const events = missed === 1 ? "trade event" : "trade events";
-    if (missed) say(`${whole(missed)} ${events} while you were away: see the tape`);
+    if (missed) say(`${whole(missed)} ${events} while you were away: see the log`);
     missed = 0;
   });
   client.on("error", ({ message, command }) => {

@@ -5,13 +5,14 @@ import { $, attribute, el, keyed, put } from "./dom.js";
 import { arrowMoney, tone, whole } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
-import { inWords, lookUp } from "./halts.js";
+import { lookUp } from "./halts.js";
 import { feedIsLate } from "./liveness.js";
 import { complain, say } from "./notify.js";
 import { settle } from "./sending.js";
 import { loadSessions, nameOf, noteChange } from "./session.js";
 import { asked, client, showSession } from "./stream.js";
 import { openTab } from "./tabs.js";
+import { inWords } from "./words.js";
 
 const EVERY_MS = 1000;
 

@@ -43,7 +43,14 @@ function makeRow(trade) {
     el("span", { class: "entry" }),
     el("span", { class: "now" }),
   );
-  const end = () => el("span", {}, el("span", { class: "word" }), el("span"));
+  const end = () => {
+    const [word, level, away, unit, more] = ["word", "", "far", "word", "word"].map((name) =>
+      el("span", { class: name }),
+    );
+    return Object.assign(el("span", {}, word, level, away, unit, more), {
+      parts: { word, level, away, unit, more },
+    });
+  };
   const ends = el("span", { class: "ends" }, end(), end());
   const row = el(
     "tr",
@@ -98,13 +105,16 @@ function share({ stopLoss, target }, at) {
 
 /** A level and how far the price is from it. @param {any} end @param {string} name
  * @param {number | null | undefined} level @param {number | undefined} now @param {string} more */
-function putLevel({ firstChild: word, lastChild: text }, name, level, now, more = "") {
-  put(word, level == null ? "" : `${name} `);
-  if (level == null) return put(text, `no ${name.toLowerCase()}`);
-  if (now === undefined) return put(text, price(level) + more);
+function putLevel({ parts }, name, level, now, more = "") {
+  const isKnown = level != null && now !== undefined;
+  put(parts.word, level == null ? "" : `${name} `);
+  put(parts.unit, isKnown ? " away" : "");
+  put(parts.level, level == null ? `no ${name.toLowerCase()}` : price(level));
+  put(parts.more, level == null ? "" : more);
+  if (!isKnown) return put(parts.away, "");
   const away = Math.abs(level - now);
   const decimals = away < 0.01 ? 4 : 2;
-  put(text, `${price(level)} · ${price(Number(away.toFixed(decimals)))} away${more}`);
+  put(parts.away, ` · ${price(Number(away.toFixed(decimals)))}`);
 }
 
 /** What an old price doesn't do. @param {Position} trade */

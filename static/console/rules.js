@@ -8,6 +8,7 @@ import { sentence } from "./halts.js";
 import { model } from "./model.js";
 import { noteStanding } from "./standing.js";
 import { client, isChanging } from "./stream.js";
+import { inWords } from "./words.js";
 
 /** A rule in words: its name, how far it is from tripping, and that as a share of it.
  * @typedef {{ name: string, text: string, share?: number }} Line */
@@ -23,8 +24,6 @@ const FIELDS = [
   "cooldownSeconds",
   "squareOff",
 ];
-let isShown = false;
-
 /** @param {number} done @param {number} limit */
 const share = (done, limit) => Math.min(1, Math.max(0, done / limit));
 
@@ -104,13 +103,12 @@ function updateLine({ parts }, line) {
 
 /** Halts and what lifted them, newest first. */
 const halts = () =>
-  model.tape
+  model.log
     .filter(({ type, data }) => type === "session_changed" && /** @type {any} */ (data).status)
     .filter(({ data }) => /** @type {any} */ (data).reason !== "LOCK_ARMED")
     .slice(0, MOST_HALTS);
 
 function paint() {
-  if (!isShown) return;
   const found = lines();
   keyed($("rules-list"), found, makeLine, updateLine);
   $("no-rules").hidden = found.length > 0 || model.session === null;
@@ -124,7 +122,7 @@ function paint() {
   const waived = model.session?.waived ?? [];
   put(
     $("waived"),
-    waived.length ? `Waived on ${model.session.waivedOn}: ${waived.join(", ")}` : "",
+    waived.length ? `Waived on ${model.session.waivedOn}: ${waived.map(inWords).join(", ")}` : "",
   );
   $("change-rules-open").disabled = model.session === null || isChanging();
 }
@@ -151,10 +149,6 @@ function asked({ armAt, floor, ...fields }) {
 
 export function start() {
   part("rules", paint);
-  $("tabs").addEventListener("chosen", (/** @type {any} */ { target }) => {
-    isShown = target.id === "tab-rules";
-    touch("rules");
-  });
   client.on("session_update", () => touch("rules"));
   $("change-rules-open").addEventListener("click", openForm);
   onOrder(

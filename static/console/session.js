@@ -3,7 +3,16 @@
 import { callAll, reason } from "./api.js";
 import { demoNote } from "./demo.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { arrowMoney, money, percent, signedPercent, tone, whole, wholeMoney } from "./format.js";
+import {
+  arrowMoney,
+  money,
+  percent,
+  signedMoney,
+  signedPercent,
+  tone,
+  whole,
+  wholeMoney,
+} from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { pnlIsOld } from "./liveness.js";
@@ -62,6 +71,11 @@ function figures() {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
     equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],
     todayPnL: gainOrLoss(data.todayPnL),
+    todayNet: [
+      data.netTodayPnL === undefined
+        ? "realised, by the date in IST"
+        : `net of charges ${signedMoney(data.netTodayPnL)}`,
+    ],
     totalPnL: gainOrLoss(data.totalPnL),
     return: [
       starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised",

@@ -5,7 +5,7 @@ import { $, el, put } from "./dom.js";
 import { dateTime, money, price, signedMoney, tone, whole } from "./format.js";
 import { newestSeq } from "./model.js";
 import { drawStory } from "./storychart.js";
-import { reasonOf } from "./tape.js";
+import { guardsOf, reasonOf, whyClosed } from "./words.js";
 
 /** As many as the server lists at once: in a long session only the newest are looked through. */
 const MOST_EVENTS = 10_000;
@@ -19,14 +19,6 @@ const ITEMS = /** @type {Record<string, string>} */ ({
 });
 let openId = 0;
 
-/** @param {any} data */
-const guardsOf = ({ stopLoss, target, trailingStop }) =>
-  [
-    stopLoss == null ? "no stop" : `stop ${price(stopLoss)}`,
-    target == null ? "no target" : `target ${price(target)}`,
-    ...(trailingStop == null ? [] : [`trails by ${price(trailingStop)}`]),
-  ].join(", ");
-
 /** @type {Record<string, (data: any) => string>} */
 const SENTENCES = {
   trade_opened: (data) =>
@@ -37,7 +29,7 @@ const SENTENCES = {
     `Closed ${whole(data.closedQuantity)} at ${price(data.exitPrice)}, ` +
     `${whole(data.quantity)} left: ${signedMoney(data.pnl)}`,
   trade_closed: (data) =>
-    `${reasonOf(data.exitReason)}${data.exitDetail ? ` (${reasonOf(data.exitDetail)})` : ""}: ` +
+    `${whyClosed(data)}: ` +
     `closed ${whole(data.closedQuantity ?? data.quantity)} at ${price(data.exitPrice)}` +
     `${data.stale ? ", an old price" : ""}. P&L ${signedMoney(data.pnl)}` +
     (data.netPnl == null ? "" : `, net of charges ${signedMoney(data.netPnl)}`),

@@ -13,6 +13,17 @@ const PAST_EVENTS = 2000;
 const RETRY_MS = 2000;
 const RETRY_MAX_MS = 30_000;
 
+/** The types of a session's events. */
+export const NUMBERED = /** @type {const} */ ([
+  "trade_opened",
+  "trade_closed",
+  "trade_reduced",
+  "trade_changed",
+  "order_placed",
+  "order_ended",
+  "session_changed",
+]);
+
 export const client = new VyomoClient();
 
 /** @type {number | null} asked for, and not yet confirmed */
@@ -83,13 +94,13 @@ client.on("message", ({ type }) => {
 });
 client.on("price_update", ({ data }) => notePrice(data));
 client.on("session_update", book.noteFigures);
+for (const type of NUMBERED) client.on(type, (message) => book.addToLog([message]));
 client.on("trade_opened", book.noteOpened);
 client.on("trade_closed", book.noteClosed);
 client.on("trade_reduced", book.noteReduced);
 client.on("trade_changed", book.noteGuards);
 client.on("order_placed", ({ data }) => book.noteOrder(data));
 client.on("order_ended", ({ data }) => book.noteOrder({ ...data, status: data.reason }));
-client.on("session_changed", book.noteChanged);
 client.on("pnl_update", ({ data }) => book.notePnl(data));
 client.on("feed_status", ({ data }) => {
   noteFeed(data);

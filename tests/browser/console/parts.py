@@ -14,9 +14,11 @@ LIVE = {"ws": "Live · WebSocket", "sse": "Live · SSE"}
 OVERFLOWING = """[...document.querySelectorAll("body *")].filter((element) => {
     const { right, width } = element.getBoundingClientRect();
     return width > 1 && right > innerWidth + 1
-        && !element.closest(".hidden, .scroll, #raw, thead, [role=tooltip]");
+        && !element.closest(".hidden, .scroll, #raw, thead, #nets, [role=tablist]");
 }).map((element) => element.outerHTML.slice(0, 80))"""
 """What reaches beyond the right edge of the page."""
+LOG = """[...document.querySelectorAll("#log tr[data-type^=trade_]")].map(({ dataset, cells }) =>
+    [dataset.type, Number(/#(\\d+)/.exec(cells[2].textContent)[1])])"""
 
 
 async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
@@ -63,14 +65,9 @@ async def press(page: Page, button: str) -> None:
     await page.get_by_role("button", name=button, exact=True).click()
 
 
-async def tape(page: Page) -> list[tuple[str, int]]:
-    """What the tape tells, newest first, as `Desk.trade_ids` does."""
-    rows = await page.locator("#tape tbody tr").all_inner_texts()
-    return [
-        ("trade_opened" if "Opened" in row else "trade_closed", int(row.split("#")[1].split()[0]))
-        for row in rows
-        if "#" in row
-    ]
+async def log(page: Page) -> list[tuple[str, int]]:
+    """What the log tells of trades, newest first, as `Desk.trade_ids` does."""
+    return [tuple(row) for row in await page.evaluate(LOG)]
 
 
 async def changes(value: Locator) -> None:

@@ -44,7 +44,7 @@ async def test_a_trade_is_opened_and_closed_by_keyboard_alone(
     await expect(page.get_by_label("Closed at")).to_be_focused()
     await keys.press("Enter")
     await expect(row).to_have_count(0)
-    await expect(page.locator("#tape")).to_contain_text("By hand")
+    await expect(page.locator("#log")).to_contain_text("By hand")
     await expect(page.locator("#positions-title")).to_be_focused()
 
 
@@ -70,9 +70,9 @@ async def test_tab_reaches_everything_in_the_order_of_the_page(page: Page, serve
             "session",
             "new-session",
             "Pause",
+            "Close",
             "add-symbol",
             "TCS",
-            "Close",
             "symbol",
             "stopLoss",
             "place",
@@ -149,7 +149,7 @@ async def test_axe_finds_no_violation(page: Page, server: str, desk: Desk, schem
     await desk.open("NIFTY", stopLoss=1, target=10_000_000)
     await show(page, server, desk.session_id, symbols="NIFTY,INDIAVIX")
     await expect(page.locator("#positions .pnl b")).to_have_text(DIGIT)
-    await expect(page.locator("#tape tbody tr")).to_have_count(3)
+    await expect(page.locator("#log tbody tr")).to_have_count(3)
     assert not await violations(page, *rules)
 
     await press(page, "Developer drawer")
@@ -183,7 +183,7 @@ async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
             await desk.tick({"symbol": LONG, "price": price})
         await show(page, ingest_server, desk.session_id, symbols=f"{LONG},NONE")
         await expect(position(page, short).locator(".pnl")).to_contain_text("9,99,99,98,")
-        await expect(page.locator("#tape tbody tr")).to_have_count(3)
+        await expect(page.locator("#log tbody tr")).to_have_count(3)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
         assert await page.evaluate(OVERFLOWING) == []
         await press(page, "Developer drawer")

@@ -103,7 +103,7 @@ async def test_the_chart_is_used_by_keyboard_and_remembers_its_interval(
         await page.keyboard.press("c")
         await expect(chart(page)).to_have_attribute("aria-label", re.compile("bars: 1;"))
         await page.locator("#bars-interval").select_option("1d")
-        await page.locator("#bars-interval").focus()
+        await page.locator("#bars-toggle").focus()
         await page.keyboard.press("Tab")
         await expect(chart(page)).to_be_focused()
         before = await chart(page).screenshot()

@@ -20,10 +20,10 @@ from tests.browser.console.parts import (
     drawer,
     figure,
     link,
+    log,
     position,
     press,
     show,
-    tape,
     tile,
     toast,
 )
@@ -77,7 +77,7 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await expect(toast(page, "4 trade events while you were away")).to_be_visible()
     assert await first_price(page) == first  # the tile went on where it was
     assert await page.locator(".asof").all_inner_texts() == [""] * 3
-    assert await tape(page) == await desk.trade_ids()
+    assert await log(page) == await desk.trade_ids()
 
 
 async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
@@ -97,9 +97,9 @@ async def test_a_killed_server_that_comes_back_is_shown_once_and_whole(
         await expect(link(page)).to_have_text(LIVE["ws"])
         await expect(position(page, goes)).to_have_count(0)
         await expect(position(page, stays)).to_have_count(1)
-        await expect(page.locator("#tape tbody tr")).to_have_count(3)
+        await expect(page.locator("#log tbody tr")).to_have_count(3)
         await changes(tile(page, "NIFTY").locator(".last b"))
-        assert await tape(page) == await desk.trade_ids()
+        assert await log(page) == await desk.trade_ids()
 
 
 async def test_auto_takes_sse_where_websocket_is_blocked(
@@ -134,7 +134,7 @@ async def test_the_drawer_changes_the_transport_and_cuts_the_line_without_a_loss
     await page.wait_for_function("window.seen.includes('lost')")
     during = await desk.open()
     await expect(position(page, during)).to_be_visible()
-    assert await tape(page) == await desk.trade_ids()
+    assert await log(page) == await desk.trade_ids()
     await expect(page.locator("#position")).to_have_text("seq 4 · no gap")
 
 

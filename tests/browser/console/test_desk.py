@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.async_api import Page, expect
 
 from tests.browser.console.desk import Desk
@@ -54,7 +56,7 @@ async def test_a_part_of_a_position_is_closed_and_the_rest_stays(
         await page.locator("#close-do").click()
         await expect(position(page, trade)).to_contain_text("BUY 30 PARTED")
         await expect(position(page, trade).locator(".pnl")).to_contain_text("+₹120.00")
-        await expect(page.locator("#tape")).to_contain_text("+₹80.00")
+        await expect(page.locator("#log")).to_contain_text("+₹80.00")
         assert (await desk.figures())["totalPnL"] == 80
 
 
@@ -88,6 +90,35 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         assert (await desk.figures())["openTrades"] == 1
 
 
+async def test_the_log_tells_every_event_of_the_session_in_words(
+    page: Page, ingest_server: str
+) -> None:
+    async with Desk.at(ingest_server, name="Told") as desk:
+        await desk.tick({"symbol": "LOGGED", "price": 100})
+        limit = {"symbol": "LOGGED", "quantity": 5, "type": "LIMIT", "price": 90}
+        answer = await desk.post(f"sessions/{desk.session_id}/orders", limit)
+        await show(page, ingest_server, desk.session_id, symbols="LOGGED")
+        trade = await desk.open("LOGGED", stopLoss=95)
+        await desk.change_trade(trade, target=110)
+        await desk.close(trade, quantity=20, price=101)
+        await desk.close(trade, price=102)
+        await desk.post(f"sessions/{desk.session_id}/close-all", {"reason": "enough"})
+        await page.get_by_role("tab", name="Log").click()
+        rows = page.locator("#log tbody tr")
+        order = answer["order"]["orderId"]
+        at = r"^\d\d:\d\d:\d\d\s*"
+        told = (
+            rf"Order cancelled\s*LOGGED order #{order} session {desk.session_id} is HALTED",
+            r"Session HALTED\s*Told\s*kill switch: enough",
+            rf"By hand\s*BUY 50 LOGGED #{trade}\s*at 102.00\s*▲ \+₹80.00",
+            rf"Part closed\s*BUY 20 LOGGED #{trade}\s*20 at 101.00 · 30 left\s*▲ \+₹20.00",
+            rf"Guards\s*BUY 50 LOGGED #{trade}\s*by hand · stop 95.00, target 110.00",
+            rf"Opened\s*BUY 50 LOGGED #{trade}\s*at 100.00 · stop 95.00, no target",
+            rf"Order\s*BUY 5 LOGGED order #{order}\s*limit 90.00 · no stop, no target",
+        )
+        await expect(rows).to_have_text([re.compile(at + one) for one in told])
+
+
 async def test_everything_is_closed_after_one_question_that_names_it_all(
     page: Page, ingest_server: str
 ) -> None:
@@ -114,5 +145,5 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         await expect(page.locator("#session-status")).to_have_text("HALTED")
         await expect(page.locator("#pending li")).to_have_count(0)
         await expect(toast(page, "Closed 2 positions")).to_be_visible()
-        await expect(page.locator("#tape")).to_contain_text("All closed by hand")
+        await expect(page.locator("#log")).to_contain_text("By hand (kill switch)")
         assert await desk.open_trades() == []

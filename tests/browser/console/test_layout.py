@@ -22,10 +22,20 @@ SMALL = """[...document.querySelectorAll("body *")].filter((one) =>
     && parseFloat(getComputedStyle(one).fontSize) < 12
 ).map((one) => one.outerHTML.slice(0, 80))"""
 
-TOO_SMALL = """
-[...document.querySelectorAll("#positions tbody button, #ticket button, .sides span")]
-    .filter((one) => one.getClientRects().length)
-    .filter((one) => one.getBoundingClientRect().height < 44)
+CUT = """[...document.querySelectorAll("body *")].filter((one) =>
+    one.getClientRects().length && !one.closest(".hidden")
+    && !["visible", "auto"].includes(getComputedStyle(one).overflowX)
+    && one.scrollWidth > one.clientWidth
+).map((one) => one.outerHTML.slice(0, 80))"""
+"""What is not there to its end."""
+OPTION = "BANKNIFTY26DEC52000PE"
+TOO_SMALL = """[...document.querySelectorAll(
+    "button, input:not([type=radio], [type=checkbox]), select, .sides span, a[download]")]
+    .filter((one) => one.getClientRects().length && !one.closest("#drawer"))
+    .filter((one) => {
+        const { width, height } = one.getBoundingClientRect();
+        return height < 44 || width < 44;
+    })
     .map((one) => one.outerHTML.slice(0, 80))"""
 """Targets that a thumb misses."""
 
@@ -40,13 +50,14 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
 ) -> None:
     async with Desk.at(server) as desk:
         for number in range(22):
-            await desk.open("MIDCPNIFTY", quantity=number + 1, stopLoss=1, target=10_000_000)
+            await desk.open(OPTION, quantity=number + 1, stopLoss=400, target=700)
         for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
             await page.set_viewport_size({"width": width, "height": height})
-            await show(page, server, desk.session_id, symbols="MIDCPNIFTY")
+            await show(page, server, desk.session_id, symbols=OPTION)
             await expect(page.locator("#positions tbody tr")).to_have_count(22)
             assert await page.evaluate(WHOLE_ROWS) >= rows
             assert await page.evaluate(SMALL) == []
+            assert await page.evaluate(CUT) == []
         await page.set_viewport_size({"width": 2560, "height": 1440})
         assert await width_of(page, ".book") > 1800
         assert await page.evaluate(OVERFLOWING) == []
@@ -55,7 +66,7 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
         assert await page.evaluate(OVERFLOWING) == []
 
 
-async def test_on_a_phone_every_button_is_large_enough_and_no_position_lies_over_another(
+async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_large_enough(
     page: Page, ingest_server: str
 ) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
@@ -66,10 +77,23 @@ async def test_on_a_phone_every_button_is_large_enough_and_no_position_lies_over
         await show(page, ingest_server, desk.session_id, symbols="THUMB")
         rows = page.locator("#positions tbody tr")
         await expect(rows).to_have_count(2)
-        assert await page.evaluate(TOO_SMALL) == []
+        for tab in ("History", "Log", "Sessions", "Orders", "Positions"):
+            await page.get_by_role("tab", name=tab).click()
+            assert await page.evaluate(TOO_SMALL) == []
         upper: Any = await rows.first.locator(".actions").bounding_box()
         lower: Any = await rows.last.bounding_box()
         assert upper["y"] + upper["height"] <= lower["y"]
+        await press(page, "Sell…")
+        place = page.locator("#place")
+        await expect(place).to_have_text("Sell 50 THUMB, market")
+        await expect(place).to_be_in_viewport()
+        await expect(page.locator("#quantity")).to_be_focused()
+        await press(page, "Watchlist")
+        await expect(page.locator(".tile .name")).to_be_in_viewport()
+        await press(page, "Positions")
+        close = rows.first.get_by_role("button", name="Close trade")
+        await expect(close).to_be_in_viewport()
+        assert await page.evaluate("document.documentElement.scrollTop") == 0
 
 
 async def test_panels_are_resized_by_keyboard_or_mouse_and_remembered(

@@ -17,10 +17,10 @@ from tests.browser.console.parts import (
     changes,
     figure,
     link,
+    log,
     position,
     press,
     show,
-    tape,
     tile,
     toast,
 )
@@ -56,8 +56,8 @@ async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     await expect(row).to_have_count(0)
     await expect(figure(page, "openClosed")).to_have_text("0 open · 1 closed")
     await expect(toast(page, "Closed NIFTY")).to_contain_text("by hand")
-    await expect(page.locator("#tape")).to_contain_text("By hand")
-    assert await tape(page) == await desk.trade_ids()
+    await expect(page.locator("#log")).to_contain_text("By hand")
+    assert await log(page) == await desk.trade_ids()
 
 
 async def test_a_position_shows_how_far_stop_and_target_are(page: Page, ingest_server: str) -> None:
@@ -134,7 +134,7 @@ async def test_a_refused_close_is_explained_beside_the_price_and_leaves_the_posi
     await page.get_by_label("Closed at").fill("1,500.5")
     await page.locator("#close-do").click()
     await press(page, "Book it")
-    await expect(page.locator("#tape")).to_contain_text("at 1,500.50")
+    await expect(page.locator("#log")).to_contain_text("at 1,500.50")
 
 
 async def test_a_session_is_made_chosen_and_led_through_its_states(
@@ -159,12 +159,12 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await expect(page.locator("#ticket [data-error-form]")).to_contain_text("PAUSED")
     await press(page, "Resume")
     await expect(status).to_have_text("ACTIVE")
-    on_tape = [
-        re.compile(f"Session.*{new} Evening.*By hand", re.DOTALL) for new in ("ACTIVE", "PAUSED")
+    in_log = [
+        re.compile(f"Session {new}.*Evening.*by hand", re.DOTALL) for new in ("ACTIVE", "PAUSED")
     ]
-    await expect(page.locator("#tape tbody tr")).to_have_text(on_tape)
+    await expect(page.locator("#log tbody tr")).to_have_text(in_log)
     await page.reload()
-    await expect(page.locator("#tape tbody tr")).to_have_text(on_tape)
+    await expect(page.locator("#log tbody tr")).to_have_text(in_log)
     await expect(page.locator("#ticket [data-error-form]")).to_be_empty()
     await page.locator("#place").click()
     await expect(page.locator("#positions tbody tr")).to_have_count(1)
@@ -265,7 +265,7 @@ async def test_the_demo_moves_by_itself(page: Page, demo_server: str) -> None:
     await changes(tile(page, "NIFTY").locator(".last b"))
 
 
-async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
+async def test_the_curve_and_the_log_begin_with_what_was_before_the_page(
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
@@ -281,7 +281,7 @@ async def test_the_curve_and_the_tape_begin_with_what_was_before_the_page(
         )
         drawn = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean)"
         assert await curve.evaluate(drawn)
-        assert await tape(page) == await desk.trade_ids()
+        assert await log(page) == await desk.trade_ids()
         assert await page.locator("#toasts .toast").count() == 0  # old news
         is_slope = """async (from) => {
             const { model } = await import("/static/console/model.js");
