@@ -6,6 +6,9 @@ killed and frozen, crowds come, clients break the rules and the feed goes wrong.
 more at the end, it compares what was acknowledged, announced and stored, and computes rules,
 charges and reports anew. The same seed makes the same choices, but not at the same moments.
 
+With --nodes several share one store, over a bus that loses, doubles, delays and reorders; clients
+hop between them, clocks are wrong, and prices of one tick must close trades on all shards.
+
 Exit code: 0 every invariant held, 1 one did not (the last line names it and the seed), 2 wrong
 flags or no server, 130 interrupted (with the report so far).
 """

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest_asyncio
 
+from lab.site.nats_server import NatsServer
 from tests.conftest import KNOWN_YEARS
-from tests.kit.nats import NatsServer
 from tests.kit.nodes import are_even
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.kit.nats import NatsServer
+from lab.site.nats_server import NatsServer
 from tests.kit.nodes import are_even
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here

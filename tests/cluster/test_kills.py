@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.nats import NatsServer
+from lab.site.nats_server import NatsServer
 from tests.kit.nodes import Nodes, are_even, running_nodes
 from tests.kit.store import assert_sound
 from tests.kit.trading_anywhere import trade_everywhere

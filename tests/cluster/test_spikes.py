@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.nodes import LyingBus, are_even
+from lab.site.lying_bus import LyingBus
+from tests.kit.nodes import are_even
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 
+from lab.site.lying_bus import KINDS, LyingBus
 from tests.kit.rest import Rest
 from tests.kit.server import ServerProcess
 from tests.kit.waiting import until
@@ -27,91 +26,6 @@ async def are_even(nodes: Sequence[Rest]) -> bool:
         if not cluster["bus"] or len(cluster["nodes"]) != len(nodes):
             return False
     return bool(sum(parts) == 64 and max(parts) - min(parts) <= 1)
-
-
-class LyingBus:
-    """Between a node and NATS: of what NATS says, it loses, doubles, delays and reorders a part."""
-
-    def __init__(self, target_port: int, part: float, seed: int) -> None:
-        self.dropped = self.doubled = self.delayed = self.reordered = 0
-        self.port = 0
-        self.part = part
-        self._target_port = target_port
-        self._chance = random.Random(seed)
-        self._flows: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._held: tuple[asyncio.StreamWriter, bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Nothing goes through any more."""
-        self._server.close()
-        for writer in list(self._writers):
-            writer.close()
-        for flow in list(self._flows):
-            flow.cancel()
-        await asyncio.gather(*self._flows, return_exceptions=True)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:
-            writer.close()
-            return
-        self._writers |= {writer, there[1]}
-        for flow in (self._pass_on(reader, there[1]), self._lie(there[0], writer)):
-            task = asyncio.create_task(flow)
-            self._flows.add(task)
-            task.add_done_callback(self._flows.discard)
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-        writer.close()
-
-    async def _lie(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while line := await reader.readline():
-                words = line.split()
-                if words[0] in (b"MSG", b"HMSG"):
-                    body = await reader.readexactly(int(words[-1]) + 2)
-                    self._tell(writer, line + body)
-                else:
-                    writer.write(line)
-        writer.close()
-
-    def _tell(self, writer: asyncio.StreamWriter, message: bytes) -> None:
-        held, self._held = self._held, None
-        fate = self._chance.random()
-        if fate < self.part:
-            self.dropped += 1
-        elif fate < 2 * self.part:
-            self.doubled += 1
-            writer.write(message * 2)
-        elif fate < 3 * self.part:
-            self.delayed += 1
-            late_s = self._chance.uniform(0.01, 0.6)
-            asyncio.get_running_loop().call_later(late_s, _write, writer, message)
-        elif fate < 4 * self.part and held is None:
-            self.reordered += 1
-            self._held = writer, message
-        else:
-            writer.write(message)
-        if held is not None:
-            _write(*held)
-
-
-def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
-    if not writer.is_closing():
-        writer.write(message)
 
 
 class Nodes:
@@ -151,8 +65,7 @@ class Nodes:
 
     def lies(self) -> dict[str, int]:
         """What became of messages on all buses."""
-        kinds = ("dropped", "doubled", "delayed", "reordered")
-        return {kind: sum(getattr(bus, kind) for bus in self.buses) for kind in kinds}
+        return {kind: sum(getattr(bus, kind) for bus in self.buses) for kind in KINDS}
 
 
 @asynccontextmanager

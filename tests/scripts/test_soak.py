@@ -64,6 +64,23 @@ async def test_a_short_soak_with_kills_crowds_and_a_bad_feed_finds_nothing(tmp_p
     assert found["folder"] is None or any(" ERROR " in line for line in found["warnings"])
 
 
+@pytest.mark.slow
+async def test_a_short_soak_of_three_nodes_with_a_bus_that_lies_finds_nothing(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "report.json"
+    flags = ("--nodes", "3", "--minutes", "0.2", "--seed", "1", "--storm", "20")
+    code, report, progress = await run_soak(*flags, "--json", str(file))
+    assert code == 0, report + progress
+    found = json.loads(file.read_text())
+    assert found["violated"] == []
+    assert found["verified"] == "clean"
+    told = ("dropped", "doubled", "delayed", "reordered")
+    assert all(found["bus"][name] for name in (*told, "gaps repaired", "hops"))
+    assert found["seen"]["trades closed by a spike"] >= 64
+    assert found["seen"]["resumptions"] > 0
+
+
 async def test_after_ctrl_c_there_is_a_report_so_far() -> None:
     flags = ("--minutes", "5", "--seed", "2", "--storm", "10", "--json", "-")
     code, report, progress = await run_soak(*flags, interrupt_at=b" s  ")
@@ -100,6 +117,7 @@ def test_a_violation_is_named_with_its_seed_and_the_data_are_kept(
         ("--minutes 0", "--minutes: must be more than 0"),
         ("--minutes nan", "--minutes: must be more than 0"),
         ("--storm 1", "--storm: must be from 2 to 5000"),
+        ("--nodes 0", "--nodes: must be from 1 to 9"),
         ("--json no/such/file", "--json: there is no folder no/such"),
     ],
 )

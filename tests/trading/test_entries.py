@@ -228,3 +228,20 @@ async def test_the_end_of_an_order_of_a_session_that_rests_is_not_waited_for(ben
     bench.now_ms += DAY_MS
     bench.desk.pass_time()
     assert bench.desk.waiting == 0
+
+
+async def test_ids_that_are_dropped_while_others_are_drawn_are_drawn_again(bench: Bench) -> None:
+    """A node that takes shards over drops its ids; an order may just be waiting for more."""
+    session_id = await bench.new_session()
+    bench.desk.drop_ids()
+    reserve = bench.store.reserve_ids
+
+    async def dropping(counter: str, count: int) -> int:
+        first = await reserve(counter, count)
+        if counter == "trades":
+            bench.store.reserve_ids = reserve  # type: ignore[method-assign]
+            bench.desk.drop_ids()
+        return first
+
+    bench.store.reserve_ids = dropping  # type: ignore[method-assign]
+    assert (await place(bench, session_id, price_e4=99_0000)).entry.order_id

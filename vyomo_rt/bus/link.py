@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _RECONNECT_S = (0.25, 1.0)
 _CONNECT_S = 2
 _PING_S = 2
+_FLUSH_S = 0.2
 _WAITING = 10_000
 """Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
 
@@ -76,6 +77,7 @@ class Bus:
         self._out: deque[tuple[str, bytes]] = deque(maxlen=_WAITING)
         self._has_more = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
+        self._flushing: asyncio.Task[None] | None = None
         self.dropped = 0
         """Messages that came and could not be handled in time."""
 
@@ -161,12 +163,16 @@ class Bus:
 
     async def flush(self) -> None:
         """Wait a moment until what was said is on its way."""
+        self._flushing = asyncio.create_task(self._flush())
+        # Not cancelled if it is late: the driver takes an answer to that for an error.
+        await asyncio.wait([self._flushing], timeout=_FLUSH_S)
+
+    async def _flush(self) -> None:
         with suppress(Exception):
-            async with asyncio.timeout(0.2):
-                while self._out:  # noqa: ASYNC110 - only the queue tells
-                    await asyncio.sleep(0)
-                if self._nats is not None:
-                    await self._nats.flush()
+            while self._out:  # noqa: ASYNC110 - only the queue tells
+                await asyncio.sleep(0)
+            if self._nats is not None:
+                await self._nats.flush()
 
     async def _send(self) -> None:
         assert self._nats is not None

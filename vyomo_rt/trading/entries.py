@@ -117,10 +117,11 @@ class Entries:
     async def _prepare(self, ledger: Ledger) -> None:
         """Nothing is left to decide or to draw, as long as nothing is awaited after it."""
         await ledger.prepare()
-        while not self._ids:
+        # What was drawn first may be gone when the second is there: others use it, or drop it.
+        while not (self._ids and self._openings.is_ready):
             await self._ids.draw()
+            await self._openings.get_ready(1)
             await ledger.prepare()
-        await self._openings.get_ready(1)
 
     async def _pending(self, ledger: Ledger, order_id: int) -> PendingEntry:
         entry = ledger.state.pending.get(order_id)

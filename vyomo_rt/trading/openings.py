@@ -51,6 +51,11 @@ class Openings(Fills):
         self._most = most
         self._now = now
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a trade can be opened without drawing an id."""
+        return bool(self._ids)
+
     async def get_ready(self, count: int) -> None:
         await self._ids.draw(count)
 

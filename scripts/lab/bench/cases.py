@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 Transport = Literal["ws", "sse", "both"]
-Kind = Literal["prices", "idle", "event", "ingest"]
+Kind = Literal["prices", "idle", "event", "ingest", "nodes"]
 
 
 class Case(Struct, frozen=True):
@@ -32,6 +32,10 @@ class Case(Struct, frozen=True):
     """Pushed over one connection, instead of simulated; 0: as many as the server takes."""
     frame_ticks: int = 500
     pushed_symbols: int = 500
+    nodes: int = 0
+    """So many, of which one is measured; 1: a server alone, to compare them with."""
+    owns_prices: bool = False
+    """The measured node runs the sources of prices; otherwise it follows."""
 
     def scaled(self, scale: float) -> Case:
         """The same with a share of the connections, but at least 2: one for each transport."""
@@ -43,7 +47,9 @@ class Case(Struct, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """What it is about: prices, connections that get nothing, trade events, ticks in."""
+        """What it is about: prices, connections that get nothing, trade events, ticks in, nodes."""
+        if self.nodes:
+            return "nodes"
         if self.ticks_per_s is not None:
             return "ingest"
         if self.trades_per_s:
@@ -52,12 +58,23 @@ class Case(Struct, frozen=True):
 
     @property
     def connections(self) -> int:
-        return self.watchers + self.subscribers
+        return self.watchers + self.subscribers * (2 if self.is_foreign else 1)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Another node decides about the session, and has as many subscribers, to compare with."""
+        return self.nodes > 1 and self.subscribers > 0
 
     @property
     def stalled(self) -> int:
         return round(self.watchers * self.stalled_share)
 
+
+_WATCHED = Case("watched", 1000, transports=("ws",), nodes=1)
+_PUSHED = Case(
+    "pushed", 2, symbols=1, transports=("ws",), ticks_per_s=4000, frame_ticks=200,
+    pushed_symbols=1000, nodes=1,
+)  # fmt: skip
 
 SCENARIOS: dict[str, tuple[Case, ...]] = {
     "paced": (Case("paced", 1000, symbols=1, has_floor=True),),
@@ -81,6 +98,15 @@ SCENARIOS: dict[str, tuple[Case, ...]] = {
         Case("ingest-1000", 100, transports=("ws",), ticks_per_s=1000, frame_ticks=100),
         Case("ingest-50000", 100, transports=("ws",), ticks_per_s=50_000),
         Case("ingest-full", 100, transports=("ws",), ticks_per_s=0),
+    ),
+    # One after the other in each round, so that each has its counterpart at the same time.
+    "cluster": (
+        _WATCHED,
+        replace(_WATCHED, name="watched-follows", nodes=3),
+        _PUSHED,
+        replace(_PUSHED, name="pushed-owns", nodes=3, owns_prices=True),
+        replace(_PUSHED, name="pushed-follows", nodes=3),
+        Case("foreign", subscribers=50, transports=("ws",), trades_per_s=10, nodes=2),
     ),
     # Ten thousand less often, or the core would be full.
     "scale": (

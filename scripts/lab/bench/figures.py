@@ -45,6 +45,8 @@ class Observed(NamedTuple):
     collections_ms: list[float]
     """Of generation 1, and of all."""
     load: list[Figures]
+    later: Delays | None
+    """On another node than that of the session, where both were observed."""
     load_cores: int
     posted_ms: list[float]
     """When the command was sent that made the event 1, 2, ..."""
@@ -89,6 +91,9 @@ class Measurement(Struct, rename="camel"):
     cpu_us_per_tick: float | None = None
     """Of the whole server process, including what its other clients cost."""
     producer_cpu_percent: float | None = None
+    later: Spread | None = None
+    """How much later the last subscriber on the measured node had an event than the last one on
+    the node that decides about the session."""
     doubts: list[str] = field(default_factory=list)
     """Reasons to doubt the figures, in words."""
 
@@ -136,8 +141,19 @@ def figures_of(seen: Observed) -> Measurement:
         measurement.ticks_per_s = seen.ticks / seen.window.at_s
         measurement.cpu_us_per_tick = _ratio(1e6 * seen.window.cpu_s, seen.ticks)
         measurement.producer_cpu_percent = 100 * seen.producer_cpu_s / seen.window.at_s
+    if seen.later is not None:
+        measurement.later = Spread.of(seen.later)
     measurement.doubts = _doubts(seen, measurement, receipts)
     return measurement
+
+
+def how_much_later(here: list[Figures], there: list[Figures]) -> Delays:
+    """For each event, how much later the last subscriber here had it than the last one there."""
+    last_ms = {receipt.seq: receipt.last_ms for receipt in _receipts(there)}
+    later = Delays()
+    for receipt in _receipts(here):
+        later.add(receipt.last_ms - last_ms[receipt.seq])
+    return later
 
 
 def _ratio(amount: float, of: float) -> float | None:
@@ -166,7 +182,7 @@ def _doubts(seen: Observed, measurement: Measurement, receipts: list[Receipt]) -
         *(f"{count} × dropped: {reason}" for reason, count in dropped.items()),
         *(f"{count} × no trade: {reason}" for reason, count in seen.failed_trades.items()),
     ]
-    due = len(seen.posted_ms) * seen.case.subscribers
+    due = len(seen.posted_ms) * seen.case.subscribers * (2 if seen.case.is_foreign else 1)
     if missed := due - sum(receipt.clients for receipt in receipts):
         doubts.append(f"{missed} of {due} deliveries of events are missing")
     each_percent = [100 * figures.cpu_s / figures.window_s for figures in seen.load]

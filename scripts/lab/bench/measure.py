@@ -14,12 +14,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from lab.bench.cases import Case, Transport
-from lab.bench.figures import Measurement, Moment, Observed, figures_of
+from lab.bench.figures import Measurement, Moment, Observed, figures_of, how_much_later
 from lab.bench.floor import Floor, send_only
 from lab.cli import Bar, going_on
 from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
 from lab.site.machine import usage
+from lab.site.nodes import node_on_first_core
 from lab.site.producer import ProducerFailed, pushing
 from lab.site.server import OBSERVED, ServerFailed, ServerUnderTest, on_first_core
 from lab.site.target import Target, connected
@@ -61,17 +62,14 @@ class Bench:
 
         Raises TargetError, ServerFailed, ProducerFailed or WorkerDied.
         """
-        # Clients that stopped reading must stay, to be measured.
-        variables = {"VYOMO_RT_SLOW_TIMEOUT_S": "3600"} if case.stalled else {}
-        feed = "sim" if case.ticks_per_s is None else "ingest"
-        room = on_first_core(_ObservedServer, case.connections, feed, **variables)
         async with (
-            room as (server, cores),
+            _measured(case) as (server, cores, first_url),
             connected(server.url) as target,
-            _producer(case, server.url, cores) as producer_pid,
+            connected(first_url) as first,
+            _producer(case, first_url, cores) as producer_pid,
         ):
-            plans = await _plans(case, transport, target)
-            symbol, price = next(iter((await target.prices()).items()))
+            plans = await _plans(case, transport, target, first)
+            symbol, price = next(iter((await first.prices()).items()))
             started = _moment(server)
             await self._wait(f"{what}: empty server", self._settle_s)
             empty = _moment(server)
@@ -85,14 +83,14 @@ class Bench:
                 await self._ramp(what, crowds, case.connections)
                 ramped = _moment(server)
                 await self._wait(f"{what}: settling", self._settle_s)
-                settled, pushed = _moment(server), await _pushed(target, producer_pid)
+                settled, pushed = _moment(server), await _pushed(first, producer_pid)
                 for crowd in crowds:
                     crowd.measure()
-                trader = Trader(target, plans[0].session_id, symbol, price, case.trades_per_s)
+                trader = Trader(first, plans[0].session_id, symbol, price, case.trades_per_s)
                 await self._wait(f"{what}: measuring", self._duration_s)
                 for crowd in crowds:
                     crowd.rest()
-                measured, pushed_later = _moment(server), await _pushed(target, producer_pid)
+                measured, pushed_later = _moment(server), await _pushed(first, producer_pid)
                 await trader.stop()
                 if self._stop.is_set():
                     return None
@@ -111,6 +109,7 @@ class Bench:
                     window=measured.since(settled),
                     collections_ms=collections_ms,
                     load=[figures for crowd in told for figures in crowd],
+                    later=how_much_later(*told) if case.is_foreign else None,
                     load_cores=max(1, len(cores)),
                     posted_ms=trader.sent_ms,
                     failed_trades=trader.failed,
@@ -155,6 +154,24 @@ class Bench:
         await going_on(waiting, for_s, self._stop)
 
 
+@asynccontextmanager
+async def _measured(case: Case) -> AsyncIterator[tuple[_ObservedServer, list[int], str]]:
+    """The server, the cores for the load, and where prices are pushed and trades are made."""
+    feed = "sim" if case.ticks_per_s is None else "ingest"
+    if case.nodes > 1:
+        room = node_on_first_core(
+            *(_ObservedServer, case.nodes, case.connections, feed), owns_prices=case.owns_prices
+        )
+        async with room as found:
+            yield found
+        return
+    # Clients that stopped reading must stay, to be measured.
+    variables = {"VYOMO_RT_SLOW_TIMEOUT_S": "3600"} if case.stalled else {}
+    alone = on_first_core(_ObservedServer, case.connections, feed, **variables)
+    async with alone as (server, cores):
+        yield server, cores, server.url
+
+
 def _moment(server: ServerUnderTest) -> Moment:
     used = usage(server.pid) if server.pid else None
     if used is None:
@@ -190,7 +207,7 @@ async def _pushed(target: Target, producer_pid: int | None) -> _Pushed:
     return _Pushed(await target.accepted_ticks(), used.cpu_s)
 
 
-async def _plans(case: Case, transport: Transport, target: Target) -> list[Plan]:
+async def _plans(case: Case, transport: Transport, target: Target, first: Target) -> list[Plan]:
     """Of the session's subscribers, if there are any, and of those who get prices."""
     deliveries_per_s = case.watchers * 1000 / case.interval_ms
     common = Plan(
@@ -218,8 +235,11 @@ async def _plans(case: Case, transport: Transport, target: Target) -> list[Plan]
     if case.subscribers:
         # Idle clients are not sent figures either.
         update_ms = None if case.trades_per_s else _LONGEST_INTERVAL_MS
-        session_id = await target.new_session()
-        plans.append(plan(case.subscribers, session_id=session_id, update_interval_ms=update_ms))
+        session_id = await first.new_session(decided_there=case.is_foreign)
+        subscribed = plan(case.subscribers, session_id=session_id, update_interval_ms=update_ms)
+        plans.append(subscribed)
+        if case.is_foreign:
+            plans.append(replace(subscribed, port=first.port, host=first.host))
     if case.watchers:
         symbols = list(await target.prices())[: case.symbols]
         plans.append(plan(case.watchers, symbols=symbols, stalled=case.stalled))

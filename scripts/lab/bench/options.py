@@ -22,6 +22,8 @@ scenarios:
   event      trades to 1000 subscribers, and to 50, while thousands get prices
   mixed      both transports at once, without and with clients that stop reading
   ingest     ticks over /ws/ingest, while 100 get prices: 1000 a second, 50 000, all it takes
+  cluster    one of several nodes beside a server alone: watched by 1000, 4000 ticks a second of
+             1000 symbols owned and followed, events of another node's session
   scale      100, 1000 and 10 000 connections: is the cost of a message the same?
 
 To see what a change does: --json before.json, change, --against before.json, on the same

@@ -103,6 +103,7 @@ _TITLES: dict[Kind, str] = {
     "idle": "Connections that get nothing",
     "event": "Trade events, while others get prices",
     "ingest": "Ticks in, while others get prices",
+    "nodes": "One of several nodes, and a server alone",
 }
 _MEMORY = _Column("bytes/conn", "bytesPerConnection", "{:,.0f}")
 _CONNECTS = _Column("connects/s", "connectsPerS", "{:,.0f}")
@@ -154,6 +155,16 @@ _COLUMNS: dict[Kind, list[_Column]] = {
         _Column("max", "priceDelays.maxMs", "{:.1f}"),
         _LOAD,
     ],
+    "nodes": [
+        _MESSAGES,
+        _Column("µs/message", "cpuUsPerMessage", "{:.2f}"),
+        _Column("ticks/s", "ticksPerS", "{:,.0f}"),
+        _SERVER,
+        _Column("later: p50 ms", "later.p50Ms", "{:.2f}"),
+        _Column("p99", "later.p99Ms", "{:.2f}"),
+        _Column("max", "later.maxMs", "{:.2f}"),
+        _LOAD,
+    ],
 }
 _NOTES: dict[Kind, str] = {
     "prices": (
@@ -175,6 +186,11 @@ _NOTES: dict[Kind, str] = {
         "an accepted tick, with what its other clients cost, without its store. Delays are those "
         "of their prices, from a message's timestamp to its receipt."
     ),
+    "nodes": (
+        "The measured node is alone on the first core; the others, NATS, the store and the load "
+        "share the rest. Later: from when the last of 50 had an event on the node that decides "
+        "about its session until the last of 50 had it on the measured one."
+    ),
 }
 
 
@@ -191,7 +207,7 @@ def tables(report: Report) -> str:
         if some:
             cells = [_values(row) for row in some]
             lines += ["", title, *_table(kind, some, cells), *textwrap.wrap(_NOTES[kind], _WIDTH)]
-    lines += ["", *_stalling(rows)]
+    lines += ["", *_stalling(rows), *nodes_compared(rows)]
     for row in rows:
         doubts = {doubt: None for each in row.rounds for doubt in each.doubts}
         lines += [f"{row.name}: {doubt}" for doubt in doubts]
@@ -269,6 +285,26 @@ def _stalling(rows: list[Row]) -> Iterator[str]:
                 f"A stalled client costs the server {grown_bytes / stalled.stalled:,.0f} bytes "
                 f"more than one that reads ({stalled.stalled} of them, so this is coarse)."
             )
+
+
+def nodes_compared(rows: list[Row]) -> Iterator[str]:
+    """What it costs to be one of several nodes."""
+    by_name = {row.case: row for row in rows}
+
+    def each_pair(name: str, beside: str, figure: str) -> Iterator[tuple[float, float]]:
+        if name in by_name and beside in by_name:
+            for one, other in zip(by_name[name].rounds, by_name[beside].rounds, strict=False):
+                yield getattr(one, figure), getattr(other, figure)
+
+    if pairs := [*each_pair("watched-follows", "watched", "cpu_us_per_message")]:
+        times = median(of_node / alone for of_node, alone in pairs)
+        yield f"A message costs a node {times:.2f} × what it costs a server alone."
+    if pairs := [*each_pair("pushed-owns", "pushed", "server_cpu_percent")]:
+        more = median(owner - alone for owner, alone in pairs)
+        yield f"To publish 4000 ticks a second of 1000 symbols takes {more:.1f} % of a core."
+    if "pushed-follows" in by_name:
+        whole = by_name["pushed-follows"].figures["serverCpuPercent"]
+        yield f"To follow them takes {whole:.1f} % of a core, with all else that an idle node does."
 
 
 def _flat(measurement: Measurement) -> Iterator[tuple[str, float]]:

@@ -12,6 +12,7 @@ from lab.bench.report import Parameters, Report, Row
 from lab.cli import Bar, interruption
 from lab.crowd.workers import WorkerDied
 from lab.site.machine import SATURATED_PERCENT, describe
+from lab.site.nodes import NotEven
 from lab.site.producer import ProducerFailed
 from lab.site.server import ServerFailed
 from lab.site.target import TargetError
@@ -34,15 +35,16 @@ async def run(options: argparse.Namespace) -> Report:
     )
     bench = Bench(options.duration, options.processes, bar, stop)
     try:
-        for number, case in enumerate(options.cases, 1):
-            rows = [Row.of(case, transport) for transport in case.transports]
-            report.rows += rows
-            for turn in range(1, options.repeat + 1):
+        rows = {case: [Row.of(case, each) for each in case.transports] for case in options.cases}
+        # Round by round, so that what is compared is measured in turn.
+        for turn in range(1, options.repeat + 1):
+            for number, case in enumerate(options.cases, 1):
+                report.rows += rows[case] if turn == 1 else []
                 at = f"{number} of {len(options.cases)}, round {turn}, {case.name}"
-                await _round(bench, case, rows, at)
+                await _round(bench, case, rows[case], at)
                 if stop.is_set():
                     return report
-    except (TargetError, ServerFailed, WorkerDied, FloorFailed, ProducerFailed) as problem:
+    except (TargetError, ServerFailed, WorkerDied, FloorFailed, ProducerFailed, NotEven) as problem:
         report.failure = str(problem)
     finally:
         report.interrupted = stop.is_set()

@@ -6,10 +6,11 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +37,7 @@ def own_environ() -> dict[str, str]:
 
 
 class ServerUnderTest:
-    """``vyomo-rt serve`` in its own process.
+    """``vyomo-rt serve`` in its own process, whose clock may be wrong by ``+3s`` or so.
 
     It sees no ``VYOMO_RT_…`` variable except those given here: a load test must not write into
     the database that the environment names.
@@ -45,12 +46,13 @@ class ServerUnderTest:
     PROGRAM: tuple[str, ...] = ("-m", "vyomo_rt")
     """What Python runs."""
 
-    def __init__(self, data_dir: Path, *flags: str, **variables: str) -> None:
+    def __init__(self, data_dir: Path, *flags: str, clock_off: str = "", **variables: str) -> None:
         self._command = [
             sys.executable, *self.PROGRAM, "serve",
             "--port", "0", "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
-        self._environ = own_environ() | variables
+        self._environ = own_environ() | variables | (_other_time(clock_off) if clock_off else {})
+        self._has_other_time = bool(clock_off)
         self._log_file = data_dir / "server.log"
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
@@ -109,12 +111,38 @@ class ServerUnderTest:
         except TimeoutError:
             self._process.kill()
             return await self._process.wait()
+        finally:
+            if self._has_other_time:
+                _forget_time(self._process.pid)
 
     @property
     def problems(self) -> list[str]:
         """The lines of its log that are warnings or worse."""
         lines = self._log_file.read_text(errors="replace").splitlines()
         return [line for line in lines if _PROBLEM.match(line)]
+
+
+def _other_time(off: str) -> dict[str, str]:
+    """The variables that make the clock of a program's machine wrong.
+
+    They are those of faketime, without its own process, which would be killed in place of ours.
+    """
+    asked = [
+        "faketime",
+        "-f",
+        off,
+        sys.executable,
+        "-c",
+        "import os; print(os.environ['LD_PRELOAD'])",
+    ]
+    said = subprocess.run(asked, capture_output=True, check=True, text=True)  # noqa: S603
+    return {"LD_PRELOAD": said.stdout.strip(), "FAKETIME": off}
+
+
+def _forget_time(pid: int) -> None:
+    """Remove what faketime leaves behind of a process that was killed."""
+    for file in Path("/dev/shm").glob(f"*faketime*_{pid}"):  # noqa: S108 (its own choice)
+        file.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -127,19 +155,38 @@ async def on_first_core(
     Yields it with the cores for the load, on which this process is meanwhile too; with one
     core only, or where that cannot be had, there are none. Raises ServerFailed.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    variables["VYOMO_RT_MAX_CONNECTIONS"] = str(max(10_000, connections + 1))
-    variables.setdefault("VYOMO_RT_ACCEPTS_PER_S", "1000000")
-    with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder:
-        own = kind(Path(folder), "--feed", feed, **variables)
-        if len(cores) > 1:
-            os.sched_setaffinity(0, cores[1:])
+    settings = room_for(connections) | variables
+    with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder, off_first_core() as cores:
+        own = kind(Path(folder), "--feed", feed, **settings)
         try:
             await own.start()
-            if len(cores) > 1 and own.pid:
+            if cores and own.pid:
                 pin(own.pid, cores[0])
             yield own, cores[1:]
         finally:
             await own.stop()
-            if cores:
-                os.sched_setaffinity(0, cores)
+
+
+def room_for(connections: int) -> dict[str, str]:
+    """The settings of a server that takes so many connections, at any pace."""
+    return {
+        "VYOMO_RT_MAX_CONNECTIONS": str(max(10_000, connections + 1)),
+        "VYOMO_RT_ACCEPTS_PER_S": "1000000",
+    }
+
+
+@contextmanager
+def off_first_core() -> Iterator[list[int]]:
+    """Keep this process, and all that it starts, off the first of the cores that it yields.
+
+    None, with one core only or where that cannot be had.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        yield []
+        return
+    os.sched_setaffinity(0, cores[1:])
+    try:
+        yield cores
+    finally:
+        os.sched_setaffinity(0, cores)

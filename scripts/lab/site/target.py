@@ -80,12 +80,19 @@ class Target:
         ours = [line for line in lines if line.startswith("vyomo_rt_ticks_total{")]
         return sum(float(line.split()[-1]) for line in ours if '"accepted"' in line)
 
-    async def new_session(self) -> int:
-        """A session that nobody else trades in."""
+    async def new_session(self, *, decided_there: bool = False) -> int:
+        """A session that nobody else trades in; if asked for, one about which this node decides."""
         name = f"load test {time.strftime('%Y-%m-%d %H:%M:%S')}"
         body = {"name": name, "startingCapital": 1_000_000}
-        session = msgspec.json.decode(await self.call("POST", "/sessions", body))
-        return int(session["sessionId"])
+        while True:
+            before = await self._hops() if decided_there else 0
+            session = msgspec.json.decode(await self.call("POST", "/sessions", body))
+            if not decided_there or await self._hops() == before:
+                return int(session["sessionId"])
+
+    async def _hops(self) -> int:
+        """How many commands other nodes have carried out for it."""
+        return int(msgspec.json.decode(await self.call("GET", "/cluster"))["hops"])
 
     async def stop_session(self, session_id: int) -> None:
         await self.call("PATCH", f"/sessions/{session_id}", {"status": "STOPPED"})

@@ -6,15 +6,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
-import aiohttp
 import msgspec
 from yarl import URL
 
-from lab.site.target import API
+from lab.soak.site import AWAY, Site
 from lab.soak.truth import SessionTruth, Truth
 from lab.soak.violated import Violated
 from vyomo_rt_client.links import EventStream, Lost, WebSocket
@@ -26,83 +25,11 @@ _PRICES = (22150.5, 48000.0, 21000.0, 2900.0, 3900.0, 1500.0)
 MANY = [f"S{number}" for number in range(300)]
 """So many prices fill a socket soon when nobody reads them."""
 SLOW_TIMEOUT_S = 2.0
-_AWAY = (aiohttp.ClientError, OSError, TimeoutError)
-_TIMEOUT = aiohttp.ClientTimeout(total=15)
 _REFUSING = (
     "HALTED",
     *("maxOrderValue:", "maxOpenTrades:", "maxTradesPerDay:", "cooldownSeconds:", "squareOff:"),
 )
 _PASSING = {"unavailable", "limit_exceeded", "internal"}
-
-
-class _Page(msgspec.Struct):
-    events: list[msgspec.Raw]
-
-
-class Site:
-    """The address of the soaked server, and whether it is being disturbed on purpose."""
-
-    def __init__(self, http: aiohttp.ClientSession, rng: random.Random) -> None:
-        self.http = http
-        self.rng = rng
-        self.url = ""
-        self.stopping = asyncio.Event()
-        self._disturbances = 0
-        self._is_disturbed = False
-
-    @contextmanager
-    def disturbed(self) -> Iterator[None]:
-        """While the block runs, connections may be lost and requests go unanswered."""
-        self._disturbances += 1
-        self._is_disturbed = True
-        try:
-            yield
-        finally:
-            self._is_disturbed = False
-
-    @property
-    def calm(self) -> int | None:
-        """The same number as long as nothing disturbs the server; None while something does."""
-        return None if self._is_disturbed else self._disturbances
-
-    async def call(
-        self, method: str, path: str, body: Any = None, key: str | None = None
-    ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a call. Raises an error if the server is away."""
-        headers = {"Idempotency-Key": key} if key else {}
-        data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
-        async with self.http.request(
-            method, f"{self.url}{API}{path}", data=data, headers=headers, timeout=_TIMEOUT
-        ) as response:
-            return response.status, msgspec.json.decode(await response.read())
-
-    async def events(self, session_id: int, since: int) -> tuple[int, list[bytes]]:
-        """Status and texts of a session's stored events after a number, as bytes."""
-        path = f"/sessions/{session_id}/events?since={since}"
-        async with self.http.get(f"{self.url}{API}{path}", timeout=_TIMEOUT) as response:
-            if response.status != 200:
-                return response.status, []
-            page = msgspec.json.decode(await response.read(), type=_Page)
-            return 200, [bytes(event) for event in page.events]
-
-    async def until_answered(
-        self, path: str, body: Any, key: str | None, good: set[int], *, method: str = "POST"
-    ) -> tuple[int, dict[str, Any]]:
-        """Repeat a request under its key until it is answered with more than *try again*."""
-        while True:
-            try:
-                status, answer = await self.call(method, path, body, key)
-            except _AWAY:
-                status, answer = 503, {}
-            except msgspec.DecodeError as error:
-                raise Violated(f"answers are JSON: {method} {path}: {error}") from error
-            if status in good:
-                return status, answer
-            if status != 503:
-                raise Violated(
-                    f"a right request is not refused: {method} {path}: {status} {answer}"
-                )
-            await asyncio.sleep(self.rng.uniform(0.02, 0.2))
 
 
 class Writer:
@@ -213,6 +140,8 @@ class Watcher:
         self._truth = truth
         self._counts = counts
         self._since: int | None = None
+        self._as_of: dict[str, str] = {}
+        """Of this connection's prices: another node may be a little behind."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -232,6 +161,7 @@ class Watcher:
     ) -> None:
         session: dict[str, Any] = {"sessionId": self._truth.session_id, "updateInterval": 500}
         self._since = self.position
+        self._as_of = {}
         if self.position is not None:
             session |= {"since": self.position, "epoch": self._epoch}
         symbols = MANY if dozes else list(SYMBOLS)
@@ -285,10 +215,18 @@ class Watcher:
                 raise Lost(message["message"])
             case "error":
                 raise Violated(f"a right subscription is not refused: {text}")
+            case "price_update":
+                self._see_price(message["data"])
             case "server_shutdown":
                 raise Lost("the server shuts down")
             case _ if "seq" in message:  # an event, of whatever kind
                 self._see(message["seq"], text)
+
+    def _see_price(self, price: dict[str, Any]) -> None:
+        before = self._as_of.get(price["symbol"], "")
+        if price["asOf"] < before:
+            raise Violated(f"the moment of a price never goes back: after {before} came {price}")
+        self._as_of[price["symbol"]] = price["asOf"]
 
     def _overlook(self, session_id: int) -> None:
         if not self._watches or session_id == self._truth.session_id:
@@ -344,7 +282,7 @@ class Feed:
         """Post ticks, and check that so many are accepted; skip a server that is away."""
         try:
             status, answer = await self._site.call("POST", "/ticks", ticks)
-        except _AWAY:
+        except AWAY:
             return
         if status == 503:
             return

@@ -1,141 +1,24 @@
-"""Faults of a soaked server: in its processes, by clients, and by its price source."""
+"""Faults by the clients of a soaked server and by its price source, and when faults come."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from lab.crowd import pests
 from lab.crowd.plan import Plan
 from lab.crowd.swarm import Swarm
-from lab.site.machine import usage
-from lab.site.server import ServerUnderTest
-from lab.soak.actors import HICCUPS, SLOW_TIMEOUT_S, SYMBOLS, Feed, Site
+from lab.soak.actors import HICCUPS, SYMBOLS, Feed
+from lab.soak.processes import Fault
+from lab.soak.site import Site
 from lab.soak.truth import Truth
 from lab.soak.violated import Violated
 
 _PESTS_PATIENCE_S = 25.0
-_MOST_STOP_S = 5.0
-_STORE_BACK_S = 20.0
-"""The pause before it is started again doubles with every death, up to 10 s."""
-SETTINGS = {
-    "VYOMO_RT_SLOW_TIMEOUT_S": f"{SLOW_TIMEOUT_S:g}",
-    "VYOMO_RT_PING_INTERVAL_S": "5",
-    "VYOMO_RT_PONG_TIMEOUT_S": "4",
-    "VYOMO_RT_SSE_KEEP_ALIVE_S": "3",
-}
-
-Fault = tuple[str, Callable[[], Awaitable[None]]]
-
-
-class Processes:
-    """The server and its store: killed, frozen, stopped and started again on the same data."""
-
-    def __init__(self, site: Site, folder: Path) -> None:
-        self.start_s: list[float] = []
-        self.stop_s: list[float] = []
-        self.server = ServerUnderTest(folder)
-        self.base = (0, 0)
-        """Memory and files of the current server right after its start."""
-        self.folder = folder
-        self._site = site
-
-    @property
-    def faults(self) -> list[Fault]:
-        return [
-            ("kill -9 of the server", self.kill_server),
-            ("kill -9 of the store", self.kill_store),
-            ("kill -9 of both", self.kill_both),
-            ("store frozen", self.freeze_store),
-            ("server and store frozen", self.freeze_all),
-            ("SIGTERM and a new start", self.restart),
-        ]
-
-    @property
-    def store_pids(self) -> list[int]:
-        pid = self.server.pid
-        path = Path(f"/proc/{pid}/task/{pid}/children")
-        return [int(child) for child in path.read_text().split()]
-
-    async def start(self) -> None:
-        """Start the server, the first time anywhere and then where it was."""
-        port = urlsplit(self._site.url).port or 0
-        began_s = time.monotonic()
-        self.server = ServerUnderTest(self.folder, "--port", str(port), **SETTINGS)
-        self._site.url = await self.server.start()
-        self.start_s.append(time.monotonic() - began_s)
-        self.base = self.memory_and_files() or self.base
-
-    def memory_and_files(self) -> tuple[int, int] | None:
-        """Bytes of memory and number of open files of the server, if it runs."""
-        used = usage(self.server.pid or 0)
-        try:
-            files = len(list(Path(f"/proc/{self.server.pid}/fd").iterdir()))
-        except OSError:
-            return None
-        return None if used is None else (used.memory_bytes, files)
-
-    async def kill_server(self) -> None:
-        await self.server.stop(signal.SIGKILL)
-        await self.start()
-
-    async def kill_both(self) -> None:
-        for pid in self.store_pids:
-            os.kill(pid, signal.SIGKILL)
-        await self.kill_server()
-
-    async def kill_store(self) -> None:
-        before = self.store_pids
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        try:
-            async with asyncio.timeout(_STORE_BACK_S):
-                while not set(self.store_pids) - set(before):  # noqa: ASYNC110 (/proc tells nobody)
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            message = f"a killed store comes back: there was none after {_STORE_BACK_S:g} s"
-            raise Violated(message) from None
-
-    async def freeze_store(self) -> None:
-        await self._freeze(self.store_pids, self._site.rng.uniform(0.2, 4))
-
-    async def freeze_all(self) -> None:
-        assert self.server.pid is not None
-        await self._freeze([self.server.pid, *self.store_pids], self._site.rng.uniform(0.5, 4))
-
-    async def _freeze(self, pids: list[int], for_s: float) -> None:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(for_s)
-        finally:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-
-    async def restart(self) -> None:
-        await self.stop()
-        await self.start()
-
-    async def stop(self) -> None:
-        """SIGTERM. Raises Violated if the server does not end well, or leaves a process behind."""
-        children = self.store_pids
-        began_s = time.monotonic()
-        code = await self.server.stop()
-        took_s = time.monotonic() - began_s
-        self.stop_s.append(took_s)
-        if code or took_s > _MOST_STOP_S:
-            raise Violated(f"SIGTERM ends the server: code {code} after {took_s:.1f} s")
-        if left := [pid for pid in children if _is_running(pid)]:
-            raise Violated(f"SIGTERM leaves no process behind: {left} still run")
 
 
 class Clients:
@@ -234,10 +117,3 @@ class Lane:
     def stop(self) -> None:
         """Begin no further fault; let the current one finish."""
         self._stopping.set()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

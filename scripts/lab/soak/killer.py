@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 
-from lab.soak.actors import Site
+from lab.soak.site import Site
 from lab.soak.truth import SessionTruth
 from lab.soak.violated import Violated
 

@@ -21,6 +21,8 @@ class Report(Struct, rename="camel"):
     opened: int = 0
     closed: int = 0
     checks: int = 0
+    bus: dict[str, int] = {}
+    """With several nodes: what was told wrongly, and what they made of it."""
     slowest_start_s: float = 0.0
     slowest_stop_s: float = 0.0
     most_memory_bytes: int = 0
@@ -36,6 +38,7 @@ def table(report: Report) -> str:
     """A report for people."""
     faults = ", ".join(f"{count} × {name}" for name, count in report.faults.items())
     seen = ", ".join(f"{count:,} {name}" for name, count in report.seen.items())
+    bus = ", ".join(f"{count:,} {name}" for name, count in report.bus.items())
     memory_mb, growth_mb = report.most_memory_bytes / 1e6, report.most_memory_growth_bytes / 1e6
     lines = [
         f"soaked for {report.ran_s:g} s with seed {report.seed}"
@@ -45,6 +48,7 @@ def table(report: Report) -> str:
         f"  trades     {report.opened:,} opened, {report.closed:,} closed, acknowledged",
         f"  events     {report.events:,} stored",
         f"  watchers   {seen or 'none'}",
+        *([f"  bus        {bus}"] if bus else []),
         f"  checks     {report.checks}, vyomo-rt verify: {report.verified}",
         f"  starts     {report.slowest_start_s:g} s at most; SIGTERM {report.slowest_stop_s:g} s",
         f"  memory     {memory_mb:.1f} MB at most, {growth_mb:.1f} MB more than after its start",

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from lab.soak.actors import Site
 from lab.soak.costs import PLANS
 from lab.soak.rulebook import IST, RULE_BEHIND
+from lab.soak.site import Site
 from lab.soak.truth import SessionTruth
 from lab.soak.violated import Violated
 

@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -19,22 +18,26 @@ from typing import Any
 import aiohttp
 
 from lab.cli import interruption
-from lab.soak.actors import Feed, Site, Watcher, Writer, guarded
+from lab.soak.actors import Feed, Watcher, Writer, guarded
 from lab.soak.checks import Checks, within_quiet
-from lab.soak.faults import Clients, Lane, Processes
+from lab.soak.cluster import Cluster
+from lab.soak.faults import Clients, Lane
 from lab.soak.killer import Killer
+from lab.soak.processes import OneServer, Processes
 from lab.soak.report import Report
 from lab.soak.ruler import Ruler
+from lab.soak.site import Site
+from lab.soak.spikes import Spikes
 from lab.soak.truth import CAPITAL, SessionTruth, Truth
 
 _WRITERS = 4
 _WATCHERS = 6
-_SESSIONS = 2
+_SESSIONS, _SESSIONS_ON_NODES = 2, 4
 _MOST_START_S = 3.0
 
 
 class Soak:
-    """The server, everybody who uses it, and what is known of it."""
+    """The server or the nodes, everybody who uses them, and what is known of them."""
 
     def __init__(
         self, options: argparse.Namespace, http: aiohttp.ClientSession, folder: Path
@@ -47,7 +50,15 @@ class Soak:
         self._minutes = options.minutes
         self._site = Site(http, rng)
         self._feed = Feed(self._site)
-        self._processes = Processes(self._site, folder)
+        self._cluster: Cluster | None = None
+        self._spikes: Spikes | None = None
+        self._processes: Processes
+        if options.nodes > 1:
+            self._cluster = Cluster(self._site, folder, options.nodes, options.seed)
+            self._spikes = Spikes(self._site, self._seen)
+            self._processes = self._cluster
+        else:
+            self._processes = OneServer(self._site, folder)
         self._clients = Clients(self._site, self.truth, self._feed, options.storm)
         self._checks = Checks(
             *(self.truth, self._site, self._processes, self.report, self._seen),
@@ -98,20 +109,22 @@ class Soak:
                 await guarded(self.truth, self._end(writers, feeding, watchers, watching))
         finally:
             await _cancel([*writers, *watching, *others, feeding, disturbing])
-            await self._processes.server.stop(signal.SIGKILL)
+            await self._processes.close()
             self._fill_report(interrupted=stop.is_set())
 
     # -- while it runs -----------------------------------------------------------
 
     async def _make_sessions(self) -> None:
-        for number in range(_SESSIONS):
+        for number in range(_SESSIONS if self._cluster is None else _SESSIONS_ON_NODES):
             body = {"startingCapital": CAPITAL}
             _, session = await self._site.until_answered("/sessions", body, f"soak {number}", {201})
             self.truth.sessions.append(SessionTruth(session["sessionId"]))
+        if self._spikes is not None:
+            await self._spikes.make_sessions()
         await self._feed.push(self._feed.ticks(), accepted=len(self._feed.prices))
 
     def _session(self, number: int) -> SessionTruth:
-        return self.truth.sessions[number % _SESSIONS]
+        return self.truth.sessions[number % len(self.truth.sessions)]
 
     async def _until_over(self, stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
         ends = [asyncio.create_task(event.wait()) for event in (stop, self.truth.failed)]
@@ -130,7 +143,10 @@ class Soak:
         self._tell(what)
         with self._site.disturbed():
             await fault()
+            await self._processes.recover()
         await self._checks.compare()
+        if self._spikes is not None:
+            await self._spikes.round()
 
     async def _fault(self, what: str, fault: Callable[[], Awaitable[None]]) -> None:
         self._tell(what)
@@ -138,7 +154,7 @@ class Soak:
 
     def _tell(self, what: str) -> None:
         truth = self.truth.sessions
-        used = self._processes.memory_and_files()
+        used = max((now for now, _ in self._processes.used()), default=None)
         print(
             f"{time.monotonic() - self._began_s:6.1f} s  {what:28}"
             f"{sum(len(session.opened) for session in truth):6} opened "
@@ -160,8 +176,6 @@ class Soak:
     ) -> None:
         """Let everybody finish, and compare everything: now, after a crash, and in the store."""
         self._tell("the end: all finish")
-        if self._processes.memory_and_files() is None:  # it was just being restarted
-            await self._processes.start()
         await within_quiet("every request is answered in the end", asyncio.wait(writers))
         await _cancel([feeding])  # not before: what is halted may have to wait for a price
         await self._checks.compare(everything=True)
@@ -173,12 +187,21 @@ class Soak:
         await self._checks.require_files_closed()
         for after_crash in (False, True):
             if after_crash:
-                await self._processes.kill_server()
+                await self._processes.crash()
             await self._checks.compare(everything=True)
             for truth in self.truth.sessions:
                 truth.check_nothing_else()
+        if self._cluster is not None and self._spikes is not None:
+            await self._end_of_nodes(self._cluster, self._spikes)
         await self._processes.stop()
         self.report.verified = await self._checks.verify()
+
+    async def _end_of_nodes(self, cluster: Cluster, spikes: Spikes) -> None:
+        """A last spike, which nobody disturbs but the bus; and was that one bad enough?"""
+        await spikes.round()
+        await self._checks.compare_figures(spikes.sessions)
+        await cluster.require_lies()
+        self.report.bus = await cluster.count()
 
     def _fill_report(self, *, interrupted: bool) -> None:
         report, sessions = self.report, self.truth.sessions
@@ -198,7 +221,7 @@ class Soak:
                 f"{len(slow)} of {len(self._processes.start_s)} starts took longer than "
                 f"{_MOST_START_S:g} s; the machine's load is {os.getloadavg()[0]:.1f} now"
             )
-        failures = [line for line in self._processes.server.problems if " ERROR " in line]
+        failures = [line for line in self._processes.problems if " ERROR " in line]
         report.warnings += failures[:10]
         if report.violated or failures:
             report.folder = str(self._processes.folder)

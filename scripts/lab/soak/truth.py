@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ _TRADE_EVENTS = {"trade_opened", "trade_closed"}
 _BEGINNINGS = {"trade_opened", "order_placed"}
 _ENDS_OF_ORDERS = {"trade_opened", "order_ended"}
 _IST = timezone(timedelta(hours=5, minutes=30))
+_CLOCK_OFF = timedelta(seconds=2.5)
+"""Of several machines, one whose clock is further off does not say what time it is."""
+_WAITED = timedelta(seconds=20)
+"""So long what a price has decided may wait for the store, and come after what is younger."""
 
 
 class Event(NamedTuple):
@@ -57,6 +61,7 @@ class SessionTruth:
         self.closed: dict[int, dict[str, Any]] = {}
         """The answer to each acknowledged close, by trade."""
         self._checked_told = 0
+        self._made = datetime.now(UTC)
 
     @property
     def newest_seq(self) -> int:
@@ -138,6 +143,22 @@ class SessionTruth:
         told_upto = max(self.told, default=0)
         return Acknowledged(dict(self.opened), dict(self.ordered), dict(self.closed), told_upto)
 
+    def holds(self, known: Acknowledged) -> bool:
+        """Whether all that was acknowledged is among what was fetched."""
+        there = {
+            (event.type, event.data.get(name))
+            for event in self.stored
+            for name in ("tradeId", "orderId")
+        }
+        return (
+            all(("trade_opened", trade_id) in there for trade_id in known.opened.values())
+            and all(("trade_closed", trade_id) in there for trade_id in known.closed)
+            and all(
+                any((type_, order_id) in there for type_ in ("order_placed", *_ENDS_OF_ORDERS))
+                for order_id in known.ordered.values()
+            )
+        )
+
     def check_trades(self, known: Acknowledged) -> None:
         """Check that what was acknowledged is stored, and each trade opens and closes correctly."""
         trades = [event for event in self.stored if event.type in _TRADE_EVENTS]
@@ -160,6 +181,18 @@ class SessionTruth:
                 entry = Fraction(str(events["trade_opened", trade_id]["entryPrice"]))
                 if abs(Fraction(str(data["exitPrice"])) - entry) > _MOST_MOVE * entry:
                     raise Violated(f"no misprint closes a trade: {data}")
+
+    def check_moments(self) -> None:
+        """Check that the moments of events are those of the soak, and go on."""
+        newest, end = self._made - _CLOCK_OFF, datetime.now(UTC) + _CLOCK_OFF
+        for event in self.stored:
+            moment = datetime.fromisoformat(event.data["timestamp"])
+            if not max(self._made - _CLOCK_OFF, newest - _WAITED) <= moment <= end:
+                raise Violated(
+                    f"moments are true, and go on: session {self.session_id}, after "
+                    f"{newest.isoformat()} and before {end.isoformat()}: {event.text.decode()}"
+                )
+            newest = max(newest, moment)
 
     def check_orders(self, known: Acknowledged) -> None:
         """Check that each acknowledged order is stored, and becomes a trade or ends, once."""
