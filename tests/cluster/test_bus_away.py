@@ -31,7 +31,7 @@ async def pair(make_settings: MakeSettings) -> AsyncIterator[Pair]:
         settings = make_settings(nats_url=await nats.start())
         nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
         await until(lambda: are_even(nodes))
-        for _ in range(4):
+        for _ in range(8):
             await nodes[0].new_session()
         for index in (0, 1):
             await nodes[index].tick("NIFTY", 100)
@@ -45,7 +45,7 @@ async def owned(nodes: list[Rest], nats: NatsServer) -> dict[int, int]:
     found: dict[int, int] = {}
 
     async def is_found() -> bool:
-        for session_id in range(1, 5):
+        for session_id in range(1, 9):
             for index, node in enumerate(nodes):
                 if index in found or session_id in found.values():
                     continue

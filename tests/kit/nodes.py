@@ -28,6 +28,22 @@ async def are_even(nodes: Sequence[Rest]) -> bool:
     return bool(sum(parts) == 64 and max(parts) - min(parts) <= 1)
 
 
+async def foreign_session(here: Rest) -> int:
+    """A new session about which another node decides."""
+    while True:
+        session_id = await here.new_session()
+        before = await hops(here)
+        await here.call("PATCH", f"/sessions/{session_id}", {"name": "Foreign"})
+        if await hops(here) > before:
+            return session_id
+
+
+async def hops(node: Rest) -> int:
+    """How many commands others have carried out for a node's clients."""
+    _, cluster = await node.call("GET", "/cluster")
+    return int(cluster["hops"])
+
+
 class Nodes:
     """Some nodes, each with its way to the bus."""
 

@@ -15,7 +15,7 @@ from vyomo_rt.app.shared_prices import SharedPrices
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
 from vyomo_rt.domain.errors import NotFound, Unavailable
 from vyomo_rt.domain.event import Event
-from vyomo_rt.domain.shard import PRICES, SHARDS, shard_of
+from vyomo_rt.domain.shard import PRICES, shard_of
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.common_clock import CommonClock
 from vyomo_rt.store.nodes import Node
@@ -255,8 +255,13 @@ class Cluster:
         found = self.node.owner(shard_of(session_id))
         return None if found == self.node.id else found
 
-    def deciders(self) -> set[str | None]:
-        return {self.node.owner(shard) for shard in range(SHARDS)} - {self.node.id}
+    @property
+    def shards(self) -> frozenset[int]:
+        return self._sessions.shards
+
+    def deciders(self, shards: Collection[int]) -> set[str]:
+        owners = {self.node.owner(shard) for shard in shards} - {self.node.id}
+        return {owner for owner in owners if owner is not None}
 
     async def ask(self, node: str, message: bytes, within_s: float) -> bytes:
         return await self.bus.ask(node, _COMMAND, message, within_s)

@@ -33,7 +33,7 @@ def even_split(owners: Mapping[int, str], nodes: Iterable[str]) -> dict[int, str
     for shard in _SPREAD:
         owned = held.get(owners.get(shard, ""))
         (free if owned is None else owned).append(shard)
-    for shard in sorted(free):
+    for shard in free:
         min(held.values(), key=len).append(shard)
     while len(most := max(held.values(), key=len)) - len(least := min(held.values(), key=len)) > 1:
         least.append(most.pop())

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 
-from vyomo_rt.domain.errors import Conflict, KeyReused, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.errors import Conflict, KeyReused, Moved, OutcomeUnknown, Unavailable
 from vyomo_rt.domain.moment import Clocks
 from vyomo_rt.domain.order import Operation, Read, SessionOrder
 from vyomo_rt.domain.session import Session
@@ -36,21 +36,35 @@ class Births:
         Another node may have drawn its id.
         """
         async with self._turns.turn():
-            if not operation.is_fresh:
-                found = await self._journal.find_session(operation.operation_id)
-                if found is not None:
-                    session, request_hash = found
-                    state = await self._declared(session.session_id)
-                    if not operation.matches(request_hash):
-                        raise KeyReused(f"session {session.session_id}", session=state)
-                    return state, True
+            if not operation.is_fresh and (made := await self._made_before(operation)):
+                return made, True
+            if session_id is not None:
+                self._sessions.require_own(session_id)
             order, at_ms = read_order(), self._clocks.market()
             session_id = session_id or await self._journal.reserve_ids("sessions", 1)
             self._sessions.highest_id = max(self._sessions.highest_id, session_id)
             session = self._newborn(session_id, order, operation.by)
-            await self._insert(session, operation)
+            try:
+                await self._insert(session, operation)
+            except Conflict:
+                # Another node was faster, or the lost insert of an earlier attempt has landed.
+                if made := await self._made_before(operation):
+                    return made, True
+                words = "an earlier attempt at this request is being settled"
+                raise OutcomeUnknown(words) from None
             self._sessions.bear(session)
             return await self._declared(session_id, at_ms), False
+
+    async def _made_before(self, operation: Operation) -> SessionState | None:
+        """What an operation has made. Raises KeyReused if it was another request's."""
+        found = await self._journal.find_session(operation.operation_id)
+        if found is None:
+            return None
+        session, request_hash = found
+        state = await self._declared(session.session_id)
+        if not operation.matches(request_hash):
+            raise KeyReused(f"session {session.session_id}", session=state)
+        return state
 
     async def ensure(self, session_id: int, order: SessionOrder) -> None:
         """Make a session under an id of its own."""
@@ -104,9 +118,6 @@ class Births:
             self.settling.add(task)
             task.add_done_callback(self.settling.discard)
             raise
-        except Conflict:
-            # The lost insert of an earlier attempt has landed; the next attempt will find it.
-            raise OutcomeUnknown("an earlier attempt at this request is being settled") from None
 
     async def _settle(self, session: Session, insert: Callable[[], Awaitable[None]]) -> None:
         """Follow an insert whose answer was lost until the session is known to be there."""
@@ -115,8 +126,8 @@ class Births:
             try:
                 await insert()
                 await self._sessions.state(session.session_id)
-            except Conflict:
-                return  # a repetition under the same key made the session anew
+            except (Conflict, Moved):
+                return  # a repetition under the same key made the session anew, or may do so
             except Unavailable:
                 continue
             return

@@ -10,13 +10,8 @@ from typing import Any
 
 from vyomo_rt.domain.decisions import NewDayMs
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.errors import (
-    Conflict,
-    KeyReused,
-    NotFound,
-    Unavailable,
-)
-from vyomo_rt.domain.event import Event, EventKind, Record, TradeEvent
+from vyomo_rt.domain.errors import Conflict, NotFound, Unavailable
+from vyomo_rt.domain.event import EventKind, Record
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.guarding import amended
 from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
@@ -56,6 +51,7 @@ from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.positions import Positions
 from vyomo_rt.trading.records import Records
+from vyomo_rt.trading.repeated import Repeated
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.reports import Reports
 from vyomo_rt.trading.sessions import Sessions
@@ -114,10 +110,11 @@ class Desk(Writer):
         self._births = Births(journal, self.sessions, clocks)
         self.records = Records(journal, replica, self.ledgers, self.sessions)
         self.reports = Reports(journal, self.sessions)
+        self._repeated = Repeated(journal, self.records, self.sessions)
         self._entries = Entries(
             self.records,
             commanding=self._commanding,
-            made_before=self._made_before,
+            repeated=self._repeated,
             openings=self._openings,
             ids=self._order_ids,
             expect=self._positions.expect,
@@ -175,9 +172,11 @@ class Desk(Writer):
     async def open_trade(
         self, session_id: int, operation: Operation, read_order: Read[TradeOrder]
     ) -> tuple[Trade, bool]:
+        if made := await self._repeated.made_elsewhere(session_id, operation):
+            return await self._repeated.trade(made), True
         async with self._commanding(session_id, operation) as ledger:
-            if made := await self._made_before(session_id, operation):
-                return await self._made_trade(made), True
+            if made := await self._repeated.made(session_id, operation):
+                return await self._repeated.trade(made), True
             await ledger.prepare()
             while not self._trade_ids:
                 await self._trade_ids.draw()
@@ -229,9 +228,11 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_order: Read[ClosingOrder]
     ) -> tuple[Trade, bool]:
         known = await self.records.trade(trade_id)
+        if made := await self._repeated.made_elsewhere(known.session_id, operation):
+            return await self._repeated.trade(made), True
         async with self._commanding(known.session_id, operation) as ledger:
-            if made := await self._made_before(known.session_id, operation):
-                return await self._made_trade(made), True
+            if made := await self._repeated.made(known.session_id, operation):
+                return await self._repeated.trade(made), True
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             order = read_order()
@@ -362,24 +363,6 @@ class Desk(Writer):
             self.sessions.require_own(session_id)
             ledger.require_settled(operation)
             yield ledger
-
-    async def _made_before(self, session_id: int, operation: Operation) -> Event | None:
-        """What an operation has made. Raises KeyReused if it was another request's."""
-        if operation.is_fresh:
-            return None
-        event = await self._journal.find_event(session_id, operation.operation_id)
-        if event is None or operation.matches(event.request_hash):
-            return event
-        record = event.records[0]
-        if isinstance(record, PendingEntry):
-            entry = await self.records.order(record.order_id)
-            raise KeyReused(f"order {entry.order_id}", entry=entry)
-        trade = await self.records.trade(record.trade_id)
-        raise KeyReused(f"trade {trade.trade_id}", trade=trade)
-
-    async def _made_trade(self, made: Event) -> Trade:
-        assert isinstance(made, TradeEvent), "the path is part of what the key is for"
-        return await self.records.trade(made.trade.trade_id)
 
     def _manual_exit(self, trade: Trade, price_e4: int | None) -> Exit:
         if price_e4 is not None:

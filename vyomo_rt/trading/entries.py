@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
 from vyomo_rt.domain.decisions import Moment
 from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
-from vyomo_rt.domain.event import Event, EventKind
+from vyomo_rt.domain.event import EventKind
 from vyomo_rt.domain.guarding import check_step, with_step
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation, Read
@@ -30,9 +30,9 @@ from vyomo_rt.trading.ids import Ids
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.records import Records
+from vyomo_rt.trading.repeated import Repeated
 
 Commanding = Callable[[int, Operation], AbstractAsyncContextManager[Ledger]]
-MadeBefore = Callable[[int, Operation], Awaitable[Event | None]]
 
 
 class Entries:
@@ -43,7 +43,7 @@ class Entries:
         records: Records,
         *,
         commanding: Commanding,
-        made_before: MadeBefore,
+        repeated: Repeated,
         openings: Openings,
         ids: Ids,
         expect: Callable[[str, Ledger], None],
@@ -58,7 +58,7 @@ class Entries:
         """
         self._records = records
         self._commanding = commanding
-        self._made_before = made_before
+        self._repeated = repeated
         self._openings = openings
         self._ids = ids
         self._expect = expect
@@ -71,10 +71,11 @@ class Entries:
         self, session_id: int, operation: Operation, read_terms: Read[EntryTerms]
     ) -> Entered:
         """Place an order, or fill it at once."""
+        if made := await self._repeated.made_elsewhere(session_id, operation):
+            return await self._repeated.entered(made)
         async with self._commanding(session_id, operation) as ledger:
-            if made := await self._made_before(session_id, operation):
-                [entry] = [each for each in made.records if isinstance(each, PendingEntry)]
-                return await self._as_it_is(entry.order_id)
+            if made := await self._repeated.made(session_id, operation):
+                return await self._repeated.entered(made)
             await self._prepare(ledger)
             terms, now_ms = read_terms(), self._now()
             self._check_placing(ledger.state, terms)
@@ -128,11 +129,6 @@ class Entries:
         if entry is None:
             raise AlreadyEnded(await self._records.order(order_id))
         return entry
-
-    async def _as_it_is(self, order_id: int) -> Entered:
-        entry = await self._records.order(order_id)
-        trade = None if entry.trade_id is None else await self._records.trade(entry.trade_id)
-        return Entered(entry, trade, repeated=True)
 
     def _check_placing(self, state: SessionState, terms: EntryTerms) -> None:
         session = state.session

@@ -127,12 +127,12 @@ class Command:
             self._record()
         except OutcomeUnknown as error:
             self._record()
-            raise self._with_key(error) from None
+            raise self.with_key(error) from None
         except TimeoutError:
             if self._takes_effect:
                 self._record()
                 words = f"it was not finished within {LIMIT_S:g} s; it may or may not still happen"
-                raise self._with_key(OutcomeUnknown(words)) from None
+                raise self.with_key(OutcomeUnknown(words)) from None
             raise Unavailable(
                 f"it could not begin within {LIMIT_S:g} s, because too much was ahead of it; "
                 "nothing was changed, try again"
@@ -152,7 +152,7 @@ class Command:
             made=unless_none(self.made),
         )
 
-    def _with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
+    def with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """The error, with the key under which a repetition finds out; PATCH needs none."""
         if self.asked.method == hdrs.METH_POST:
             error.idempotency_key = self.operation.key

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from secrets import token_hex
@@ -17,11 +19,12 @@ from msgspec import Struct
 from vyomo_rt.bus.link import NoAnswer, NotSent
 from vyomo_rt.domain.errors import Failed, Moved, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant
+from vyomo_rt.domain.shard import EVERY_SHARD
 from vyomo_rt.web import problems
 from vyomo_rt.web.command import Asked, Command, read_command
 from vyomo_rt.web.routes import Route
 from vyomo_rt.wire.encoding import encode
-from vyomo_rt.wire.halt import HaltAnswer
+from vyomo_rt.wire.halt import HaltAnswer, HaltedSession
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ _RETRY_S = 0.05
 _NOBODY = (
     "the node that decides about the session cannot be reached; nothing was changed, try again"
 )
+_OPEN = "the node that decides has not answered; it may or may not have happened"
+_AWAY = HTTPStatus.SERVICE_UNAVAILABLE
 _KNOWN_S = 60.0
 """How long answers are kept for a request that comes again."""
 
@@ -64,12 +69,13 @@ class Outcome(Struct, array_like=True):
     content_type: str = ""
     body: bytes = b""
     seq: int = 0
+    shards: list[int] = []
+    """Of what concerns all sessions: about which this node has decided all the while."""
 
 
 _carried = msgspec.msgpack.Decoder(Carried)
 _outcome = msgspec.msgpack.Decoder(Outcome)
 _encode = msgspec.msgpack.Encoder().encode
-_MOVED = Outcome()
 
 
 class Cluster(Protocol):
@@ -79,10 +85,14 @@ class Cluster(Protocol):
         """Whether this node decides about a session."""
 
     def owner(self, session_id: int) -> str | None:
-        """The node that decides about a session, if it lives."""
+        """The other node that decides about a session, if it lives."""
 
-    def deciders(self) -> set[str | None]:
-        """The other nodes that decide about any session; None if somewhere nobody does now."""
+    @property
+    def shards(self) -> frozenset[int]:
+        """Those about which this node decides."""
+
+    def deciders(self, shards: Collection[int]) -> set[str]:
+        """The other nodes that decide about any of these shards."""
 
     async def ask(self, node: str, message: bytes, within_s: float) -> bytes:
         """The answer of a node. Raises NotSent or NoAnswer."""
@@ -123,89 +133,115 @@ class Forwarding:
         command = await read_command(request, route)
         if route.name == "halt":
             return await self._halt(command, route)
-        if command.asked.ids:
-            session_id = await self._cluster.session_of(command.asked.ids)
-        else:
-            session_id = await self._cluster.draw_session_id()
-            command.asked = replace(command.asked, new_id=session_id)
+        async with command.in_time():
+            session_id = await self._session_of(command)
         return await self._carry(command, route, session_id)
+
+    async def _session_of(self, command: Command) -> int:
+        if command.asked.ids:
+            return await self._cluster.session_of(command.asked.ids)
+        session_id = await self._cluster.draw_session_id()
+        command.asked = replace(command.asked, new_id=session_id)
+        return session_id
 
     async def _carry(self, command: Command, route: Route, session_id: int) -> web.StreamResponse:
         """Try until somebody decides about the session, or the command's time is over."""
         request_id = token_hex(8)
-        trouble = Unavailable(_NOBODY)
+        is_open = False
         while command.left_s > _MARGIN_S + _RETRY_S:
+            if is_open or self._cluster.decides(session_id):
+                # What was sent and not answered has left its key in the log, if it happened:
+                # then this is the answer, whoever decides.
+                found = await self._try_here(command, route, is_open=is_open)
+                if found is not None:
+                    return found
             try:
-                if self._cluster.decides(session_id):
-                    return await route.handler(command)
-                if (node := self._cluster.owner(session_id)) is not None:
-                    outcome = await self._ask(node, command, route, session_id, request_id)
-                    if outcome.status:
-                        await self._cluster.follow(session_id, outcome.seq)
-                        return _response(outcome)
-            except Moved:
+                outcome = await self._ask_owner(command, route, session_id, request_id)
+            except NotSent:
                 pass
-            except OutcomeUnknown as error:
-                if error.idempotency_key is None or self._cluster.decides(session_id):
-                    raise
-                # The next owner finds out from the store whether it was done, by its key.
+            except NoAnswer:
+                is_open = True
                 command.operation = replace(command.operation, is_fresh=False)
-                trouble = error
+                continue
+            else:
+                # Of a repetition, 503 says nothing about what was sent before.
+                if outcome.status and not (is_open and outcome.status == _AWAY):
+                    await self._follow(command, session_id, outcome.seq)
+                    return _response(outcome)
             await asyncio.sleep(_RETRY_S)
-        raise trouble
+        if not is_open:
+            raise Unavailable(_NOBODY)
+        raise command.with_key(OutcomeUnknown(_OPEN))
+
+    async def _try_here(
+        self, command: Command, route: Route, *, is_open: bool
+    ) -> web.StreamResponse | None:
+        """The answer, if this node decides, or if the store has what the command has made."""
+        try:
+            return await route.handler(command)
+        except Moved:
+            return None
+        except OutcomeUnknown:
+            raise
+        except VyomoError as error:
+            if is_open and problems.status_of(error) == _AWAY:
+                return None
+            raise
+
+    async def _ask_owner(
+        self, command: Command, route: Route, session_id: int, request_id: str
+    ) -> Outcome:
+        """The outcome on the node that decides. Raises NotSent or NoAnswer."""
+        node = self._cluster.owner(session_id)
+        if node is None:
+            raise NotSent
+        return await self._ask(node, command, route, session_id, request_id)
 
     async def _ask(
         self, node: str, command: Command, route: Route, session_id: int | None, request_id: str
     ) -> Outcome:
-        """The outcome on a node; without a status if nothing happened. Raises OutcomeUnknown."""
-        was_sent = False
-        while (left_s := command.left_s - _MARGIN_S) > 0:
-            message = _encode(_to_carry(command, route, session_id, request_id, left_s))
-            try:
-                answer = await self._cluster.ask(node, message, min(_AN_ANSWER_S, left_s))
-            except NoAnswer:
-                was_sent = True
-                continue  # it knows the request by its id
-            except NotSent:
-                if not was_sent:
-                    return _MOVED
-                if session_id is not None and self._cluster.owner(session_id) != node:
-                    break
-                await asyncio.sleep(_RETRY_S)
-                continue
-            self.hops += 1
-            return _outcome.decode(answer)
-        if not was_sent:
-            return _MOVED
-        words = "the node that decides has not answered; it may or may not have happened"
-        error = OutcomeUnknown(words)
-        if command.asked.method == hdrs.METH_POST:
-            error.idempotency_key = command.operation.key
-        raise error
+        """The outcome on a node; without a status if nothing happened. Raises NotSent, NoAnswer."""
+        left_s = command.left_s - _MARGIN_S
+        message = _encode(_to_carry(command, route, session_id, request_id, left_s))
+        answer = await self._cluster.ask(node, message, min(_AN_ANSWER_S, left_s))
+        outcome = _outcome.decode(answer)
+        self.hops += outcome.status != 0
+        return outcome
+
+    async def _follow(self, command: Command, session_id: int, seq: int) -> None:
+        """Who asks this node next finds what the answer says, unless that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(command.left_s):
+                await self._cluster.follow(session_id, seq)
 
     async def _halt(self, command: Command, route: Route) -> web.StreamResponse:
-        """Halt on all nodes; what one of them could not do is told as if it were this one's."""
-        nodes = self._cluster.deciders()
-        asking = [
-            self._ask(node, command, route, None, token_hex(8)) for node in nodes - {None} if node
-        ]
-        here, *others = await asyncio.gather(
-            self._run(command, route), *asking, return_exceptions=True
-        )
-        sessions = []
-        for each in (here, *others):
-            if isinstance(each, BaseException):
-                raise each
-            if each.status != HTTPStatus.OK:
-                if each.status:
-                    return _response(each)
-                words = "some sessions may or may not be halted; try again"
-                raise OutcomeUnknown(words)
-            sessions += msgspec.json.decode(each.body, type=HaltAnswer).sessions
-        if None in nodes:
+        """Halt all sessions, wherever they are decided about; a shard that moves is not missed."""
+        halted: dict[int, HaltedSession] = {}
+        left = set(EVERY_SHARD)
+        request_ids: defaultdict[str, str] = defaultdict(lambda: token_hex(8))
+        while left and command.left_s > _MARGIN_S + _RETRY_S:
+            nodes = self._cluster.deciders(left)
+            asking = [self._ask(node, command, route, None, request_ids[node]) for node in nodes]
+            found = await asyncio.gather(
+                self._run_for_all(command, route), *asking, return_exceptions=True
+            )
+            for outcome in found:
+                if isinstance(outcome, NotSent | NoAnswer):
+                    continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                if outcome.status not in (0, HTTPStatus.OK):
+                    return _response(outcome)
+                left.difference_update(outcome.shards)
+                if outcome.status:
+                    _join(halted, msgspec.json.decode(outcome.body, type=HaltAnswer).sessions)
+            if left:
+                request_ids.clear()
+                await asyncio.sleep(_RETRY_S)
+        if left:
             raise OutcomeUnknown("some sessions may or may not be halted; try again")
-        sessions.sort(key=lambda halted: halted.session_id)
-        return web.Response(body=encode(HaltAnswer(sessions)), content_type="application/json")
+        answer = HaltAnswer([halted[session_id] for session_id in sorted(halted)])
+        return web.Response(body=encode(answer), content_type="application/json")
 
     # -- for other nodes -------------------------------------------------------
 
@@ -229,7 +265,7 @@ class Forwarding:
     async def _carry_out(self, carried: Carried) -> Outcome:
         session_id = carried.session_id
         if session_id is not None and not self._cluster.decides(session_id):
-            return _MOVED
+            return Outcome()
         route = self.routes[carried.call]
         assert route.takes is not None
         asked = Asked(
@@ -247,8 +283,17 @@ class Forwarding:
             lambda: self._require_standing(carried.grant),
             limit_s=carried.left_s,
         )
+        if session_id is None:
+            return await self._run_for_all(command, route)
         outcome = await self._run(command, route)
-        outcome.seq = 0 if session_id is None else self._cluster.seq(session_id)
+        outcome.seq = self._cluster.seq(session_id)
+        return outcome
+
+    async def _run_for_all(self, command: Command, route: Route) -> Outcome:
+        """Carry out what concerns all sessions, for those about which this node decides."""
+        before = self._cluster.shards
+        outcome = await self._run(command, route)
+        outcome.shards = sorted(before & self._cluster.shards)
         return outcome
 
     async def _run(self, command: Command, route: Route) -> Outcome:
@@ -290,6 +335,14 @@ def _to_carry(
         grant=asked.grant,
         new_id=asked.new_id,
     )
+
+
+def _join(halted: dict[int, HaltedSession], more: Iterable[HaltedSession]) -> None:
+    """A session may be halted twice, on two nodes: the second time little is left to close."""
+    for each in more:
+        if (before := halted.get(each.session_id)) is not None:
+            each.closed = sorted({*before.closed, *each.closed})
+        halted[each.session_id] = each
 
 
 def _response(outcome: Outcome) -> web.Response:

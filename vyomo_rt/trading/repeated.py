@@ -1,0 +1,53 @@
+"""Operations that come again: what each has made, by its key in the log."""
+
+from __future__ import annotations
+
+from vyomo_rt.domain.errors import KeyReused
+from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.order import Operation
+from vyomo_rt.domain.pending import Entered, PendingEntry
+from vyomo_rt.domain.trade import Trade
+from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.records import Records
+from vyomo_rt.trading.sessions import Sessions
+
+
+class Repeated:
+    """Finds what an operation has made, and shows it as it is now."""
+
+    def __init__(self, journal: Journal, records: Records, sessions: Sessions) -> None:
+        self._journal = journal
+        self._records = records
+        self._sessions = sessions
+
+    async def made(self, session_id: int, operation: Operation) -> Event | None:
+        """What an operation has made. Raises KeyReused if it was another request's."""
+        if operation.is_fresh:
+            return None
+        event = await self._journal.find_event(session_id, operation.operation_id)
+        if event is None or operation.matches(event.request_hash):
+            return event
+        record = event.records[0]
+        if isinstance(record, PendingEntry):
+            entry = await self._records.order(record.order_id)
+            raise KeyReused(f"order {entry.order_id}", entry=entry)
+        trade = await self._records.trade(record.trade_id)
+        raise KeyReused(f"trade {trade.trade_id}", trade=trade)
+
+    async def made_elsewhere(self, session_id: int, operation: Operation) -> Event | None:
+        """The same, if another node decides about the session: it may be gone."""
+        if self._sessions.decides(session_id):
+            return None
+        return await self.made(session_id, operation)
+
+    async def trade(self, made: Event) -> Trade:
+        """The trade that an operation has made, closed or reduced."""
+        assert isinstance(made, TradeEvent), "the path is part of what the key is for"
+        return await self._records.trade(made.trade.trade_id)
+
+    async def entered(self, made: Event) -> Entered:
+        """The order that an operation has placed, and the trade that it became."""
+        [order_id] = [each.order_id for each in made.records if isinstance(each, PendingEntry)]
+        entry = await self._records.order(order_id)
+        trade = None if entry.trade_id is None else await self._records.trade(entry.trade_id)
+        return Entered(entry, trade, repeated=True)
