@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
 
 from lab.site.nats_server import NatsServer
-from tests.kit.nodes import are_even
+from tests.conftest import KNOWN_YEARS
+from tests.kit.nodes import are_even, foreign_session
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.server import serve_here
+from tests.kit.store import new_database
 from tests.kit.waiting import until
+from vyomo_rt.config import Settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Pair:
     """Two nodes, the bus between them, and a session that each decides about."""
 
-    def __init__(self, nodes: list[Rest], nats: NatsServer, own: dict[int, int]) -> None:
+    def __init__(self, nodes: list[Rest], nats: NatsServer, own: list[int]) -> None:
         self.nodes = nodes
         self.nats = nats
         self.own = own
         """The session of each node."""
 
 
-@pytest.fixture
-async def pair(make_settings: MakeSettings) -> AsyncIterator[Pair]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running_pair(embedded_uri: str) -> AsyncIterator[Pair]:
     nats = NatsServer()
     async with AsyncExitStack() as stack:
-        settings = make_settings(nats_url=await nats.start())
+        settings = Settings(
+            port=0,
+            mongo_uri=new_database(embedded_uri),
+            nats_url=await nats.start(),
+            calendar=KNOWN_YEARS,
+        )
         nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
         await until(lambda: are_even(nodes))
-        for _ in range(8):
-            await nodes[0].new_session()
-        for index in (0, 1):
-            await nodes[index].tick("NIFTY", 100)
-        yield Pair(nodes, nats, await owned(nodes, nats))
+        for node in nodes:
+            await node.tick("NIFTY", 100)
+        own = [await foreign_session(other) for other in reversed(nodes)]
+        yield Pair(nodes, nats, own)
     await nats.stop()
 
 
-async def owned(nodes: list[Rest], nats: NatsServer) -> dict[int, int]:
-    """A session that each node decides about: it takes commands without the bus."""
-    await nats.stop()
-    found: dict[int, int] = {}
-
-    async def is_found() -> bool:
-        for session_id in range(1, 9):
-            for index, node in enumerate(nodes):
-                if index in found or session_id in found.values():
-                    continue
-                path = f"/sessions/{session_id}"
-                status, _ = await node.call("PATCH", path, {"name": f"Own {session_id}"})
-                if status == 200:
-                    found[index] = session_id
-        return len(found) == len(nodes)
-
-    await until(is_found)
-    return found
+@pytest_asyncio.fixture(loop_scope="module")
+async def pair(running_pair: Pair) -> Pair:
+    """Without the bus."""
+    await running_pair.nats.stop()
+    return running_pair
 
 
 async def test_commands_to_others_are_refused_for_now_and_what_others_store_is_seen(
@@ -80,6 +78,30 @@ async def test_commands_to_others_are_refused_for_now_and_what_others_store_is_s
             message = await stream.receive_json(timeout=5)
         assert message["data"]["tradeId"] == trade["tradeId"]
         assert (await here.call("GET", f"/trades/{trade['tradeId']}"))[1]["status"] == "OPEN"
+
+
+async def test_what_nobody_watches_is_read_from_the_store_when_it_is_asked_for(pair: Pair) -> None:
+    here, there = pair.nodes
+    foreign = pair.own[1]
+    await until(lambda: is_known_to_be_away(here, there, foreign))
+    trade = await there.open_trade(foreign, symbol="NIFTY", quantity=5)
+    path = f"/trades/{trade['tradeId']}"
+    assert (await here.call("GET", path))[1]["status"] == "OPEN"
+    await there.close_trade(trade["tradeId"], 110)
+    assert (await here.call("GET", path))[1]["status"] == "CLOSED"
+    _, session = await here.call("GET", f"/sessions/{foreign}")
+    _, listed = await here.call("GET", f"/sessions/{foreign}/trades")
+    _, report = await here.call("GET", f"/sessions/{foreign}/report?by=symbol")
+    assert session["totalTrades"] == len(listed["trades"])
+    assert session["totalTrades"] - session["openTrades"] == report["total"]["trades"]
+
+
+async def is_known_to_be_away(here: Rest, there: Rest, session_id: int) -> bool:
+    """Whether a node reads what it shows of another's session, after a change that it missed."""
+    name = f"Session {random.random()}"
+    await there.call("PATCH", f"/sessions/{session_id}", {"name": name})
+    _, session = await here.call("GET", f"/sessions/{session_id}")
+    return bool(session["name"] == name)
 
 
 async def test_only_the_owner_of_the_prices_takes_ticks_and_elsewhere_they_are_stale(

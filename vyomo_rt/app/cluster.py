@@ -177,7 +177,8 @@ class Cluster:
     # -- what is told ----------------------------------------------------------
 
     def publish_events(self, events: Sequence[Event], state: SessionState) -> None:
-        if self._sessions.decides(state.session.session_id):
+        # What is written last in a shard that is given up is told, too.
+        if state.session.session_id in self._rooms.desk.ledgers:
             about = f"{_EVENTS}.{shard_of(state.session.session_id)}"
             for start in range(0, len(events), _EVENTS_A_MESSAGE):
                 self.bus.say(about, pack_events(events[start : start + _EVENTS_A_MESSAGE]))

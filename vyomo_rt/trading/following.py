@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event
-from vyomo_rt.domain.shard import SHARDS, shard_of
+from vyomo_rt.domain.shard import EVERY_SHARD, SHARDS, shard_of
 from vyomo_rt.trading.heads import Heads
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.loading import load_resting, read_on
@@ -17,12 +17,12 @@ from vyomo_rt.trading.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-_NEW_IDS = 200
-"""So many ids below the newest are looked at for sessions that nobody told of."""
+_MAKING_IDS = 200
+"""So many ids below one that is known to be given out may still become sessions."""
 _RETRY_S = 0.1
 _READ_AGAIN_S = 1.0
-_SILENT_S = 0.75
-"""A shard of which nothing was heard for so long is read from the store."""
+_SILENT_S = 0.6
+"""A shard of which nothing was heard for so long, two beats, is read from the store."""
 
 
 class Following:
@@ -57,6 +57,9 @@ class Following:
         self._read_s: dict[int, float] = {}
         """When each shard was last read on because its sum differed."""
         self._heard_s: dict[int, float] = dict.fromkeys(range(SHARDS), time_s())
+        self._looked_upto = [0] * SHARDS
+        """Of each shard, up to which id new sessions were looked for."""
+        self._wants_new = False
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
 
@@ -103,14 +106,25 @@ class Following:
                 self._shards.add(shard)
                 self._wake.set()
 
-    def look_after_silent(self) -> None:
-        """Read the watched sessions of shards whose owner is not heard."""
+    def is_silent(self, session_id: int) -> bool:
+        return shard_of(session_id) in self._silent()
+
+    def _silent(self) -> Collection[int]:
+        """The shards of others whose owners are not heard."""
         late_s = self._time_s() - _SILENT_S
-        for session_id in self._watched():
-            shard = shard_of(session_id)
-            if self._heard_s[shard] < late_s and shard not in self._sessions.shards:
-                self._wanted[session_id] = None
-                self._wake.set()
+        return {
+            shard
+            for shard, heard_s in self._heard_s.items()
+            if heard_s < late_s and shard not in self._sessions.shards
+        }
+
+    def look_after_silent(self) -> None:
+        """Read the watched sessions of shards whose owner is not heard, and look for new ones."""
+        if not (silent := self._silent()):
+            return
+        self._wanted |= {each: None for each in self._watched() if shard_of(each) in silent}
+        self._wants_new = True
+        self._wake.set()
 
     def doubt_everything(self) -> None:
         """What was told meanwhile is lost: read on all that somebody watches."""
@@ -129,33 +143,62 @@ class Following:
 
     async def run(self) -> None:
         """Read what is missing, until cancelled."""
+        self._have_looked(EVERY_SHARD, self._sessions.highest_id)
         while True:
             await self._wake.wait()
             self._wake.clear()
             wanted, self._wanted = self._wanted, {}
             shards, self._shards = self._shards, set()
+            wants_new, self._wants_new = self._wants_new, False
             try:
                 if shards:
                     await self.read_shards(shards)
+                if wants_new:
+                    await self.read_new()
                 await self.read(wanted)
             except Unavailable:
                 self._wanted = wanted | self._wanted
                 self._shards |= shards
+                self._wants_new |= wants_new
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
 
     async def read_shards(self, shards: Collection[int]) -> None:
-        """Read on all sessions of some shards, and find those that nobody told of.
+        """Read on all sessions of some shards, and find new ones. Raises Unavailable."""
+        newest, new = await self._find_new(shards)
+        known = (state.session.session_id for state in self._replica.states())
+        await self.read([*(each for each in known if shard_of(each) in shards), *new])
+        self._have_looked(shards, newest)
 
-        Raises Unavailable.
-        """
+    async def read_all(self) -> None:
+        if foreign := EVERY_SHARD - self._sessions.shards:
+            await self.read_shards(foreign)
+
+    async def read_new(self) -> None:
+        if foreign := EVERY_SHARD - self._sessions.shards:
+            newest, new = await self._find_new(foreign)
+            await self.read(new)
+            self._have_looked(foreign, newest)
+
+    async def _find_new(self, shards: Collection[int]) -> tuple[int, list[int]]:
+        """The newest id that was given out, and those in some shards that may be new sessions."""
         newest = await self._journal.counter("sessions")
-        lowest = max(1, min(newest, self._sessions.highest_id) - _NEW_IDS)
-        known = [state.session.session_id for state in self._replica.states()]
-        maybe = {*known, *range(lowest, newest + 1)}
-        await self.read([each for each in maybe if shard_of(each) in shards])
+        first = 1 + max(0, min(self._looked_upto[shard] for shard in shards) - _MAKING_IDS)
+        ids = range(first, newest + 1)
+        return newest, [
+            each
+            for each in ids
+            if shard_of(each) in shards
+            and each > self._looked_upto[shard_of(each)] - _MAKING_IDS
+            and each not in self._replica
+            and not self._sessions.is_put_away(each)
+        ]
 
-    async def read(self, session_ids: Iterable[int]) -> None:
+    def _have_looked(self, shards: Iterable[int], newest: int) -> None:
+        for shard in shards:
+            self._looked_upto[shard] = newest
+
+    async def read(self, session_ids: Iterable[int], /) -> None:
         """Read on sessions that others decide about, and load unknown ones. Raises Unavailable."""
         async with self._reading:
             foreign = [each for each in session_ids if not self._sessions.decides(each)]

@@ -40,6 +40,9 @@ class Ledgers:
     def __iter__(self) -> Iterator[Ledger]:
         return iter(self._ledgers.values())
 
+    def __contains__(self, session_id: int) -> bool:
+        return session_id in self._ledgers
+
     def get(self, session_id: int) -> Ledger:
         """A session's ledger. Raises NotFound."""
         ledger = self._ledgers.get(session_id)

@@ -43,14 +43,14 @@ class OwnShards:
         self._drop_ids = drop_ids
         self._resume = resume
         sessions.shards = frozenset()
-        sessions.is_shared = True
-        sessions.read_on = following.read
+        sessions.others = following
 
     async def take_over(self, shards: Collection[int]) -> None:
         """Read what their former owners have stored, then decide. Raises Unavailable.
 
         What these write late is found as after a start.
         """
+        await self._late_writes.expect_sessions(self._sessions.highest_id)
         await self._following.read_shards(shards)
         # In one step: no event comes in between that nobody would act on.
         self._drop_ids()
@@ -66,7 +66,6 @@ class OwnShards:
                 ledger.wake()
         self._resume()
         self._late_writes.expect()
-        await self._late_writes.expect_sessions(self._sessions.highest_id)
         log.info("this node decides about %d shards", len(self._sessions.shards))
 
     async def give_up(self, shards: Collection[int]) -> None:

@@ -58,6 +58,8 @@ class Records:
     async def trade(self, trade_id: int) -> Trade:
         """A trade as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_open(trade_id):
+            await self._sessions.freshen(found.session_id)
+        if found := self._replica.find_open(trade_id):
             return found
         if waiting := self._uncopied(Trade, trade_id):
             return waiting
@@ -91,6 +93,8 @@ class Records:
 
     async def order(self, order_id: int) -> PendingEntry:
         """An order as it is now. Raises NotFound or Unavailable."""
+        if found := self._replica.find_pending(order_id):
+            await self._sessions.freshen(found.session_id)
         if found := self._replica.find_pending(order_id):
             return found
         if waiting := self._uncopied(PendingEntry, order_id):
@@ -142,7 +146,7 @@ class Records:
 
     async def _flushed(self, session_id: int) -> SessionState:
         """A session, once its readable copies are up to date, if this server writes them."""
-        state = await self._sessions.state(session_id)
+        state = await self.session(session_id)
         ledger = self._sessions.find_ledger(session_id)
         if ledger is not None and ledger.copying.behind:
             async with ledger.turns.turn():

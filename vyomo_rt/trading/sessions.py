@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Protocol
 
 from vyomo_rt.domain.errors import Moved, NotFound, Unavailable
 from vyomo_rt.domain.event import Event
@@ -21,6 +23,26 @@ from vyomo_rt.trading.turns import Turns
 from vyomo_rt.trading.uncopied import Uncopied
 
 INT64_MAX = 2**63 - 1
+
+
+class OtherNodes(Protocol):
+    """What is known of sessions that other nodes decide about. All raise Unavailable."""
+
+    def is_silent(self, session_id: int) -> bool:
+        """Whether nothing is heard of the node that decides about a session."""
+
+    async def read(self, session_ids: Iterable[int], /) -> None:
+        """Read on some sessions, and load unknown ones."""
+
+    async def read_new(self) -> None:
+        """Find new sessions that nobody told of."""
+
+    async def read_all(self) -> None:
+        """Read on all sessions, and find new ones."""
+
+
+_MAY_REST = (None, SessionStatus.STOPPED)
+"""Of lists of these, some sessions may rest in the store."""
 _LISTED_AT_ONCE = 100
 """Sessions that are read for a list in one go: a trade may have to wait for it."""
 
@@ -44,10 +66,8 @@ class Sessions:
         """No session has a higher one; with several nodes, only none that this one knows."""
         self.shards: frozenset[int] = EVERY_SHARD
         """Those about which this server decides."""
-        self.is_shared = False
-        """Whether other nodes make and write sessions, too."""
-        self.read_on: Callable[[Iterable[int]], Awaitable[None]] = _reads_nothing
-        """Reads what other nodes have stored of their sessions. Raises Unavailable."""
+        self.others: OtherNodes | None = None
+        """Reads what other nodes have stored of their sessions; None without any."""
         self.uncopied = Uncopied()
         self._journal = journal
         self._replica = replica
@@ -57,6 +77,7 @@ class Sessions:
         self.joins: list[Callable[[SessionState], None]] = []
         """Told of each session that is in memory from now on."""
         self._stopped: dict[int, None] = {}
+        self._put_away: set[int] = set()
         self._fetching = Turns()
         replica.followers.append(self)
 
@@ -132,11 +153,34 @@ class Sessions:
         """
         if self._may_rest(session_id):
             return self.state(session_id)
-        if self.is_shared and not self.decides(session_id):
-            known = self._replica.find(session_id)
-            if known is not None and known.seq < since:
-                return self.read_on([session_id])
+        known = self._replica.find(session_id)
+        if self.others is None or known is None:
+            return None
+        if known.seq < since:
+            return self._read_on(self.others, session_id)
+        if self.others.is_silent(session_id):
+            return self._freshen(self.others, session_id)
         return None
+
+    async def freshen(self, session_id: int) -> None:
+        """Read on a session in memory, if nothing is heard of the node that decides about it."""
+        if self.others is not None and self.others.is_silent(session_id):
+            await self._freshen(self.others, session_id)
+
+    async def _freshen(self, others: OtherNodes, session_id: int) -> None:
+        with suppress(Unavailable):  # what is known is shown
+            await others.read([session_id])
+
+    async def _read_on(self, others: OtherNodes, session_id: int) -> None:
+        """Somebody has seen more of a session than this node knows."""
+        ledger = self.find_ledger(session_id)
+        if ledger is None:
+            await others.read([session_id])
+            return
+        # This node has decided about it, and may not know yet that another does now.
+        async with ledger.turns.turn():
+            if ledger.is_settled:
+                await ledger.read_on()
 
     async def looked_further(self, counter: str, id_: int) -> bool:
         """Whether all sessions of other nodes were read on for a record that nobody knows.
@@ -144,19 +188,20 @@ class Sessions:
         With one node there are none, and an id that was never drawn is of nothing. Raises
         Unavailable.
         """
-        if not self.is_shared or id_ > await self._journal.counter(counter):
+        if self.others is None or id_ > await self._journal.counter(counter):
             return False
-        foreign = (state.session.session_id for state in self._replica.states())
-        await self.read_on([each for each in foreign if not self.decides(each)])
+        await self.others.read_all()
         return True
 
     async def listed(
         self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
     ) -> list[SessionState]:
         """The first sessions above an id in a grant's reach, by id. Raises Unavailable."""
-        if self.is_shared:
+        if self.others is not None:
             newest = await self._journal.counter("sessions")
             self.highest_id = max(self.highest_id, newest)
+            if status not in _MAY_REST:
+                await self.others.read_new()
         found: list[SessionState] = []
         candidates = self._candidates(after_id, status)
         if grant.is_limited:
@@ -192,11 +237,17 @@ class Sessions:
                     self._ledgers.remove(ledger)
                 self._replica.remove(session_id)
                 del self._stopped[session_id]
+                if self.others is not None:
+                    self._put_away.add(session_id)
+
+    def is_put_away(self, session_id: int) -> bool:
+        """Whether a session is known to be stopped: it rests, and nothing of it is new."""
+        return session_id in self._put_away
 
     def _may_rest(self, session_id: int) -> bool:
         if session_id in self._replica:
             return False
-        return 0 < session_id <= (INT64_MAX if self.is_shared else self.highest_id)
+        return 0 < session_id <= (self.highest_id if self.others is None else INT64_MAX)
 
     async def _fetch(self, session_id: int) -> None:
         states = await load_resting(self._journal, [session_id], self._replica.today)
@@ -208,16 +259,16 @@ class Sessions:
 
     def _candidates(self, after_id: int, status: SessionStatus | None) -> Iterable[int]:
         """The ids above one that a session of this status may have."""
-        if status in (None, SessionStatus.STOPPED):
+        if status in _MAY_REST:
             return range(after_id + 1, self.highest_id + 1)
         ids = (state.session.session_id for state in self._replica.states())
-        return [id_ for id_ in ids if id_ > after_id]
+        return sorted(id_ for id_ in ids if id_ > after_id)
 
     def _within(
         self, ids: Iterable[int], after_id: int, status: SessionStatus | None
     ) -> Iterable[int]:
         """Those of some ids that the list may hold."""
-        may_rest = status in (None, SessionStatus.STOPPED)
+        may_rest = status in _MAY_REST
         return [
             id_
             for id_ in ids
@@ -228,7 +279,3 @@ class Sessions:
         ledger = self.find_ledger(session_id)
         is_busy = ledger is not None and not ledger.is_idle
         return is_busy or self._is_watched(session_id)
-
-
-async def _reads_nothing(_: Iterable[int]) -> None:
-    """There is no other node."""
