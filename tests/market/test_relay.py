@@ -75,7 +75,10 @@ class World:
 
     async def settle(self) -> None:
         """Let the follower ask for what it lacks."""
-        running = asyncio.create_task(self.there.relay.run())
+        await self.settle_side(self.there)
+
+    async def settle_side(self, side: Side) -> None:
+        running = asyncio.create_task(side.relay.run())
         for _ in range(20):
             await asyncio.sleep(0)
         running.cancel()
@@ -154,6 +157,7 @@ async def test_what_cannot_be_had_within_a_second_makes_prices_stale_until_it_co
     quote = world.there.board.confirmed("NIFTY")
     assert quote is not None
     assert (quote.price_e4, quote.stale) == (1_000_300, False)
+    assert world.there.acted[-1] == quote, "what counts now acts, although its tick was missed"
 
 
 async def test_an_owner_that_is_not_heard_makes_prices_stale() -> None:
@@ -190,6 +194,62 @@ async def test_the_next_owner_goes_on_from_what_it_has_followed() -> None:
         quote = side.board.confirmed("NIFTY")
         assert quote is not None
         assert quote.price_e4 == 2_000_100
-    # The old owner may still say something: it has no say any more.
-    stale = relay_module.Prices(1, 3, int(world.now_s * 1000), (0, 0), [])
-    world.here.relay.hear(relay_module._encode(stale))
+
+
+async def test_a_former_owner_has_no_say_any_more() -> None:
+    world = World()
+    await world.settle()
+    third = Side(world, 0)
+    world.here.board.accept(tick(1))
+    world.here.relay.beat()
+    for message in world.here.said:
+        world.there.relay.hear(message)
+    world.here.said.clear()
+    world.there.relay.begin(2)
+    world.owner = world.there
+    world.there.board.accept(tick(2))
+    world.there.relay.beat()
+    await world.settle_side(third)
+    world.here.board.accept(tick(7))
+    world.here.relay.beat()
+    for message in world.here.said:
+        third.relay.hear(message)
+    quote = third.board.confirmed("NIFTY")
+    assert quote is not None
+    assert quote.price_e4 == 1_000_200
+
+
+async def test_what_a_former_owner_said_last_is_had_from_the_next_tick_by_tick() -> None:
+    """A follower that missed it acts on each, although the one that took them is gone."""
+    world = World()
+    third = Side(world, 0)
+    await world.settle()
+    await world.settle_side(third)
+    for number in (1, 2, 3):
+        world.here.board.accept(tick(number))
+    world.here.relay.beat()
+    for message in world.here.said:
+        world.there.relay.hear(message)
+    world.there.relay.begin(2)
+    world.owner = world.there
+    world.there.board.accept(tick(4))
+    world.there.relay.beat()
+    for message in world.there.said:
+        third.relay.hear(message)
+    await world.settle_side(third)
+    assert third.acted == world.there.acted == [*world.here.acted, third.acted[-1]]
+    assert third.relay.gaps >= 3
+
+
+async def test_a_next_owner_acts_on_what_it_heard_behind_a_gap() -> None:
+    world = World()
+    await world.settle()
+    for number in (1, 2, 3):
+        world.here.board.accept(tick(number))
+        world.here.relay.beat()
+    told = [each for each in world.here.said if relay_module._prices.decode(each).entries]
+    for message in (told[0], told[2]):
+        world.there.relay.hear(message)
+    assert len(world.there.acted) == 1
+    world.there.relay.begin(2)
+    assert world.there.acted == [world.here.acted[0], world.here.acted[2]]

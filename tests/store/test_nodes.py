@@ -81,7 +81,8 @@ async def test_a_node_that_leaves_hands_over_at_once(store: MongoStore, another:
         first.look()
         await until(lambda: len(first.owned) == SHARDS + 1)
         assert time.monotonic() - began < 1.8
-        assert all(first.owned[shard] == term + 1 for shard, term in terms.items())
+        now = {shard: first.owned[shard] for shard in terms}
+        assert now == {shard: term + 1 for shard, term in terms.items()}
 
 
 async def test_the_shards_of_a_node_that_died_are_taken_once_its_lease_has_stood_still(

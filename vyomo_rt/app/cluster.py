@@ -64,6 +64,7 @@ class Cluster:
         self._replica = rooms.replica
         self._sessions = desk.sessions
         self._journal = rooms.store
+        self._common_clock = common_clock
         self._terms: dict[int, int] = {}
         """The shards about which this node decides, with the terms by which it does."""
         self._syncing = asyncio.Lock()
@@ -182,6 +183,9 @@ class Cluster:
             about = f"{_EVENTS}.{shard_of(state.session.session_id)}"
             for start in range(0, len(events), _EVENTS_A_MESSAGE):
                 self.bus.say(about, pack_events(events[start : start + _EVENTS_A_MESSAGE]))
+        else:
+            # This node may decide next: a session's moments do not go back.
+            self._common_clock.reach(events[-1].at_ms)
 
     def publish_state(self, _: SessionState) -> None:
         """Each node knows the date by itself."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-_SLEW_MS = 1.0
-"""By so much a clock that runs ahead comes back with each time that it hears the owner's."""
+_OWNER_SLEW, _SLEW = 0.005, 0.01
+"""By what part of the time that passes a clock that is ahead comes back: the owner's to the
+wall's, others to the owner's."""
+_WRONG_MS = 5000
+"""A clock that was further ahead was wrong, and is set back at once."""
 
 
 class CommonClock:
-    """Epoch milliseconds that never go back.
+    """Epoch milliseconds that never go back, unless a clock was wrong by seconds.
 
     The owner's clock is the wall's. Others run on from what they last heard of it, by a
-    monotonic clock; what was long on its way says nothing new.
+    monotonic clock; what was long on its way says nothing new. A new owner whose wall is behind
+    goes on from the clock that it followed, and comes back to its wall slowly enough for all.
     """
 
     def __init__(self, wall: Callable[[], int], time_s: Callable[[], float]) -> None:
@@ -23,13 +27,18 @@ class CommonClock:
         self._time_s = time_s
         self._ahead_ms = -math.inf
         """The owner's clock, less the monotonic one; without it the store's clock counts."""
+        self._heard_s = 0.0
         self._term = 0
         self._last_ms = 0
-        self.is_owner = False
+        self._is_owner = False
+        self._excess_ms = 0
+        """How far this clock was ahead of its wall when it began to own the prices."""
+        self._began_s = 0.0
 
     def __call__(self) -> int:
-        if self.is_owner:
-            now_ms = self._wall()
+        if self._is_owner:
+            came_back_ms = int((self._time_s() - self._began_s) * 1000 * _OWNER_SLEW)
+            now_ms = self._wall() + max(0, self._excess_ms - came_back_ms)
         elif self._ahead_ms == -math.inf:
             now_ms = self._wall() + self.store_ahead_ms
         else:
@@ -37,10 +46,31 @@ class CommonClock:
         self._last_ms = max(self._last_ms, now_ms)
         return self._last_ms
 
+    def begin(self) -> None:
+        """This node owns the prices from now on."""
+        self._excess_ms = max(0, self() - self._wall())
+        if self._excess_ms > _WRONG_MS:
+            self._excess_ms = self._last_ms = 0
+        self._began_s = self._time_s()
+        self._is_owner = True
+
+    def end(self) -> None:
+        """Another node owns them: go on from here until it is heard."""
+        self._ahead_ms = self() - self._time_s() * 1000
+        self._heard_s = self._time_s()
+        self._is_owner = False
+
     def hear(self, owner_ms: int, term: int) -> None:
-        """The owner's clock showed this when it sent something."""
-        ahead_ms = owner_ms - self._time_s() * 1000
-        if term != self._term:
-            self._term, self._ahead_ms = term, ahead_ms
-        else:
-            self._ahead_ms = max(self._ahead_ms - _SLEW_MS, ahead_ms)
+        """The clock of an owner showed this when it sent something."""
+        now_s = self._time_s()
+        ahead_ms = owner_ms - now_s * 1000
+        if term != self._term and self() - owner_ms > _WRONG_MS:
+            self._ahead_ms, self._last_ms = ahead_ms, 0
+        back_ms = (now_s - self._heard_s) * 1000 * _SLEW
+        self._ahead_ms = max(self._ahead_ms - back_ms, ahead_ms)
+        self._heard_s, self._term = now_s, term
+
+    def reach(self, moment_ms: int) -> None:
+        """Something happened elsewhere at this moment: what happens now is not before it."""
+        if 0 < moment_ms - self() < _WRONG_MS:
+            self._last_ms = moment_ms

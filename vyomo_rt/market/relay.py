@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import zlib
-from collections import deque
-from collections.abc import Awaitable, Callable
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -16,11 +13,9 @@ from vyomo_rt.domain.quote import Tick
 from vyomo_rt.market.book import Row
 from vyomo_rt.market.common_clock import CommonClock
 from vyomo_rt.market.relayed_board import RelayedBoard
-
-log = logging.getLogger(__name__)
+from vyomo_rt.market.tick_log import Entry, TickLog
 
 JOINED_S = 0.02
-KEPT_S = 30.0
 _A_MESSAGE = 2000
 _WAITING = 2000
 _SILENT_S = 1.0
@@ -28,27 +23,24 @@ _SILENT_S = 1.0
 _ANSWER_S = 0.3
 _RETRY_S = 0.1
 
-Entry = tuple[str, int, int | None, str, int, int]
-"""A tick, and the moments by which its owner judged it: now, and its arrival."""
-
 
 class Prices(Struct, array_like=True):
     """Ticks ``first``, ``first + 1`` …; without any, ``first`` is the next one's number.
 
-    ``before`` is where the owner stood in its predecessor's numbers.
+    Numbers go on from one owner to the next: ``before`` is the term that the owner had followed,
+    and the number that it had come to.
     """
 
     term: int
     first: int
     now_ms: int
     before: tuple[int, int]
-    entries: list[Entry] = []
+    entries: Sequence[Entry] = []
 
 
 class Question(Struct, array_like=True):
-    """Asks for the ticks of a term from a number on, or for everything (0)."""
+    """Asks for the ticks from a number on, or for everything (0)."""
 
-    term: int
     first: int
 
 
@@ -65,7 +57,7 @@ _prices = msgspec.msgpack.Decoder(Prices)
 _question = msgspec.msgpack.Decoder(Question)
 _whole = msgspec.msgpack.Decoder(Whole)
 _encode = msgspec.msgpack.Encoder().encode
-_NOTHING = b""
+_NOT_OWNER, _NOT_KEPT = b"", b"-"
 
 
 class Relay:
@@ -92,19 +84,17 @@ class Relay:
         self._ask = ask
         self._time_s = time_s
         board.is_doubtful = self._is_doubtful
+        self._log = TickLog(time_s)
         # Of the owner.
         self._term: int | None = None
-        self._sent: deque[tuple[float, Entry]] = deque()
-        """The last 30 s; the newest are not yet said."""
-        self._last = 0
-        """The number of the newest tick, or of the last that was followed."""
         self._unsaid = 0
+        """So many of the newest ticks were not told yet."""
         self._joining: asyncio.TimerHandle | None = None
         self._before = (0, 0)
         # Of a follower.
         self._followed = 0
         """The term that is followed."""
-        self._waiting: dict[int, list[Entry]] = {}
+        self._waiting: dict[int, Sequence[Entry]] = {}
         self._heard_s = -_SILENT_S
         self._missing_since_s: float | None = self._heard_s
         self._needs_whole = True
@@ -133,13 +123,23 @@ class Relay:
 
     def begin(self, term: int) -> None:
         """This node owns the prices: it goes on from the books that it has followed."""
-        self._before = (self._followed, self._last)
-        self._term, self._last, self._unsaid = term, 0, 0
-        self._sent.clear()
+        self._before = (self._followed, self._log.last)
+        self._term, self._unsaid = term, 0
+        self._clock.begin()
+        # Behind a gap that nobody can fill any more.
+        for entry in self._behind_the_gap():
+            self._repeat(entry)
+            self._unsaid += 1
         self._waiting.clear()
-        self._clock.is_owner = True
         self._board.note = self._note
         self.beat()
+
+    def _behind_the_gap(self) -> Iterator[Entry]:
+        last = self._log.last
+        for first in sorted(self._waiting):
+            entries = self._waiting[first]
+            yield from entries[max(0, last + 1 - first) :]
+            last = max(last, first + len(entries) - 1)
 
     def end(self) -> None:
         """Another node owns the prices."""
@@ -147,9 +147,8 @@ class Relay:
             return
         self._flush()
         self._followed, self._term = self._term, None
-        self._clock.is_owner = False
+        self._clock.end()
         self._board.note = lambda _tick, _now_ms, _arrived_ms: None
-        self._clock.hear(self._clock(), self._followed)
         self._heard_s = self._time_s()
         self._missing_since_s = None
         self._needs_whole = False
@@ -158,13 +157,11 @@ class Relay:
         """Say how far the prices are, and what time it is: four times a second."""
         if self._term is not None:
             self._flush()
-            self._tell(self._last + 1, [])
+            self._tell(self._log.last + 1, [])
 
     def _note(self, tick: Tick, now_ms: int, arrived_ms: int) -> None:
-        self._last += 1
         self._unsaid += 1
-        entry = (tick.symbol, tick.price_e4, tick.as_of_ms, tick.source, now_ms, arrived_ms)
-        self._sent.append((self._time_s(), entry))
+        self._log.add((*tick, now_ms, arrived_ms))
         if self._joining is None:
             loop = asyncio.get_running_loop()
             self._joining = loop.call_later(JOINED_S, self._flush)
@@ -172,84 +169,75 @@ class Relay:
     @property
     def last(self) -> int:
         """The number of the newest tick that was taken."""
-        return self._last
+        return self._log.last
 
     def flush(self) -> int:
         """Say all that was taken now; returns the number of the newest."""
         self._flush()
-        return self._last
+        return self._log.last
 
     def _flush(self) -> None:
         if self._joining is not None:
             self._joining.cancel()
             self._joining = None
         while self._unsaid:
-            first = self._last - self._unsaid + 1
-            entries = self._from(first, _A_MESSAGE)
+            first = self._log.last - self._unsaid + 1
+            entries = self._log.since(first, _A_MESSAGE)
+            assert entries is not None
             self._tell(first, entries)
             self._unsaid -= len(entries)
-        oldest = self._time_s() - KEPT_S
-        while self._sent and self._sent[0][0] < oldest:
-            self._sent.popleft()
 
-    def _from(self, first: int, most: int) -> list[Entry]:
-        start = len(self._sent) - (self._last - first + 1)
-        return [entry for _, entry in islice(self._sent, start, start + most)]
-
-    def _tell(self, first: int, entries: list[Entry]) -> None:
+    def _tell(self, first: int, entries: Sequence[Entry]) -> None:
         assert self._term is not None
         self._say(_encode(Prices(self._term, first, self._clock(), self._before, entries)))
 
     def answer(self, message: bytes) -> bytes:
-        """What a follower asks for; nothing if this node is not the owner, or has it no more."""
+        """What a follower asks for, if this node is the owner and has it still."""
         question = _question.decode(message)
         if self._term is None:
-            return _NOTHING
+            return _NOT_OWNER
         self._flush()
         if not question.first:
-            whole = Whole(self._term, self._last, self._clock(), self._board.rows())
+            whole = Whole(self._term, self._log.last, self._clock(), self._board.rows())
             # Ten thousand symbols are nearly the most that NATS takes in one message.
             return zlib.compress(_encode(whole), 1)
-        is_kept = question.first > self._last - len(self._sent)
-        if question.term != self._term or not is_kept:
-            return _NOTHING
-        entries = self._from(question.first, _A_MESSAGE)
-        now_ms = self._clock()
-        return _encode(Prices(self._term, question.first, now_ms, self._before, entries))
+        if (entries := self._log.since(question.first, _A_MESSAGE)) is None:
+            return _NOT_KEPT
+        answer = Prices(self._term, question.first, self._clock(), self._before, entries)
+        return _encode(answer)
 
     # -- a follower ------------------------------------------------------------
 
     def hear(self, message: bytes) -> None:
         """What the owner says."""
         prices = _prices.decode(message)
-        if self._term is not None or prices.term < self._followed:
-            return
-        if prices.term > self._followed:
-            self._follow_another(prices)
-        self._heard_s = self._time_s()
-        self._clock.hear(prices.now_ms, prices.term)
-        self._take(prices)
+        if self._term is None and prices.term >= self._followed:
+            self._heard_s = self._time_s()
+            self._clock.hear(prices.now_ms, prices.term)
+            self._take(prices)
 
     def _follow_another(self, prices: Prices) -> None:
-        """A new owner: it may have known more of its predecessor than this node, or less."""
-        if prices.before != (self._followed, self._last):
-            self._needs_whole = True
-            self._missing_since_s = self._missing_since_s or self._time_s()
-            self._wake.set()
-        self._followed, self._last = prices.term, 0
+        """A new owner: it may have come as far as this node or further, or not so far."""
+        term, last = prices.before
         self._waiting.clear()
+        if term != self._followed or last < self._log.last:
+            self._needs_whole = True
+            self._miss()
+        self._followed = prices.term
 
     def _take(self, prices: Prices) -> None:
+        if prices.term > self._followed:
+            self._follow_another(prices)
         if prices.entries:
             known = self._waiting.get(prices.first, [])
-            if prices.first + len(prices.entries) <= self._last + 1:
+            if prices.first + len(prices.entries) <= self._log.last + 1:
                 self.doubled += 1
             elif len(prices.entries) > len(known):
                 if len(self._waiting) >= _WAITING:
                     self._waiting.clear()  # what is missing is asked for
                 self._waiting[prices.first] = prices.entries
             self._act()
-        elif prices.first > self._last + 1:
+        elif prices.first > self._log.last + 1:
             self._miss()
 
     def _act(self) -> None:
@@ -257,15 +245,17 @@ class Relay:
         if self._needs_whole:
             return
         for first in sorted(self._waiting):
-            if first > self._last + 1:
+            if first > self._log.last + 1:
                 self._miss()
                 return
-            entries = self._waiting.pop(first)[self._last + 1 - first :]
-            for symbol, price_e4, as_of_ms, source, now_ms, arrived_ms in entries:
-                self._last += 1
-                tick = Tick(symbol, price_e4, as_of_ms, source)
-                self._board.repeat(tick, now_ms, arrived_ms)
+            for entry in self._waiting.pop(first)[self._log.last + 1 - first :]:
+                self._repeat(entry)
         self._missing_since_s = None
+
+    def _repeat(self, entry: Entry) -> None:
+        symbol, price_e4, as_of_ms, source, now_ms, arrived_ms = entry
+        self._log.add(entry)
+        self._board.repeat(Tick(symbol, price_e4, as_of_ms, source), now_ms, arrived_ms)
 
     def _miss(self) -> None:
         if self._missing_since_s is None:
@@ -283,40 +273,47 @@ class Relay:
 
     async def _ask_owner(self) -> bool:
         """Whether something came."""
-        term, first = self._followed, 0 if self._needs_whole else self._last + 1
+        first = 0 if self._needs_whole else self._log.last + 1
         try:
-            answer = await self._ask(_encode(Question(term, first)), _ANSWER_S)
+            answer = await self._ask(_encode(Question(first)), _ANSWER_S)
         except OSError:
+            answer = _NOT_OWNER
+        if self._term is not None:
+            return True
+        if answer == _NOT_OWNER:
             is_late = self._time_s() - (self._missing_since_s or 0) > _SILENT_S
             self._needs_whole = self._needs_whole or is_late
             return False
-        if self._term is not None or term != self._followed:
-            return True
         if not first:
-            is_owner = answer != _NOTHING
-            return is_owner and self._take_whole(_whole.decode(zlib.decompress(answer)))
-        if answer == _NOTHING:
+            return self._take_whole(_whole.decode(zlib.decompress(answer)))
+        if answer == _NOT_KEPT:
             self._needs_whole = True
         else:
-            prices = _prices.decode(answer)
-            self.gaps += max(0, first + len(prices.entries) - 1 - self._last)
-            self._take(prices)
-            if not prices.entries:
-                self._missing_since_s = None
+            self._take_missed(_prices.decode(answer))
         return True
+
+    def _take_missed(self, missed: Prices) -> None:
+        if missed.term < self._followed:
+            return
+        before = self._log.last
+        self._take(missed)
+        self.gaps += self._log.last - before
+        if not missed.entries and not self._needs_whole:
+            self._missing_since_s = None
 
     def _take_whole(self, whole: Whole) -> bool:
         if whole.term < self._followed:
             return False
-        self._board.take_over(whole.rows)
         self._clock.hear(whole.now_ms, whole.term)
-        self._followed, self._last = whole.term, whole.last
+        self._followed = whole.term
+        self._log.go_on_from(whole.last)
+        self._board.take_over(whole.rows)
         self._needs_whole, self._missing_since_s = False, None
         self._heard_s = self._time_s()
         self._waiting = {
             first: entries
             for first, entries in self._waiting.items()
-            if first + len(entries) > self._last + 1
+            if first + len(entries) > self._log.last + 1
         }
         self._act()
         return True

@@ -98,17 +98,27 @@ class RelayedBoard(Board):
         return {source: book.rows() for source, book in self._books.items()}
 
     def take_over(self, rows: dict[str, list[Row]]) -> None:
-        """Hold what another node holds, as far as it is newer."""
+        """Hold what another node holds, as far as it is newer; prices that came meanwhile act."""
         now_ms = self._now()
+        before: dict[str, Quote | None] = {}
         for source, of_book in rows.items():
             book = self._books.get(source)
             if book is None:
                 continue
             for row in of_book:
                 if self._places.take(row.symbol):
+                    before.setdefault(row.symbol, super().confirmed(row.symbol))
                     book.take_over(row)
                     if self._only is None:
                         self._ranking.restore(book, row.symbol, now_ms)
+        for symbol, known in before.items():
+            quote = super().confirmed(symbol)
+            if quote is not None and (known is None or _is_other(quote, known)):
+                self._on_price(quote)
+
+
+def _is_other(one: Quote, other: Quote) -> bool:
+    return (one.price_e4, one.as_of_ms) != (other.price_e4, other.as_of_ms)
 
 
 def _nothing(_tick: Tick, _now_ms: int, _arrived_ms: int) -> None:

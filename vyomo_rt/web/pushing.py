@@ -24,6 +24,7 @@ TURN_S = 0.004
 """After this long with the rows of a body, the loop may turn."""
 _AN_ANSWER_S = 0.7
 _RETRY_S = 0.05
+_MARGIN_S = 0.2
 _KNOWN_S = 60.0
 _PART_BYTES = 256 * 1024
 
@@ -99,8 +100,14 @@ class Pushing:
     async def _push(self, rows: Rows) -> TicksAnswer:
         """In parts, because NATS takes a megabyte; the first that fails is the last."""
         answer, done = TicksAnswer(0, []), 0
+        until_s = asyncio.get_running_loop().time() + LIMIT_S - _MARGIN_S
         for part in _parts([_as_bytes(row) for row in rows]):
-            there = await self._push_part(part)
+            try:
+                there = await self._push_part(part, until_s)
+            except Unavailable as error:
+                if done and not isinstance(error, OutcomeUnknown):
+                    raise OutcomeUnknown(f"only the first {done} ticks were taken") from error
+                raise
             answer.accepted += there.accepted
             for rejected in there.rejected:
                 rejected.index += done
@@ -111,12 +118,15 @@ class Pushing:
             done += len(part)
         return answer
 
-    async def _push_part(self, rows: list[bytes]) -> TicksAnswer:
+    async def _push_part(self, rows: list[bytes], until_s: float) -> TicksAnswer:
         message = _pack(_Pushed(token_hex(8), rows))
         loop = asyncio.get_running_loop()
-        until_s, may_be_there = loop.time() + LIMIT_S - 0.2, False
+        asked: str | None = None
+        """The node that may have taken them: another one would take them twice."""
         while (left_s := until_s - loop.time()) > 0:
             node = self._owner.price_owner()
+            if asked is not None and node != asked:
+                break
             try:
                 if node is not None:
                     within_s = min(_AN_ANSWER_S, left_s)
@@ -127,12 +137,12 @@ class Pushing:
                         await self._owner.follow_prices(taken.last)
                         return _answer(taken.answer)
             except NoAnswer:
-                may_be_there = True
+                asked = node
                 continue
             except NotSent:
                 pass
             await asyncio.sleep(_RETRY_S)
-        if may_be_there:
+        if asked is not None:
             raise OutcomeUnknown("the node that owns the prices has not answered; try again")
         raise Unavailable("the node that owns the prices cannot be reached; try again")
 
