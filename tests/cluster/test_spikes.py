@@ -6,14 +6,16 @@ import asyncio
 import random
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.site.lying_bus import LyingBus
-from tests.kit.nodes import are_even
+from tests.kit.nodes import are_even, running_nodes
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
+from tests.kit.store import new_database
 from tests.kit.waiting import until
 
 ROUNDS = 8
@@ -39,6 +41,38 @@ async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
         for number in range(ROUNDS):
             await spike(nodes, [each["sessionId"] for each in made], f"S{number}")
         assert all(bus.dropped for bus in buses)
+
+
+@pytest.mark.slow
+async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have_its_shards(
+    tmp_path: Path, embedded_uri: str, nats_url: str
+) -> None:
+    port = int(nats_url.rpartition(":")[2])
+    async with running_nodes(tmp_path / "data", new_database(embedded_uri), port) as nodes:
+        for bus in nodes.buses:
+            bus.part = 0.0
+        made = [
+            await eventually(nodes.all, "/sessions", {"startingCapital": 1e6}) for _ in range(9)
+        ]
+        await push(nodes.all, "NIFTY", 100)
+        for node in nodes.all:
+            await until(partial(is_priced, node, "NIFTY"))
+        order = {"symbol": "NIFTY", "quantity": 1, "stopLoss": 95, "entryPrice": 100}
+        paths = [f"/sessions/{session['sessionId']}/trades" for session in made]
+        trades = [await eventually(nodes.all, path, order) for path in paths]
+        gone = 1 if await owns_prices(nodes[0]) else 0
+        await nodes.processes[gone].kill()
+        living = [nodes[index] for index in range(3) if index != gone]
+        for price in (94, 100):
+            await push(living, "NIFTY", price)
+        for trade in trades:
+            closed = await living[0].closed(trade["tradeId"])
+            assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
+
+
+async def owns_prices(node: Rest) -> bool:
+    _, cluster = await node.call("GET", "/cluster")
+    return any(each["prices"] for each in cluster["nodes"] if each["node"] == cluster["node"])
 
 
 async def spike(nodes: list[Rest], sessions: list[int], symbol: str) -> None:

@@ -23,6 +23,7 @@ from vyomo_rt.store.packing import pack_events, unpack_events
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
 from vyomo_rt.trading.own_shards import OwnShards
+from vyomo_rt.trading.recent_prices import RecentPrices
 from vyomo_rt.web.forwarding import Forwarding
 from vyomo_rt.web.streams import explained, kick, open_connections
 from vyomo_rt.wire.access import OpenConnection
@@ -78,13 +79,16 @@ class Cluster:
             time_s=time_s,
             watched=rooms.hub.watched,
         )
+        recent = RecentPrices(rooms.demand.is_held, time_s)
         self.own = OwnShards(
             rooms.replica,
             desk.sessions,
             desk.ledgers,
             self.following,
             desk.late_writes,
+            recent=recent,
             drop_ids=desk.drop_ids,
+            catch_up=desk.catch_up,
             resume=desk.resume,
         )
         self.bus = Bus(
@@ -96,11 +100,11 @@ class Cluster:
             answer=self._answer,
             on_gap=self.following.doubt_everything,
         )
-        self.prices = SharedPrices(rooms, node, self.bus, common_clock)
+        self.prices = SharedPrices(rooms, node, self.bus, common_clock, recent.note)
         self.forwarding = Forwarding(self, rooms.require_standing)
         desk.owners.is_shared = True
         desk.sessions.joins += [self.heads.add, self._tell_birth]
-        rooms.replica.followers += [self.heads, self]
+        rooms.replica.followers += [self.heads, recent, self]
         node.give_up = self._give_up
         self._rights: SharedRights | None = None
         if rooms.gate is not None:

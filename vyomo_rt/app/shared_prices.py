@@ -13,7 +13,7 @@ import msgspec
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.quote import FeedState, FeedStatus
+from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.shard import PRICES
 from vyomo_rt.market.common_clock import CommonClock
 from vyomo_rt.market.relay import Relay
@@ -42,9 +42,17 @@ _encode = msgspec.msgpack.Encoder().encode
 class SharedPrices:
     """Begins and ends to own the prices; fulfils ``vyomo_rt.web.pushing.PriceOwner``."""
 
-    def __init__(self, rooms: Rooms, node: Node, bus: Bus, clock: CommonClock) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        node: Node,
+        bus: Bus,
+        clock: CommonClock,
+        hear_price: Callable[[Quote, int], None],
+    ) -> None:
         time_s = asyncio.get_running_loop().time
         assert isinstance(rooms.board, RelayedBoard)
+        rooms.board.hear_price = hear_price
         self.term: int | None = None
         """By which this node owns the prices; None if another does."""
         self._rooms = rooms

@@ -52,8 +52,11 @@ class RelayedBoard(Board):
         demand: Demand,
         on_moment: Callable[[int], None],
     ) -> None:
-        super().__init__(books, moments.now, on_price, demand=demand, on_moment=on_moment)
+        super().__init__(books, moments.now, self._tell, demand=demand, on_moment=on_moment)
         self.note: Note = _nothing
+        self.hear_price: Callable[[Quote, int], None] = lambda _quote, _at_ms: None
+        """Hears of each price that counts, with the moment at which it was accepted."""
+        self._act = on_price
         self.is_doubtful: Callable[[], bool] = lambda: False
         self._moments = moments
 
@@ -74,6 +77,10 @@ class RelayedBoard(Board):
             return super().accept(tick)
         finally:
             self._moments.go_on()
+
+    def _tell(self, quote: Quote) -> None:
+        self.hear_price(quote, self._moments.now())
+        self._act(quote)
 
     # -- reading ---------------------------------------------------------------
 

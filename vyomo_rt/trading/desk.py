@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -313,6 +313,10 @@ class Desk(Writer):
     def resume(self) -> None:
         """Go on with what was under way when the last process ended: before any price comes."""
         self._positions.resume()
+
+    def catch_up(self, prices: Iterable[tuple[int, Quote]], decided: Mapping[Ledger, int]) -> None:
+        """Let prices of late act in sessions that were decided about elsewhere, up to a moment."""
+        self._positions.catch_up(prices, decided)
 
     # -- life ------------------------------------------------------------------
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.shard import shard_of
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.late_writes import LateWrites
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.recent_prices import RecentPrices
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
 
 log = logging.getLogger(__name__)
+
+CatchUp = Callable[[Iterable[tuple[int, Quote]], Mapping[Ledger, int]], None]
 
 _LOOK_S = 0.005
 _LAST_WRITES_S = 0.6
@@ -32,7 +36,9 @@ class OwnShards:
         following: Following,
         late_writes: LateWrites,
         *,
+        recent: RecentPrices,
         drop_ids: Callable[[], None],
+        catch_up: CatchUp,
         resume: Callable[[], None],
     ) -> None:
         self._replica = replica
@@ -40,7 +46,9 @@ class OwnShards:
         self._ledgers = ledgers
         self._following = following
         self._late_writes = late_writes
+        self._recent = recent
         self._drop_ids = drop_ids
+        self._catch_up = catch_up
         self._resume = resume
         sessions.shards = frozenset()
         sessions.others = following
@@ -48,7 +56,8 @@ class OwnShards:
     async def take_over(self, shards: Collection[int]) -> None:
         """Read what their former owners have stored, then decide. Raises Unavailable.
 
-        What these write late is found as after a start.
+        The prices that came while nobody decided act first. What former owners write late is
+        found as after a start.
         """
         await self._late_writes.expect_sessions(self._sessions.highest_id)
         await self._following.read_shards(shards)
@@ -61,9 +70,12 @@ class OwnShards:
         for record, seq in self._sessions.uncopied.pop(shards):
             if self._sessions.decides(record.session_id):
                 self._ledgers.owing(record.session_id).copying.owe(record, seq)
-        for ledger in self._of(shards):
+        ledgers = self._of(shards)
+        for ledger in ledgers:
             if ledger.copying.behind:
                 ledger.wake()
+        decided = {each: self._recent.decided_upto(each.session_id) for each in ledgers}
+        self._catch_up(self._recent, decided)
         self._resume()
         self._late_writes.expect()
         log.info("this node decides about %d shards", len(self._sessions.shards))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 
@@ -189,6 +189,27 @@ class Positions:
                 self._take(ledger, moment)
         if not bands:
             del self._bands[symbol]
+
+    def catch_up(self, prices: Iterable[tuple[int, Quote]], decided: Mapping[Ledger, int]) -> None:
+        """Let prices of late act in sessions that were decided about elsewhere, up to a moment.
+
+        Each comes with the moment at which it was accepted, in order.
+        """
+        for at_ms, quote in prices:
+            if quote.stale:
+                continue
+            moment = Moment(quote.as_of_ms, quote.symbol, quote.price_e4)
+            for ledger, known in list(self._bands.get(quote.symbol, {}).items()):
+                if at_ms > decided.get(ledger, at_ms) and self._may_act(ledger, known, moment):
+                    self._take(ledger, moment)
+
+    @staticmethod
+    def _may_act(ledger: Ledger, known: Band | None, moment: Moment) -> bool:
+        if ledger.is_busy or ledger.state.session.rules.judge_results:
+            return True
+        assert moment.symbol is not None
+        band = known or quiet_prices(ledger.state, ledger.pace, moment.symbol)
+        return band is not None and not band.low < moment.price_e4 < band.high
 
     def resume(self) -> None:
         """Go on with what a halt has begun, and with what time has ended, before any price."""

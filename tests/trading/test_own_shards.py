@@ -1,0 +1,92 @@
+"""Sessions that move from node to node: what comes while nobody decides about them is not lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.trading.bench import Bench
+from vyomo_rt.domain.errors import Moved
+from vyomo_rt.domain.shard import EVERY_SHARD
+from vyomo_rt.trading.following import Following
+from vyomo_rt.trading.heads import Heads
+from vyomo_rt.trading.own_shards import OwnShards
+from vyomo_rt.trading.recent_prices import RecentPrices
+
+
+class Node:
+    """A desk that takes and gives all shards."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        desk, time_s = bench.desk, asyncio.get_running_loop().time
+        self.recent = RecentPrices(bench.demand.is_held, time_s)
+        bench.replica.followers.append(self.recent)
+        following = Following(
+            bench.store,
+            bench.replica,
+            desk.sessions,
+            Heads(time_s),
+            time_s=time_s,
+            watched=tuple,
+        )
+        self.own = OwnShards(
+            bench.replica,
+            desk.sessions,
+            desk.ledgers,
+            following,
+            desk.late_writes,
+            recent=self.recent,
+            drop_ids=desk.drop_ids,
+            catch_up=desk.catch_up,
+            resume=desk.resume,
+        )
+
+    def tick(self, price_e4: int) -> None:
+        self.bench.now_ms += 10
+        self.bench.tick(price_e4)
+        self.recent.note(self.bench.quotes["NIFTY"], self.bench.now_ms)
+
+
+async def test_a_price_that_came_while_nobody_decided_acts_at_the_takeover(bench: Bench) -> None:
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    node.tick(100_0000)
+    session_id = await bench.new_session()
+    node.tick(96_0000)
+    trade = await bench.open(session_id, stop_e4=95_0000)
+    unhurt = await bench.open(session_id, stop_e4=90_0000)
+    await node.own.give_up(EVERY_SHARD)
+    with pytest.raises(Moved):
+        await bench.open(session_id)
+    node.tick(94_0000)
+    at_ms = bench.now_ms
+    node.tick(100_0000)
+    await node.own.take_over(EVERY_SHARD)
+    await bench.reached(session_id, 3)
+    closed = await bench.desk.records.trade(trade.trade_id)
+    assert closed.exit is not None
+    assert (closed.exit.price_e4, closed.exit.at_ms) == (94_0000, at_ms)
+    assert (await bench.desk.records.trade(unhurt.trade_id)).is_open
+    await bench.assert_sound(session_id)
+
+
+async def test_a_price_from_before_a_trade_does_not_act_on_it_after_a_takeover(
+    bench: Bench,
+) -> None:
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    session_id = await bench.new_session()
+    first = await bench.open(session_id, stop_e4=95_0000)
+    node.tick(94_0000)
+    await bench.reached(session_id, 2)
+    node.tick(100_0000)
+    second = await bench.open(session_id, stop_e4=95_0000)
+    for _ in range(3):
+        await node.own.give_up(EVERY_SHARD)
+        await node.own.take_over(EVERY_SHARD)
+    await bench.desk.rest()
+    assert not (await bench.desk.records.trade(first.trade_id)).is_open
+    assert (await bench.desk.records.trade(second.trade_id)).is_open
+    await bench.assert_sound(session_id)
