@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.site.lying_bus import LyingBus
-from tests.kit.nodes import are_even, running_nodes
+from tests.kit.nodes import are_even, owns_prices, running_nodes
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.store import new_database
@@ -68,11 +68,6 @@ async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have
         for trade in trades:
             closed = await living[0].closed(trade["tradeId"])
             assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
-
-
-async def owns_prices(node: Rest) -> bool:
-    _, cluster = await node.call("GET", "/cluster")
-    return any(each["prices"] for each in cluster["nodes"] if each["node"] == cluster["node"])
 
 
 async def spike(nodes: list[Rest], sessions: list[int], symbol: str) -> None:

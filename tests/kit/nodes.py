@@ -38,6 +38,12 @@ async def foreign_session(here: Rest) -> int:
             return session_id
 
 
+async def owns_prices(node: Rest) -> bool:
+    """Whether a node owns the prices."""
+    _, cluster = await node.call("GET", "/cluster")
+    return any(each["prices"] for each in cluster["nodes"] if each["node"] == cluster["node"])
+
+
 async def hops(node: Rest) -> int:
     """How many commands others have carried out for a node's clients."""
     _, cluster = await node.call("GET", "/cluster")

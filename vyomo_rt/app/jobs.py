@@ -54,7 +54,7 @@ class Jobs:
             jobs += self._cluster.jobs()
         if rooms.demo:
             jobs.append(rooms.demo.run())
-        if rooms.notifier is not None:
+        if rooms.notifier is not None and self._cluster is None:
             jobs.append(rooms.notifier.run())
         if rooms.player:
             jobs.append(rooms.player.run())
@@ -70,9 +70,8 @@ class Jobs:
         await self._rooms.desk.stop()
         if self._rooms.gate is not None:
             await _in_short(self._rooms.gate.audit.write())
-        if self._rooms.notifier is not None:
-            await _in_short(self._rooms.notifier.keep())
         if self._owns_prices():
+            await _in_short(self._keep_places())
             await _in_short(self._rooms.pricing.keeper.keep(pause_s=0))
             await _in_short(self._rooms.bar_keeper.save())
 
@@ -104,15 +103,19 @@ class Jobs:
             clock.add("the audit", _WRITE_AUDIT_EVERY_MS, rooms.gate.audit.write)
             clock.add("tickets that are over", _TIDY_EVERY_MS, rooms.gate.tidy)
         if rooms.notifier is not None:
-            clock.add("how far notices have come", _KEEP_PLACES_EVERY_MS, rooms.notifier.keep)
+            clock.add("how far notices have come", _KEEP_PLACES_EVERY_MS, self._keep_places)
         clock.add("silent connections", rooms.admission.sweep_ms, rooms.admission.sweep)
         clock.add("keeping the last prices", _KEEP_PRICES_EVERY_MS, self._keep_prices)
         clock.add("keeping bars", _KEEP_BARS_EVERY_MS, self._keep_bars)
         clock.add("hours of bars", _KEEP_BARS_EVERY_MS, self._settle_bars)
 
     def _owns_prices(self) -> bool:
-        """With several nodes, the one that owns the prices keeps them, bars and curves."""
+        """With several nodes, the one that owns the prices keeps what all have in common."""
         return self._cluster is None or self._cluster.prices.owns_prices()
+
+    async def _keep_places(self) -> None:
+        if self._rooms.notifier is not None and self._owns_prices():
+            await self._rooms.notifier.keep()
 
     async def _keep_prices(self) -> None:
         if self._owns_prices():
@@ -135,8 +138,9 @@ class Jobs:
     async def _tell_feed_status(self) -> None:
         if status := self._rooms.monitor.poll():
             # A replay tells it each second.
-            if self._rooms.notifier is not None and status.replay is None:
-                self._rooms.notifier.publish_feed_status(status)
+            notifier = self._rooms.notifier
+            if notifier is not None and status.replay is None and self._owns_prices():
+                notifier.publish_feed_status(status)
             await self._rooms.hub.publish_feed_status(status)
 
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from vyomo_rt.app.calendars import calendar_of
 from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.jobs import Jobs
+from vyomo_rt.app.notices import begin_notices
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.site import application
 from vyomo_rt.clockwork import wall_now
@@ -26,7 +27,6 @@ from vyomo_rt.replay.clock import ReplayClock
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.kinds import claim
 from vyomo_rt.store.nodes import Node
-from vyomo_rt.store.notices import SavedPlaces
 from vyomo_rt.store.opening import owned_store, shared_store, while_owned
 from vyomo_rt.web.http import HttpConnection
 from vyomo_rt.web.listening import Acceptor, file_limits
@@ -68,7 +68,7 @@ async def running(
         try:
             # Probes are answered from the first moment on, with `loading`.
             async with _serving(rooms, app, sockets):
-                await while_owned(keeping, _load(rooms))
+                await while_owned(keeping, _load(rooms, is_shared=cluster is not None))
                 loading.end()
                 jobs.start()
                 # Let the tasks take their first step, so that simulated prices are there from the
@@ -138,7 +138,7 @@ async def _serving(
         await runner.cleanup()
 
 
-async def _load(rooms: Rooms) -> None:
+async def _load(rooms: Rooms, *, is_shared: bool) -> None:
     """Load what the store holds. Raises Unavailable or NewerData."""
     await rooms.store.require_readable()
     await claim(rooms.store, rooms.settings.kind_of_prices)
@@ -146,18 +146,10 @@ async def _load(rooms: Rooms) -> None:
     if rooms.gate is not None:
         await rooms.gate.load()
     await rooms.desk.load()
-    await _begin_notices(rooms)
+    if not is_shared:
+        await begin_notices(rooms)  # before anything can happen that the receiver has to be told
     await rooms.pricing.keeper.restore()
     await rooms.bar_keeper.restore()
     rooms.desk.resume()
     if rooms.demo:
         await rooms.demo.prepare()
-
-
-async def _begin_notices(rooms: Rooms) -> None:
-    """Before anything can happen that the receiver has to be told. Raises Unavailable."""
-    if rooms.notifier is None:
-        await SavedPlaces(rooms.store).forget()
-        return
-    await rooms.notifier.begin()
-    rooms.replica.followers.append(rooms.notifier)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
+from vyomo_rt.app.notices import SharedNotices
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
 from vyomo_rt.domain.errors import VyomoError
@@ -59,6 +60,7 @@ class SharedPrices:
         self._node = node
         self._bus = bus
         self._sources: list[asyncio.Task[None]] = []
+        self._notices = SharedNotices(rooms)
         self.relay = Relay(
             rooms.board,
             clock,
@@ -110,9 +112,11 @@ class SharedPrices:
         self._sources = [asyncio.create_task(job) for job in self._rooms.pricing.sources()]
         for task in self._sources:
             task.add_done_callback(_tell)
+        self._notices.begin()
 
     async def end(self) -> None:
-        """End the sources, if they run here."""
+        """End the sources and the notices, if they run here."""
+        await self._notices.end()
         for task in self._sources:
             task.cancel()
         await asyncio.gather(*self._sources, return_exceptions=True)
@@ -120,7 +124,8 @@ class SharedPrices:
 
     async def _beat(self) -> None:
         self.relay.beat()
-        if self.relay.silent_s > _LOST_S and self._bus.is_connected:
+        # Who has just come to the bus cannot have heard of anybody yet.
+        if min(self.relay.silent_s, self._bus.connected_s) > _LOST_S:
             await self._node.take_prices()
 
     # -- what is watched, and how the sources are doing ------------------------

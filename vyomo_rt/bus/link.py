@@ -78,12 +78,19 @@ class Bus:
         self._has_more = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Task[None] | None = None
+        self._time_s = asyncio.get_running_loop().time
+        self._found_s = 0.0
         self.dropped = 0
         """Messages that came and could not be handled in time."""
 
     @property
     def is_connected(self) -> bool:
         return self._nats is not None and self._nats.is_connected
+
+    @property
+    def connected_s(self) -> float:
+        """For how long it has been connected."""
+        return self._time_s() - self._found_s if self.is_connected else 0.0
 
     def say(self, about: str, message: bytes) -> None:
         """Tell all other nodes, in the order of the calls."""
@@ -217,6 +224,7 @@ class Bus:
         log.warning("the bus is away: other nodes are followed by the store")
 
     async def _on_found(self) -> None:
+        self._found_s = self._time_s()
         log.info("the bus is there")
         self._on_gap()
 

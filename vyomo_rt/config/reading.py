@@ -119,7 +119,6 @@ def _require_nodes_that_share(settings: Settings, given: Mapping[str, Given]) ->
     alone = {
         "the demo is": settings.demo,
         "a record that is played is": bool(settings.replays),
-        "notices are": settings.notify_url is not None,
     }
     for what in (what for what, is_set in alone.items() if is_set):
         raise ConfigError(f"{source}: {what} for one server alone: leave one of them out")

@@ -69,6 +69,7 @@ class Notifier(Collector):
         self, receiver: Receiver, kept: KeptPlaces, sources: Sources, kinds: Iterable[str]
     ) -> None:
         self._receiver = receiver
+        self._kept = kept
         self._places = Places(kept)
         self._sources = sources
         self._kinds = frozenset(kinds)
@@ -81,25 +82,27 @@ class Notifier(Collector):
         self._failed = 0
 
     async def begin(self) -> None:
-        """Find out what was not told before this start. Raises Unavailable.
+        """Find out what was not told before. Raises Unavailable or OutcomeUnknown.
 
-        At the first start of all nothing is: notices begin now, not with the history.
+        At the first start of all nothing is: notices begin now, not with the history. Whoever
+        follows the replica right after this misses nothing.
         """
+        self._places, self._waiting = Places(self._kept), {}
         upto = await self._places.begin()
         if upto is None:
             await self._begin_now()
-            return
-        states = {state.session.session_id: state for state in self._sources.sessions()}
-        for session_id in set(self._places) - states.keys():
-            states[session_id] = await self._sources.session(session_id)
+        else:
+            await self._begin_again(upto)
+        # Other nodes may have done something meanwhile.
+        for state in self._sources.sessions():
+            self.publish_state(state)
+
+    async def _begin_again(self, upto: int) -> None:
+        known = {state.session.session_id for state in self._sources.sessions()}
+        for session_id in set(self._places) - known:
+            self._expect(await self._sources.session(session_id))
         async for state in self._above(upto):
-            states[state.session.session_id] = state
-        for session_id, state in states.items():
-            if session_id not in self._places and session_id > upto:
-                self._places.set(session_id, 0)
-            # Any other without a place was stopped, and all of it was told.
-            if session_id in self._places:
-                self._expect(state)
+            self._meet(state, is_new=True)
 
     async def _begin_now(self) -> None:
         upto = 0
@@ -128,10 +131,16 @@ class Notifier(Collector):
             self._expect(state)
 
     def publish_state(self, state: SessionState) -> None:
-        """A session is new, or shows another date."""
+        """A session is in memory from now on, or shows another date."""
+        # One without a place was stopped, and all of it was told, or is new.
+        self._meet(state, is_new=not _is_stopped(state))
+
+    def _meet(self, state: SessionState, *, is_new: bool) -> None:
         session_id = state.session.session_id
-        if session_id not in self._places and not _is_stopped(state):
-            self._places.set(session_id, state.seq)
+        if session_id not in self._places and (is_new or session_id > self._places.upto):
+            self._places.set(session_id, 0)
+        if session_id in self._places:
+            self._expect(state)
 
     def publish_feed_status(self, status: FeedStatus) -> None:
         """The newest state of the price source; an older one that waits is dropped."""

@@ -32,7 +32,8 @@ class Places:
         self._kept = kept
         self._places: dict[int, int] = {}
         self._changed: set[int] = set()
-        self._upto = 0
+        self.upto = 0
+        """The highest session that had one."""
 
     def __contains__(self, session_id: int) -> bool:
         return session_id in self._places
@@ -51,20 +52,20 @@ class Places:
         saved = await self._kept.load()
         if saved is None:
             return None
-        places, self._upto = saved
+        places, self.upto = saved
         self._places = dict(places)
-        return self._upto
+        return self.upto
 
     async def begin_with(self, places: dict[int, int], upto: int) -> None:
         """Begin anew, up to a session. Raises Unavailable or OutcomeUnknown."""
         await self._kept.save(places, places, upto)
-        self._places, self._upto = places, upto
+        self._places, self.upto = places, upto
 
     def set(self, session_id: int, seq: int) -> None:
         """All events up to this one were told."""
         self._places[session_id] = seq
         self._changed.add(session_id)
-        self._upto = max(self._upto, session_id)
+        self.upto = max(self.upto, session_id)
 
     def forget(self, session_id: int) -> None:
         """A session has ended, and all of it was told."""
@@ -77,7 +78,7 @@ class Places:
             return
         changed, self._changed = self._changed, set()
         try:
-            await self._kept.save(self._places, changed, self._upto)
+            await self._kept.save(self._places, changed, self.upto)
         except BaseException:
             self._changed |= changed
             raise
