@@ -1,14 +1,15 @@
 // @ts-check
 /** Alerts that this browser keeps: a price, the session's P&L, a stop that comes near. */
 import { $, el, keyed, put } from "./dom.js";
-import { money, percent, price, time } from "./format.js";
+import { inIst, money, percent, price, time } from "./format.js";
 import { clearProblems, fieldsOf, hint, unreadable } from "./forms.js";
 import { part, touch } from "./frame.js";
-import { everyHalfSecond, isLive, pnlIsOld } from "./liveness.js";
+import { everyHalfSecond, feedIsLate, isLive, pnlIsOld } from "./liveness.js";
 import { model } from "./model.js";
 import { alarm } from "./notify.js";
 import { isOld } from "./quotes.js";
 import { recall, remember } from "./remembered.js";
+import { sinceWords } from "./since.js";
 import { symbolsIn } from "./symbols.js";
 
 /**
@@ -22,6 +23,8 @@ const form = $("new-alert");
 let alerts = readAlerts();
 /** What was not live at the last look; empty if all was. */
 let trouble = "";
+/** One that brings nothing from the start on has not been lost. */
+let feedWasLive = false;
 
 /** @returns {Alert[]} */
 function readAlerts() {
@@ -77,11 +80,19 @@ const HOLDS = /** @type {Record<Kind, (alert: Alert) => boolean>} */ ({
   stop: ({ value }) => nearAStop(value),
 });
 
+const TROUBLES = {
+  line: () => `The page is not live, as of ${time(model.heardAtWallMs)} IST.`,
+  feed: () =>
+    `The price feed is ${model.feed?.state}: ${inIst(model.feed?.message ?? "")}. Stops wait.`,
+  prices: () => `Prices are old${sinceWords(", of", "")}: stops wait.`,
+};
+
 /** Twice a second, in a hidden tab too; each alert sounds once. */
 function look() {
-  const now = !isLive() ? "The page is not live" : pnlIsOld() ? "Prices are old: stops wait" : "";
-  if (now && now !== trouble && model.heardAtWallMs)
-    alarm(`${now}, as of ${time(model.heardAtWallMs)} IST.`);
+  feedWasLive ||= model.feed?.state === "LIVE";
+  const feedIsLost = feedWasLive && feedIsLate();
+  const now = !isLive() ? "line" : feedIsLost ? "feed" : pnlIsOld() ? "prices" : "";
+  if (now && now !== trouble && model.heardAtWallMs) alarm(TROUBLES[now]());
   trouble = now;
   if (now) return;
   const due = alerts.filter((alert) => !alert.firedAtMs && HOLDS[alert.kind](alert));

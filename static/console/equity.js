@@ -5,8 +5,8 @@ import { blank, colour, follow, range } from "./canvas.js";
 import { $, put } from "./dom.js";
 import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
 import { part, touch } from "./frame.js";
-import { pnlIsOld } from "./liveness.js";
 import { model } from "./model.js";
+import { pnlIsOfThePast, pnlWords } from "./since.js";
 
 /** @typedef {import("./series.js").Point} Point */
 
@@ -52,11 +52,9 @@ function stretches(points) {
 }
 
 function paint() {
-  $("equity-chart").classList.toggle("old", pnlIsOld());
-  put(
-    $("equity-legend"),
-    pnlIsOld() ? "by old prices" : "today minute by minute, before that each closing",
-  );
+  const isOld = pnlIsOfThePast();
+  $("equity-chart").classList.toggle("old", isOld);
+  put($("equity-legend"), isOld ? pnlWords() : "today minute by minute, before that each closing");
   const points = visible();
   $("no-equity").hidden = points.length > 1;
   const area = blank(canvas);

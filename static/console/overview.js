@@ -2,12 +2,13 @@
 /** All sessions at once: status, P&L, open trades, what halted them. Asked for while shown. */
 import { reason } from "./api.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { arrowMoney, tone, whole } from "./format.js";
+import { arrowMoney, moment, tone, whole } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { lookUp } from "./halts.js";
 import { feedIsLate } from "./liveness.js";
 import { complain, say } from "./notify.js";
+import { noteHeld, staleSince, watchHeld } from "./overviewprices.js";
 import { settle } from "./sending.js";
 import { loadSessions, nameOf, noteChange } from "./session.js";
 import { asked, client, showSession } from "./stream.js";
@@ -32,6 +33,7 @@ function noteFigures({ data }) {
   if (!rows.has(sessionId) && nameOf(sessionId) === undefined) loadSessions();
   rows.set(sessionId, data);
   findOut(data);
+  noteHeld(data);
   touch("overview");
 }
 
@@ -81,10 +83,12 @@ function updateRow(row, figures, sessionId) {
   attribute(row, "aria-current", asked().sessionId === sessionId ? "true" : null);
   put(parts.status, figures.status);
   attribute(parts.status, "data-status", figures.status);
-  put(parts.why, halts.get(sessionId)?.text ?? "");
+  const since = staleSince(sessionId);
+  const old = since && `by prices of ${moment(since)}: stops wait`;
+  put(parts.why, [halts.get(sessionId)?.text, old].filter(Boolean).join(" · "));
   putMoney(parts.today, figures.netTodayPnL ?? figures.todayPnL);
   putMoney(parts.unrealised, figures.unrealizedPnL);
-  parts.unrealised.classList.toggle("old", figures.openTrades > 0 && feedIsLate());
+  row.classList.toggle("old", figures.openTrades > 0 && (Boolean(since) || feedIsLate()));
   put(parts.open, whole(figures.openTrades));
   attribute(parts.rename, "aria-label", `Rename session ${sessionId}, ${name}`);
   attribute(parts.stop, "aria-label", `Stop session ${sessionId}, ${name}`);
@@ -136,6 +140,7 @@ async function stopSession(sessionId) {
 function setShown(shown) {
   if (shown === isShown) return;
   isShown = shown;
+  watchHeld(shown);
   if (shown) client.watchSessions({ updateInterval: EVERY_MS });
   else client.unwatchSessions();
   if (!shown) rows.clear();

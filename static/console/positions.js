@@ -7,12 +7,15 @@ import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
 import { originOf } from "./quotes.js";
+import { isOfThePast, sinceWords, staleWords } from "./since.js";
 import { sorted, wireSorting } from "./sorting.js";
 import { isChanging } from "./stream.js";
 import { paintTotals } from "./totals.js";
 
 /** @typedef {import("./model.js").Position} Position */
 
+/** Symbols in one sentence. */
+const MOST_NAMED = 6;
 /** @type {(tradeId: number, how?: "all" | "half" | "reverse") => void} */
 let closing = () => {};
 /** @type {(tradeId: number) => void} */
@@ -124,12 +127,19 @@ function waiting({ stopLoss, target }) {
 }
 
 /** @param {Position[]} trades */
-const symbolsOf = (trades) => [...new Set(trades.map(({ symbol }) => symbol))].join(", ");
+function symbolsOf(trades) {
+  const symbols = [...new Set(trades.map(({ symbol }) => symbol))];
+  const more = symbols.length - MOST_NAMED;
+  return more > 1
+    ? `${symbols.slice(0, MOST_NAMED).join(", ")} and ${whole(more)} more`
+    : symbols.join(", ");
+}
 
 /** Why stops do nothing now; empty if they do. */
 function whyStopsWait() {
   const symbols = symbolsOf(staleTrades());
-  if (symbols) return `Stops and targets of ${symbols} wait: no fresh price comes.`;
+  const since = sinceWords("no fresh price since", "no fresh price comes");
+  if (symbols) return `Stops and targets of ${symbols} wait: ${since}.`;
   return model.open.size && feedIsLate()
     ? `Stops and targets may wait: the price feed is ${model.feed?.state}.`
     : "";
@@ -149,11 +159,12 @@ function updateRow(row, trade) {
   parts.half.hidden = trade.quantity < 2;
   put(parts.quantity, whole(trade.quantity));
   const isOld = isStale(trade);
-  row.classList.toggle("old", isOld || feedIsLate());
+  row.classList.toggle("old", isOfThePast(trade));
   parts.last.classList.toggle("stale", isOld);
   put(parts.price, price(currentPrice));
-  put(parts.origin, currentPrice === undefined ? "" : originOf(trade));
-  put(parts.waits, isOld ? `stale price${waiting(trade)}` : "");
+  put(parts.origin, currentPrice === undefined || trade.stale ? "" : originOf(trade));
+  const words = isOld ? `${staleWords(trade)}${waiting(trade)}` : trade.stale && originOf(trade);
+  put(parts.waits, words || "", isOld ? "waits" : "waits quiet");
   put(parts.money, unrealizedPnL === undefined ? "no price yet" : arrowMoney(unrealizedPnL));
   put(parts.percent, signedPercent(pnlPercent));
   const pnlClass = `number pnl ${tone(unrealizedPnL)}`;

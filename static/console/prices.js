@@ -5,7 +5,7 @@ import { $, el, keyed, nameOf, put } from "./dom.js";
 import { arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
-import { isClose, isOld, origin } from "./quotes.js";
+import { isClose, isLate, isOld, origin } from "./quotes.js";
 import { addSymbols, client, removeSymbol, updateEvery } from "./stream.js";
 import { explainBad, symbolsIn } from "./symbols.js";
 
@@ -70,7 +70,9 @@ function updateTile(tile, quote) {
   const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
   const isShut = quote !== null && isClose(quote);
   const isStale = quote !== null && !isShut && isOld(quote);
-  const name = isStale ? "tile stale" : isShut ? "tile shut" : "tile";
+  const isBehind = quote !== null && isLate(quote);
+  const kind = isStale ? " stale" : isShut ? " shut" : isBehind ? " late" : "";
+  const name = `tile${kind}`;
   if (tile.className !== name) tile.className = name;
   put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
   put(parts.last, price(quote?.price));

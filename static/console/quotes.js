@@ -37,14 +37,16 @@ export const isOld = (quote) => Boolean(quote.stale) || isSilent(quote);
 export const isClose = (quote) =>
   Boolean(quote.stale) && !isSilent(quote) && isShut(quote.symbol, quote.source);
 
+/** It is true by its source's word, but of a while ago. @param {Last} quote */
+export const isLate = ({ asOf, timestamp }) =>
+  replayTime() === null && Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
+
 /** How old a price is, and whose: 3 s · sim. @param {Last} quote */
 export function origin(quote) {
-  const { asOf = "", timestamp, source } = quote;
-  const old = age(ageOf(quote));
+  const { asOf = "", source } = quote;
   if (isClose(quote)) return `${marketWords()} · ${moment(asOf)} · ${source}`;
-  if (isOld(quote)) return `STALE · ${old} old · ${source}`;
-  const isLate = replayTime() === null && Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
-  return `${old}${isLate ? " late" : ""} · ${source}`;
+  if (isOld(quote)) return `STALE since ${moment(asOf)} · ${source}`;
+  return `${age(ageOf(quote))}${isLate(quote) ? " late" : ""} · ${source}`;
 }
 
 /** The same of the price that values a trade. @param {import("./model.js").Position} trade */

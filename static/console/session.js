@@ -15,9 +15,9 @@ import {
 } from "./format.js";
 import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
-import { pnlIsOld } from "./liveness.js";
 import { model, noteStatus } from "./model.js";
 import { settle } from "./sending.js";
+import { pnlIsOfThePast, pnlWords } from "./since.js";
 import { asked, client, isChanging, showSession } from "./stream.js";
 
 const REFRESH_MS = 30_000;
@@ -66,7 +66,7 @@ function figures() {
   const starting = model.session?.startingCapital;
   if (!data) return {};
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
-  const age = pnlIsOld() ? ", by old prices" : "";
+  const age = pnlIsOfThePast() ? `, ${pnlWords()}` : "";
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
     equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],
@@ -101,7 +101,7 @@ function paint() {
       text.length > 17 ? `${kind} long` : kind,
     );
   }
-  document.querySelector(".figures .lead")?.classList.toggle("old", pnlIsOld());
+  document.querySelector(".figures .lead")?.classList.toggle("old", pnlIsOfThePast());
   const status = model.figures?.status ?? "";
   put($("session-status"), status);
   $("session-status").hidden = !status;

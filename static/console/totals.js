@@ -2,7 +2,7 @@
 /** What all positions come to: their P&L, and what is held of each symbol on balance. */
 import { $, el, keyed, put } from "./dom.js";
 import { arrowMoney, tone, whole } from "./format.js";
-import { pnlIsOld } from "./liveness.js";
+import { pnlIsOfThePast } from "./since.js";
 
 /** @typedef {import("./model.js").Position} Position */
 /** @typedef {{ quantity: number, pnl: number, trades: number }} Net */
@@ -49,7 +49,7 @@ function updateNet({ parts }, { quantity, pnl }) {
 export function paintTotals(trades) {
   const nets = netted(trades);
   $("totals").hidden = nets.size === 0;
-  $("totals").classList.toggle("old", pnlIsOld());
+  $("totals").classList.toggle("old", pnlIsOfThePast());
   keyed($("nets"), nets, makeNet, updateNet);
   const sum = [...nets.values()].reduce((total, { pnl }) => total + pnl, 0);
   putSum($("total-pnl"), sum);

@@ -15,6 +15,7 @@ from playwright.async_api import Page, expect
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     OVERFLOWING,
+    figure,
     position,
     press,
     show,
@@ -49,7 +50,7 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
     async with Desk.at(url) as desk:
         await desk.tick({"symbol": "NIFTY", "price": 22150.5}, {"symbol": "BTCINR", "price": 100})
         trade = await desk.open("NIFTY", entryPrice=22100, stopLoss=22000)
-        await show(page, url, desk.session_id, symbols="NIFTY,BTCINR", interval=100)
+        await show(page, url, desk.session_id, symbols="NIFTY,BTCINR,ETHINR", interval=100)
         await expect(page.locator("#market")).to_have_text("Market closed")
         await expect(page.locator("#feed-text")).to_have_text("Feed ingest LIVE")
         nifty, other = tile(page, "NIFTY"), tile(page, "BTCINR")
@@ -60,7 +61,7 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
         # The exchange does not know it: it is open day and night.
         await expect(other.locator(".age")).to_have_text(re.compile(r"^(now|\d+ s) · ingest$"))
         row = position(page, trade)
-        await expect(row.locator(".last small")).to_have_text(
+        await expect(row.locator(".waits")).to_have_text(
             re.compile(rf"^Market closed · {TIME} · ingest$")
         )
         await expect(row).not_to_have_class(re.compile("old"))
@@ -79,6 +80,15 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
             re.compile(rf"last 22,150.50 \(Market closed · {TIME} · ingest\)")
         )
         await press(page, "Keep it")
+        # A delayed price counts here, and is no price of now all the same.
+        late_ms = round(time.time() * 1000) - 15 * 60_000
+        await desk.tick({"symbol": "ETHINR", "price": 101, "ts": late_ms})
+        bought = await desk.open("ETHINR", quantity=1)
+        delayed = tile(page, "ETHINR")
+        await expect(delayed.locator(".age")).to_have_text("15 min late · ingest")
+        await expect(delayed).to_have_class("tile late")
+        await expect(position(page, bought)).to_have_class("old")
+        await expect(figure(page, "equity")).to_contain_text(re.compile(rf"by prices of {TIME}$"))
         await page.set_viewport_size({"width": 360, "height": 740})
         assert await page.evaluate(OVERFLOWING) == []
 
@@ -100,7 +110,7 @@ async def test_of_several_sources_each_has_its_state_and_late_prices_say_that_st
         await expect(banner).to_contain_text("yahoo is DOWN: ")
         assert "fresh prices" not in await banner.inner_text()
         age = tile(page, "NIFTY").locator(".age")
-        await expect(age).to_have_text(re.compile(r"^STALE · 15 min old · ingest$"))
+        await expect(age).to_have_text(re.compile(rf"^STALE since {TIME} · ingest$"))
         await desk.tick({"symbol": "NIFTY", "price": 22150.5})
         await expect(page.locator("#feed-text")).to_have_text("Feed yahoo DOWN, ingest LIVE")
         await expect(age).to_have_text(re.compile(r"^(now|\d+ s) · ingest$"))

@@ -14,10 +14,18 @@ from tests.kit.devtools import DevTools, devtools
 from tests.kit.proxy import Proxy
 
 TITLE, LINK = "document.title", "document.querySelector('#link-text')?.textContent"
-LISTEN = """import("/static/console/stream.js").then(({ client }) => {
+LISTEN = """Promise.all(["stream", "model"].map((name) => import(`/static/console/${name}.js`)))
+        .then(([{ client }, { model }]) => {
     globalThis.told = [];
     for (const type of ["freeze", "resume"]) document.addEventListener(type, () => told.push(type));
     client.on("gap", () => told.push("gap"));
+    globalThis.rung = [];
+    globalThis.Notification = class { static permission = "granted";
+        static requestPermission = async () => "granted";
+        constructor(_, { body }) { rung.push(body, Date.now() - model.heardAtWallMs); } };
+    const { start } = OscillatorNode.prototype;
+    OscillatorNode.prototype.start = function (at) { rung.push("♪"); start.call(this, at); };
+    for (const id of ["sound", "notify"]) document.getElementById(id).click();
 })"""
 
 
@@ -28,7 +36,7 @@ async def chromium_window(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
-async def test_a_hidden_tab_tells_no_old_profit_and_one_that_was_frozen_catches_up(
+async def test_a_hidden_tab_tells_no_old_profit_but_rings_and_one_that_was_frozen_catches_up(
     chromium_window: DevTools, proxy: Proxy, desk: Desk, transport: str
 ) -> None:
     await desk.open(entryPrice=1)
@@ -43,6 +51,11 @@ async def test_a_hidden_tab_tells_no_old_profit_and_one_that_was_frozen_catches_
     # The next figures are due in a minute; that nobody is there is told long before.
     proxy.black_hole()
     await tab.becomes(TITLE, "^not live")
+    await tab.becomes("rung", "not live")
+    *tune, told, after_ms = (await tab.evaluate("rung"))[-5:]
+    assert tune == ["♪"] * 3
+    assert told.startswith("The page is not live, as of ")
+    assert after_ms < 10_000  # it takes 4.5 s where the machine is idle
     proxy.mend()
     await tab.becomes(TITLE, r"^\+₹")
 

@@ -143,21 +143,32 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
     async with Desk.at(ingest_server) as desk:
         old = "2026-01-01T09:15:00+05:30"
         await desk.tick({"symbol": "AGED", "price": 120, "ts": old})
+        await desk.tick({"symbol": "UNSEEN", "price": 50, "ts": old})
         trade = await desk.open("AGED", entryPrice=100, stopLoss=90)
+        unseen = await desk.open("UNSEEN", entryPrice=50)  # it is not in the watchlist
         await show(page, ingest_server, desk.session_id, symbols="AGED", interval=100)
+        when = "01 Jan, 09:15:00"
         row = position(page, trade)
-        await expect(row).to_contain_text("stale price: stop waits")
+        await expect(position(page, unseen)).to_contain_text(f"stale since {when} · ingest")
+        await expect(row).to_contain_text(f"stale since {when} · ingest: stop waits")
         await expect(page.locator("#stops-wait")).to_have_text(
-            "Stops and targets of AGED wait: no fresh price comes."
+            f"Stops and targets of AGED, UNSEEN wait: no fresh price since {when}."
         )
         await expect(page).to_have_title(f"stale prices · Session {desk.session_id} · vyomo-rt")
-        await expect(figure(page, "equity")).to_have_text("equity ₹51,000.00, by old prices")
-        await expect(page.locator("#equity-legend")).to_have_text("by old prices")
+        await expect(figure(page, "equity")).to_have_text(f"equity ₹51,000.00, by prices of {when}")
+        await expect(page.locator("#equity-legend")).to_have_text(f"by prices of {when}")
         grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
         total = page.locator("#total-pnl")
         for value in (row.locator(".pnl"), figure(page, "unrealizedPnL"), total):
             await expect(value).to_have_css("color", grey)
-        stale = re.compile(r"120.00 \(STALE · \d+ days old · ingest\)")
+        await page.get_by_role("tab", name="Sessions").click()
+        session = page.locator(f'#overview tr[data-session="{desk.session_id}"]')
+        await session.scroll_into_view_if_needed()
+        await expect(session).to_contain_text(f"by prices of {when}: stops wait")
+        await expect(session.locator("td.number").nth(1)).to_have_css("color", grey)
+        await page.get_by_role("tab", name="Positions").click()
+        await desk.close(unseen)
+        stale = re.compile(rf"120.00 \(STALE since {when} · ingest\)")
         await page.locator("#symbol").fill("aged")
         await expect(page.locator("#preview")).to_have_text(stale)
         await page.locator("#place").click()
