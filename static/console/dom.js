@@ -71,26 +71,30 @@ function catchUp(child) {
  */
 export function keyed(parent, items, make, update) {
   const before = children.get(parent) ?? new Map();
+  const entries = [...items];
+  const stays = new Set(entries.map(([key]) => key));
+  // First: otherwise all that follows one that goes would be moved.
+  for (const [key, child] of before) {
+    if (stays.has(key)) continue;
+    sight.unobserve(child);
+    child.remove();
+  }
   const now = new Map();
+  const focused = document.activeElement;
   const isSeen = !(parent instanceof HTMLSelectElement); // options have no place of their own
   let next = parent.firstElementChild;
-  for (const [key, item] of items) {
+  for (const [key, item] of entries) {
     let child = before.get(key);
     if (!child) {
       child = make(item, key);
       if (isSeen) sight.observe(child);
     }
     now.set(key, child);
-    if (outOfSight.has(child) && !child.contains(document.activeElement))
+    if (outOfSight.has(child) && !child.contains(focused))
       overdue.set(child, () => update(child, item, key));
     else update(child, item, key);
     if (child === next) next = child.nextElementSibling;
     else parent.insertBefore(child, next);
-  }
-  for (const [key, child] of before) {
-    if (now.has(key)) continue;
-    sight.unobserve(child);
-    child.remove();
   }
   children.set(parent, now);
 }

@@ -1,11 +1,12 @@
 // @ts-check
 /** The session's P&L over time: realised where only that is known, with unrealised while we
  * watch. */
-import { blank, colour, follow, range } from "./canvas.js";
+import { blank, colour, follow } from "./canvas.js";
 import { $, put } from "./dom.js";
 import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
+import { range } from "./series.js";
 import { pnlIsOfThePast, pnlWords } from "./since.js";
 
 /** @typedef {import("./series.js").Point} Point */

@@ -65,7 +65,6 @@ function nextTheme() {
 function recolour() {
   forgetColours();
   chart.recolour();
-  prices.redrawLines();
   touchAll();
 }
 

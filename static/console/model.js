@@ -3,7 +3,7 @@
  * it. */
 import { earned, pastCurve } from "./earned.js";
 import { touch } from "./frame.js";
-import { thin } from "./series.js";
+import { Seen, thin } from "./series.js";
 
 /**
  * @typedef {import("../vyomo-rt.js").Messages} Messages
@@ -60,10 +60,8 @@ export const model = {
   heardAtWallMs: 0,
   gaps: 0,
 };
-/** @type {Set<number>} trades whose closing came by the stream */
-const closed = new Set();
-/** @type {Set<number>} likewise pending entries that are no longer pending */
-const ended = new Set();
+/** Closed trades and ended entries: what is said of them later is old. */
+const [closed, ended] = [new Seen(), new Seen()];
 let realised = 0;
 /** The position in the session's log. */
 export let newestSeq = 0;
@@ -102,17 +100,21 @@ export function noteFigures({ data, seq }) {
   model.figures = data;
   realised = data.totalPnL;
   addEquity(Date.parse(data.timestamp), data.totalPnL + data.unrealizedPnL);
-  touch("session", "equity");
+  touch("session");
 }
 
-/** @param {number} t @param {number} v */
+/** Painted once a slot, however often figures come. @param {number} t @param {number} v */
 function addEquity(t, v) {
   const { points, live } = model.equity;
   const last = points.at(-1);
-  if (live && last && t - last.t < EQUITY_SLOT_MS) last.v = v;
-  else points.push({ t, v, gap: !live && points.length > 0 });
+  if (live && last && t - last.t < EQUITY_SLOT_MS) {
+    last.v = v;
+    return;
+  }
+  points.push({ t, v, gap: !live && points.length > 0 });
   model.equity.points = thin(points, EQUITY_POINTS);
   model.equity.live = true;
+  touch("equity");
 }
 
 /** @param {Messages["trade_opened"]} message */

@@ -1,11 +1,11 @@
 // @ts-check
 /** Price tiles: last price, its recent line, how old it is, and whose. */
-import { drawSpark, follow } from "./canvas.js";
-import { $, el, keyed, nameOf, put } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
 import { arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { isClose, isLate, isOld, origin } from "./quotes.js";
+import { drawSpark, makeSpark } from "./spark.js";
 import { addSymbols, client, removeSymbol, updateEvery } from "./stream.js";
 import { explainBad, symbolsIn } from "./symbols.js";
 
@@ -13,9 +13,6 @@ import { explainBad, symbolsIn } from "./symbols.js";
 
 const SPAN_MS = 120_000;
 const INTERVALS_MS = [100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
-/** What each sparkline shows; it is drawn again only when that changed.
- * @type {WeakMap<Element, { quote: Quote | null }>} */
-const drawn = new WeakMap();
 /** Of these the server has prices. @type {Set<string>} */
 let known = new Set();
 /** What was typed when symbols were last added. */
@@ -35,7 +32,7 @@ function makeTile(_quote, symbol) {
     { type: "button", class: "icon remove", "aria-label": `Remove ${symbol}` },
     "×",
   );
-  const canvas = el("canvas", { "aria-hidden": "true" });
+  const spark = makeSpark();
   const tile = el(
     "li",
     { class: "tile", "data-symbol": symbol },
@@ -43,12 +40,19 @@ function makeTile(_quote, symbol) {
     remove,
     el("span", { class: "last" }, el("i", { "aria-hidden": "true" }), el("b")),
     el("span", { class: "change", title: "Since this page first saw a price" }),
-    canvas,
+    spark,
     el("span", { class: "age" }),
   );
   const [last, change, , ageText] = [...tile.children].slice(2);
   Object.assign(tile, {
-    parts: { arrow: last.firstChild, last: last.lastChild, change, canvas, age: ageText },
+    parts: {
+      arrow: last.firstChild,
+      last: last.lastChild,
+      change,
+      spark,
+      age: ageText,
+      drawnMs: 0,
+    },
   });
   name.addEventListener("click", () => picked(symbol));
   remove.addEventListener("click", () => {
@@ -56,10 +60,6 @@ function makeTile(_quote, symbol) {
     (next?.querySelector(".remove") ?? $("add-symbol")).focus(); // it would fall to the page's top
     complain("");
     removeSymbol(symbol);
-  });
-  follow(canvas, () => {
-    drawn.delete(canvas);
-    touch("prices");
   });
   return tile;
 }
@@ -78,15 +78,10 @@ function updateTile(tile, quote) {
   put(parts.last, price(quote?.price));
   put(parts.change, quote ? signedPercent(change) : "", `change ${tone(change)}`);
   put(parts.age, quote ? origin(quote) : "no price yet");
-  if (drawn.get(parts.canvas)?.quote === quote) return;
-  drawn.set(parts.canvas, { quote });
-  drawSpark(parts.canvas, quote?.line.points ?? [], tone(change), SPAN_MS);
-}
-
-/** Colours changed: all lines are drawn again. */
-export function redrawLines() {
-  for (const canvas of $("tiles").querySelectorAll("canvas")) drawn.delete(canvas);
-  touch("prices");
+  attribute(parts.spark, "class", `spark ${tone(change)}`);
+  if (!quote || parts.drawnMs === quote.line.newestMs) return;
+  parts.drawnMs = quote.line.newestMs; // once a slot of its line, however many prices come
+  drawSpark(parts.spark, quote.line.points, SPAN_MS);
 }
 
 function paint() {

@@ -9,8 +9,9 @@ const SHOWN = 200;
 const PAINT_MS = 250;
 
 /** @typedef {{ at: number, text: string }} Line */
-/** @type {Line[]} oldest first */
-let lines = [];
+/** The newest, by their number. @type {Line[]} */
+let ring = [];
+let count = 0;
 /** @type {Line[] | null} what stands still while paused */
 let held = null;
 /** @type {Line | undefined} the newest that was painted; another filter paints all anew */
@@ -19,9 +20,12 @@ let filter = /** @type {(text: string) => boolean} */ (() => true);
 
 /** @param {string} text */
 export function note(text) {
-  lines.push({ at: Date.now(), text });
-  if (lines.length > 2 * KEPT) lines = lines.slice(-KEPT);
+  ring[count % KEPT] = { at: Date.now(), text };
+  count += 1;
 }
+
+/** Oldest first. */
+const kept = () => [...ring.slice(count % KEPT), ...ring.slice(0, count % KEPT)];
 
 /** All words must occur, those after a `-` must not. @param {string} query */
 function matcher(query) {
@@ -38,11 +42,7 @@ function matcher(query) {
 }
 
 /** @returns {Line[]} newest first */
-const shown = () =>
-  (held ?? lines)
-    .slice(-KEPT)
-    .filter(({ text }) => filter(text))
-    .reverse();
+const shown = () => (held ?? kept()).filter(({ text }) => filter(text)).reverse();
 
 function paint() {
   if ($("drawer").hidden) return;
@@ -76,12 +76,13 @@ export function start() {
     repaint();
   });
   $("raw-pause").addEventListener("click", () => {
-    held = held ? null : lines.slice();
+    held = held ? null : kept();
     $("raw-pause").setAttribute("aria-pressed", String(held !== null));
     repaint();
   });
   $("raw-clear").addEventListener("click", () => {
-    lines = [];
+    ring = [];
+    count = 0;
     if (held) held = [];
     repaint();
   });

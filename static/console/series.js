@@ -9,28 +9,80 @@
 
 /** The newest points, one a slot of time: for sparklines. */
 export class Recent {
-  /** @type {Point[]} */
-  points = [];
+  #slotMs;
+  #most;
+  #times;
+  #values;
+  #count = 0;
 
   /** @param {number} slotMs @param {number} most */
   constructor(slotMs, most) {
-    this.slotMs = slotMs;
-    this.most = most;
+    this.#slotMs = slotMs;
+    this.#most = most;
+    this.#times = new Float64Array(most);
+    this.#values = new Float64Array(most);
   }
 
-  /** @param {number} t @param {number} v @returns {boolean} whether anything changed */
-  add(t, v) {
-    const slot = Math.floor(t / this.slotMs) * this.slotMs;
-    const last = this.points.at(-1);
-    if (last && last.t >= slot) {
-      if (last.v === v) return false;
-      last.v = v;
-      return true;
-    }
-    this.points.push({ t: slot, v });
-    if (this.points.length > this.most) this.points.shift();
-    return true;
+  /** When the newest slot began; it tells whether there is a new point. */
+  get newestMs() {
+    return this.#count ? this.#times[(this.#count - 1) % this.#most] : -Infinity;
   }
+
+  /** @param {number} t @param {number} v */
+  add(t, v) {
+    const slot = Math.floor(t / this.#slotMs) * this.#slotMs;
+    if (slot > this.newestMs) {
+      this.#times[this.#count % this.#most] = slot;
+      this.#count += 1;
+    }
+    this.#values[(this.#count - 1) % this.#most] = v;
+  }
+
+  /** Oldest first. @returns {Point[]} */
+  get points() {
+    const length = Math.min(this.#count, this.#most);
+    return Array.from({ length }, (_, index) => {
+      const at = (this.#count - length + index) % this.#most;
+      return { t: this.#times[at], v: this.#values[at] };
+    });
+  }
+}
+
+const SEEN = 1000;
+
+/** The newest of many numbers, such as of what has ended. */
+export class Seen {
+  /** @type {Set<number>} */
+  #numbers = new Set();
+
+  /** @param {number} number */
+  add(number) {
+    this.#numbers.add(number);
+    const [oldest] = this.#numbers;
+    if (this.#numbers.size > SEEN) this.#numbers.delete(oldest);
+  }
+
+  /** @param {number} number */
+  has(number) {
+    return this.#numbers.has(number);
+  }
+
+  clear() {
+    this.#numbers.clear();
+  }
+}
+
+/** @param {number[]} values @returns {[number, number]} lowest and highest, never the same */
+export function range(values) {
+  let low = Infinity,
+    high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low < high
+    ? [low, high]
+    : [low - Math.abs(low || 1) / 1e4, high + Math.abs(high || 1) / 1e4];
 }
 
 /**

@@ -5,7 +5,8 @@ import { everyHalfSecond, isLive, pnlIsOld, watch } from "./liveness.js";
 import { model } from "./model.js";
 import { client, isChanging } from "./stream.js";
 
-/** Not once per frame: a page in the background has no frames, but it has a title. */
+/** Not once a frame: a page in the background has no frames, but it has a title. Not once a message
+ * either: they are hundreds, and each would look at all positions. */
 function retitle() {
   const { figures: data, sessionId } = model;
   const state = !data
@@ -22,14 +23,7 @@ function retitle() {
 }
 
 export function start() {
-  for (const type of /** @type {const} */ ([
-    "session_update",
-    "pnl_update",
-    "feed_status",
-    "status",
-  ])) {
-    client.on(type, retitle);
-  }
+  client.on("status", retitle);
   everyHalfSecond(() => {
     watch();
     retitle();
