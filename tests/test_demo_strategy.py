@@ -14,7 +14,7 @@ from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.event import Event, EventKind, Record, SessionEvent, TradeEvent
+from vyomo_rt.domain.event import SHAPE, Event, EventKind, Record, SessionEvent, TradeEvent
 from vyomo_rt.domain.moment import Clocks, MarketMs, trading_day
 from vyomo_rt.domain.money import Side
 from vyomo_rt.domain.order import Operation, TradeOrder
@@ -73,6 +73,7 @@ class Memory:
     copies: dict[int, Trade] = field(default_factory=dict)
     entries: dict[int, PendingEntry] = field(default_factory=dict)
     given: int = 0
+    shape: int = SHAPE
 
     def term_of(self, _: int) -> int:
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -61,7 +62,7 @@ class Nodes:
         self._store_uri = store_uri
         self._port = [0] * count
 
-    async def start(self, index: int) -> None:
+    async def start(self, index: int, **more: Any) -> None:
         """Start a node, on its former port if it ran before."""
         bus = self.buses[index]
         process = ServerProcess(
@@ -70,6 +71,7 @@ class Nodes:
             self._store_uri,
             port=self._port[index],
             VYOMO_RT_NATS_URL=bus.url,
+            **more,
         )
         url = await process.start()
         self._port[index] = int(url.rpartition(":")[2])

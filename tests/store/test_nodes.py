@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from tests.kit.waiting import until
 from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
 from vyomo_rt.store import nodes as nodes_module
 from vyomo_rt.store.client import connect
@@ -45,8 +46,8 @@ async def another(store: MongoStore, uri: str) -> AsyncIterator[Open]:
 
 
 @asynccontextmanager
-async def living(store: MongoStore) -> AsyncIterator[Node]:
-    node = Node(store, "here")
+async def living(store: MongoStore, reads: int = SHAPE) -> AsyncIterator[Node]:
+    node = Node(store, "here", reads=reads)
     await node.join()
     node.get_ready()
     keeping = asyncio.create_task(node.keep())
@@ -127,6 +128,47 @@ async def test_a_server_without_nodes_is_refused_while_one_lives_and_begins_afte
     await Lease(alone, "here").acquire()
     assert alone.term > highest
     assert alone.term_of(6) == alone.term
+
+
+async def test_a_server_without_nodes_begins_at_once_when_all_nodes_have_left(
+    store: MongoStore, another: Open
+) -> None:
+    async with living(store) as first:
+        await until(lambda: len(first.owned) == SHARDS + 1)
+    await first.leave()
+    began = time.monotonic()
+    await Lease(await another(), "here").acquire()
+    assert time.monotonic() - began < 0.7
+
+
+async def test_events_are_written_as_the_oldest_node_can_read_them(
+    store: MongoStore, another: Open
+) -> None:
+    newer = await another()
+    async with AsyncExitStack() as life_of_first:
+        first = await life_of_first.enter_async_context(living(store))
+        async with living(newer, reads=SHAPE + 1) as second:
+            await until(lambda: len(shards(first)) == len(shards(second)) == SHARDS // 2)
+            await until(lambda: (store.shape, newer.shape) == (SHAPE, SHAPE))
+            await life_of_first.aclose()
+            await first.leave()
+            await until(lambda: newer.shape == SHAPE + 1)
+            with pytest.raises(CannotStart, match=f"newer vyomo-rt .shape {SHAPE + 1}"):
+                await Node(await another(), "here").join()
+            await until(lambda: set(second.nodes) == {second.id})
+
+
+async def test_a_node_that_slept_while_the_others_went_over_to_newer_events_stops(
+    store: MongoStore, another: Open
+) -> None:
+    async with living(store) as older:
+        await until(lambda: len(shards(older)) == SHARDS)
+    newer = await another()
+    async with living(newer, reads=SHAPE + 1):
+        await until(lambda: newer.shape == SHAPE)
+        await until(lambda: newer.shape == SHAPE + 1)
+        with pytest.raises(CannotStart, match="update this server"):
+            await older.keep()
 
 
 async def test_nodes_begin_above_the_term_of_a_server_that_was_alone(

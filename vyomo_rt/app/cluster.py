@@ -13,7 +13,7 @@ import msgspec
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.shared_prices import SharedPrices
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
-from vyomo_rt.domain.errors import NotFound, Unavailable
+from vyomo_rt.domain.errors import NewerData, NotFound, Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.shard import PRICES, shard_of
 from vyomo_rt.domain.state import SessionState
@@ -206,7 +206,8 @@ class Cluster:
     def _hear(self, about: str, message: bytes) -> None:
         kind = about.partition(".")[0]
         if kind == _EVENTS:
-            self.following.take(unpack_events(message))
+            with suppress(NewerData):  # this node slept: the store will tell it
+                self.following.take(unpack_events(message))
         elif kind == _BORN:
             self.following.hear_of(int(message))
         elif kind == _HEADS:
@@ -229,12 +230,15 @@ class Cluster:
             doubled=self.following.doubled + relay.doubled,
             dropped=self.bus.dropped,
             hops=self.forwarding.hops,
+            shape=self._journal.shape,
             prices_ms=None if relay.is_owner else int(relay.silent_s * 1000),
             nodes=[
                 NodeDocument(
                     node=name,
                     host=lease["host"],
                     pid=lease["pid"],
+                    version=lease["version"],
+                    reads=lease["reads"],
                     shards=sum(row.node == name for row in rows) - (node.owner(PRICES) == name),
                     prices=node.owner(PRICES) == name,
                 )

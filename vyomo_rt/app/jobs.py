@@ -11,7 +11,7 @@ from typing import Any
 from vyomo_rt.app.calendars import CalendarWarning
 from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.rooms import Rooms
-from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.errors import CannotStart, NewerData
 from vyomo_rt.store.opening import LAST_WRITE_S
 from vyomo_rt.stream.wheel import SLOT_MS
 
@@ -78,7 +78,7 @@ class Jobs:
     def tell_failure(self, task: asyncio.Task[None]) -> None:
         """Without one of its tasks a server would only look healthy: let it stop and say why."""
         if not task.cancelled() and (error := task.exception()):
-            if not isinstance(error, CannotStart):
+            if not isinstance(error, CannotStart | NewerData):
                 log.error("a background task failed", exc_info=error)
             self._on_failure(str(error) or type(error).__name__)
 

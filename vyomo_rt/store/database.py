@@ -82,6 +82,8 @@ class Database:
         self.fence = Fence()
         self.terms: Mapping[int, int] | None = None
         """The terms of the shards that this node may write; None for a server that is alone."""
+        self.shape = SHAPE
+        """In which way events are written; with several nodes the newest one that all can read."""
         self.met_another_writer = asyncio.Event()
         """Set when an event's number was taken: is the lease still ours?"""
         self._write_failed_at: float | None = None
@@ -169,11 +171,16 @@ class Database:
         try:
             with pymongo.timeout(_PREPARE_S):
                 await create_indexes(self.database)
-            await self._meta.update_one(
-                where(_id=_SHAPE_ID), {"$max": {"shape": SHAPE}}, upsert=True
-            )
+            await self.declare_shape(self.shape)
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
+
+    async def declare_shape(self, shape: int) -> None:
+        """Say that there may be events of this shape: who cannot read it does not start any more.
+
+        Raises PyMongoError.
+        """
+        await self._meta.update_one(where(_id=_SHAPE_ID), {"$max": {"shape": shape}}, upsert=True)
 
     async def among(
         self, collection: Collection, ids: Sequence[Any], fields: Mapping[str, int] | None = None

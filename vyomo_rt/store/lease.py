@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from vyomo_rt.store.fence import Moment
 
 ID = "writer"
+NODES = "nodes"
+"""The owner of a database that nodes share."""
 LEASE_MS = 15_000
 """A lease whose document has not changed for this long is dead."""
 RENEW_S = 3.0
@@ -133,9 +135,18 @@ class Lease:
         holder = await self._holder()
         if holder and self._may_join(holder):
             return None
-        if holder and _is_dead(holder) and await self._take(_as_seen(holder)):
+        if holder and await self._is_over(holder) and await self._take(_as_seen(holder)):
             return None
         return holder
+
+    async def _is_over(self, holder: Document) -> bool:
+        """Whether its owner is certainly gone: no longer runs, or was nodes that all have left.
+
+        A node that joins now renews after that, and finds that the lease is taken.
+        """
+        if holder["owner"] != NODES:
+            return _is_dead(holder)
+        return not any(map(is_of_a_node, await self._leases.find({}).to_list(None)))
 
     def _may_join(self, holder: Document) -> bool:
         """Whether it is held for this server, too."""
@@ -214,6 +225,11 @@ def _as_seen(holder: Document) -> Document:
     """
     names = ("owner", "untilMs", "renewals")
     return where(_id=ID, **{name: holder[name] for name in names if name in holder})
+
+
+def is_of_a_node(document: Document) -> bool:
+    """Whether this is the lease of one of several nodes, and not one of their shards."""
+    return "node" in document and "renewals" in document
 
 
 async def raise_term(store: Database, at_least: int) -> None:

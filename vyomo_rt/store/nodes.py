@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from vyomo_rt.domain.errors import CannotStart, Unavailable
+from vyomo_rt.domain.errors import CannotStart, NewerData, Unavailable, VyomoError
+from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.domain.moment import to_ms
 from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
-from vyomo_rt.store.lease import ID, Lease, this_process
+from vyomo_rt.store.lease import ID, NODES, Lease, is_of_a_node, this_process
 from vyomo_rt.store.shards import Row, Shards
+from vyomo_rt.version import version
 
 if TYPE_CHECKING:
     from vyomo_rt.store.database import Database
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NODES = "nodes"
-"""The owner of a database that nodes share."""
 _FOR_EVER_MS = 315_360_000_000
 """A server without nodes never finds the shared lease dead."""
 
@@ -77,7 +77,15 @@ class Node:
     more is written to them. ``changed`` is set when any row has another owner.
     """
 
-    def __init__(self, store: Database, at: str, wall_ms: Callable[[], int] = _wall_ms) -> None:
+    def __init__(
+        self,
+        store: Database,
+        at: str,
+        wall_ms: Callable[[], int] = _wall_ms,
+        *,
+        reads: int = SHAPE,
+    ) -> None:
+        """``reads`` is the newest shape of events that this build can read, and write."""
         self.id = token_hex(8)
         self.changed = asyncio.Event()
         self.give_up: Callable[[Collection[int]], Awaitable[None]] = _gives_up_nothing
@@ -103,7 +111,12 @@ class Node:
         self._giving: set[int] = set()
         self._seen: dict[str, tuple[int, float]] = {}
         """The renewals of each lease, and since when they are known."""
+        self._reads = reads
+        self._declared = 0
+        """Of events up to this shape the store says that there may be some."""
+        self._has_read = False
         store.terms = {}
+        store.shape = 0  # until the nodes agree: before that, none decides about anything
 
     @property
     def owned(self) -> dict[int, int]:
@@ -129,6 +142,9 @@ class Node:
             await self._round()
         except PyMongoError as error:
             raise Unavailable(f"the database cannot be used: {error}") from error
+        except VyomoError:
+            await self.leave()
+            raise
 
     async def keep(self) -> None:
         """Keep the lease until cancelled. Raises CannotStart if the database was taken over."""
@@ -138,7 +154,7 @@ class Node:
                     await self._wait()
             try:
                 await self._round()
-            except PyMongoError:
+            except (PyMongoError, Unavailable):
                 await asyncio.sleep(0.2)
 
     def look(self) -> None:
@@ -190,6 +206,7 @@ class Node:
             asked_at = self._store.fence.now()
             is_renewed = await self._renew()
             dead = await self._look()
+            await self._agree()
             if is_renewed:
                 self._store.fence.extend(asked_at, SURE_S)
             for node in dead:
@@ -214,6 +231,8 @@ class Node:
             self.id = token_hex(8)
             self._set({}, self.nodes)
             await self._insert()
+        if not self._has_read:
+            await self._require_readable()
         shared = await self._leases.update_one(
             where(_id=ID, owner=NODES), {"$inc": {"renewals": 1}}
         )
@@ -222,6 +241,26 @@ class Node:
             raise CannotStart(f"{self._at}: a server without nodes has taken this database over")
         self._renewed_at = began
         return True
+
+    async def _agree(self) -> None:
+        """Write events as all living nodes can read them.
+
+        A new shape is declared before it is written: a build that cannot read it has either
+        joined before, so the next look shows it, or finds the declaration when it starts.
+        """
+        lowest = min([self._reads, *(lease["reads"] for lease in self.nodes.values())])
+        self._store.shape = min(lowest, self._declared)
+        if lowest > self._declared:
+            await self._store.declare_shape(lowest)
+            self._declared = lowest
+
+    async def _require_readable(self) -> None:
+        """Once the others see this node: before that they may have begun to write a newer shape."""
+        try:
+            await self._store.require_readable()
+        except NewerData as error:
+            raise CannotStart(f"the store at {self._at} cannot be used: {error}") from error
+        self._has_read = True
 
     async def _compare_clocks(self) -> None:
         for _ in range(_TRIES):
@@ -253,7 +292,9 @@ class Node:
     async def _insert(self) -> None:
         about = {"node": self.id, "durationMs": LEASE_MS, "renewals": 0}
         about |= {"ready": self._is_ready, "clock": self._may_own_prices}
+        about |= {"reads": self._reads, "version": version()}
         await self._leases.insert_one({"_id": _id(self.id), **this_process(), **about})
+        self._has_read = False
 
     async def _look(self) -> list[Document]:
         """Read all leases and rows; returns the leases of nodes that are dead."""
@@ -262,7 +303,7 @@ class Node:
         if now - self._looked_at > _BLIND_S:
             self._seen.clear()
         self._looked_at = now
-        nodes = {each["node"]: each for each in documents if "renewals" in each and "node" in each}
+        nodes = {each["node"]: each for each in documents if is_of_a_node(each)}
         self._seen = {node: self._seen_now(node, each, now) for node, each in nodes.items()}
         dead = [
             each

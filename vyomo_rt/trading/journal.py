@@ -22,6 +22,10 @@ from vyomo_rt.domain.trade_filter import TradeFilter
 class Journal(Protocol):
     """Sessions, their numbered events, and readable copies of trades and pending entries."""
 
+    @property
+    def shape(self) -> int:
+        """In which way events are to be written: the newest one that all nodes can read."""
+
     def term_of(self, session_id: int) -> int:
         """How many servers have owned a session, up to this one.
 

@@ -205,7 +205,8 @@ class Ledger:
         """Store what a command decided that takes no key."""
         if not decided.events:
             return []
-        signed = signed_all(decided.events, operation.by, self._journal.term_of(self.session_id))
+        term, shape = self._journal.term_of(self.session_id), self._journal.shape
+        signed = signed_all(decided.events, operation.by, term, shape)
         await self._record(Write(signed, decided.pace, moments=0))
         await self._project()
         return signed
@@ -222,7 +223,7 @@ class Ledger:
 
     def _signed(self, event: Event, operation: Operation | None = None) -> Event:
         term = self._journal.term_of(self.session_id)
-        return signed(event, operation or Operation.internal(), term)
+        return signed(event, operation or Operation.internal(), term, self._journal.shape)
 
     async def _record(self, write: Write) -> None:
         """Store events, then apply and announce them. Raises Unavailable.

@@ -40,14 +40,15 @@ class Write(NamedTuple):
         return self._replace(events=self.rest)
 
 
-def signed_all(events: Sequence[Event], by: str | None, term: int) -> list[Event]:
+def signed_all(events: Sequence[Event], by: str | None, term: int, shape: int) -> list[Event]:
     """Events that a subject's request caused, up to what a rule decides; moves are nobody's."""
     found: list[Event] = []
     is_by_rule = False
     for event in events:
         is_by_rule = is_by_rule or _is_by_rule(event)
         is_own = not is_by_rule and event.kind is not EventKind.CHANGED
-        found.append(signed(event, replace(Operation.internal(), by=by if is_own else None), term))
+        operation = replace(Operation.internal(), by=by if is_own else None)
+        found.append(signed(event, operation, term, shape))
     return found
 
 
@@ -58,7 +59,7 @@ def _is_by_rule(event: Event) -> bool:
     return exit_ is not None and exit_.reason is ExitReason.RISK
 
 
-def signed(event: Event, operation: Operation, term: int) -> Event:
+def signed(event: Event, operation: Operation, term: int, shape: int) -> Event:
     """An event with what its writer adds, and its text."""
     event = replace(
         event,
@@ -66,5 +67,6 @@ def signed(event: Event, operation: Operation, term: int) -> Event:
         request_hash=operation.request_hash,
         by=operation.by,
         term=term,
+        shape=shape,
     )
     return replace(event, message=event_message(event))

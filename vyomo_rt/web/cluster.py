@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.domain.grant import Need
 from vyomo_rt.domain.shard import SHARDS
 from vyomo_rt.web.answers import json_answer
@@ -20,6 +21,7 @@ _ALONE = ClusterDocument(
     doubled=0,
     dropped=0,
     hops=0,
+    shape=SHAPE,
     prices_ms=None,
     nodes=[],
 )

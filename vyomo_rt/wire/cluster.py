@@ -16,6 +16,8 @@ class NodeDocument(Data):
     node: str
     host: str
     pid: Count
+    version: str
+    reads: Annotated[Count, Meta(description="Newest shape of events that it can read")]
     shards: Annotated[Count, Meta(description="Of 64, in each of which it decides")]
     prices: Annotated[bool, Meta(description="Whether it runs the sources of prices")]
 
@@ -30,5 +32,6 @@ class ClusterDocument(Data):
     doubled: Annotated[Count, Meta(description="Events and prices that it got again")]
     dropped: Annotated[Count, Meta(description="Messages that it could not handle in time")]
     hops: Annotated[Count, Meta(description="Commands that others carried out for its clients")]
+    shape: Annotated[Count, Meta(description="Of events as they are written: all nodes read it")]
     prices_ms: Annotated[int | None, Meta(description="Since it heard of prices; null: its own")]
     nodes: list[NodeDocument]
