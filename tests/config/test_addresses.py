@@ -158,6 +158,30 @@ def test_the_password_of_the_store_is_shown_nowhere(uri: str, shown: str) -> Non
         assert SECRET not in text
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://h:4222", "nats://h:4222"),
+        (f"nats://user:{SECRET}@h:4222", "nats://***@h:4222"),
+        (f"tls://{SECRET}@h", "tls://***@h"),
+        (f"tls://{SECRET}@a, tls://{SECRET}@b", "tls://***@b"),
+    ],
+)
+def test_the_password_and_the_token_of_the_bus_are_shown_nowhere(url: str, shown: str) -> None:
+    environ = {"VYOMO_RT_NATS_URL": url, "VYOMO_RT_MONGO_URI": "mongodb://h"}
+    settings, _ = load({}, environ)
+    for text in (repr(settings), config.describe(settings, {}, environ)):
+        assert shown in text
+        assert SECRET not in text
+
+
+def test_servers_of_the_bus_have_one_user() -> None:
+    url = f"nats://a:{SECRET}@h1,nats://b:{SECRET}@h2"
+    words = error_of({}, {"VYOMO_RT_NATS_URL": url, "VYOMO_RT_MONGO_URI": "mongodb://h"})
+    assert "write one user and password" in words
+    assert SECRET not in words
+
+
 @given(user=st.text(min_size=1), password=st.text())
 def test_every_escaped_password_is_hidden_and_nothing_else(user: str, password: str) -> None:
     def uri(shown_password: str) -> str:

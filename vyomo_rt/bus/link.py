@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vyomo_rt.domain.errors import CannotStart
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RECONNECT_S = (0.25, 1.0)
-_CONNECT_S = 2
-_PING_S = 2
 _FLUSH_S = 0.2
 _WAITING = 10_000
 """Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
@@ -46,7 +42,8 @@ class Bus:
     """Says things to all other nodes, and asks single ones.
 
     ``on_gap`` is called when something that was said may have been missed. Without a connection
-    everything is dropped, so that nobody hears old news later.
+    everything is dropped, so that nobody hears old news later. The address of NATS, which may hold
+    a password, is in no line of the log.
     """
 
     def __init__(
@@ -60,14 +57,13 @@ class Bus:
         answer: Answer,
         on_gap: Callable[[], None],
     ) -> None:
-        self._url = url
+        self._connecting = connecting = _load()
+        self._options: dict[str, Any] = connecting.options(url, credentials, ca)
+        self._requires_tls = connecting.requires_tls(url, ca)
+        self._told: set[str] = set()
+        """Why NATS could not be used since it last could, as far as that was logged."""
         self._all = f"vyomo-rt.{name}.all"
         self._one = f"vyomo-rt.{name}.node"
-        self._options: dict[str, Any] = {}
-        if credentials is not None:
-            self._options["user_credentials"] = str(credentials)
-        if ca is not None:
-            self._options["tls"] = _context(ca)
         self._hear = hear
         self._answer = answer
         self._on_gap = on_gap
@@ -117,7 +113,7 @@ class Bus:
     async def listen_as(self, node: str) -> None:
         """Answer what a node of this name is asked."""
         self._node = node
-        if self._nats is None or not self._nats.is_connected:
+        if not node or self._nats is None or not self._nats.is_connected:
             return
         if self._own is not None:
             with suppress(Exception):
@@ -132,29 +128,18 @@ class Bus:
             try:
                 await self._stay_connected()
             except (errors.Error, OSError) as error:
-                why = str(error) or type(error).__name__
-                log.warning("the bus cannot be used, it is tried again: %s", why)
-                await asyncio.sleep(random.uniform(*_RECONNECT_S))  # noqa: S311
+                self._tell_trouble(error)
+            await asyncio.sleep(self._connecting.pause_s())
 
     async def _stay_connected(self) -> None:
-        """Raises what the driver raises if it gives up: for credentials that are no good."""
-        from nats.aio.client import Client  # noqa: PLC0415
-
-        self._nats = Client()
+        """Returns or raises when the driver gives up, as it does when a user is sent away."""
+        self._nats = self._connecting.new_client(self._requires_tls)
         try:
             await self._nats.connect(
-                self._url.split(","),
-                name="vyomo-rt",
-                no_echo=True,
-                pending_size=0,
-                connect_timeout=_CONNECT_S,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=random.uniform(*_RECONNECT_S),  # type: ignore[arg-type] # noqa: S311
-                ping_interval=_PING_S,
-                max_outstanding_pings=1,
                 error_cb=self._on_error,
                 disconnected_cb=self._on_lost,
                 reconnected_cb=self._on_found,
+                closed_cb=self._on_closed,
                 **self._options,
             )
             await self._nats.subscribe(
@@ -164,9 +149,10 @@ class Bus:
             await self._on_found()
             await self._send()
         finally:
+            client, self._nats = self._nats, None
             with suppress(Exception):
                 async with asyncio.timeout(0.2):
-                    await self._nats.close()
+                    await client.close()
 
     async def flush(self) -> None:
         """Wait a moment until what was said is on its way."""
@@ -183,7 +169,7 @@ class Bus:
 
     async def _send(self) -> None:
         assert self._nats is not None
-        while True:
+        while not self._nats.is_closed:
             await self._has_more.wait()
             self._has_more.clear()
             while self._out:
@@ -216,21 +202,41 @@ class Bus:
         if type(error).__name__ == "SlowConsumerError":
             self.dropped += 1
             self._on_gap()
+        elif not self.is_connected:
+            self._tell_trouble(error)
         else:
             log.debug("the bus: %s", error or type(error).__name__)
 
+    def _tell_trouble(self, error: Exception) -> None:
+        """Once for each reason, until it is connected again: it is tried for ever."""
+        why = self._connecting.reason(error)
+        if why not in self._told:
+            self._told.add(why)
+            log.warning("NATS cannot be used, and is tried again for ever: %s", why)
+
+    async def _on_closed(self) -> None:
+        self._has_more.set()
+
     async def _on_lost(self) -> None:
         self._out.clear()
-        log.warning("the bus is away: other nodes are followed by the store")
+        if self._nats is not None:  # else this node ends
+            self._nats.options["reconnect_time_wait"] = self._connecting.pause_s()
+            log.warning("the bus is away: other nodes are followed by the store")
 
     async def _on_found(self) -> None:
         self._found_s = self._time_s()
+        self._told.clear()
         log.info("the bus is there")
         self._on_gap()
 
 
-def _context(ca: Path) -> ssl.SSLContext:
+def _load() -> ModuleType:
+    """Only with several nodes: nats-py is not installed otherwise. Raises CannotStart."""
     try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise CannotStart(f"VYOMO_RT_NATS_CA_FILE: {ca} cannot be used: {error}") from error
+        from vyomo_rt.bus import connecting  # noqa: PLC0415
+    except ImportError as error:
+        raise CannotStart(
+            f"VYOMO_RT_NATS_URL: several nodes need an extra: pip install 'vyomo-rt[cluster]' "
+            f"({error})"
+        ) from error
+    return connecting

@@ -34,12 +34,14 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def hide_password(mongo_uri: str) -> str:
-    """A MongoDB URI with `***` for everything that may be a secret.
+def hide_password(uri: str) -> str:
+    """A URI of MongoDB or NATS with `***` for everything that may be a secret.
 
-    If a badly escaped URI leaves doubt about where the password ends, it hides too much.
+    If a badly escaped URI leaves doubt about where the password ends, it hides too much. The user
+    of NATS may be a token, and each of several servers may have its own.
     """
-    without_password = re.sub(r"(?s)^([^:]*://[^:]*:).*@", r"\1***@", mongo_uri)
+    without_password = re.sub(r"(?s)^((?:nats|tls)://).*@", r"\1***@", uri)
+    without_password = re.sub(r"(?s)^([^:]*://[^:]*:).*@", r"\1***@", without_password)
     return re.sub(
         r"(?is)([?&;][^=&;]*(?:password|properties)[^=&;]*=)[^&;]*", r"\1***", without_password
     )
@@ -66,10 +68,12 @@ def _mongo_uri(text: str) -> str:
 
 
 def _nats_url(text: str) -> str:
-    for part in text.split(","):
-        url = URL(part.strip())
-        if url.scheme not in {"nats", "tls"} or not url.host:
+    urls = [URL(part.strip()) for part in text.split(",")]
+    for url in urls:
+        if url.scheme not in {"nats", "tls"} or not url.host or url.path_qs not in {"", "/"}:
             raise ValueError(text)
+    if len({(url.user, url.password) for url in urls if url.user is not None}) > 1:
+        raise NotUsable("servers of NATS know the same users: write one user and password")
     return ",".join(part.strip() for part in text.split(","))
 
 

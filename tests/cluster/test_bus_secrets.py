@@ -1,0 +1,156 @@
+"""NATS that asks for credentials, has a certificate of its own, or is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.site.nats_server import NatsServer
+from tests.kit.certificates import make_certificate
+from tests.kit.nats_users import Operator, new_key
+from tests.kit.nodes import are_even
+from tests.kit.server import MakeSettings, serve_here
+from tests.kit.waiting import until
+from vyomo_rt.bus.link import Bus
+from vyomo_rt.domain.errors import CannotStart
+
+PASSWORD = "p@ss:w0rd"
+IN_URL = "nats://node:p%40ss%3Aw0rd@127.0.0.1"
+_LETS_IN = f'authorization {{ user: node, password: "{PASSWORD}" }}\n'
+
+
+@asynccontextmanager
+async def serving(config: str = "") -> AsyncIterator[NatsServer]:
+    server = NatsServer(config)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def no_answer(_kind: str, _message: bytes) -> bytes:
+    return b""
+
+
+@asynccontextmanager
+async def bus(
+    url: str, credentials: Path | None = None, ca: Path | None = None
+) -> AsyncIterator[Bus]:
+    """A bus that is being connected."""
+    made = Bus(
+        url,
+        "test",
+        credentials=credentials,
+        ca=ca,
+        hear=lambda _about, _message: None,
+        answer=no_answer,
+        on_gap=lambda: None,
+    )
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
+    """How many warnings there were with some words."""
+    caplog.set_level(logging.DEBUG)
+
+    def count(words: str) -> int:
+        found = [each for each in caplog.messages if "NATS cannot be used" in each]
+        assert not any(secret in caplog.text for secret in (PASSWORD, "p%40ss", "SUA"))
+        return sum(words in each for each in found)
+
+    return count
+
+
+Told = Callable[[str], int]
+
+
+async def test_a_bus_with_a_certificate_of_its_own_is_used_if_its_authority_is_named(
+    tmp_path: Path, told: Told
+) -> None:
+    own, foreign = (make_certificate(tmp_path / name) for name in ("own", "foreign"))
+    tls = f'tls {{ cert_file: "{own.chain}", key_file: "{own.key}" }}\n'
+    async with serving(tls) as server:
+        async with bus(server.url, ca=own.authority) as made:
+            await until(lambda: made.is_connected)
+        async with bus(server.url.replace("nats:", "tls:")) as made:
+            await until(lambda: told("name its authority in VYOMO_RT_NATS_CA_FILE") == 1)
+        async with bus(server.url, ca=foreign.authority) as made:
+            await until(lambda: told("certificate is not trusted") == 2)
+            assert not made.is_connected
+    with pytest.raises(CannotStart, match=r"VYOMO_RT_NATS_CA_FILE: .*no\.pem cannot be used"):
+        async with bus(server.url, ca=tmp_path / "no.pem"):
+            pass
+
+
+async def test_nothing_is_said_to_a_bus_without_tls_that_should_have_it(told: Told) -> None:
+    async with serving(_LETS_IN) as server:
+        url = IN_URL.replace("nats:", "tls:") + f":{server.port}"
+        async with bus(url) as made:
+            await until(lambda: told("it offers no TLS") == 1)
+            assert not made.is_connected
+
+
+async def test_a_user_and_a_password_may_stand_in_the_url(told: Told) -> None:
+    """Characters that a URL needs for itself are escaped there; what is wrong is told once."""
+    async with serving(_LETS_IN) as server, bus(f"{IN_URL}:{server.port}") as made:
+        await until(lambda: made.is_connected)
+        server.config = _LETS_IN.replace("node", "other")
+        server.reload()
+        await until(lambda: told("it does not let this node in") == 1)
+        await asyncio.sleep(1.5)  # time for another attempt
+        assert told("it does not let this node in") == 1
+        server.config = _LETS_IN
+        server.reload()
+        await until(lambda: made.is_connected)
+
+
+async def test_a_token_may_stand_in_the_url() -> None:
+    token = "authorization { token: t0ken }\n"
+    async with serving(token) as server, bus(f"nats://t0ken@127.0.0.1:{server.port}") as made:
+        await until(lambda: made.is_connected)
+
+
+async def test_a_file_of_credentials_lets_a_node_in(tmp_path: Path, told: Told) -> None:
+    file, operator, user = tmp_path / "node.creds", Operator(), new_key()
+    file.write_text(operator.credentials())
+    async with serving(operator.config) as server, bus(server.url, file) as made:
+        await until(lambda: made.is_connected)
+    async with serving(f"authorization {{ users: [{{ nkey: {user.name} }}] }}\n") as server:
+        async with bus(server.url, file):
+            await until(lambda: told("check VYOMO_RT_NATS_CREDENTIALS_FILE") == 1)
+        file.write_text(f"{user.seed}\n")
+        async with bus(server.url, file) as made:
+            await until(lambda: made.is_connected)
+    for text, why in (("SECRET\n", "holds no seed of a user"), (None, "cannot be read")):
+        file.write_text(text) if text else file.unlink()
+        with pytest.raises(CannotStart, match=f"VYOMO_RT_NATS_CREDENTIALS_FILE: .*{why}"):
+            async with bus(server.url, file):
+                pass
+
+
+async def test_nodes_start_without_the_bus_and_find_each_other_when_it_comes(
+    make_settings: MakeSettings, told: Told
+) -> None:
+    nats = NatsServer()
+    settings = make_settings(nats_url=await nats.start())
+    await nats.stop()
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(serve_here(settings))
+        await one.open_trade(await one.new_session())
+        await until(lambda: told("Connect call failed") == 1)
+        other = await stack.enter_async_context(serve_here(settings))
+        await nats.start()
+        await until(lambda: are_even([one, other]))
+    await nats.stop()
