@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.nodes import Nodes, running_nodes
+from tests.kit.rest import Rest
+from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
 from tests.kit.waiting import until
 
@@ -60,10 +63,29 @@ async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(nodes: No
 @pytest.mark.slow
 @pytest.mark.quiet
 async def test_a_node_that_stops_hands_over_at_once(nodes: Nodes) -> None:
-    """A command of each of many sessions goes through within a second or so."""
+    """Commands of its sessions that come to another node wait, at most for a second."""
     sessions = [await nodes[0].new_session() for _ in range(12)]
-    stopping = time.monotonic()
-    await nodes.processes[2].stop()
-    for session_id in sessions:
-        await nodes[0].open_trade(session_id)
-    assert time.monotonic() - stopping < 2 + BUSY_S
+    has_stopped = asyncio.Event()
+    waited = await asyncio.gather(
+        *(trade_until(nodes[0], session_id, has_stopped) for session_id in sessions),
+        stop(nodes.processes[2], has_stopped),
+    )
+    print(f"the longest wait for a command while a node stops: {max(waited):.2f} s")
+    assert max(waited) < 1 + BUSY_S
+
+
+async def stop(process: ServerProcess, has_stopped: asyncio.Event) -> float:
+    assert await process.stop() == 0
+    has_stopped.set()
+    return 0.0
+
+
+async def trade_until(node: Rest, session_id: int, is_over: asyncio.Event) -> float:
+    """Open trades, none of which is refused; returns how long the longest one took."""
+    longest_s = 0.0
+    while not is_over.is_set():
+        began = time.monotonic()
+        await node.open_trade(session_id)
+        longest_s = max(longest_s, time.monotonic() - began)
+        await asyncio.sleep(0.05)
+    return longest_s

@@ -21,7 +21,7 @@ from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.lease import ID, NODES, Lease, is_of_a_node, this_process
-from vyomo_rt.store.shards import Row, Shards
+from vyomo_rt.store.shards import Change, Row, Shards
 from vyomo_rt.version import version
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Node:
         row = self.rows.get(PRICES)
         if self._is_ready and row is not None and self._may_own_prices:
             with suppress(PyMongoError):
-                await self._set_row(PRICES, self.id)
+                await self._set_rows({PRICES: self.id})
 
     async def _wait(self) -> None:
         doubts = [self._wake, self._store.met_another_writer, self._store.fence.met_closed]
@@ -337,11 +337,14 @@ class Node:
     async def _take(self) -> None:
         """Take what is free and falls to this node by the even split."""
         split = even_split(self._owners(), self._ready())
-        for shard in range(SHARDS):
-            if split.get(shard) == self.id and self.owner(shard) is None:
-                await self._set_row(shard, self.id)
+        free = [
+            shard
+            for shard in range(SHARDS)
+            if split.get(shard) == self.id and self.owner(shard) is None
+        ]
         if self.owner(PRICES) is None and self._may_own_prices:
-            await self._set_row(PRICES, self.id)
+            free.append(PRICES)
+        await self._set_rows(dict.fromkeys(free, self.id))
 
     async def _give(self) -> None:
         """Give what this node has too much of: everything, if it leaves."""
@@ -362,18 +365,18 @@ class Node:
         self._giving = set(giving)
         try:
             await self.give_up(giving.keys())
-            for shard, node in giving.items():
-                await self._set_row(shard, node)
+            await self._set_rows(giving)
         finally:
             self._giving = set()
             self.changed.set()  # what could not be given is this node's as before
 
-    async def _set_row(self, row: int, node: str) -> None:
-        was = self.rows.get(row)
-        term = max(self._epoch, 0 if was is None else was.term) + 1
-        changed = await self._shards.change(row, was, node, term)
-        if changed is not None:
-            self._set({**self.rows, row: changed}, self.nodes)
+    async def _set_rows(self, owners: Mapping[int, str]) -> None:
+        changes: dict[int, Change] = {}
+        for row, node in owners.items():
+            was = self.rows.get(row)
+            changes[row] = was, Row(node, max(self._epoch, 0 if was is None else was.term) + 1)
+        if changes:
+            self._set({**self.rows, **await self._shards.change(changes)}, self.nodes)
 
     def _owners(self) -> dict[int, str]:
         return {shard: row.node for shard, row in self.rows.items() if shard != PRICES}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from vyomo_rt.domain.shard import PRICES, ROWS
@@ -22,6 +23,10 @@ class Row(NamedTuple):
     term: int
 
 
+Change = tuple[Row | None, Row]
+"""A row as it was, if it was, and as it is to be."""
+
+
 class Shards:
     """The rows of the shards, and of the prices."""
 
@@ -37,22 +42,33 @@ class Shards:
             if "row" in document
         }
 
-    async def change(self, row: int, was: Row | None, node: str, term: int) -> Row | None:
-        """Give a row a new owner if it still is as it was; returns it as it is then, or None.
+    async def change(self, changes: Mapping[int, Change]) -> dict[int, Row]:
+        """Give rows new owners, each only if it still is as it was; returns them as they are now.
 
-        Raises PyMongoError; then it may or may not have changed.
+        All that exist go in one write: a node that leaves has many to give. Raises PyMongoError;
+        then any of them may have changed.
         """
-        id_, now = _id(row), Row(node, term)
-        if was is None:
-            try:
-                await self._leases.insert_one({"_id": id_, "row": row, "node": node, "term": term})
-            except DuplicateKeyError:
-                return None
-            return now
-        result = await self._leases.update_one(
-            where(_id=id_, node=was.node, term=was.term), {"$set": {"node": node, "term": term}}
-        )
-        return now if result.matched_count else None
+        new = [
+            row for row, (was, now) in changes.items() if was is None and await self._add(row, now)
+        ]
+        old = {row: (was, now) for row, (was, now) in changes.items() if was is not None}
+        updates = [
+            UpdateOne(where(_id=_id(row), node=was.node, term=was.term), {"$set": now._asdict()})
+            for row, (was, now) in old.items()
+        ]
+        if updates:
+            result = await self._leases.bulk_write(updates, ordered=False)
+            if result.matched_count < len(updates):
+                return self.read_from(await self._leases.find({}).to_list(None))
+        return {row: changes[row][1] for row in (*new, *old)}
+
+    async def _add(self, row: int, now: Row) -> bool:
+        """Make a row that there was not; another node may do the same."""
+        try:
+            await self._leases.insert_one({"_id": _id(row), "row": row, **now._asdict()})
+        except DuplicateKeyError:
+            return False
+        return True
 
 
 def highest_term(rows: Iterable[Row]) -> int:
