@@ -346,6 +346,7 @@ export type Messages = {
     ack: {
         id?: string | number;
         connectionId?: string;
+        node?: string;
         result: Subscription & {
             seq?: number | null;
             epoch?: string | null;

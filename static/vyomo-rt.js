@@ -239,7 +239,7 @@ export class VyomoClient extends EventTarget {
  * @property {{ data: { reconnectAfterMs: number } }} server_shutdown
  * @property {{ data: { expiresAt: string } }} token_expiring
  * @property {{ id?: string | number, timestamp: string }} pong
- * @property {{ id?: string | number, connectionId?: string, result: Subscription & {
+ * @property {{ id?: string | number, connectionId?: string, node?: string, result: Subscription & {
  *   seq?: number | null, epoch?: string | null, recovered?: boolean, unknown?: string[] } }} ack
  * @property {{ id?: string | number, message: string, code?: string, detail?: string,
  *   retryAfterMs?: number, command?: Command }} error `command`: the one that was refused, if any

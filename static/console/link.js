@@ -14,9 +14,14 @@ let retryAt = 0;
 let wasLost = false;
 /** When the connection was last open. */
 let openUntil = -Infinity;
+/** Of several servers, the one that the stream comes from. */
+let node = "";
 
 /** When the last message came; empty before the first. */
 const since = () => (model.heardAtWallMs ? `as of ${time(model.heardAtWallMs)}` : "");
+
+/** From which server, where there are several. */
+const from = () => (node ? ` · node ${node.slice(0, 6)}` : "");
 
 function paint() {
   const { state, transport, detail } = client.status;
@@ -38,7 +43,7 @@ function paint() {
   document.body.dataset.link = link;
   const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
   const texts = {
-    open: silentMs ? `Silent for ${age(silentMs)}` : `Live · ${NAMES[transport]}`,
+    open: silentMs ? `Silent for ${age(silentMs)}` : `Live · ${NAMES[transport]}${from()}`,
     connecting: "Connecting…",
     waiting: retryAt ? `Reconnecting in ${seconds} s` : "Waiting",
     closed: "Disconnected",
@@ -62,6 +67,10 @@ export function start() {
   part("link", paint);
   client.on("status", ({ retryInMs }) => {
     retryAt = retryInMs === undefined ? 0 : performance.now() + retryInMs;
+  });
+  client.on("ack", (ack) => {
+    node = ack.node ?? "";
+    touch("link");
   });
   $("reconnect").addEventListener("click", reconnect);
   setInterval(() => {

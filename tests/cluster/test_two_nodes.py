@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 
 import pytest
 
+from tests.kit.documents import ROOT
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 
@@ -55,6 +57,7 @@ async def test_a_stream_on_one_node_has_the_events_of_another_in_order(nodes: li
             async with node.http.ws_connect(url) as stream:
                 await stream.send_json({"type": "subscribe_session", "sessionId": id_, "id": 1})
                 ack = await stream.receive_json()
+                assert ack["node"] == (await node.call("GET", "/cluster"))[1]["node"]
                 since = ack["result"]["seq"]
                 for other in nodes:
                     trade = await other.open_trade(id_)
@@ -120,3 +123,28 @@ async def test_who_watches_all_sessions_on_one_node_sees_those_of_the_other(
             message = await stream.receive_json(timeout=10)
             if message["type"] == "session_update" and message["data"]["openTrades"] == 1:
                 seen.add(message["data"]["sessionId"])
+
+
+async def test_what_nodes_count_is_in_their_metrics_and_on_the_page_about_these(
+    nodes: list[Rest],
+) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    figures = [await metrics(node) for node in nodes]
+    names = ("shards", "prices_term", "hops", "gaps_repaired", "doubled", "dropped", "bus_up")
+    for name in names:
+        assert f"`{name}`" in page
+    assert [each["bus_up"] for each in figures] == [1, 1]
+    assert sum(each["shards"] for each in figures) == 64
+    assert sum(each["prices_term"] > 0 for each in figures) == 1
+    before = sum(each["hops"] for each in figures)
+    for node in nodes:
+        await node.open_trade(await nodes[0].new_session())
+        await node.open_trade(await nodes[1].new_session())
+    assert sum([(await metrics(node))["hops"] for node in nodes]) > before
+
+
+async def metrics(node: Rest) -> dict[str, float]:
+    """The figures of a node, without those that have labels."""
+    async with node.http.get(f"{node.url}/metrics") as response:
+        text = await response.text()
+    return {name: float(value) for name, value in re.findall(r"^vyomo_rt_(\w+) (\S+)$", text, re.M)}

@@ -190,7 +190,7 @@ def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
     assert parsed(pong(NOW_MS, id_)) == {"type": "pong", "timestamp": NOW, "id": id_}
     error = parsed(error_frame(BadRequest("no"), id_))
     assert error == {"type": "error", "message": "no", "code": "bad_request", "id": id_}
-    ack = json.loads(ack_text(subscription(), "c0ffee", id_))
+    ack = json.loads(ack_text(subscription(), "c0ffee", None, id_))
     assert ack["id"] == id_
     assert type(ack["id"]) is type(id_)
 
@@ -198,7 +198,7 @@ def test_an_id_is_echoed_as_it_came(id_: str | int) -> None:
 def test_without_an_id_there_is_no_id_member() -> None:
     assert parsed(pong(NOW_MS, None)) == {"type": "pong", "timestamp": NOW}
     assert "id" not in parsed(error_frame(BadRequest("no"), None))
-    assert "id" not in json.loads(ack_text(subscription(), "c0ffee", None))
+    assert "id" not in json.loads(ack_text(subscription(), "c0ffee", None, None))
 
 
 def subscription() -> Subscription:
@@ -221,7 +221,7 @@ def test_an_ack_holds_the_whole_subscription() -> None:
         "watching": True,
         "watchInterval": 500,
     }
-    assert json.loads(ack_text(subscription(), "c0ffee", 1)) == {
+    assert json.loads(ack_text(subscription(), "c0ffee", None, 1)) == {
         "type": "ack",
         "result": result,
         "connectionId": "c0ffee",
@@ -230,13 +230,13 @@ def test_an_ack_holds_the_whole_subscription() -> None:
     for recovered in (True, False):
         resumed = subscription()
         resumed.recovered = recovered
-        answer = json.loads(ack_text(resumed, "c0ffee", 1))
+        answer = json.loads(ack_text(resumed, "c0ffee", None, 1))
         assert answer["result"] == result | {"recovered": recovered}
 
 
 def test_an_ack_without_a_session_says_so() -> None:
     nothing = Subscription(None, None, None, [], 2000, [], 1000, False, [], False, 2000)
-    result = json.loads(ack_text(nothing, "c0ffee", 1))["result"]
+    result = json.loads(ack_text(nothing, "c0ffee", None, 1))["result"]
     assert (result["sessionId"], result["seq"], result["epoch"]) == (None, None, None)
 
 

@@ -103,6 +103,7 @@ class Cluster:
         )
         self.prices = SharedPrices(rooms, node, self.bus, common_clock, recent.note)
         self.forwarding = Forwarding(self, rooms.require_standing)
+        rooms.hub.node = node.id
         desk.owners.is_shared = True
         desk.sessions.joins += [self.heads.add, self._tell_birth]
         rooms.replica.followers += [self.heads, recent, self]
@@ -156,7 +157,7 @@ class Cluster:
             await node.changed.wait()
             node.changed.clear()
             if node.id != name:
-                name = node.id
+                name = self._rooms.hub.node = node.id
                 await self.bus.listen_as(name)
             self.bus.say(_ROWS, b"")
             try:

@@ -172,7 +172,7 @@ class Commands:
     def _acknowledge(self, peer: Peer, id_: MessageId | None, unknown: Sequence[str] = ()) -> None:
         """Ack a command that carried an id, then send what it causes."""
         if id_ is not None:
-            text = ack_text(subscription(peer, unknown), peer.id, id_)
+            text = ack_text(subscription(peer, unknown), peer.id, self._hub.node, id_)
             peer.reply(make_frame("ack", text))
         self._hub.delivery.drain(peer)
 
@@ -198,7 +198,7 @@ class Commands:
         self._hub.delivery.drain(peer)
 
     def _opening(self, peer: Peer, unknown: Sequence[str], retry_ms: int) -> Frame:
-        text = ack_text(subscription(peer, unknown), peer.id, None)
+        text = ack_text(subscription(peer, unknown), peer.id, self._hub.node, None)
         event_id = None
         if peer.topic is not None and peer.seq is not None:
             event_id = spell_position(peer.topic.session_id, peer.seq, peer.topic.epoch)

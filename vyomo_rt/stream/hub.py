@@ -71,6 +71,8 @@ class Hub:
             max_symbols=max_symbols,
         )
         self._reconnect_ms: list[int] = []
+        self.node: str | None = None
+        """The name of this node; None for a server that is alone."""
 
     # -- what happens ----------------------------------------------------------
 

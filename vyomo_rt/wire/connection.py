@@ -69,6 +69,9 @@ class Ack(Message, tag="ack"):
 
     result: Subscription
     connection_id: ConnectionId
+    node: Annotated[
+        str | UnsetType, Meta(description="The node that the stream is on, if there may be several")
+    ] = UNSET
     id: MessageId | UnsetType = UNSET
 
 
@@ -103,9 +106,17 @@ ConnectionMessage = Ack | ErrorMessage | FeedStatusMessage | ServerShutdown | To
 """What every stream may carry."""
 
 
-def ack_text(subscription: Subscription, connection_id: str, id_: MessageId | None) -> bytes:
+def ack_text(
+    subscription: Subscription, connection_id: str, node: str | None, id_: MessageId | None
+) -> bytes:
     """The JSON text of an ack: a WebSocket answer, or the opening block of an SSE stream."""
-    return encode(Ack(result=subscription, connection_id=connection_id, id=unless_none(id_)))
+    ack = Ack(
+        result=subscription,
+        connection_id=connection_id,
+        node=unless_none(node),
+        id=unless_none(id_),
+    )
+    return encode(ack)
 
 
 def pong(now_ms: int, id_: MessageId | None) -> Frame:

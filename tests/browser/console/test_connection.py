@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
+from lab.site.nats_server import NatsServer
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
@@ -28,7 +29,7 @@ from tests.browser.console.parts import (
     toast,
 )
 from tests.kit.proxy import Proxy
-from tests.kit.server import MakeServer
+from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
 
 
@@ -314,3 +315,15 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
     assert 0 < seen["paints"] <= seen["frames"] + 1  # of those that the browser offered
     assert seen["paints"] < seen["messages"] / 10
     assert seen["nodes"] < 2000
+
+
+async def test_of_several_nodes_the_bar_names_the_one_that_the_stream_comes_from(
+    page: Page, make_settings: MakeSettings
+) -> None:
+    nats = NatsServer()
+    async with serve_here(make_settings(nats_url=await nats.start())) as node:
+        session_id = await node.new_session()
+        _, cluster = await node.call("GET", "/cluster")
+        await show(page, node.url, session_id, transport="ws")
+        await expect(link(page)).to_have_text(f"{LIVE['ws']} · node {cluster['node'][:6]}")
+    await nats.stop()
