@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -209,6 +210,7 @@ PIECES = st.sampled_from(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(
     field=st.sampled_from(FIELDS),
     text=st.text() | st.lists(PIECES, min_size=1, max_size=6).map("".join),
