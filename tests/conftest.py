@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Three workers have browsers: for either half of the console's tests, and for the module's."""
     for item in items:
         if item.get_closest_marker("browser"):
-            half = "first" if item.path.stem <= "test_connection" else "second"
+            half = "first" if item.path.stem <= "test_history" else "second"
             group = f"browsers of {item.path.parent.name}, {half} half"
             item.add_marker(pytest.mark.xdist_group(group))
 

@@ -15,6 +15,7 @@ from tests.kit.server import server_processes
 from tests.kit.store import new_database
 
 
+@pytest.hookimpl(tryfirst=True)  # before `tests/conftest.py` looks at the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
