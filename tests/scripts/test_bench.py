@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from lab.bench.cases import SCENARIOS, Case
 from lab.bench.measure import Bench
 from lab.bench.options import parse
-from lab.bench.report import Report, ratios, tables
+from lab.bench.report import Report, Row, nodes_compared, ratios, tables
 from lab.cli import Bar
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
@@ -130,6 +130,36 @@ async def test_pushed_ticks_are_counted_by_the_server_while_clients_get_prices()
     assert measured.cpu_us_per_tick is not None
     assert measured.cpu_us_per_tick > 0
     assert measured.price_delays.samples > 0
+
+
+@pytest.mark.slow
+async def test_nodes_are_measured_beside_a_server_alone() -> None:
+    bench = await start("cluster", "--scale", "0.02", "--json", "-")
+    text, progress = await bench.communicate()
+    assert bench.returncode == 0, progress
+    found = {row["case"]: row["figures"] for row in json.loads(text)["rows"]}
+    for name in ("watched", "watched-follows"):
+        assert found[name]["cpuUsPerMessage"] > 0
+    for name in ("pushed", "pushed-owns", "pushed-follows"):
+        assert found[name]["ticksPerS"] > 1000
+        assert found[name]["messagesPerS"] > 0
+    assert found["foreign"]["later.samples"] > 0
+    for told in (b"A message costs a node", b"To publish", b"To follow them takes"):
+        assert told in progress
+
+
+def test_what_several_nodes_cost_is_compared_round_by_round(paced: tuple[str, Path]) -> None:
+    report = msgspec.json.decode(paced[1].read_bytes(), type=Report)
+    row = report.rows[0]
+
+    def measured(case: str, *us: float) -> Row:
+        rounds = [replace(row.rounds[0], cpu_us_per_message=each) for each in us]
+        return replace(row, case=case, rounds=rounds)
+
+    rows = [measured("watched", 1, 2, 4), measured("watched-follows", 1.1, 2.6, 4.8)]
+    assert list(nodes_compared(rows)) == [
+        "A message costs a node 1.20 × what it costs a server alone."
+    ]
 
 
 async def test_after_ctrl_c_there_are_figures_so_far_and_no_process(

@@ -241,6 +241,6 @@ async def _plans(case: Case, transport: Transport, target: Target, first: Target
         if case.is_foreign:
             plans.append(replace(subscribed, port=first.port, host=first.host))
     if case.watchers:
-        symbols = list(await target.prices())[: case.symbols]
+        symbols = list(await first.prices())[: case.symbols]
         plans.append(plan(case.watchers, symbols=symbols, stalled=case.stalled))
     return plans

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from pymongo import AsyncMongoClient
 
 from lab.site.lying_bus import LyingBus
 from lab.site.machine import pin
@@ -52,7 +53,9 @@ class Nodes:
         self.nats = NatsServer()
         self.store: EmbeddedServer | None = None
         """None if VYOMO_RT_TEST_MONGO_URI names another one."""
-        self.uri = ""
+        self.uri = _elsewhere()
+        if not self.uri:
+            self.store = EmbeddedServer(folder / "store")
         self.buses: list[LyingBus] = []
         self.servers = [ServerUnderTest(folder / f"node{number}") for number in range(count)]
         self.urls = ["" for _ in self.servers]
@@ -68,7 +71,8 @@ class Nodes:
 
         Raises ServerFailed, CannotStart or NotEven.
         """
-        await self._open_store()
+        if self.store is not None:
+            self.uri = f"{await self.store.start()}lab"
         await self.nats.start()
         if self._lying_part:
             for number in range(len(self.servers)):
@@ -78,14 +82,6 @@ class Nodes:
         for number in range(len(self.servers)):
             await self.start_node(number)
         await self.become_even()
-
-    async def _open_store(self) -> None:
-        if uri := os.environ.get("VYOMO_RT_TEST_MONGO_URI"):
-            name = f"lab_{secrets.token_hex(6)}"
-            self.uri = urlsplit(uri)._replace(path=f"/{name}").geturl()
-            return
-        self.store = EmbeddedServer(self._folder / "store")
-        self.uri = f"{await self.store.start()}lab"
 
     async def start_node(self, number: int, *, clock_off: str = "") -> None:
         """Start a node, where it was if it ran before, on a machine whose clock may be wrong."""
@@ -125,6 +121,13 @@ class Nodes:
         """Stop the nodes one after the other; returns their exit codes."""
         return [await server.stop(*signals) for server in self.servers]
 
+    async def drop(self) -> None:
+        """Remove the database from a MongoDB that goes on."""
+        if self.store is None:
+            client: AsyncMongoClient[Any] = AsyncMongoClient(self.uri)
+            await client.drop_database(urlsplit(self.uri).path[1:])
+            await client.close()
+
     async def close(self) -> None:
         """End everything else."""
         for bus in self.buses:
@@ -156,7 +159,14 @@ async def node_on_first_core(
             yield server, cores[1:], nodes.urls[0]
         finally:
             await nodes.stop()
+            await nodes.drop()
             await nodes.close()
+
+
+def _elsewhere() -> str:
+    """A database of our own in the MongoDB that is named; empty if none is."""
+    uri = os.environ.get("VYOMO_RT_TEST_MONGO_URI", "")
+    return urlsplit(uri)._replace(path=f"/lab_{secrets.token_hex(6)}").geturl() if uri else ""
 
 
 async def _document(http: aiohttp.ClientSession, url: str) -> dict[str, Any] | None:

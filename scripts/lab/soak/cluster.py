@@ -80,6 +80,10 @@ class Cluster(Processes):
             await self._start_node(number)
         await self.recover()
 
+    async def forget(self) -> None:
+        """Remove what is stored where others store, too."""
+        await self._nodes.drop()
+
     async def close(self) -> None:
         await self._nodes.stop(signal.SIGKILL)
         await self._nodes.close()

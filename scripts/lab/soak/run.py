@@ -195,6 +195,8 @@ class Soak:
             await self._end_of_nodes(self._cluster, self._spikes)
         await self._processes.stop()
         self.report.verified = await self._checks.verify()
+        if self._cluster is not None:
+            await self._cluster.forget()
 
     async def _end_of_nodes(self, cluster: Cluster, spikes: Spikes) -> None:
         """A last spike, which nobody disturbs but the bus; and was that one bad enough?"""
