@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.kit.events import trade_event
 from tests.trading.bench import Bench
 from vyomo_rt.domain.errors import Conflict, KeyReused
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.trade import Exit, ExitReason
+from vyomo_rt.trading.following import Following
+from vyomo_rt.trading.heads import Heads
 
 ONCE_MORE = Operation("key", "h")
 
@@ -114,3 +118,19 @@ async def test_a_request_that_was_refused_may_be_sent_again(bench: Bench) -> Non
         await bench.open(session_id, None, key="key")
     bench.tick(100_0000)
     assert (await bench.open(session_id, None, key="key")).entry_price_e4 == 100_0000
+
+
+async def test_what_another_node_has_made_is_shown_as_it_is_after_that_though_no_news_of_it_came(
+    bench: Bench,
+) -> None:
+    session_id = await bench.new_session()
+    trade = await bench.open(session_id)
+    sessions, time_s = bench.desk.sessions, asyncio.get_running_loop().time
+    sessions.others = Following(
+        *(bench.store, bench.replica, sessions, Heads(time_s)), time_s=time_s, watched=list
+    )
+    sessions.shards = frozenset()
+    closed = trade.closed(Exit(101_0000, ExitReason.MANUAL, bench.now_ms))
+    made = trade_event(closed, 2, operation_id="key", request_hash="h")
+    await bench.store.append([made])
+    assert await bench.close(trade.trade_id, key="key") == closed

@@ -38,7 +38,11 @@ class Repeated:
         """The same, if another node decides about the session: it may be gone."""
         if self._sessions.decides(session_id):
             return None
-        return await self.made(session_id, operation)
+        made = await self.made(session_id, operation)
+        if made is not None:
+            # News of it may be lost as well as the answer.
+            await self._records.session(session_id, made.seq)
+        return made
 
     async def trade(self, made: Event) -> Trade:
         """The trade that an operation has made, closed or reduced."""
