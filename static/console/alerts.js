@@ -5,6 +5,7 @@ import { inIst, money, percent, price, time } from "./format.js";
 import { clearProblems, fieldsOf, hint, unreadable } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { everyHalfSecond, feedIsLate, isLive, pnlIsOld } from "./liveness.js";
+import { feedWasLive } from "./market.js";
 import { model } from "./model.js";
 import { alarm } from "./notify.js";
 import { isOld } from "./quotes.js";
@@ -23,8 +24,6 @@ const form = $("new-alert");
 let alerts = readAlerts();
 /** What was not live at the last look; empty if all was. */
 let trouble = "";
-/** One that brings nothing from the start on has not been lost. */
-let feedWasLive = false;
 
 /** @returns {Alert[]} */
 function readAlerts() {
@@ -89,7 +88,6 @@ const TROUBLES = {
 
 /** Twice a second, in a hidden tab too; each alert sounds once. */
 function look() {
-  feedWasLive ||= model.feed?.state === "LIVE";
   const feedIsLost = feedWasLive && feedIsLate();
   const now = !isLive() ? "line" : feedIsLost ? "feed" : pnlIsOld() ? "prices" : "";
   if (now && now !== trouble && model.heardAtWallMs) alarm(TROUBLES[now]());
@@ -171,6 +169,7 @@ export function start() {
   $("alerts-open").addEventListener("click", openAlerts);
   form.addEventListener("input", () => {
     clearProblems(form);
+    hint(form, unreadable(form, fieldsOf(form)));
     touch("alerts");
   });
   form.addEventListener("submit", (event) => {

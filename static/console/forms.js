@@ -62,7 +62,11 @@ export function unreadable(form, fields) {
   const broken = numbers.filter(
     ([name, value]) => isWhole(form, name) && typeof value === "number" && value % 1 !== 0,
   );
+  const tooLow = numbers.filter(([name, value]) => value < (isWhole(form, name) ? 1 : 0));
   return [
+    ...tooLow.map(([name]) =>
+      isWhole(form, name) ? `${name} must be at least 1` : `${name} must not be below 0`,
+    ),
     ...strange.map(
       ([name, value]) =>
         `${name}: expected a number such as ` +
@@ -157,6 +161,7 @@ export function onOrder(form, request, done) {
   let sending;
   form.addEventListener("input", () => {
     clearProblems(form);
+    hint(form, unreadable(form, fieldsOf(form)));
     if (form.getAttribute("aria-busy") !== "true") say(form, "");
   });
   form.querySelector("[data-give-up]")?.addEventListener("click", () => sending.abort());

@@ -53,7 +53,8 @@ function paint() {
   for (const element of document.querySelectorAll(".asof"))
     put(element, link === "live" ? "" : since());
   const figures = since() ? `Figures are ${since()} IST. ` : "";
-  $("link-banner").hidden = link === "live" || (!since() && state === "connecting");
+  // Before the first message nothing is lost yet: it connects, or waits for a sign-in.
+  $("link-banner").hidden = link === "live" || (!since() && state !== "waiting");
   put(
     $("link-banner-text"),
     link === "silent"

@@ -36,8 +36,12 @@ export function marketWords() {
 /** When the feed's state came, by the page's clock. */
 let feedAt = 0;
 
+/** A feed that brings nothing from the start on has not been lost. */
+export let feedWasLive = false;
+
 /** @param {Feed} told */
 export function noteFeed(told) {
+  feedWasLive ||= model.feed?.state === "LIVE";
   model.feed = told;
   feedAt = performance.now();
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Price tiles: last price, its recent line, how old it is, and whose. */
+import { baseOf } from "./base.js";
 import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
 import { arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
@@ -39,7 +40,7 @@ function makeTile(_quote, symbol) {
     name,
     remove,
     el("span", { class: "last" }, el("i", { "aria-hidden": "true" }), el("b")),
-    el("span", { class: "change", title: "Since this page first saw a price" }),
+    el("span", { class: "change" }),
     spark,
     el("span", { class: "age" }),
   );
@@ -67,7 +68,8 @@ function makeTile(_quote, symbol) {
 /** @param {any} tile @param {Quote | null} quote */
 function updateTile(tile, quote) {
   const { parts } = tile;
-  const change = quote ? Math.round((quote.price / quote.first - 1) * 1e4) / 100 : null;
+  const base = quote && baseOf(quote);
+  const change = base ? Math.round((quote.price / base.price - 1) * 1e4) / 100 : null;
   const isShut = quote !== null && isClose(quote);
   const isStale = quote !== null && !isShut && isOld(quote);
   const isBehind = quote !== null && isLate(quote);
@@ -77,6 +79,7 @@ function updateTile(tile, quote) {
   put(parts.arrow, arrow(quote?.direction), tone(quote?.direction));
   put(parts.last, price(quote?.price));
   put(parts.change, quote ? signedPercent(change) : "", `change ${tone(change)}`);
+  attribute(parts.change, "title", base ? base.words : null);
   put(parts.age, quote ? origin(quote) : "no price yet");
   attribute(parts.spark, "class", `spark ${tone(change)}`);
   if (!quote || parts.drawnMs === quote.line.newestMs) return;

@@ -169,6 +169,43 @@ async def test_axe_finds_no_violation(page: Page, server: str, desk: Desk, schem
     assert not await violations(page, *rules)
 
 
+async def test_axe_finds_no_violation_where_nothing_is_or_lives(
+    page: Page, ingest_server: str
+) -> None:
+    """Empty, halted, with old prices, with each list and dialog, on a phone, without a line."""
+
+    async def is_clean() -> None:
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        assert not await violations(page)
+        await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        assert not await violations(page, "color-contrast")
+
+    async with Desk.at(ingest_server) as desk:
+        await desk.tick({"symbol": "BARE", "price": 9, "ts": "2026-01-01T09:15:00+05:30"})
+        await show(page, ingest_server, desk.session_id, symbols="BARE")
+        await is_clean()
+        trade = await desk.open("BARE", entryPrice=8, stopLoss=7)
+        order = {"symbol": "BARE", "quantity": 1, "type": "LIMIT", "price": 1}
+        await desk.post(f"sessions/{desk.session_id}/orders", order)
+        await desk.change(status="HALTED", rules={"maxDailyLoss": 500})
+        await expect(position(page, trade)).to_contain_text("stale since")
+        for name in ("Orders", "Log", "Positions"):
+            await page.get_by_role("tab", name=name).click()
+            await is_clean()
+        await press(page, f"Close trade {trade}, BARE")
+        await is_clean()
+        await press(page, "Keep it")
+        await page.keyboard.press("v")
+        await is_clean()
+        await press(page, "Done")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await page.evaluate(
+            "import('/static/console/stream.js').then(({ client }) => client.close())"
+        )
+        await expect(link(page)).to_have_text("Disconnected")
+        await is_clean()
+
+
 async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
     page: Page, ingest_server: str
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Page, expect
+import json
+
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import press, show, tile, violations
@@ -82,3 +84,22 @@ async def test_a_line_that_is_lost_is_an_alert_without_being_asked_for(
     proxy.drop()
     lost = page.locator("#alerts .toast", has_text="The page is not live, as of ")
     await expect(lost).to_be_visible(timeout=5000)
+
+
+async def test_a_feed_that_is_lost_is_an_alert(page: Page, server: str, desk: Desk) -> None:
+    lines: list[WebSocketRoute] = []
+
+    def carry(browser: WebSocketRoute) -> None:
+        lines.append(browser)
+        browser.connect_to_server()
+
+    await page.route_web_socket("**/ws/auto-trader", carry)
+    await show(page, server, desk.session_id, symbols="NIFTY", transport="ws")
+    await expect(page.locator("#feed-text")).to_have_text("Feed sim LIVE")
+    # As the server says it, of a feed that this one cannot lose.
+    data = {"source": "sim", "state": "DOWN", "message": "no tick since 2026-01-01T03:45:00.000Z"}
+    said = {"type": "feed_status", "data": data | {"timestamp": "2026-01-01T03:46:00.000Z"}}
+    lines[-1].send(json.dumps(said))
+    lost = page.locator("#alerts .toast", has_text="The price feed is DOWN: no tick since 01 Jan, ")
+    await expect(lost).to_be_visible()
+    await expect(page.locator("#feed-banner")).to_contain_text("Stops and targets wait")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
@@ -117,3 +117,30 @@ async def test_of_several_sources_each_has_its_state_and_late_prices_say_that_st
         await expect(banner).to_have_class("banner quiet")
         await expect(banner).to_have_text(re.compile("^Price feed: ingest: prices are coming in; "))
         assert await violations(page) == ""
+
+
+async def test_a_change_counts_from_the_close_of_the_day_before(
+    page: Page, ingest_server: str
+) -> None:
+    """As a source tells it, else as the server's bars hold it: this source and server are new."""
+    yesterday = (datetime.now(UTC) + IST - timedelta(days=1)).date()
+    told = {"symbol": "TOLD", "previousClose": 50, "previousCloseDate": str(yesterday)}
+    kept = {"start": f"{yesterday - timedelta(days=1)}T18:30:00.000Z", "close": 100}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json={"instruments": [told], "bars": [kept]})
+
+    await page.route(re.compile(r"instruments\?symbols=TOLD|bars\?symbol=KEPT"), answer)
+    async with Desk.at(ingest_server) as desk:
+        names = ("TOLD", "KEPT", "FIRST")
+        await show(page, ingest_server, desk.session_id, symbols=",".join(names), interval=100)
+        await expect(page.locator(".tile")).to_have_count(3)  # only what is watched has bars
+        await desk.tick(*({"symbol": name, "price": 103} for name in names))
+        for name, change, words in (
+            ("TOLD", "+106.00%", f"Against the previous close, 50.00 of {yesterday}"),
+            ("KEPT", "+3.00%", "Against the previous close, 100.00"),
+            ("FIRST", "0.00%", "Since the day’s first, 103.00"),
+        ):
+            shown = tile(page, name).locator(".change")
+            await expect(shown).to_have_text(change)
+            await expect(shown).to_have_attribute("title", words)

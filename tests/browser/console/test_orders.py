@@ -364,6 +364,19 @@ async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
         await expect(stop).to_have_accessible_description(
             "Stop: expected a number such as 22150.50, not “22,50”"
         )
+        await page.locator("#quantity").fill("0")
+        await expect(page.locator("#quantity")).to_have_accessible_description(
+            "Quantity must be at least 1"
+        )
+        await page.locator("#quantity").fill("50")
+        trade = await desk.open("SIDES")
+        await press(page, f"Close trade {trade}, SIDES")
+        at = page.get_by_label("Closed at")
+        await at.fill("12o")
+        await expect(at).to_have_accessible_description(
+            "Closed at: expected a number such as 22150.50, not “12o”"
+        )
+        await press(page, "Keep it")
         await stop.fill("")
 
         quantity = page.locator("#quantity")
@@ -374,7 +387,7 @@ async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
         )
         await quantity.fill("50000")
         await expect(quantity).to_have_accessible_description("")
-        assert await desk.trade_ids() == []
+        assert await desk.trade_ids() == [("trade_opened", trade)]
 
 
 async def test_a_stopped_session_is_marked_and_takes_no_order(
