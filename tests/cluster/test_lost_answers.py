@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from lab.site.lying_bus import LyingBus
 from tests.conftest import KNOWN_YEARS
-from tests.kit.nodes import are_even, foreign_session
+from tests.kit.nodes import are_even, foreign_session, hops
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.store import new_database
@@ -40,6 +41,10 @@ class Parted:
     def lose_commands(self) -> None:
         """What the other node is asked for does not come."""
         self._to_there.loses = lambda subject: subject.endswith(".command")
+
+    def lose_news(self) -> None:
+        """Nothing that the other node says to all comes."""
+        self._to_here.loses = lambda subject: ".all." in subject
 
     def mend(self) -> None:
         for bus in (self._to_here, self._to_there):
@@ -122,3 +127,56 @@ async def test_a_key_of_two_nodes_at_once_makes_one_session_and_both_are_told(
         )
         assert {status for status, _ in found} == {201}
         assert len({session["sessionId"] for _, session in found}) == 1
+
+
+async def test_what_nobody_has_told_a_node_of_is_looked_up_before_it_is_answered(
+    nodes: Parted,
+) -> None:
+    """New sessions, their trades, orders and events, by whatever a client asks for first."""
+    here, there = nodes.here, nodes.there
+    nodes.lose_news()
+    for first in ("session", "trade", "order", "position", "list"):
+        id_ = await foreign_session_of(there)
+        _, trade = await there.call("POST", f"/sessions/{id_}/trades", ORDER)
+        _, placed = await there.call("POST", f"/sessions/{id_}/orders", LIMIT)
+        match first:
+            case "session":
+                _, session = await here.call("GET", f"/sessions/{id_}")
+                assert (session["seq"], session["openTrades"]) == (3, 1)
+            case "trade":
+                _, seen = await here.call("GET", f"/trades/{trade['tradeId']}")
+                assert seen == trade
+            case "order":
+                path = f"/orders/{placed['order']['orderId']}"
+                _, changed = await here.call("PATCH", path, {"quantity": 7})
+                assert changed["order"]["quantity"] == 7
+            case "position":
+                assert await resumed(here, id_) == (True, 3)
+            case "list":
+                _, listed = await here.call("GET", "/sessions?status=ACTIVE")
+                ids = [each["sessionId"] for each in listed["sessions"]]
+                assert ids == sorted(ids)
+                assert id_ in ids
+    assert (await here.call("GET", f"/trades/{trade['tradeId'] + 10_000}"))[0] == 404
+
+
+async def foreign_session_of(there: Rest) -> int:
+    """A new session about which this very node decides."""
+    while True:
+        before = await hops(there)
+        session_id = await there.new_session()
+        await there.call("PATCH", f"/sessions/{session_id}", {"name": "Its own"})
+        if await hops(there) == before:
+            return session_id
+
+
+async def resumed(here: Rest, session_id: int) -> tuple[bool, int]:
+    """Whether a stream goes on from a position that was taken on the other node, and from where."""
+    url = f"{here.url}/sse/auto-trader?sessionId={session_id}"
+    headers = {"Last-Event-ID": f"{session_id}-3"}
+    async with here.http.get(url, headers=headers) as stream:
+        async for line in stream.content:
+            if line.startswith(b"data:"):
+                ack = json.loads(line.removeprefix(b"data:"))["result"]
+                return ack["recovered"], ack["seq"]
+    raise AssertionError("the stream has ended")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 from datetime import datetime
 
 import pytest
 
-from tests.kit.nodes import are_even
+from tests.kit.nodes import are_even, owns_prices
+from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
+from tests.web.guarded import KEY, Caller, caller, ticket
 from vyomo_rt.clockwork import wall_now
 from vyomo_rt.domain.moment import to_ms
 
@@ -17,21 +20,38 @@ HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize("off_ms", [-HOUR_MS, HOUR_MS])
-async def test_a_node_with_a_wrong_clock_owns_no_prices_and_writes_the_right_moments(
+async def test_a_node_with_a_wrong_clock_owns_no_prices_and_takes_the_time_of_the_others(
     make_settings: MakeSettings, nats_url: str, off_ms: int
 ) -> None:
+    """What is made, opened and taken back on it is of the right moment, and tokens end in time."""
     async with AsyncExitStack() as stack:
-        settings = make_settings(nats_url=nats_url)
-        wrong = await stack.enter_async_context(
+        settings = make_settings(nats_url=nats_url, auth_key=KEY)
+        served = await stack.enter_async_context(
             serve_here(settings, now=lambda: wall_now() + off_ms)
         )
         right = await stack.enter_async_context(serve_here(settings))
-        await until(lambda: are_even([wrong, right]))
-        _, cluster = await wrong.call("GET", "/cluster")
-        assert [n["prices"] for n in cluster["nodes"] if n["node"] == cluster["node"]] == [False]
+        wrong = token_of(served, exp_s=600)
+        await until(lambda: are_even([wrong, token_of(right, exp_s=600)]))
+        assert not await owns_prices(wrong)
         sessions = [await wrong.new_session() for _ in range(4)]
         await wrong.tick("NIFTY", 100)
+        texts = []
         for session_id in sessions:
             trade = await wrong.open_trade(session_id, symbol="NIFTY", entryPrice=None)
-            for text in (trade["openedAt"], trade["timestamp"]):
-                assert abs(to_ms(datetime.fromisoformat(text)) - wall_now()) < 10_000
+            _, session = await wrong.call("GET", f"/sessions/{session_id}")
+            texts += [trade["openedAt"], trade["timestamp"], session["createdAt"]]
+        status, revoked = await wrong.call("POST", "/revocations", {"sub": "asha"})
+        assert status == 201
+        texts.append(revoked["at"])
+        for text in texts:
+            assert abs(to_ms(datetime.fromisoformat(text)) - wall_now()) < 10_000
+        assert (await token_of(served, exp_s=-120).call("GET", "/me"))[0] == 401
+        opened = await ticket(wrong, "/ws/auto-trader")
+        async with right.http.ws_connect(f"{right.url}/ws/auto-trader?ticket={opened}"):
+            pass
+
+
+def token_of(node: Rest, exp_s: int) -> Caller:
+    """An admin whose token ends so many seconds from now."""
+    now_s = int(time.time())
+    return caller(node, sub="root", role="admin", iat=now_s - 600, exp=now_s + exp_s)

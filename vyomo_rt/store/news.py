@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vyomo_rt.domain.news import Item, Matter
 from vyomo_rt.store.client import where
-from vyomo_rt.store.database import BATCH, reading
+from vyomo_rt.store.database import reading
 
 if TYPE_CHECKING:
     from vyomo_rt.store.client import Collection
@@ -34,7 +34,7 @@ class SavedNews:
 
     async def newer_than(self, at_ms: int) -> list[Item]:
         with reading():
-            found = await self._news.find(where(atMs={"$gt": at_ms})).to_list(BATCH)
+            found = await self._news.find(where(atMs={"$gt": at_ms})).to_list(None)
         return [
             Item(each["_id"], Matter(each["what"]), each["value"], each["atMs"]) for each in found
         ]
