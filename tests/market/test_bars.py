@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.market.market import START_MS, Market
-from vyomo_rt.domain.bars import Bar
+from vyomo_rt.domain.bars import Bar, SymbolMinute
 from vyomo_rt.domain.moment import MINUTE_MS, minute_of
 from vyomo_rt.market.bars import Bars
 
@@ -201,3 +201,19 @@ def test_nothing_is_kept_of_a_name_that_never_had_a_price() -> None:
         market.demand.wanted([f"NAME{number}"])
         market.demand.released([f"NAME{number}"])
     assert list(market.bars._series) == ["NIFTY"]
+
+
+def test_the_next_that_keeps_bars_has_the_fuller_one_of_each_minute() -> None:
+    """One came late, or missed some prices: what the other has kept counts where it is more."""
+    former, after = Minutes(), Minutes()
+    for second in (1, 2, 30, 61):
+        former.tick_at(second, 1000 + int(second))
+    for second in (30, 61, 62, 125):
+        after.tick_at(second, 1000 + int(second))
+    kept = former.bars.take_finished()
+    kept += [SymbolMinute(each.symbol, each.bar) for each in former.bars.standings()]
+    after.bars.merge(kept)
+    after.tick_at(126, 1100)
+    assert [bar.count for bar in after.made()] == [3, 2, 2]
+    [left] = after.bars.take_finished()
+    assert left.bar.start_ms == minute(1), "only what the other has not kept is to be kept"

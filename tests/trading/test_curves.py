@@ -289,3 +289,30 @@ async def test_a_minute_of_a_thousand_sessions_holds_up_nothing(bench: Bench, ch
         took_s.append(time.process_time() - began)
     assert len(states) == module._SLICE
     assert min(took_s) < MOST_STEP_S
+
+
+async def test_what_a_former_owner_has_not_saved_is_saved_by_the_next_and_little_more(
+    bench: Bench, chart: Chart
+) -> None:
+    """Every node takes all rows, one saves them; the others hold a quarter of an hour."""
+    session_id = await bench.new_session()
+    await bench.open(session_id)
+    owner, begun = chart.curves, chart.minute
+    chart.start()
+    follower = chart.curves
+    for number in range(1, 41):
+        bench.now_ms += MINUTE_MS
+        bench.tick(100_0000 + number)
+        for curves in (owner, follower):
+            await curves.take()
+        follower.follow()
+        if number < 40:
+            await owner.save()
+    chart.kept.saved.clear()
+    bench.store.fence.term += 1
+    await follower.save()
+    rows = await chart.rows(session_id)
+    assert [row.minute for row in rows] == [*range(begun + 1, begun + 41)]
+    assert len({row.unrealised_paise for row in rows}) > 3
+    saved = [count for id_, count in chart.kept.saved if id_ == session_id]
+    assert sum(saved) <= 16

@@ -124,6 +124,8 @@ class Jobs:
     async def _save_curves(self) -> None:
         if self._owns_prices():
             await self._rooms.curves.save()
+        else:
+            self._rooms.curves.follow()
 
     async def _keep_bars(self) -> None:
         if self._owns_prices():

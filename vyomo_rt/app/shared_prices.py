@@ -106,6 +106,7 @@ class SharedPrices:
         if term is None:
             return
         self.relay.begin(term)
+        self._rooms.bar_keeper.begin()
         with suppress(VyomoError):
             await self._rooms.pricing.keeper.look()
         log.info("this node owns the prices")

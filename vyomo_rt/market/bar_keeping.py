@@ -9,7 +9,7 @@ from typing import Protocol
 
 from vyomo_rt.domain.bars import Bar, NewestBars, Standing, SymbolHour, SymbolMinute
 from vyomo_rt.domain.errors import VyomoError
-from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, MarketClock, hour_of
+from vyomo_rt.domain.moment import DAY_MS, HOUR_MS, MINUTE_MS, MarketClock, hour_of
 from vyomo_rt.market.bars import Bars
 
 MINUTES_KEPT_MS = 30 * DAY_MS
@@ -72,6 +72,8 @@ class BarKeeper:
         self._now = now
         self._saved_ms = 0
         self._settled_ms = 0
+        self._dropped_ms = 0
+        self._follows_another = False
 
     async def restore(self) -> None:
         """Load what was kept, and begin to follow what is wanted. Raises Unavailable."""
@@ -82,6 +84,8 @@ class BarKeeper:
     async def save(self) -> None:
         """Save what changed, if the store is there."""
         bars, now_ms = self._bars, self._now()
+        if self._follows_another and not await self._take_over():
+            return
         bars.fold()
         if not bars.has_changed and abs(now_ms - self._saved_ms) < _TELL_TIME_EVERY_MS:
             return
@@ -96,13 +100,27 @@ class BarKeeper:
             bars.give_back(finished)
             bars.has_changed = True
 
+    def begin(self) -> None:
+        """This server keeps the bars from now on, and another one did before."""
+        self._follows_another = True
+
+    async def _take_over(self) -> bool:
+        """Take what the other has kept; False if the store is away."""
+        with suppress(VyomoError):
+            kept = await self._kept.load()
+            standing = (SymbolMinute(each.symbol, each.bar) for each in kept.standings)
+            self._bars.merge([*kept.minutes, *standing])
+            self._follows_another = False
+        return not self._follows_another
+
     def follow(self) -> None:
-        """Another node keeps the bars: hold only what it may not have kept yet."""
-        self._bars.give_back(self._bars.take_finished())
-        over_ms = hour_of(self._now() - _SETTLE_AFTER_MS)
-        if over_ms != self._settled_ms:
+        """Another server keeps the bars: hold only what it may not have settled yet."""
+        over_ms = hour_of(self._now() - _SETTLE_AFTER_MS - HOUR_MS)
+        finished = self._bars.take_finished()
+        self._bars.give_back([each for each in finished if each.bar.start_ms >= over_ms])
+        if over_ms != self._dropped_ms:
             self._bars.drop(self._bars.hours_before(over_ms))
-            self._settled_ms = over_ms
+            self._dropped_ms = over_ms
 
     async def settle(self) -> None:
         """Make documents of the hours that are over, and remove some that are too old.

@@ -185,7 +185,9 @@ class Bars:
         """Put back what a former start had, which ended at about ``saved_ms``."""
         for symbol, bar in sorted(minutes, key=lambda minute: minute.bar.start_ms):
             series = self._series.setdefault(symbol, _Series())
-            series.bars[bar.start_ms] = bar
+            there = series.bars.get(bar.start_ms)
+            if there is None or there.count <= bar.count:  # two servers may have kept it
+                series.bars[bar.start_ms] = bar
             series.newest_ms = bar.start_ms
         for symbol, bar, lag_ms, is_followed in standings:
             series = self._series.setdefault(symbol, _Series())
@@ -196,6 +198,29 @@ class Bars:
             if is_followed:
                 self._end_following(symbol, saved_ms)
         self._minutes = sum(len(series.bars) for series in self._series.values())
+
+    def merge(self, minutes: Iterable[SymbolMinute]) -> None:
+        """Take what another server has kept, where it has seen more of a minute than this one."""
+        self.fold()
+        kept: set[tuple[str, int]] = set()
+        for symbol, bar in minutes:
+            series = self._series.setdefault(symbol, _Series())
+            own = series.bars.get(bar.start_ms)
+            if own is not None and own.count > bar.count:
+                continue
+            kept.add((symbol, bar.start_ms))
+            self._minutes += own is None
+            series.bars[bar.start_ms] = bar
+            if series.running is own and own is not None:
+                series.running = bar
+            if bar.start_ms > series.newest_ms:
+                series.newest_ms, series.running = bar.start_ms, bar
+        for series in self._series.values():
+            series.bars = dict(sorted(series.bars.items()))
+        self._finished = [
+            each for each in self._finished if (each.symbol, each.bar.start_ms) not in kept
+        ]
+        self.has_changed = True
 
     def standings(self) -> list[Standing]:
         """The newest minute of each symbol."""

@@ -22,6 +22,8 @@ _Place = tuple[int, int]
 KEPT_DAYS = 30
 _EVERYBODY = 0
 """In place of a session: its rows are the minutes in which the server ran."""
+_KEPT_BY_OTHERS_MINUTES = 15
+"""What another server should keep is held for so long, because the store may be away."""
 _SLICE = 200
 """Sessions that are looked at in one step: two milliseconds."""
 
@@ -94,6 +96,20 @@ class Curves:
             # been given up meanwhile.
             await self._tell([row for row in ran if row in self._ran])
             await self._expire(hour_of(self._minute) - KEPT_DAYS * HOURS_A_DAY)
+
+    def follow(self) -> None:
+        """Another server keeps the rows: hold only those that it may not have kept yet."""
+        upto = self._minute - _KEPT_BY_OTHERS_MINUTES
+        if upto <= self._told_minute:
+            return
+        self._told_minute = upto
+        self._ran = [row for row in self._ran if row.minute > upto]
+        for place, rows in list(self._rows.items()):
+            if left := [row for row in rows if row.minute > upto]:
+                self._rows[place] = left
+            else:
+                del self._rows[place]
+                self._unsaved.pop(place, None)
 
     async def days(
         self, session_id: int, first_minute: int, last_minute: int
