@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class Pricing:
         posted = next((feed for feed in self._feeds if feed.takes_posts), None)
         self.posted_source = None if posted is None else posted.source
         """The source of posted ticks; None if none may be posted."""
+        self.closes_elsewhere: Mapping[str, PreviousClose] = {}
+        """What the sources have told another node, which runs them."""
         self.keeper = PriceKeeper(self.board, None if posted is None else books[posted], kept)
 
     def sources(self) -> list[Coroutine[Any, Any, None]]:
@@ -80,7 +82,8 @@ class Pricing:
     def previous_close(self, symbol: str) -> PreviousClose | None:
         """The close of the session before, from the best source that knows it."""
         told = (feed.previous_close(symbol) for feed in self._feeds)
-        return next((close for close in told if close is not None), None)
+        own = next((close for close in told if close is not None), None)
+        return self.closes_elsewhere.get(symbol, own)
 
     def session_end_ms(self, symbol: str, moment_ms: int) -> int:
         """When a symbol's next session after a moment ends, by the hours of the first source."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 
 import msgspec
 
@@ -14,6 +15,7 @@ from vyomo_rt.app.notices import SharedNotices
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
 from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.shard import PRICES
 from vyomo_rt.market.common_clock import CommonClock
@@ -32,11 +34,13 @@ _LOST_S = 2.0
 """A node that owns the prices and is not heard for so long owns them no more."""
 _COMES_BY_ITSELF_S, _LOOK_S = 0.05, 0.001
 
-_TICKED, _WISHES, _STATUS = "prices", "wishes", "status"
+_CLOSES_MS = 1000
+_TICKED, _WISHES, _STATUS, _CLOSES = "prices", "wishes", "status", "closes"
 _MISSED, _PUSHED = "missed", "ticks"
 
 _decode_wishes = msgspec.msgpack.Decoder(tuple[str, list[str]]).decode
 _decode_status = msgspec.msgpack.Decoder(FeedStatus).decode
+_decode_closes = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -78,6 +82,7 @@ class SharedPrices:
             _TICKED: self.relay.hear,
             _WISHES: lambda message: self._wishes.hear(*_decode_wishes(message)),
             _STATUS: self._hear_status,
+            _CLOSES: self._hear_closes,
         }
         """What is said to all nodes, by kind."""
 
@@ -87,6 +92,7 @@ class SharedPrices:
         clock.add("the prices of all nodes", _BEAT_MS, self._beat)
         clock.add("what is watched here", _BEAT_MS, self._tell_wishes)
         clock.add("how the feed is doing", _STATUS_MS, self._tell_status)
+        clock.add("the closes before", _CLOSES_MS, self._tell_closes)
 
     async def answer(self, kind: str, message: bytes) -> bytes:
         """What another node asks."""
@@ -105,6 +111,7 @@ class SharedPrices:
         self.relay.end()
         if term is None:
             return
+        self._rooms.pricing.closes_elsewhere = {}
         self.relay.begin(term)
         self._rooms.bar_keeper.begin()
         with suppress(VyomoError):
@@ -143,6 +150,23 @@ class SharedPrices:
     def _hear_status(self, message: bytes) -> None:
         self._status = _decode_status(message)
         self._status_at_s = asyncio.get_running_loop().time()
+
+    def _tell_closes(self) -> None:
+        if self.owns_prices():
+            find, demand = self._rooms.pricing.previous_close, self._rooms.demand
+            closes = {
+                symbol: (close.price_e4, close.date.toordinal())
+                for symbol in demand
+                if (close := find(symbol)) is not None
+            }
+            if closes:
+                self._bus.say(_CLOSES, _encode(closes))
+
+    def _hear_closes(self, message: bytes) -> None:
+        self._rooms.pricing.closes_elsewhere = {
+            symbol: PreviousClose(price_e4, date.fromordinal(day))
+            for symbol, (price_e4, day) in _decode_closes(message).items()
+        }
 
     def _owners_status(self) -> FeedStatus | None:
         """How the sources are doing, as their node says; None if that is this one."""
