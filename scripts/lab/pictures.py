@@ -30,14 +30,16 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 
 class Picture(NamedTuple):
-    """What is shown, and how large; `press` is a shortcut of the page, `click` a selector."""
+    """What is shown, and how large; `press` is a shortcut of the page, `clicks` are selectors, and
+    `types` goes into what was clicked last."""
 
     name: str
     dark: bool = False
     width: int = 1440
     height: int = 900
     press: str = ""
-    click: str = ""
+    clicks: tuple[str, ...] = ()
+    types: str = ""
     scale: int = 1
     of: str = "demo"
     """The server: the demo, one without new prices, or one that wants a token."""
@@ -50,30 +52,51 @@ SHOWN = (
     Picture("console-drawer", dark=True, width=1280, height=800, press="d"),
 )
 """Those in the README and in docs/console.md."""
-OTHERS = (
-    Picture("phone-light", width=390, height=3000),
+
+
+def both(*pictures: Picture) -> tuple[Picture, ...]:
+    """Each in the light and in the dark scheme."""
+    dark = (each._replace(name=f"{each.name}-dark", dark=True) for each in pictures)
+    return (*pictures, *dark)
+
+
+def phone(name: str, *clicks: str, height: int = 844, of: str = "demo") -> Picture:
+    return Picture(name, width=390, height=height, clicks=clicks, of=of)
+
+
+STAYS = '#positions tbody tr:has-text("HDFCBANK")'
+"""A trade that the demo does not close."""
+OTHERS = both(
+    phone("phone"),
+    phone("phone-whole", height=2600),
+    phone("phone-ticket", "#jumps [data-side=SELL]"),
+    phone("phone-log", "#tab-log", "#jumps [data-jump=book]", "#tab-log"),
+    phone("phone-reports", "#tab-reports", height=1400),
+    phone("phone-stale", of="still"),
     Picture("large", width=1920, height=1080),
-    Picture("largest", dark=True, width=2560, height=1440),
+    Picture("largest", width=2560, height=1440, press="c"),
     Picture("zoom-200", width=720, height=450, scale=2),
     Picture("candles", press="c"),
-    Picture("orders", click="#tab-orders"),
-    Picture("history", click="#tab-history"),
-    Picture("reports", click="#tab-reports"),
-    Picture("reports-dark", dark=True, click="#tab-reports"),
-    Picture("rules", click="#tab-rules"),
-    Picture("sessions", dark=True, click="#tab-sessions"),
-    Picture("phone-sessions", width=390, height=3000, click="#tab-sessions"),
-    Picture("phone-reports", width=390, height=3000, click="#tab-reports"),
-    Picture("close", click="#positions tbody tr:last-child button:last-child"),
-    Picture("guards", click="#positions tbody tr:last-child button:first-child"),
+    Picture("orders", clicks=("#tab-orders",)),
+    Picture("history", clicks=("#tab-history",)),
+    Picture("story", clicks=("#tab-history", "#history tbody tr:first-child button")),
+    Picture("reports", clicks=("#tab-reports",)),
+    Picture("log", clicks=("#tab-log",)),
+    Picture("sessions", clicks=("#tab-sessions",)),
+    Picture("ticket-error", clicks=("#stopLoss",), types="99,99,999"),
+    Picture("close", clicks=(f"{STAYS} button:last-child",)),
+    Picture("close-all", clicks=("#close-all",)),
+    Picture("guards", clicks=(f"{STAYS} button:first-child",)),
+    Picture("fill", clicks=("#book",)),
+    Picture("alerts", press="n"),
     Picture("stale", of="still"),
-    Picture("stale-dark", dark=True, of="still"),
-    Picture("stale-phone", width=390, height=3000, of="still"),
     Picture("stale-candles", press="c", of="still"),
+    Picture("stale-sessions", clicks=("#tab-sessions",), of="still"),
     Picture("sign-in", of="locked"),
 )
-AFTER_SILENCE = (Picture("silent"), Picture("silent-dark", dark=True))
-AFTER_THE_END = (Picture("lost"), Picture("lost-phone", dark=True, width=390, height=844))
+AT_ONCE = 7
+AFTER_SILENCE = both(Picture("silent"))
+AFTER_THE_END = both(Picture("lost"), phone("lost-phone"))
 
 
 @contextmanager
@@ -151,8 +174,10 @@ async def show(browser: Browser, url: str, picture: Picture) -> Page:
     await page.goto(f"{url}/?{session}symbols={SYMBOLS}&interval=500")
     if picture.press:
         await page.keyboard.press(picture.press)
-    if picture.click:
-        await page.locator(picture.click).click()
+    for selector in picture.clicks:
+        await page.locator(selector).first.click()
+    if picture.types:
+        await page.keyboard.type(picture.types)
     return page
 
 
@@ -191,8 +216,8 @@ async def take_all(folder: Path | None, warm_up_s: int = WARM_UP_S) -> None:
             await asyncio.sleep(warm_up_s)
             await take(into, pages)
             if folder:
-                for pictures in (OTHERS[:10], OTHERS[10:]):
-                    pages = await shown(pictures)
+                for start in range(0, len(OTHERS), AT_ONCE):
+                    pages = await shown(OTHERS[start : start + AT_ONCE])
                     await asyncio.sleep(SETTLE_S)
                     await take(folder, pages)
                     for page in pages.values():

@@ -24,7 +24,8 @@ SMALL = """[...document.querySelectorAll("body *")].filter((one) =>
 
 CUT = """[...document.querySelectorAll("body *")].filter((one) =>
     one.getClientRects().length && !one.closest(".hidden")
-    && !["visible", "auto"].includes(getComputedStyle(one).overflowX)
+    && (one.matches("#positions td")
+        || !["visible", "auto"].includes(getComputedStyle(one).overflowX))
     && one.scrollWidth > one.clientWidth
 ).map((one) => one.outerHTML.slice(0, 80))"""
 """What is not there to its end."""
