@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 KEPT_S = 30.0
 
@@ -31,10 +30,12 @@ class TickLog:
 
     def since(self, first: int, most: int) -> Sequence[Entry] | None:
         """Some ticks from a number on; None if they are not kept any more."""
-        start = len(self._kept) - (self.last - first + 1)
+        kept = self._kept
+        start = len(kept) - (self.last - first + 1)
         if start < 0:
             return None
-        return [entry for _, entry in islice(self._kept, start, start + most)]
+        # By places, which a deque finds from its nearer end: most are asked for when they are new.
+        return [kept[place][1] for place in range(start, min(start + most, len(kept)))]
 
     def go_on_from(self, number: int) -> None:
         """What came before is not known tick by tick."""
