@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -68,6 +69,38 @@ async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have
         for trade in trades:
             closed = await living[0].closed(trade["tradeId"])
             assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
+
+
+@pytest.mark.slow
+async def test_a_tick_that_waited_for_a_frozen_owner_of_the_prices_reaches_all_or_is_refused(
+    tmp_path: Path, embedded_uri: str, nats_url: str
+) -> None:
+    """The owner wakes up, and does not know yet that there is another one."""
+    port = int(nats_url.rpartition(":")[2])
+    async with running_nodes(tmp_path / "data", new_database(embedded_uri), port) as nodes:
+        for bus in nodes.buses:
+            bus.part = 0.0
+        await push(nodes.all, "NIFTY", 100)
+        [frozen] = [index for index in range(3) if await owns_prices(nodes[index])]
+        others = [nodes[index] for index in range(3) if index != frozen]
+        nodes.processes[frozen].process.send_signal(signal.SIGSTOP)
+        tick = {"symbol": "NIFTY", "price": 101}
+        waiting = asyncio.create_task(nodes[frozen].call("POST", "/ticks", tick))
+
+        async def has_another_owner() -> bool:
+            return any([await owns_prices(node) for node in others])
+
+        await until(has_another_owner)
+        nodes.processes[frozen].process.send_signal(signal.SIGCONT)
+        status, _ = await waiting
+        assert status in {200, 503}
+        for node in nodes.all if status == 200 else ():
+            await until(partial(has_price, node, 101))
+
+
+async def has_price(node: Rest, price: float) -> bool:
+    _, found = await node.call("GET", "/prices?symbols=NIFTY")
+    return [each["price"] for each in found["prices"]] == [price]
 
 
 async def spike(nodes: list[Rest], sessions: list[int], symbol: str) -> None:

@@ -40,7 +40,7 @@ _RETRY_S = 0.1
 _HAND_OVER_S = 1.0
 _EVENTS_A_MESSAGE = 200
 """NATS takes a megabyte."""
-_ASK_ALL_S = 1.0
+_ASK_ALL_S, _TRIES = 0.6, 3
 _COMES_BY_ITSELF_S = 0.05
 """So long an event may be on its way over the bus before the store is asked for it."""
 
@@ -345,13 +345,25 @@ class Cluster:
         return next(found, None)
 
     async def kick(self, connection_id: str) -> str | None:
-        answers = await self._ask_all("kick", connection_id.encode())
+        # Once: who is kicked already is not found again.
+        answers = await self._ask_all("kick", connection_id.encode(), tries=1)
         return next((answer.decode() for answer in answers if answer), None)
 
-    async def _ask_all(self, kind: str, message: bytes) -> list[bytes]:
+    async def _ask_all(self, kind: str, message: bytes, tries: int = _TRIES) -> list[bytes]:
         others = [node for node in self.node.nodes if node != self.node.id]
-        asking = (self.bus.ask(node, kind, message, _ASK_ALL_S) for node in others)
-        try:
-            return await asyncio.gather(*asking)
-        except (NotSent, NoAnswer) as error:
-            raise Unavailable("another node cannot be reached; try again") from error
+        answers = await asyncio.gather(
+            *(self._ask_one(node, kind, message, tries) for node in others)
+        )
+        return [answer for answer in answers if answer is not None]
+
+    async def _ask_one(self, node: str, kind: str, message: bytes, tries: int) -> bytes | None:
+        """The answer of another node; None if it is gone, with its streams."""
+        for _ in range(tries):
+            with suppress(NoAnswer):
+                try:
+                    return await self.bus.ask(node, kind, message, _ASK_ALL_S)
+                except NotSent:
+                    if self.bus.is_connected:
+                        return None
+                    break
+        raise Unavailable("another node cannot be reached; try again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -32,6 +33,8 @@ _STATUS_MS = 500
 _STATUS_COUNTS_S = 2.0
 _LOST_S = 2.0
 """A node that owns the prices and is not heard for so long owns them no more."""
+_STANDSTILL_S = 1.5
+"""After so long without a beat, another node may own the prices."""
 _COMES_BY_ITSELF_S, _LOOK_S = 0.05, 0.001
 
 _CLOSES_MS = 1000
@@ -77,6 +80,7 @@ class SharedPrices:
         self._wishes = Wishes(rooms.demand, time_s)
         self._status: FeedStatus | None = None
         self._status_at_s = 0.0
+        self._beaten_s, self._woke_s = time.monotonic(), 0.0
         rooms.monitor.elsewhere = self._owners_status
         self.hears: dict[str, Callable[[bytes], None]] = {
             _TICKED: self.relay.hear,
@@ -131,9 +135,15 @@ class SharedPrices:
         self._sources = []
 
     async def _beat(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._beaten_s > _STANDSTILL_S:
+            self._woke_s = now_s
+            self._node.look()
+        self._beaten_s = now_s
         self.relay.beat()
-        # Who has just come to the bus cannot have heard of anybody yet.
-        if min(self.relay.silent_s, self._bus.connected_s) > _LOST_S:
+        # Who has just woken up or come to the bus cannot have heard of anybody yet.
+        awake_s = now_s - self._woke_s
+        if min(self.relay.silent_s, self._bus.connected_s, awake_s) > _LOST_S:
             await self._node.take_prices()
 
     # -- what is watched, and how the sources are doing ------------------------
@@ -184,7 +194,9 @@ class SharedPrices:
     # -- ticks from outside ----------------------------------------------------
 
     def owns_prices(self) -> bool:
-        return self.relay.is_owner
+        """Whether this node does, as far as it can know: after a standstill it has to look."""
+        is_awake = time.monotonic() - self._beaten_s <= _STANDSTILL_S
+        return self.relay.is_owner and is_awake and self._node.looked_s > self._woke_s
 
     def price_owner(self) -> str | None:
         found = self._node.owner(PRICES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FLUSH_S = 0.2
+_PACKED_BYTES = 64 * 1024
 _WAITING = 10_000
 """Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
 
@@ -108,7 +110,7 @@ class Bus:
             raise NotSent from error
         except (errors.Error, TimeoutError, OSError) as error:
             raise NoAnswer from error
-        return answer.data
+        return _unpacked(answer.data)
 
     async def listen_as(self, node: str) -> None:
         """Answer what a node of this name is asked."""
@@ -194,7 +196,7 @@ class Bus:
             kind = message.subject.rpartition(".")[2]
             answer = await self._answer(kind, message.data)
             if self.is_connected:
-                await message.respond(answer)
+                await message.respond(_packed(answer))
         except Exception:
             log.exception("a request of another node could not be answered")
 
@@ -228,6 +230,15 @@ class Bus:
         self._told.clear()
         log.info("the bus is there")
         self._on_gap()
+
+
+def _packed(answer: bytes) -> bytes:
+    """NATS takes a megabyte: ten thousand symbols or streams are more, and compress well."""
+    return b"z" + zlib.compress(answer, 1) if len(answer) > _PACKED_BYTES else b" " + answer
+
+
+def _unpacked(message: bytes) -> bytes:
+    return zlib.decompress(message[1:]) if message[:1] == b"z" else message[1:]
 
 
 def _load() -> ModuleType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
@@ -199,8 +198,7 @@ class Relay:
         self._flush()
         if not question.first:
             whole = Whole(self._term, self._log.last, self._clock(), self._board.rows())
-            # Ten thousand symbols are nearly the most that NATS takes in one message.
-            return zlib.compress(_encode(whole), 1)
+            return _encode(whole)
         if (entries := self._log.since(question.first, _A_MESSAGE)) is None:
             return _NOT_KEPT
         answer = Prices(self._term, question.first, self._clock(), self._before, entries)
@@ -285,7 +283,7 @@ class Relay:
             self._needs_whole = self._needs_whole or is_late
             return False
         if not first:
-            return self._take_whole(_whole.decode(zlib.decompress(answer)))
+            return self._take_whole(_whole.decode(answer))
         if answer == _NOT_KEPT:
             self._needs_whole = True
         else:

@@ -106,7 +106,9 @@ class Node:
         self._epoch = 0
         self._wake = asyncio.Event()
         self._rounds = asyncio.Lock()
-        self._looked_at = self._compared_at = 0.0
+        self.looked_s = 0.0
+        """When the rows were last read, by the monotonic clock."""
+        self._compared_at = 0.0
         self._renewed_at = 0.0
         self._giving: set[int] = set()
         self._seen: dict[str, tuple[int, float]] = {}
@@ -300,9 +302,9 @@ class Node:
         """Read all leases and rows; returns the leases of nodes that are dead."""
         documents = await self._leases.find({}).to_list(None)
         now = time.monotonic()
-        if now - self._looked_at > _BLIND_S:
+        if now - self.looked_s > _BLIND_S:
             self._seen.clear()
-        self._looked_at = now
+        self.looked_s = now
         nodes = {each["node"]: each for each in documents if is_of_a_node(each)}
         self._seen = {node: self._seen_now(node, each, now) for node, each in nodes.items()}
         dead = [

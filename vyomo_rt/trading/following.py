@@ -56,12 +56,14 @@ class Following:
         self._differed: set[int] = set()
         self._read_s: dict[int, float] = {}
         """When each shard was last read on because its sum differed."""
-        self._heard_s: dict[int, float] = dict.fromkeys(range(SHARDS), time_s())
+        self._heard_s: dict[int, float] = dict.fromkeys(range(SHARDS), -_SILENT_S)
+        """When each shard's owner was last heard; what happened since the load nobody has told."""
         self._looked_upto = [0] * SHARDS
         """Of each shard, up to which id new sessions were looked for."""
         self._wants_new = False
         self._wake = asyncio.Event()
-        self._reading = asyncio.Lock()
+        self._reading, self._reading_all = asyncio.Lock(), asyncio.Lock()
+        self._began_all_s = 0.0
 
     # -- what is told ----------------------------------------------------------
 
@@ -171,8 +173,13 @@ class Following:
         self._have_looked(shards, newest)
 
     async def read_all(self) -> None:
-        if foreign := EVERY_SHARD - self._sessions.shards:
-            await self.read_shards(foreign)
+        asked_s = self._time_s()
+        async with self._reading_all:
+            # Many may ask at once for what there is not: one answer is good for all of them.
+            foreign = EVERY_SHARD - self._sessions.shards
+            if foreign and self._began_all_s <= asked_s:
+                self._began_all_s = self._time_s()
+                await self.read_shards(foreign)
 
     async def read_new(self) -> None:
         if foreign := EVERY_SHARD - self._sessions.shards:

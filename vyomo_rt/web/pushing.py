@@ -124,6 +124,8 @@ class Pushing:
         asked: str | None = None
         """The node that may have taken them: another one would take them twice."""
         while (left_s := until_s - loop.time()) > 0:
+            if asked is None and self._owner.owns_prices():
+                return await take_all(rows, self._board, self._source)
             node = self._owner.price_owner()
             if asked is not None and node != asked:
                 break
