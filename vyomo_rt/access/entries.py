@@ -51,15 +51,16 @@ class Entries:
         one node wins. Raises Unauthorized or Unavailable.
         """
         hash_ = _hash(secret)
-        if hash_ not in self._entries:
-            entry = await self._shelf.find_entry(hash_)
-            if entry is None or hash_ in self._gone or hash_ in self._entries:
-                return
-            self._add(entry)
-        entry = self._entries[hash_]
+        entry = self._entries.get(hash_) or await self._shelf.find_entry(hash_)
+        if entry is None or hash_ in self._gone:
+            return
+        # Before it is known here: another use, which finds it gone, must not find it in memory.
         is_claimed = _is_for_once(entry) and use == (entry.path, entry.query)
         if is_claimed and not await self._shelf.claim_entry(hash_):
+            self.forget(hash_)
             raise Unauthorized(_BAD_TICKET, "ticket")
+        if hash_ not in self._entries:
+            self._add(entry)
 
     def forget(self, hash_: str) -> None:
         """Another node has ended it."""
