@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-_LONG_S = float(os.environ.get("VYOMO_RT_TEST_FUZZ_S", "20"))
+_LONG_S = float(os.environ.get("VYOMO_RT_TEST_FUZZ_S", "10"))
 _FEW, _MANY = 20, 500
 
 searched = pytest.mark.parametrize(

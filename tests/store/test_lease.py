@@ -218,10 +218,13 @@ async def test_an_owner_of_version_0_1_which_counts_no_renewals_is_seen_to_live(
     old = {"$set": {"machine": "elsewhere"}, "$unset": {"renewals": "", "durationMs": ""}}
     await store.leases.update_one(where(_id="writer"), old)
     acquiring = asyncio.create_task(Lease(store, "here").acquire())
-    await asyncio.sleep(0.1)
-    await store.leases.update_one(where(_id="writer"), {"$set": {"untilMs": 5}})
+    until_ms = 0
+    while not acquiring.done():
+        until_ms += 1
+        await store.leases.update_one(where(_id="writer"), {"$set": {"untilMs": until_ms}})
+        await asyncio.sleep(0.05)
     with pytest.raises(CannotStart, match="another server writes"):
-        await asyncio.wait_for(acquiring, 5)
+        await acquiring
 
 
 async def test_the_term_counts_the_owners_and_stands_in_each_event(

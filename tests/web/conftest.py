@@ -9,9 +9,12 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
+from tests.kit.store import prepared_database
+from tests.kit.waiting import until
 from tests.web.calls import As, Clock
 from tests.web.guarded import KEY
 from vyomo_rt.config import Settings
@@ -19,6 +22,31 @@ from vyomo_rt.domain.grant import Grant
 from vyomo_rt.web.ways_in import WaysIn
 
 SLOW_TIMEOUT_S = 0.4
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks the shared server runs in its loop."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "shared_server" in item.fixturenames:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def standing_server(embedded_uri: str) -> AsyncIterator[Rest]:
+    async with serve_here(Settings(port=0, mongo_uri=prepared_database(embedded_uri))) as rest:
+        yield rest
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shared_server(standing_server: Rest) -> Rest:
+    """For refusals, which change nothing, and what has a session of its own."""
+
+    async def is_ready() -> bool:
+        async with standing_server.http.get(f"{standing_server.url}/readyz") as response:
+            return response.status == 200
+
+    await until(is_ready)  # its loop stood still since the last test that asked it
+    return standing_server
 
 
 @pytest.fixture

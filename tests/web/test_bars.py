@@ -178,9 +178,9 @@ async def test_a_span_and_a_limit_choose_bars_and_next_goes_on(
     ],
 )
 async def test_a_query_that_makes_no_sense_is_refused_with_the_parameter(
-    server: Rest, query: str, field: str, words: str
+    shared_server: Rest, query: str, field: str, words: str
 ) -> None:
-    status, problem = await server.call("GET", f"/bars?{query}")
+    status, problem = await shared_server.call("GET", f"/bars?{query}")
     assert (status, problem["code"], problem["field"]) == (400, "bad_request", field)
     assert words in problem["detail"]
 

@@ -216,10 +216,10 @@ async def test_a_body_that_is_no_gzip_is_refused_without_a_word_in_the_log(
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 100])
 async def test_an_unknown_encoding_is_refused_and_the_known_ones_are_named(
-    server: Rest, encoding: str
+    shared_server: Rest, encoding: str
 ) -> None:
     for path in ("/sessions", "/ticks"):
-        async with posted(server, path, b"x", Content_Encoding=encoding) as (
+        async with posted(shared_server, path, b"x", Content_Encoding=encoding) as (
             status,
             problem,
             answer,

@@ -84,9 +84,11 @@ async def test_a_session_that_has_just_been_made_has_an_empty_curve(server: Rest
         ("minutes=5", "minutes"),
     ],
 )
-async def test_a_wrong_parameter_of_a_curve_is_named(server: Rest, query: str, field: str) -> None:
-    session_id = await server.new_session()
-    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/curve?{query}")
+async def test_a_wrong_parameter_of_a_curve_is_named(
+    shared_server: Rest, query: str, field: str
+) -> None:
+    session_id = await shared_server.new_session()
+    problem = await refused(shared_server, 400, "GET", f"/sessions/{session_id}/curve?{query}")
     assert (problem["code"], problem["field"]) == ("bad_request", field)
 
 

@@ -53,15 +53,15 @@ async def test_the_answer_is_the_one_of_the_rfcs_example(server: Rest) -> None:
         having(Connection="keep-alive").replace("keep-alive", "keep-alive\r\nConnection: upgrade"),
     ],
 )
-async def test_headers_that_are_lists_are_read_as_lists(server: Rest, request_: str) -> None:
-    assert (await handshake(server, request_))[0] == 101
+async def test_headers_that_are_lists_are_read_as_lists(shared_server: Rest, request_: str) -> None:
+    assert (await handshake(shared_server, request_))[0] == 101
 
 
 @pytest.mark.parametrize("version", ["7", "8", "12", "14", "0", "x", "13, 8", "", None])
 async def test_another_version_than_13_is_told_which_one_is_spoken(
-    server: Rest, version: str | None
+    shared_server: Rest, version: str | None
 ) -> None:
-    status, headers = await handshake(server, having(Sec_WebSocket_Version=version))
+    status, headers = await handshake(shared_server, having(Sec_WebSocket_Version=version))
     assert (status, headers["sec-websocket-version"]) == (426, "13")
     assert (headers["upgrade"], headers["connection"]) == ("websocket", "Upgrade")
 
@@ -81,9 +81,9 @@ async def test_another_version_than_13_is_told_which_one_is_spoken(
     ],
 )
 async def test_what_is_no_handshake_is_refused_with_what_is_missing(
-    server: Rest, request_: str, why: str
+    shared_server: Rest, request_: str, why: str
 ) -> None:
-    async with raw_socket(server.url) as raw:
+    async with raw_socket(shared_server.url) as raw:
         await raw.send(request_.encode())
         status, problem = await raw.answer()
         assert status == 400
@@ -104,9 +104,9 @@ async def test_what_is_no_handshake_is_refused_with_what_is_missing(
     ],
 )
 async def test_a_subprotocol_that_is_offered_is_answered_and_never_a_token(
-    server: Rest, offered: str, chosen: str | None
+    shared_server: Rest, offered: str, chosen: str | None
 ) -> None:
-    status, headers = await handshake(server, having(Sec_WebSocket_Protocol=offered))
+    status, headers = await handshake(shared_server, having(Sec_WebSocket_Protocol=offered))
     assert (status, headers.get("sec-websocket-protocol")) == (101, chosen)
 
 

@@ -166,8 +166,10 @@ async def test_refusals_without_an_id_are_told_in_one_error_a_second(server: Res
     ],
     ids=["binary", "no utf-8", "long, no utf-8", "too big", "too big in parts", "not masked"],
 )
-async def test_a_frame_against_the_rules_closes(server: Rest, data: bytes, code: int) -> None:
-    async with raw_websocket(server.url, PATH) as ws:
+async def test_a_frame_against_the_rules_closes(
+    shared_server: Rest, data: bytes, code: int
+) -> None:
+    async with raw_websocket(shared_server.url, PATH) as ws:
         await ws.send(data)
         assert await ws.close_code() == code
 

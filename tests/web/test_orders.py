@@ -128,13 +128,13 @@ async def test_an_order_that_fills_at_once_is_answered_with_its_trade(server: Re
     ids=str,
 )
 async def test_a_wrong_field_of_an_order_is_named(
-    server: Rest, change: dict[str, Any], field: str
+    shared_server: Rest, change: dict[str, Any], field: str
 ) -> None:
-    session_id = await server.new_session()
+    session_id = await shared_server.new_session()
     path = f"/sessions/{session_id}/orders"
-    problem = await refused(server, 400, "POST", path, ORDER | change)
+    problem = await refused(shared_server, 400, "POST", path, ORDER | change)
     assert problem["field"] == field
-    _, page = await server.call("GET", path)
+    _, page = await shared_server.call("GET", path)
     assert page == {"orders": [], "next": None}
 
 

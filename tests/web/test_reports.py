@@ -143,9 +143,11 @@ async def test_a_report_is_made_from_the_events_and_verify_names_a_copy_that_was
         ("group=day", "group"),
     ],
 )
-async def test_a_wrong_parameter_of_a_report_is_named(server: Rest, query: str, field: str) -> None:
-    session_id = await server.new_session()
-    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/report?{query}")
+async def test_a_wrong_parameter_of_a_report_is_named(
+    shared_server: Rest, query: str, field: str
+) -> None:
+    session_id = await shared_server.new_session()
+    problem = await refused(shared_server, 400, "GET", f"/sessions/{session_id}/report?{query}")
     assert (problem["code"], problem["field"]) == ("bad_request", field)
 
 

@@ -167,9 +167,11 @@ async def test_events_are_those_after_since_in_order(server: Rest) -> None:
 
 
 @pytest.mark.parametrize("since", ["-1", "x", "1.5", "0" * 20 + "9" * 5000])
-async def test_a_wrong_since_is_named(server: Rest, since: str) -> None:
-    session_id = await server.new_session()
-    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/events?since={since}")
+async def test_a_wrong_since_is_named(shared_server: Rest, since: str) -> None:
+    session_id = await shared_server.new_session()
+    problem = await refused(
+        shared_server, 400, "GET", f"/sessions/{session_id}/events?since={since}"
+    )
     assert problem["detail"].startswith("since: ")
 
 
@@ -267,13 +269,13 @@ async def test_rules_and_charges_are_set_told_and_merged(server: Rest) -> None:
     ],
     ids=str,
 )
-async def test_a_wrong_rule_is_named(server: Rest, rules: object, field: str) -> None:
-    session_id = await server.new_session()
+async def test_a_wrong_rule_is_named(shared_server: Rest, rules: object, field: str) -> None:
+    session_id = await shared_server.new_session()
     for method, path, more in (
         ("POST", "/sessions", {"startingCapital": 1}),
         ("PATCH", f"/sessions/{session_id}", {}),
     ):
-        problem = await refused(server, 400, method, path, {**more, "rules": rules})
+        problem = await refused(shared_server, 400, method, path, {**more, "rules": rules})
         assert problem["field"] == field
         assert problem["detail"].startswith(field)
 

@@ -107,8 +107,8 @@ async def test_a_line_that_is_no_json_is_a_rejected_row(server: Rest) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "5", '"x"', "null", "{oops", "[1"])
-async def test_a_body_without_ticks_is_refused(server: Rest, body: str) -> None:
-    status, headers, problem = await raw(server, "POST", "/ticks", body)
+async def test_a_body_without_ticks_is_refused(shared_server: Rest, body: str) -> None:
+    status, headers, problem = await raw(shared_server, "POST", "/ticks", body)
     assert (status, headers["Content-Type"]) == (400, "application/problem+json")
     assert problem["code"] in {"bad_json", "bad_request"}
 

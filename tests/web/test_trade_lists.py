@@ -61,9 +61,11 @@ async def test_trades_are_paged_newest_first(server: Rest) -> None:
     ],
     ids=lambda text: text[:24],
 )
-async def test_a_wrong_parameter_of_a_list_is_named(server: Rest, query: str, field: str) -> None:
-    session_id = await server.new_session()
-    problem = await refused(server, 400, "GET", f"/sessions/{session_id}/trades?{query}")
+async def test_a_wrong_parameter_of_a_list_is_named(
+    shared_server: Rest, query: str, field: str
+) -> None:
+    session_id = await shared_server.new_session()
+    problem = await refused(shared_server, 400, "GET", f"/sessions/{session_id}/trades?{query}")
     assert (problem["code"], problem["field"]) == ("bad_request", field)
 
 

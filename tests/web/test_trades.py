@@ -89,14 +89,14 @@ async def test_a_trade_is_opened_shown_and_closed(timed: Rest, clock: Clock) -> 
     ids=str,
 )
 async def test_a_wrong_field_of_an_order_is_named(
-    server: Rest, change: dict[str, Any], field: str
+    shared_server: Rest, change: dict[str, Any], field: str
 ) -> None:
-    session_id = await server.new_session()
+    session_id = await shared_server.new_session()
     path = f"/sessions/{session_id}/trades"
-    problem = await refused(server, 400, "POST", path, ORDER | change)
+    problem = await refused(shared_server, 400, "POST", path, ORDER | change)
     assert problem["code"] == "bad_request"
     assert problem["detail"].startswith(field)
-    _, session = await server.call("GET", f"/sessions/{session_id}")
+    _, session = await shared_server.call("GET", f"/sessions/{session_id}")
     assert (session["seq"], session["totalTrades"]) == (0, 0)
 
 
@@ -172,13 +172,13 @@ async def test_closing_twice_shows_the_closed_trade(server: Rest) -> None:
 
 
 @pytest.mark.parametrize("price", [-1, 10**7 + 1, 1.00001, "1", True, []])
-async def test_a_wrong_close_price_is_named(server: Rest, price: Any) -> None:
-    session_id = await server.new_session()
-    trade = await server.open_trade(session_id)
+async def test_a_wrong_close_price_is_named(shared_server: Rest, price: Any) -> None:
+    session_id = await shared_server.new_session()
+    trade = await shared_server.open_trade(session_id)
     path = f"/trades/{trade['tradeId']}/close"
-    problem = await refused(server, 400, "POST", path, {"price": price})
+    problem = await refused(shared_server, 400, "POST", path, {"price": price})
     assert problem["detail"].startswith("price: ")
-    assert await server.call("GET", f"/trades/{trade['tradeId']}") == (200, trade)
+    assert await shared_server.call("GET", f"/trades/{trade['tradeId']}") == (200, trade)
 
 
 async def test_of_two_closes_at_once_one_wins(server: Rest) -> None:

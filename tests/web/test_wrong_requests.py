@@ -79,10 +79,10 @@ async def test_an_unknown_member_of_a_change_or_of_a_tick_is_refused_too(server:
     ],
 )
 async def test_an_unknown_parameter_is_refused(
-    server: Rest, path: str, field: str, hint: str
+    shared_server: Rest, path: str, field: str, hint: str
 ) -> None:
-    await server.new_session()
-    problem = await refused(server, 400, "GET", path)
+    await shared_server.new_session()
+    problem = await refused(shared_server, 400, "GET", path)
     assert (problem["code"], problem["field"]) == ("bad_request", field)
     assert problem["detail"] == f"{field}: unknown; {hint}"
 
@@ -98,11 +98,13 @@ async def test_an_unknown_parameter_is_refused(
     ],
 )
 async def test_what_is_given_twice_is_refused(
-    server: Rest, method: str, path: str, body: str | None, field: str
+    shared_server: Rest, method: str, path: str, body: str | None, field: str
 ) -> None:
     """One of the two is a mistake, and nobody knows which."""
-    await server.new_session()
-    async with server.http.request(method, f"{server.url}{API}{path}", data=body) as response:
+    await shared_server.new_session()
+    async with shared_server.http.request(
+        method, f"{shared_server.url}{API}{path}", data=body
+    ) as response:
         problem = await response.json(content_type=None)
         assert (response.status, problem["field"]) == (400, field)
         assert problem["detail"] == f"{field}: given twice; give it once"
@@ -136,9 +138,9 @@ async def test_two_keys_are_refused_and_a_line_that_repeats_a_member_is_one_reje
     ],
 )
 async def test_a_parameter_that_is_wrong_is_told_as_it_was_written(
-    server: Rest, path: str, detail: str
+    shared_server: Rest, path: str, detail: str
 ) -> None:
-    async with server.http.get(f"{server.url}{path}") as response:
+    async with shared_server.http.get(f"{shared_server.url}{path}") as response:
         problem = await response.json(content_type=None)
         assert (response.status, problem["detail"]) == (400, detail)
 
@@ -238,19 +240,19 @@ async def test_what_is_not_there_is_not_found(server: Rest, method: str, path: s
     ],
 )
 async def test_another_method_is_refused_and_the_right_ones_are_named(
-    server: Rest, method: str, path: str, allowed: set[str]
+    shared_server: Rest, method: str, path: str, allowed: set[str]
 ) -> None:
-    status, headers, problem = await raw(server, method, path)
+    status, headers, problem = await raw(shared_server, method, path)
     assert (status, problem["status"]) == (405, 405)
     assert headers["Content-Type"] == "application/problem+json"
     assert {name.strip() for name in headers["Allow"].split(",")} == allowed
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "5", "nonsense", "\ufeff", '{"a":"\\ud800"}'])
-async def test_a_body_that_is_no_json_object_is_bad_json(server: Rest, body: str) -> None:
-    session_id = await server.new_session()
+async def test_a_body_that_is_no_json_object_is_bad_json(shared_server: Rest, body: str) -> None:
+    session_id = await shared_server.new_session()
     for path in ("/sessions", f"/sessions/{session_id}/trades"):
-        status, headers, problem = await raw(server, "POST", path, body)
+        status, headers, problem = await raw(shared_server, "POST", path, body)
         assert (status, problem["code"]) == (400, "bad_json")
         assert headers["Content-Type"] == "application/problem+json"
 
