@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from statistics import quantiles
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import aiohttp
 from playwright.async_api import CDPSession, Page, async_playwright
@@ -18,6 +21,8 @@ from lab.site.server import ServerUnderTest, on_first_core
 
 API = "/api/auto-trader"
 EVERY_MS = 100
+AT_ONCE = 8
+"""Orders; each has a connection."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _WATCHING = """
 window.measured = { frames: [], tasks: [], firstMs: null };
@@ -45,9 +50,11 @@ class Load(NamedTuple):
 
     symbols: int = 200
     positions: int = 100
-    settle_s: float = 180
-    """Before frames and memory count: lists, lines and curves fill until then."""
-    watch_s: float = 420
+    settle_s: float = 60
+    """Before anything counts."""
+    watch_s: float = 540
+    samples: int = 10
+    """How often memory is looked at: at the beginning, the end, and between."""
 
 
 class Cost(NamedTuple):
@@ -62,20 +69,103 @@ class Cost(NamedTuple):
     busy_percent: float
     """CPU time of the page's own thread."""
     heaps_bytes: Sequence[int]
-    """What was left after forced collections, at equal distances."""
+    """Of scripts, of the page's elements and of their buffers together: what was left after forced
+    collections, at equal distances."""
+    spikes_ms: dict[str, float]
+    """The longest task of each, as CPU time."""
 
     @property
     def p99_ms(self) -> float:
         return quantiles(self.frames_ms, n=100)[-1]
 
-    @property
-    def growth_percent(self) -> float:
-        """Of the memory, from the first collection to the last."""
-        return (self.heaps_bytes[-1] / self.heaps_bytes[0] - 1) * 100
+    def swing_percent(self, first: int = 0) -> float:
+        """By how much memory ever differed from what it was at one of the collections."""
+        settled = self.heaps_bytes[first]
+        return max(abs(heap / settled - 1) * 100 for heap in self.heaps_bytes[first:])
 
 
-async def measure(load: Load, samples: int = 8) -> Cost:
-    """Measure a fresh server's page, the server on the first core and the browser on another.
+class Shown(NamedTuple):
+    """A page that shows a session with positions while prices are pushed."""
+
+    page: Page
+    http: aiohttp.ClientSession
+    """To its server."""
+    session_id: int
+    symbols: int
+
+    async def open(self, positions: int) -> None:
+        """Open so many positions, some at a time."""
+        await asyncio.gather(*map(self._open, range(positions)))
+
+    async def _open(self, number: int) -> None:
+        symbol = number % self.symbols
+        order = {
+            "symbol": f"S{symbol}",
+            "side": "BUY",
+            "quantity": 10 + number,
+            "entryPrice": 102 + symbol,
+            "stopLoss": 90 + symbol,
+            "target": 120 + symbol,
+        }
+        await self._post("trades", order)
+
+    async def close_all(self) -> None:
+        await self._post("close-all", {"halt": False})
+
+    async def _post(self, what: str, body: dict[str, Any]) -> None:
+        """Again while the server is too busy: on a busy machine it may be."""
+        key = {"Idempotency-Key": uuid4().hex}
+        path = f"{API}/sessions/{self.session_id}/{what}"
+        while True:
+            async with self.http.post(path, json=body, headers=key) as answer:
+                if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    answer.raise_for_status()
+                    return
+            await asyncio.sleep(0.2)
+
+    async def cut(self) -> None:
+        """End the page's connection; it comes back by itself."""
+        await self.page.evaluate('import("/static/console/stream.js").then((m) => m.client.cut())')
+
+    async def longest_task_ms(self, positions: int, *acts: Awaitable[None]) -> float:
+        """CPU time of the page's longest task from these acts until it shows so many positions.
+
+        By the clock it would also count what other programs do.
+        """
+        browser = self.page.context.browser
+        assert browser is not None
+        await browser.start_tracing(page=self.page, categories=["toplevel"])
+        for act in acts:
+            await act
+        rows = self.page.locator("#positions tbody tr")
+        if positions:
+            await rows.nth(positions - 1).wait_for(state="attached")
+        else:
+            await rows.first.wait_for(state="detached")
+        await asyncio.sleep(1)
+        return _longest_task_ms(json.loads(await browser.stop_tracing()))
+
+
+def _longest_task_ms(trace: dict[str, Any]) -> float:
+    events = trace["traceEvents"]
+    pages = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    durations_us: list[float] = [
+        event["tdur"]
+        for event in events
+        if event["name"].endswith("RunTask")
+        and "tdur" in event
+        and (event["pid"], event["tid"]) in pages
+    ]
+    return max(durations_us) / 1000
+
+
+@asynccontextmanager
+async def shown(load: Load) -> AsyncIterator[Shown]:
+    """A fresh server on the first core, and a browser on another one with its console.
 
     Raises ServerFailed, ProducerFailed.
     """
@@ -87,7 +177,11 @@ async def measure(load: Load, samples: int = 8) -> Cost:
         await stack.enter_async_context(
             pushing(server.url, ticks_per_s, load.symbols, load.symbols, core)
         )
-        session_id = await _open(server.url, load)
+        some = aiohttp.TCPConnector(limit=AT_ONCE)
+        http = await stack.enter_async_context(aiohttp.ClientSession(server.url, connector=some))
+        capital = {"startingCapital": 10_000_000, "name": "Many positions"}
+        async with http.post(f"{API}/sessions", json=capital, raise_for_status=True) as answer:
+            session_id = int((await answer.json())["sessionId"])
         playwright = await stack.enter_async_context(async_playwright())
         # A program that this process starts is on the core where this process is.
         browser = await playwright.chromium.launch(
@@ -97,35 +191,33 @@ async def measure(load: Load, samples: int = 8) -> Cost:
         stack.push_async_callback(browser.close)
         page = await browser.new_page(viewport={"width": 1920, "height": 1080})
         await page.add_init_script(_WATCHING)
+        console = Shown(page, http, session_id, load.symbols)
+        await console.open(load.positions)
         symbols = ",".join(f"S{number}" for number in range(load.symbols))
         await page.goto(f"{server.url}/?session={session_id}&symbols={symbols}&interval={EVERY_MS}")
         await page.locator(".tile .last b", has_text=re.compile(r"\d")).first.wait_for()
-        return await _watched(page, load, samples)
+        yield console
 
 
-async def _open(url: str, load: Load) -> int:
-    """A session with so many positions."""
-    async with aiohttp.ClientSession(url) as http:
-        capital = {"startingCapital": 10_000_000, "name": "Many positions"}
-        async with http.post(f"{API}/sessions", json=capital, raise_for_status=True) as answer:
-            session_id = int((await answer.json())["sessionId"])
-        for number in range(load.positions):
-            symbol = number % load.symbols
-            order = {
-                "symbol": f"S{symbol}",
-                "side": "BUY",
-                "quantity": 10 + number,
-                "entryPrice": 102 + symbol,
-                "stopLoss": 90 + symbol,
-                "target": 120 + symbol,
-            }
-            path = f"{API}/sessions/{session_id}/trades"
-            async with http.post(path, json=order, raise_for_status=True):
-                pass
-    return session_id
+async def measure(load: Load) -> Cost:
+    """What the page costs while prices come, and in spikes. Raises ServerFailed, ProducerFailed."""
+    async with shown(load) as console:
+        cost = await _watched(console.page, load)
+        return cost._replace(spikes_ms=await spikes(console, load.positions))
 
 
-async def _watched(page: Page, load: Load, samples: int) -> Cost:
+async def spikes(console: Shown, positions: int) -> dict[str, float]:
+    """The longest task, as CPU time, of what brings much at once to a page with positions."""
+    return {
+        "all close": await console.longest_task_ms(0, console.close_all()),
+        "all open": await console.longest_task_ms(positions, console.open(positions)),
+        "a reconnect with as many again": await console.longest_task_ms(
+            2 * positions, console.cut(), console.open(positions)
+        ),
+    }
+
+
+async def _watched(page: Page, load: Load) -> Cost:
     first_ms = float(await page.evaluate("measured.firstMs ?? performance.now()"))
     await asyncio.sleep(load.settle_s)
     devtools = await page.context.new_cdp_session(page)
@@ -133,25 +225,26 @@ async def _watched(page: Page, load: Load, samples: int) -> Cost:
     await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
     heaps, frames, tasks = [await _heap(devtools)], [], []
     busy_s = 0.0
-    for _ in range(samples - 1):
+    for _ in range(load.samples - 1):
         # A collection is a long task of our own making: what it does to frames does not count.
         await asyncio.sleep(1)
         await page.evaluate(_TAKEN)
         before_s = await _busy_s(devtools)
-        await asyncio.sleep(load.watch_s / (samples - 1))
+        await asyncio.sleep(load.watch_s / (load.samples - 1) - 1)
         busy_s += await _busy_s(devtools) - before_s
         taken = await page.evaluate(_TAKEN)
         frames += taken["frames"]
         tasks += taken["tasks"]
         heaps.append(await _heap(devtools))
-    return Cost(first_ms, frames, tasks, busy_s / load.watch_s * 100, heaps)
+    busy_percent = busy_s / (load.watch_s - load.samples + 1) * 100
+    return Cost(first_ms, frames, tasks, busy_percent, heaps, {})
 
 
 async def _heap(devtools: CDPSession) -> int:
     for _ in range(2):  # what the first one finalises, the second one frees
         await devtools.send("HeapProfiler.collectGarbage")
     used: dict[str, Any] = await devtools.send("Runtime.getHeapUsage")
-    return int(used["usedSize"])
+    return int(used["usedSize"] + used["embedderHeapUsedSize"] + used["backingStorageSize"])
 
 
 async def _busy_s(devtools: CDPSession) -> float:

@@ -126,15 +126,14 @@ export class Candles {
   /** @param {Bar[]} bars @param {Interval} interval @param {boolean} isNew another symbol or
    * interval, or another past */
   show(bars, interval, isNew) {
-    const all = withGaps(bars, interval);
     const shape = (/** @type {any} */ { startMs, open, high, low, close }) =>
       open === undefined
         ? { time: axisTime(startMs) }
         : { time: axisTime(startMs), open, high, low, close };
-    const isSame = !isNew && this.drawn.count === all.length && all.length > 0;
-    if (isSame) this.series.update(shape(all[all.length - 1]));
-    else this.series.setData(all.map(shape));
-    this.drawn.count = all.length;
+    const isSame = !isNew && this.drawn.count === bars.length && bars.length > 0;
+    if (isSame) this.series.update(shape(bars[bars.length - 1]));
+    else this.series.setData(withGaps(bars, interval).map(shape));
+    this.drawn.count = bars.length;
     if (isNew) this.chart.timeScale().scrollToRealTime();
   }
 

@@ -17,8 +17,6 @@ import { client, NUMBERED } from "./stream.js";
 
 /** @typedef {import("./chartlines.js").ChartLine} ChartLine */
 
-const FOLLOWED = /** @type {const} */ ([...NUMBERED, "session_update"]);
-
 /** @type {Candles | null} */
 let candles = null;
 /** @type {Bars | null} */
@@ -175,9 +173,9 @@ export function start() {
   });
   client.on("price_update", ({ data }) => {
     if (isOpen() && data.symbol === bars?.symbol) bars.note(data);
-    else if (isOpen()) touch("bars");
   });
-  for (const type of FOLLOWED) client.on(type, () => isOpen() && touch("bars"));
+  setInterval(() => isOpen() && touch("bars"), 1000); // silence comes without a message
+  for (const type of NUMBERED) client.on(type, () => isOpen() && touch("bars"));
   client.on("status", ({ state }) => {
     if (state === "open" && isOpen()) bars?.refresh();
   });

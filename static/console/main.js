@@ -82,12 +82,24 @@ function startPlace() {
   });
 }
 
+/** @returns {Promise<string[]>} the symbols that have a price */
+async function loadPriced() {
+  const { ok, document: known } = await call("GET", "prices");
+  const priced = ok ? known.prices.map((/** @type {any} */ one) => one.symbol) : [];
+  prices.suggest(priced);
+  return priced;
+}
+
+/** What the address names waits for no list; but a space in a symbol is one only if that is
+ * known. @param {import("./place.js").Place} place */
+const isComplete = ({ session: named, symbols }) =>
+  named && symbols?.every((symbol) => !symbol.includes(" "));
+
 async function showPlace() {
   const { place, problems } = readPlace(location.search);
   problems.forEach(notify.complain);
-  const [sessions, known] = await Promise.all([session.loadSessions(), call("GET", "prices")]);
-  const priced = known.ok ? known.document.prices.map((/** @type {any} */ one) => one.symbol) : [];
-  prices.suggest(priced);
+  const lists = Promise.all([session.loadSessions(), loadPriced()]);
+  const [sessions, priced] = isComplete(place) ? [[], []] : await lists;
   const chosen = place.session ?? (demoSession || sessions.at(-1)?.sessionId);
   const symbols = place.symbols ?? (isSimulated ? DEMO_SYMBOLS : priced.slice(0, MOST_SYMBOLS));
   model.intervalMs = place.interval ?? model.intervalMs;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
+import re
 from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
@@ -38,6 +40,8 @@ _MEDIA_TYPES = {
     ".ts": "text/plain",
 }
 """For all files: what systems say about their types differs, and browsers believe it."""
+_IMPORT = re.compile(r'^(?:import|\}) [^"(]*"(\.[^"]+)"', re.MULTILINE)
+"""A static import of a module beside it."""
 
 
 class PageRoutes:
@@ -62,6 +66,7 @@ class PageRoutes:
         self._notices_wait = notices_wait
         self._feed_status = feed_status
         self._files = _files_in(_PACKAGE / "static")
+        self._modules = _imported(_PACKAGE / "static", "console/main.js")
 
     def routes(self) -> list[Route]:
         """What an operator's probes ask."""
@@ -86,6 +91,7 @@ class PageRoutes:
             "feed": feed.source,
             "market": feed.market_state,
             "version": self._version,
+            "modules": self._modules,
         }
         response = aiohttp_jinja2.render_template("console.html", request, context)
         response.headers.update(_PAGE_HEADERS)
@@ -136,3 +142,19 @@ def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
 def _files_in(folder: Path) -> dict[str, Path]:
     paths = (path for path in folder.rglob("*") if path.suffix in _MEDIA_TYPES and path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+@cache
+def _imported(folder: Path, script: str) -> tuple[str, ...]:
+    """The modules that a script needs, also through others.
+
+    The page names them, so that a browser asks for all at once: it would learn of each only from
+    the one that imports it, round trip after round trip.
+    """
+    found = [script]
+    for name in found:
+        for path in _IMPORT.findall((folder / name).read_text(encoding="utf-8")):
+            module = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            if module not in found:
+                found.append(module)
+    return tuple(found[1:])
