@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm AS build
 COPY . /src
 RUN python -m venv --without-pip /opt/vyomo-rt \
-    && pip --python /opt/vyomo-rt install --no-cache-dir /src
+    && pip --python /opt/vyomo-rt install --no-cache-dir '/src[cluster]'
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/vyomo-rt /opt/vyomo-rt

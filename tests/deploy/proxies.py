@@ -21,6 +21,7 @@ from tests.kit.documents import ROOT, blocks
 from tests.kit.machine import program
 
 PAGE = ROOT / "docs" / "deploy.md"
+NODES_PAGE = ROOT / "docs" / "nodes.md"
 NAME = "rt.example.com"
 TIMEOUT_S = 1.0
 """What the recipes' time-outs are shrunk to."""
@@ -36,6 +37,8 @@ class Site:
     folder: Path
     port: int
     server_port: int
+    node_ports: tuple[int, ...] = ()
+    """Of several nodes, if it is the recipe for them."""
 
     @property
     def url(self) -> str:
@@ -61,6 +64,17 @@ def recipe(language: str, changes: Mapping[str, str], mark: str = "") -> str:
     return text
 
 
+def for_nodes(site: Site, language: str) -> str:
+    """What docs/nodes.md adds to a recipe, with the nodes' own addresses."""
+    (block,) = blocks(NODES_PAGE, language, "nodes")
+    text = block.text
+    for number, port in enumerate(site.node_ports, start=1):
+        assert f"10.0.0.{number}:4025" in text
+        text = text.replace(f"10.0.0.{number}:4025", f"127.0.0.1:{port}")
+    assert "10.0.0." not in text, "as many nodes as there"
+    return text
+
+
 def nginx(site: Site) -> list[str]:
     _make_certificate(site)
     changes = {
@@ -76,9 +90,13 @@ def nginx(site: Site) -> list[str]:
     )
     # Its workers would be nobody, who may not enter this folder.
     user = "user root;" if os.getuid() == 0 else ""
+    text = recipe("nginx", changes)
+    if site.node_ports:
+        text = text.replace(f"127.0.0.1:{site.server_port}", "vyomo_rt")
+        text = for_nodes(site, "nginx") + text
     (site.folder / "nginx.conf").write_text(
         f"daemon off;\npid {site.folder}/pid;\n{user}\n{recipe('nginx', {}, 'main')}\n"
-        f"http {{\naccess_log off;\n{folders}\n{recipe('nginx', changes)}\n}}\n"
+        f"http {{\naccess_log off;\n{folders}\n{text}\n}}\n"
     )
     return [program("nginx"), "-e", "stderr", "-c", str(site.folder / "nginx.conf")]
 
@@ -93,7 +111,12 @@ def haproxy(site: Site) -> list[str]:
         "60s": f"{TIMEOUT_S:g}s",
         "/etc/haproxy/rt.example.com.pem": str(both),
     }
-    (site.folder / "haproxy.cfg").write_text(recipe("haproxy", changes))
+    text = recipe("haproxy", changes)
+    if site.node_ports:
+        line = f"    server vyomo_rt 127.0.0.1:{site.server_port}\n"
+        assert text.count(line) == 2, "both backends"
+        text = text.replace(line, for_nodes(site, "haproxy"))
+    (site.folder / "haproxy.cfg").write_text(text)
     return [program("haproxy"), "-db", "-f", str(site.folder / "haproxy.cfg")]
 
 

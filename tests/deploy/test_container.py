@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from ruamel.yaml import YAML
 
 from tests.deploy.images import Image, instructions
 from tests.deploy.proxies import free_port
-from tests.kit.documents import ROOT
+from tests.kit.documents import ROOT, blocks
 from tests.kit.machine import program
 from tests.kit.rest import Rest
 from tests.kit.server import START_S
@@ -119,39 +120,99 @@ def test_both_stages_have_the_oldest_python_that_is_supported() -> None:
 
 
 @pytest.fixture
-def services() -> dict[str, Any]:
+def compose() -> dict[str, Any]:
+    """The file compose.yaml, merged."""
+    return dict(YAML(typ="safe").load(ROOT / "compose.yaml"))
+
+
+@pytest.fixture
+def services(compose: dict[str, Any]) -> dict[str, Any]:
     """Of compose.yaml."""
-    compose = YAML(typ="safe").load(ROOT / "compose.yaml")
-    assert set(compose["volumes"]) == {"mongo"}
     return dict(compose["services"])
 
 
-def test_compose_sets_what_are_settings(image: Image, services: dict[str, Any]) -> None:
-    environ: dict[str, str] = services["server"]["environment"]
-    settings, warnings = config.load({}, image.environ | environ)
-    assert settings.allow_open
-    assert not [warning for warning in warnings if "is not a setting" in warning]
+@pytest.fixture
+def nodes(services: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of the services that are this program."""
+    found = [service for service in services.values() if service.get("build") == "."]
+    assert len(found) == 3
+    return found
 
 
-def test_compose_publishes_the_server_on_this_machine_only(
+def test_compose_sets_what_are_settings(image: Image, nodes: list[dict[str, Any]]) -> None:
+    for node in nodes:
+        settings, warnings = config.load({}, image.environ | node["environment"])
+        assert settings.allow_open
+        assert not [warning for warning in warnings if "is not a setting" in warning]
+
+
+def test_compose_publishes_the_proxy_on_this_machine_only(
     image: Image, services: dict[str, Any]
 ) -> None:
-    (published,) = services["server"]["ports"]
-    assert published == f"127.0.0.1:4025:{image.told['EXPOSE']}"
-    assert image.told["EXPOSE"] == image.environ["VYOMO_RT_PORT"]
-    assert "ports" not in services["mongo"]
+    assert [name for name in services if "ports" in services[name]] == ["proxy"]
+    port = image.told["EXPOSE"]
+    assert services["proxy"]["ports"] == [f"127.0.0.1:4025:{port}"]
+    assert port == image.environ["VYOMO_RT_PORT"]
 
 
-def test_compose_makes_the_replica_set_that_the_server_names(services: dict[str, Any]) -> None:
-    server, mongo = services["server"], services["mongo"]
-    uri = server["environment"]["VYOMO_RT_MONGO_URI"]
-    host, name = re.findall(r"^mongodb://([\w:]+)/\?replicaSet=(\w+)$", uri)[0]
-    assert host == "mongo:27017"
-    assert mongo["command"][1:3] == ["--replSet", name]
-    *_, script = mongo["healthcheck"]["test"]
+def test_compose_has_a_proxy_that_knows_all_nodes(
+    image: Image, compose: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its configuration is one, and says what docs/nodes.md does."""
+    text, port = compose["configs"]["proxy"]["content"], image.told["EXPOSE"]
+    named = re.findall(r"^ +server (\w+) (\w+):(\d+)$", text, re.M)
+    nodes = [name for name in compose["services"] if name.startswith("node")]
+    assert named == [(name, name, port) for name in nodes]
+    assert f"bind :{port}" in text
+    (recipe,) = blocks(ROOT / "docs" / "nodes.md", "haproxy", "nodes")
+    for line in recipe.text.splitlines():
+        assert line.startswith("    server") or line in text, line
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(re.sub(r"node\d:", "127.0.0.1:", text))
+    subprocess.run([program("haproxy"), "-c", "-q", "-f", file], check=True)
+    proxy = compose["services"]["proxy"]
+    assert proxy["configs"][0]["source"] == "proxy"
+    assert proxy["image"] == "haproxy:2.6", "as in docs/deploy.md"
+
+
+async def test_compose_asks_nodes_if_they_are_ready(
+    nodes: list[dict[str, Any]], server: Rest
+) -> None:
+    for node in nodes:
+        _, python, *arguments = node["healthcheck"]["test"]
+        assert python == "python"
+        command = [arg.replace("4025", server.url.rpartition(":")[2]) for arg in arguments]
+        process = await asyncio.create_subprocess_exec(sys.executable, *command)
+        assert await process.wait() == 0
+    assert "/readyz" in arguments[-1]
+    gone = await asyncio.create_subprocess_exec(
+        *(sys.executable, *(arg.replace("4025", "1") for arg in arguments)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await gone.wait() != 0
+
+
+def test_compose_makes_the_replica_set_that_the_nodes_name(
+    services: dict[str, Any], nodes: list[dict[str, Any]]
+) -> None:
+    mongos = [name for name in services if name.startswith("mongo")]
+    for node in nodes:
+        uri = node["environment"]["VYOMO_RT_MONGO_URI"]
+        hosts, name = re.findall(r"^mongodb://([\w:,]+)/\?replicaSet=(\w+)$", uri)[0]
+        assert hosts.split(",") == [f"{mongo}:27017" for mongo in mongos]
+        assert node["depends_on"]["mongo1"]["condition"] == "service_healthy"
+    for mongo in mongos:
+        assert services[mongo]["command"][1:3] == ["--replSet", name]
+        assert services[mongo]["volumes"] == [f"{mongo}:/data/db"]
+    *_, script = services["mongo1"]["healthcheck"]["test"]
     assert f'_id: "{name}"' in script
-    assert f'host: "{host}"' in script
+    assert re.findall(r'host: "([\w:]+)"', script) == hosts.split(",")
     parse = [program("node"), "-e", "new Function(process.argv[1])", script]
     subprocess.run(parse, check=True)
-    assert server["depends_on"]["mongo"]["condition"] == "service_healthy"
-    assert mongo["volumes"] == ["mongo:/data/db"]
+
+
+def test_compose_has_the_bus_that_the_nodes_name(
+    services: dict[str, Any], nodes: list[dict[str, Any]]
+) -> None:
+    assert {node["environment"]["VYOMO_RT_NATS_URL"] for node in nodes} == {"nats://nats:4222"}
+    assert services["nats"]["image"].startswith("nats:2")
