@@ -22,6 +22,18 @@ KNOWN_YEARS = Path(__file__).parent / "kit" / "known_years.json"
 """A calendar to go over the built-in one."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", type=int, default=1, help="run each test so many times")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is to be run many times has a number at the end of its name."""
+    times = metafunc.config.getoption("times")
+    if times > 1:
+        metafunc.fixturenames.append("time_of_many")
+        metafunc.parametrize("time_of_many", range(times))
+
+
 def pytest_configure() -> None:
     """A job in the background ignores Ctrl-C, and so would all processes that a test interrupts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

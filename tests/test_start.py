@@ -86,18 +86,16 @@ async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> Non
         assert f"data folder {folder}" in said
 
 
-@pytest.mark.quiet
-async def test_an_unreachable_mongodb_is_named_within_seconds_and_without_its_password() -> None:
+async def test_a_mongodb_that_cannot_be_reached_or_has_no_usable_uri_is_named_in_seconds() -> None:
+    """Within seconds: of both the program must be started, and of one the driver waits."""
     began = time.monotonic()
-    said = await refusal("--port", "0", "--mongo-uri", "mongodb://user:s3cret@127.0.0.1:1/db")
-    assert time.monotonic() - began < 8
-    assert "127.0.0.1:1" in said
-    assert "s3cret" not in said
-
-
-async def test_a_mongodb_uri_that_the_driver_cannot_use_is_refused() -> None:
     said = await refusal("--port", "0", "--mongo-uri", "mongodb://127.0.0.1:99999/")
     assert "VYOMO_RT_MONGO_URI" in said
+    to_start_s = time.monotonic() - began
+    said = await refusal("--port", "0", "--mongo-uri", "mongodb://user:s3cret@127.0.0.1:1/db")
+    assert time.monotonic() - began < 5 + 4 * to_start_s
+    assert "127.0.0.1:1" in said
+    assert "s3cret" not in said
 
 
 async def test_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on(

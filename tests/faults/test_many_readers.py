@@ -109,6 +109,8 @@ async def test_reads_never_starve_trades(server_process: MakeServer, tmp_path: P
             trades, stops = await beside(rest, session_id, stream, reading.done)
             took_s = time.monotonic() - began
             after_mb, (punctual_then, ticks_then) = rss_mb(server.process.pid), await on_time(rest)
+            quiet = time.monotonic() + QUIET_S
+            again, _ = await beside(rest, session_id, stream, lambda: time.monotonic() > quiet)
     assert len(set(await reading)) == 1
     share = (punctual_then - punctual) / (ticks_then - ticks)
     print(
@@ -119,6 +121,7 @@ async def test_reads_never_starve_trades(server_process: MakeServer, tmp_path: P
     )
     assert took_s < MOST_S
     assert after_mb - before_mb < MOST_MB
-    # A machine that is busy with others is slow without any reader, too.
-    assert p99(trades) < max(MOST_P99_S, 4 * p99(alone)), (alone, trades)
+    # A machine that is busy with others is slow without any reader, too: before or after them.
+    without_s = max(p99(alone), p99(again))
+    assert p99(trades) < max(MOST_P99_S, 4 * without_s), (alone, again, trades)
     assert share > 0.8

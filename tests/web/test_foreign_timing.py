@@ -22,12 +22,23 @@ from vyomo_rt.store.journal import MongoStore
 
 ROUNDS = 150
 NEAR = 0.15
-"""Of 150 pairs a fair coin gives a share that is further from a half once in 5000 tries."""
+"""Of 150 pairs a fair coin gives a share that is further from a half once in 5000 tries; a share
+that is gets a second try, in which a real difference shows again."""
 
 Ask = Callable[[str], Awaitable[None]]
 
 
 async def share_of_slower(ask: Ask, foreign: list[str], unknown: list[str]) -> float:
+    """What `one_share` finds, or finds again."""
+    share = await one_share(ask, foreign, unknown)
+    return share if is_fair(share) else await one_share(ask, foreign, unknown)
+
+
+def is_fair(share: float) -> bool:
+    return abs(share - 0.5) <= NEAR
+
+
+async def one_share(ask: Ask, foreign: list[str], unknown: list[str]) -> float:
     """How often something foreign took longer than something unknown that was asked beside it.
 
     Each pair is asked in one breath, in random order, so whatever disturbs the machine disturbs
@@ -74,7 +85,7 @@ async def test_what_is_foreign_is_answered_as_fast_as_what_is_not_there(
             connection = (await stream.next("ack"))["connectionId"]
             ask = get(asha, "/connections/{}")
             shares["a connection"] = await share_of_slower(ask, [connection], ["0" * 12])
-    assert all(abs(share - 0.5) <= NEAR for share in shares.values()), shares
+    assert all(map(is_fair, shares.values())), shares
 
 
 async def until_at_rest(settings: Settings, others: list[str]) -> None:
