@@ -22,6 +22,7 @@ from playwright.async_api import Browser, Page, async_playwright
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
 WARM_UP_S = 100
+PATIENCE_MS = 120_000
 SETTLE_S = 6
 """Until a line that fell silent is told to be so."""
 SYMBOLS = "NIFTY,BANKNIFTY,RELIANCE,TCS,HDFCBANK,USDINR"
@@ -94,7 +95,7 @@ OTHERS = both(
     Picture("stale-sessions", clicks=("#tab-sessions",), of="still"),
     Picture("sign-in", of="locked"),
 )
-AT_ONCE = 7
+AT_ONCE = 4
 AFTER_SILENCE = both(Picture("silent"))
 AFTER_THE_END = both(Picture("lost"), phone("lost-phone"))
 
@@ -170,6 +171,7 @@ async def show(browser: Browser, url: str, picture: Picture) -> Page:
         device_scale_factor=picture.scale,
     )
     page = await context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     session = "session=6&" if picture.of == "demo" else ""
     await page.goto(f"{url}/?{session}symbols={SYMBOLS}&interval=500")
     if picture.press:
@@ -182,10 +184,11 @@ async def show(browser: Browser, url: str, picture: Picture) -> Page:
 
 
 async def take(folder: Path, pages: dict[Picture, Page]) -> None:
-    """Ends the program where a picture is too large."""
+    """Closes the pages. Ends the program where a picture is too large."""
     for picture, page in pages.items():
         path = folder / f"{picture.name}.png"
         await page.screenshot(path=path)
+        await page.context.close()
         size = path.stat().st_size
         print(f"{path}: {size // 1000} kB")
         if size > MOST_BYTES and picture in SHOWN:
@@ -220,8 +223,6 @@ async def take_all(folder: Path | None, warm_up_s: int = WARM_UP_S) -> None:
                     pages = await shown(OTHERS[start : start + AT_ONCE])
                     await asyncio.sleep(SETTLE_S)
                     await take(folder, pages)
-                    for page in pages.values():
-                        await page.context.close()
                 silent, lost = await shown(AFTER_SILENCE), await shown(AFTER_THE_END)
                 await asyncio.sleep(SETTLE_S)
                 process.send_signal(signal.SIGSTOP)

@@ -83,7 +83,7 @@ const TROUBLES = {
   line: () => `The page is not live, as of ${time(model.heardAtWallMs)} IST.`,
   feed: () =>
     `The price feed is ${model.feed?.state}: ${inIst(model.feed?.message ?? "")}. Stops wait.`,
-  prices: () => `Prices are old${sinceWords(", of", "")}: stops wait.`,
+  prices: () => `${sinceWords("No fresh price since", "No fresh price comes")}: stops wait.`,
 };
 
 /** Twice a second, in a hidden tab too; each alert sounds once. */

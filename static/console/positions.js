@@ -1,12 +1,12 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
-import { $, el, keyed, nameOf, put } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
 import { age, arrowMoney, price, signedPercent, tone, whole } from "./format.js";
 import { part } from "./frame.js";
 import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
-import { originOf } from "./quotes.js";
+import { ageOrSource, originOf } from "./quotes.js";
 import { isOfThePast, sinceWords, staleWords } from "./since.js";
 import { sorted, wireSorting } from "./sorting.js";
 import { isChanging } from "./stream.js";
@@ -47,7 +47,7 @@ function makeRow(trade) {
     el("span", { class: "now" }),
   );
   const end = () => {
-    const [word, level, away, unit, more] = ["word", "", "far", "word", "word"].map((name) =>
+    const [word, level, away, unit, more] = ["word", "", "far", "unit", "unit"].map((name) =>
       el("span", { class: name }),
     );
     return Object.assign(el("span", {}, word, level, away, unit, more), {
@@ -122,8 +122,8 @@ function putLevel({ parts }, name, level, now, more = "") {
 
 /** What an old price doesn't do. @param {Position} trade */
 function waiting({ stopLoss, target }) {
-  const names = [stopLoss != null && "stop", target != null && "target"].filter(Boolean);
-  return names.length ? `: ${names.join(" and ")} ${names.length > 1 ? "wait" : "waits"}` : "";
+  if (stopLoss != null && target != null) return ": exits wait";
+  return stopLoss != null ? ": stop waits" : target != null ? ": target waits" : "";
 }
 
 /** @param {Position[]} trades */
@@ -162,7 +162,9 @@ function updateRow(row, trade) {
   row.classList.toggle("old", isOfThePast(trade));
   parts.last.classList.toggle("stale", isOld);
   put(parts.price, price(currentPrice));
-  put(parts.origin, currentPrice === undefined || trade.stale ? "" : originOf(trade));
+  const isNow = currentPrice !== undefined && !trade.stale;
+  put(parts.origin, isNow ? ageOrSource(trade) : "");
+  attribute(parts.last, "title", currentPrice === undefined ? null : originOf(trade));
   const words = isOld ? `${staleWords(trade)}${waiting(trade)}` : trade.stale && originOf(trade);
   put(parts.waits, words || "", isOld ? "waits" : "waits quiet");
   put(parts.money, unrealizedPnL === undefined ? "no price yet" : arrowMoney(unrealizedPnL));

@@ -41,12 +41,15 @@ export const isClose = (quote) =>
 export const isLate = ({ asOf, timestamp }) =>
   replayTime() === null && Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
 
+/** @param {Last} quote */
+const ageWords = (quote) => `${age(ageOf(quote))}${isLate(quote) ? " late" : ""}`;
+
 /** How old a price is, and whose: 3 s · sim. @param {Last} quote */
 export function origin(quote) {
   const { asOf = "", source } = quote;
   if (isClose(quote)) return `${marketWords()} · ${moment(asOf)} · ${source}`;
   if (isOld(quote)) return `STALE since ${moment(asOf)} · ${source}`;
-  return `${age(ageOf(quote))}${isLate(quote) ? " late" : ""} · ${source}`;
+  return `${ageWords(quote)} · ${source}`;
 }
 
 /** The same of the price that values a trade. @param {import("./model.js").Position} trade */
@@ -57,6 +60,13 @@ export function originOf(trade) {
   const source = sourceOf(trade.symbol) ?? "";
   if (!trade.stale) return source;
   return `${isStale(trade) ? "STALE" : marketWords()} · ${source}`;
+}
+
+/** In few letters: how old the price of a trade is, or whose, if only that is known.
+ * @param {import("./model.js").Position} trade */
+export function ageOrSource(trade) {
+  const quote = model.prices.get(trade.symbol);
+  return quote && !isOld(quote) ? ageWords(quote) : originOf(trade);
 }
 
 /** @param {string} symbol @returns {Last | undefined} */

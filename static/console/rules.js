@@ -1,7 +1,7 @@
 // @ts-check
 /** The rules of the session on screen: how far each is from tripping, its halts, a form. */
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { money, time, whole } from "./format.js";
+import { money, time, whole, wholeMoney } from "./format.js";
 import { onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { sentence } from "./halts.js";
@@ -24,6 +24,9 @@ const FIELDS = [
   "cooldownSeconds",
   "squareOff",
 ];
+/** @param {number} amount a round one, most often */
+const limit = (amount) => (Number.isInteger(amount) ? wholeMoney(amount) : money(amount));
+
 /** @param {number} done @param {number} limit */
 const share = (done, limit) => Math.min(1, Math.max(0, done / limit));
 
@@ -32,25 +35,25 @@ const LINES = {
   maxDailyLoss: (most, { pnl, today }) => {
     const left = today?.lossLeft ?? most + pnl;
     return {
-      name: `Daily loss ${money(most)}`,
+      name: `Daily loss ${limit(most)}`,
       text: left > 0 ? `${money(left)} left` : "reached",
       share: share(most - left, most),
     };
   },
   dailyTarget: (goal, { pnl }) => ({
-    name: `Daily target ${money(goal)}`,
+    name: `Daily target ${limit(goal)}`,
     text: pnl < goal ? `${money(goal - pnl)} to go` : "reached",
     share: share(pnl, goal),
   }),
   profitLock: ({ armAt, floor }, { pnl, lock }) =>
     lock
-      ? { name: `Profit lock at ${money(lock.floor)}`, text: `armed, ${money(pnl - floor)} above` }
+      ? { name: `Profit lock at ${limit(lock.floor)}`, text: `armed, ${money(pnl - floor)} above` }
       : {
-          name: `Profit lock at ${money(floor)}`,
+          name: `Profit lock at ${limit(floor)}`,
           text: `armed in ${money(Math.max(0, armAt - pnl))}`,
           share: share(pnl, armAt),
         },
-  maxOrderValue: (most) => ({ name: "Value of an opening", text: `at most ${money(most)}` }),
+  maxOrderValue: (most) => ({ name: "Value of an opening", text: `at most ${limit(most)}` }),
   maxTradesPerDay: (most, { today }) => ({
     name: `Trades a day ${whole(most)}`,
     text: today ? `${whole(today.trades)} today` : "",

@@ -17,7 +17,7 @@ import { confirmed, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteStatus } from "./model.js";
 import { settle } from "./sending.js";
-import { pnlIsOfThePast, pnlWords } from "./since.js";
+import { pnlIsOfThePast, sinceWords } from "./since.js";
 import { asked, client, isChanging, showSession } from "./stream.js";
 
 const REFRESH_MS = 30_000;
@@ -66,7 +66,7 @@ function figures() {
   const starting = model.session?.startingCapital;
   if (!data) return {};
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
-  const age = pnlIsOfThePast() ? `, ${pnlWords()}` : "";
+  const age = pnlIsOfThePast() ? ` ${sinceWords("as of", "by old prices")}` : "";
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
     equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],

@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { moment } from "./format.js";
 import { touch } from "./frame.js";
-import { feedIsLate, isStale, pnlIsOld, sourceOf, staleTrades } from "./liveness.js";
+import { feedIsLate, isStale, pnlIsOld, staleTrades } from "./liveness.js";
 import { model } from "./model.js";
 import { isLate } from "./quotes.js";
 import { client } from "./stream.js";
@@ -70,7 +70,7 @@ export const pnlWords = () => sinceWords("by prices of", "by old prices");
 /** Of a trade that a stale price values. @param {Position} trade */
 export function staleWords(trade) {
   const since = asOfOld(trade);
-  return `stale${since ? ` since ${moment(since)}` : ""} · ${sourceOf(trade.symbol) ?? ""}`;
+  return since ? `stale since ${moment(since)}` : "stale price";
 }
 
 /** Whether a trade's figures are of the past. @param {Position} trade */

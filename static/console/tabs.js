@@ -14,6 +14,9 @@ function choose(chosen) {
     tab.tabIndex = isChosen ? 0 : -1;
     $(tab.getAttribute("aria-controls")).hidden = !isChosen;
   }
+  const list = $("tabs"); // which may be wider than a phone
+  list.scrollLeft =
+    chosen.offsetLeft - list.offsetLeft - (list.clientWidth - chosen.clientWidth) / 2;
   chosen.dispatchEvent(new Event("chosen", { bubbles: true }));
 }
 

@@ -184,6 +184,9 @@ async def test_axe_finds_no_violation_where_nothing_is_or_lives(
         await desk.tick({"symbol": "BARE", "price": 9, "ts": "2026-01-01T09:15:00+05:30"})
         await show(page, ingest_server, desk.session_id, symbols="BARE")
         await is_clean()
+        moving = """import("/static/console/notify.js").then(({ complain }) => {
+            complain("calm"); return document.getAnimations().length; })"""
+        assert await page.evaluate(moving) == 0
         trade = await desk.open("BARE", entryPrice=8, stopLoss=7)
         order = {"symbol": "BARE", "quantity": 1, "type": "LIMIT", "price": 1}
         await desk.post(f"sessions/{desk.session_id}/orders", order)

@@ -88,7 +88,7 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
         await expect(delayed.locator(".age")).to_have_text("15 min late · ingest")
         await expect(delayed).to_have_class("tile late")
         await expect(position(page, bought)).to_have_class("old")
-        await expect(figure(page, "equity")).to_contain_text(re.compile(rf"by prices of {TIME}$"))
+        await expect(figure(page, "equity")).to_contain_text(re.compile(rf"as of {TIME}$"))
         await page.set_viewport_size({"width": 360, "height": 740})
         assert await page.evaluate(OVERFLOWING) == []
 

@@ -149,13 +149,13 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         await show(page, ingest_server, desk.session_id, symbols="AGED", interval=100)
         when = "01 Jan, 09:15:00"
         row = position(page, trade)
-        await expect(position(page, unseen)).to_contain_text(f"stale since {when} · ingest")
-        await expect(row).to_contain_text(f"stale since {when} · ingest: stop waits")
+        await expect(position(page, unseen)).to_contain_text(f"stale since {when}")
+        await expect(row).to_contain_text(f"stale since {when}: stop waits")
         await expect(page.locator("#stops-wait")).to_have_text(
             f"Stops and targets of AGED, UNSEEN wait: no fresh price since {when}."
         )
         await expect(page).to_have_title(f"stale prices · Session {desk.session_id} · vyomo-rt")
-        await expect(figure(page, "equity")).to_have_text(f"equity ₹51,000.00, by prices of {when}")
+        await expect(figure(page, "equity")).to_have_text(f"equity ₹51,000.00 as of {when}")
         await expect(page.locator("#equity-legend")).to_have_text(f"by prices of {when}")
         grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
         total = page.locator("#total-pnl")

@@ -87,7 +87,7 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
     await page.get_by_label("and halt below").fill("500")
     await page.keyboard.press("Enter")
     await expect(page.locator("#rules-dialog")).to_be_hidden()
-    await expect(rules).to_contain_text("Daily loss ₹2,000.00")
+    await expect(rules).to_contain_text("Daily loss ₹2,000")
     await expect(rules).to_contain_text("₹2,000.00 left")
     await expect(rules).to_contain_text("armed in ₹1,000.00")
     assert (await desk.figures())["rules"] == {
