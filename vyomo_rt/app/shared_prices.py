@@ -80,6 +80,8 @@ class SharedPrices:
         self._wishes = Wishes(rooms.demand, time_s)
         self._status: FeedStatus | None = None
         self._status_at_s = 0.0
+        self._former: str | None = None
+        """The other node that owns the prices, or did last."""
         self._beaten_s, self._woke_s = time.monotonic(), 0.0
         rooms.monitor.elsewhere = self._owners_status
         self.hears: dict[str, Callable[[bytes], None]] = {
@@ -116,6 +118,7 @@ class SharedPrices:
         if term is None:
             return
         self._rooms.pricing.closes_elsewhere = {}
+        await self.relay.catch_up(self._ask)
         self.relay.begin(term)
         self._rooms.bar_keeper.begin()
         with suppress(VyomoError):
@@ -140,6 +143,7 @@ class SharedPrices:
             self._woke_s = now_s
             self._node.look()
         self._beaten_s = now_s
+        self._former = self.price_owner() or self._former
         self.relay.beat()
         # Who has just woken up or come to the bus cannot have heard of anybody yet.
         awake_s = now_s - self._woke_s
@@ -216,7 +220,7 @@ class SharedPrices:
         return await self._bus.ask(node, _PUSHED, message, within_s)
 
     async def _ask(self, message: bytes, within_s: float) -> bytes:
-        node = self.price_owner()
+        node = self.price_owner() or self._former
         if node is None:
             raise ConnectionError
         try:

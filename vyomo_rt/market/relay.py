@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,9 @@ from vyomo_rt.market.relayed_board import RelayedBoard
 from vyomo_rt.market.tick_log import Entry, TickLog
 
 JOINED_S = 0.02
+Ask = Callable[[bytes, float], Awaitable[bytes]]
+
+_NONE = -1
 _A_MESSAGE = 2000
 _WAITING = 2000
 _SILENT_S = 1.0
@@ -71,7 +75,7 @@ class Relay:
         clock: CommonClock,
         *,
         say: Callable[[bytes], None],
-        ask: Callable[[bytes, float], Awaitable[bytes]],
+        ask: Ask,
         time_s: Callable[[], float],
     ) -> None:
         self.gaps = 0
@@ -90,6 +94,8 @@ class Relay:
         """So many of the newest ticks were not told yet."""
         self._joining: asyncio.TimerHandle | None = None
         self._before = (0, 0)
+        self._owned = _NONE
+        """The last term by which this node owned the prices."""
         # Of a follower.
         self._followed = 0
         """The term that is followed."""
@@ -122,6 +128,10 @@ class Relay:
 
     def begin(self, term: int) -> None:
         """This node owns the prices: it goes on from the books that it has followed."""
+        if self._needs_whole:
+            # What it followed is broken off: nobody can go on from there tick by tick.
+            self._log.go_on_from(self._log.last)
+            self._followed = _NONE
         self._before = (self._followed, self._log.last)
         self._term, self._unsaid = term, 0
         self._clock.begin()
@@ -145,7 +155,8 @@ class Relay:
         if self._term is None:
             return
         self._flush()
-        self._followed, self._term = self._term, None
+        self._followed = self._owned = self._term
+        self._term = None
         self._clock.end()
         self._board.note = lambda _tick, _now_ms, _arrived_ms: None
         self._heard_s = self._time_s()
@@ -191,20 +202,32 @@ class Relay:
         self._say(_encode(Prices(self._term, first, self._clock(), self._before, entries)))
 
     def answer(self, message: bytes) -> bytes:
-        """What a follower asks for, if this node is the owner and has it still."""
+        """What a follower asks for, if this node is the owner, or was it last, and has it still."""
         question = _question.decode(message)
-        if self._term is None:
+        term = self._term
+        if term is None and self._owned == self._followed:
+            term = self._owned
+        if term is None:
             return _NOT_OWNER
         self._flush()
         if not question.first:
-            whole = Whole(self._term, self._log.last, self._clock(), self._board.rows())
+            whole = Whole(term, self._log.last, self._clock(), self._board.rows())
             return _encode(whole)
         if (entries := self._log.since(question.first, _A_MESSAGE)) is None:
             return _NOT_KEPT
-        answer = Prices(self._term, question.first, self._clock(), self._before, entries)
+        answer = Prices(term, question.first, self._clock(), self._before, entries)
         return _encode(answer)
 
     # -- a follower ------------------------------------------------------------
+
+    async def catch_up(self, ask: Ask) -> None:
+        """Before this node owns the prices: have what the former owner took last, if it lives."""
+        with suppress(OSError):
+            for _ in range(2):  # ticks first; if they do not go on from here, the whole
+                first = self._first_missed
+                self._take_answer(first, await ask(_encode(Question(first)), _ANSWER_S))
+                if not self._needs_whole:
+                    break
 
     def hear(self, message: bytes) -> None:
         """What the owner says."""
@@ -269,18 +292,26 @@ class Relay:
                 if not await self._ask_owner():
                     await asyncio.sleep(_RETRY_S)
 
+    @property
+    def _first_missed(self) -> int:
+        return 0 if self._needs_whole else self._log.last + 1
+
     async def _ask_owner(self) -> bool:
         """Whether something came."""
-        first = 0 if self._needs_whole else self._log.last + 1
+        first = self._first_missed
         try:
             answer = await self._ask(_encode(Question(first)), _ANSWER_S)
         except OSError:
             answer = _NOT_OWNER
-        if self._term is not None:
+        if self._term is not None or self._take_answer(first, answer):
             return True
+        is_late = self._time_s() - (self._missing_since_s or 0) > _SILENT_S
+        self._needs_whole = self._needs_whole or is_late
+        return False
+
+    def _take_answer(self, first: int, answer: bytes) -> bool:
+        """Whether it is one."""
         if answer == _NOT_OWNER:
-            is_late = self._time_s() - (self._missing_since_s or 0) > _SILENT_S
-            self._needs_whole = self._needs_whole or is_late
             return False
         if not first:
             return self._take_whole(_whole.decode(answer))
@@ -294,6 +325,7 @@ class Relay:
         if missed.term < self._followed:
             return
         before = self._log.last
+        self._clock.hear(missed.now_ms, missed.term)
         self._take(missed)
         self.gaps += self._log.last - before
         if not missed.entries and not self._needs_whole:
