@@ -42,6 +42,7 @@ class Cluster(Processes):
             ("SIGTERM of a node and a new start", self._restart_node),
             ("kill -9 of NATS", self._kill_nats),
             ("NATS frozen", self._freeze_nats),
+            ("a node, and what all nodes need", self._two_at_once),
         ]
         if shutil.which("faketime"):
             faults.append(("a node's clock is wrong", self._change_clock))
@@ -145,6 +146,15 @@ class Cluster(Processes):
 
     async def _freeze_nats(self) -> None:
         await freeze([self._nodes.nats.process.pid], self._site.rng.uniform(0.5, 6))
+
+    async def _two_at_once(self) -> None:
+        """A node and NATS or the store, neither knowing of the other."""
+        rng = self._site.rng
+        shared = [self._kill_nats, self._freeze_nats]
+        if self._nodes.store is not None:
+            shared += [self._kill_store, self._freeze_store]
+        node = rng.choice([self._kill_node, self._freeze_node])
+        await asyncio.gather(node(), rng.choice(shared)())
 
     async def _kill_store(self) -> None:
         store = self._nodes.store
