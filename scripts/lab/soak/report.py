@@ -21,6 +21,9 @@ class Report(Struct, rename="camel"):
     opened: int = 0
     closed: int = 0
     checks: int = 0
+    refusals: int = 0
+    """Calls that were answered by 503."""
+    slowest_refusal_s: float = 0.0
     bus: dict[str, int] = {}
     """With several nodes: what was told wrongly, and what they made of it."""
     slowest_start_s: float = 0.0
@@ -48,6 +51,7 @@ def table(report: Report) -> str:
         f"  trades     {report.opened:,} opened, {report.closed:,} closed, acknowledged",
         f"  events     {report.events:,} stored",
         f"  watchers   {seen or 'none'}",
+        f"  refusals   {report.refusals} × 503, the slowest after {report.slowest_refusal_s:g} s",
         *([f"  bus        {bus}"] if bus else []),
         f"  checks     {report.checks}, vyomo-rt verify: {report.verified}",
         f"  starts     {report.slowest_start_s:g} s at most; SIGTERM {report.slowest_stop_s:g} s",

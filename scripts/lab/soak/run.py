@@ -217,6 +217,8 @@ class Soak:
         report.closed = sum(len(session.closed) for session in sessions)
         report.slowest_start_s = round(max(self._processes.start_s, default=0.0), 2)
         report.slowest_stop_s = round(max(self._processes.stop_s, default=0.0), 2)
+        report.refusals = self._site.refusals
+        report.slowest_refusal_s = round(self._site.slowest_refusal_s, 2)
         slow = [start_s for start_s in self._processes.start_s if start_s > _MOST_START_S]
         if slow:
             report.warnings.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +32,9 @@ class Site:
         self.rng = rng
         self.urls: list[str] = []
         self.stopping = asyncio.Event()
+        self.refusals = 0
+        """How often a call was answered by 503."""
+        self.slowest_refusal_s = 0.0
         self._disturbances = 0
         self._is_disturbed = False
 
@@ -66,10 +70,19 @@ class Site:
         """Status and JSON of a call to a node, or to any. Raises one of AWAY if it is away."""
         headers = {"Idempotency-Key": key} if key else {}
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
+        began_s = time.monotonic()
         async with self.http.request(
             method, f"{url or self.url}{API}{path}", data=data, headers=headers, timeout=_TIMEOUT
         ) as response:
+            if response.status == 503:
+                self._note_refusal(f"{method} {path}", response, time.monotonic() - began_s)
             return response.status, msgspec.json.decode(await response.read())
+
+    def _note_refusal(self, what: str, response: aiohttp.ClientResponse, took_s: float) -> None:
+        self.refusals += 1
+        self.slowest_refusal_s = max(self.slowest_refusal_s, took_s)
+        if "Retry-After" not in response.headers:
+            raise Violated(f"a 503 says when to try again: {what}")
 
     async def events(self, url: str, session_id: int, since: int) -> tuple[int, list[bytes]]:
         """Status and texts of a session's stored events after a number, as a node has them."""
