@@ -288,7 +288,7 @@ def _stalling(rows: list[Row]) -> Iterator[str]:
 
 
 def nodes_compared(rows: list[Row]) -> Iterator[str]:
-    """What it costs to be one of several nodes."""
+    """What it costs to be one of several nodes, and what it may."""
     by_name = {row.case: row for row in rows}
 
     def each_pair(name: str, beside: str, figure: str) -> Iterator[tuple[float, float]]:
@@ -298,13 +298,17 @@ def nodes_compared(rows: list[Row]) -> Iterator[str]:
 
     if pairs := [*each_pair("watched-follows", "watched", "cpu_us_per_message")]:
         times = median(of_node / alone for of_node, alone in pairs)
-        yield f"A message costs a node {times:.2f} × what it costs a server alone."
+        yield f"A message costs a node {times:.2f} × what it costs a server alone: at most 1.10."
     if pairs := [*each_pair("pushed-owns", "pushed", "server_cpu_percent")]:
         more = median(owner - alone for owner, alone in pairs)
-        yield f"To publish 4000 ticks a second of 1000 symbols takes {more:.1f} % of a core."
+        what = "To publish 4000 ticks a second of 1000 symbols"
+        yield f"{what} takes {more:.1f} % of a core: at most 3."
     if "pushed-follows" in by_name:
         whole = by_name["pushed-follows"].figures["serverCpuPercent"]
-        yield f"To follow them takes {whole:.1f} % of a core, with all else that an idle node does."
+        yield f"To follow them takes {whole:.1f} % of a core, all of a node's work: at most 8."
+    if (later := by_name.get("foreign")) is not None and "later.p99Ms" in later.figures:
+        p99_ms = later.figures["later.p99Ms"]
+        yield f"An event reaches another node's last of 50 {p99_ms:.1f} ms later (p99): at most 2."
 
 
 def _flat(measurement: Measurement) -> Iterator[tuple[str, float]]:
