@@ -45,7 +45,10 @@ export async function call(method, path, body, { key, givenUp } = {}) {
       signal: givenUp ? AbortSignal.any([timeout, givenUp]) : timeout,
     });
     const { ok, status } = response;
-    const document = await response.json().catch(() => ({ detail: `HTTP ${status}` }));
+    const document = await response.json().catch((cut) => {
+      if (ok && status !== 204) throw cut; // of its answer only a part came
+      return { detail: `HTTP ${status}` };
+    });
     if (status === 401 && !ASKS_WHO.has(path)) unauthorized(document.detail);
     return { ok, passing: status >= 500, status, document };
   } catch {

@@ -92,16 +92,21 @@ async def test_reports_are_a_calendar_and_numbers_of_what_was_chosen(
     await expect(cells(page, "no tag").locator("td").first).to_have_text("▼ −₹100.00")
 
 
-async def test_a_report_that_the_server_refuses_says_why(page: Page, rest: Rest) -> None:
+async def test_a_report_that_is_refused_or_cut_says_why(page: Page, rest: Rest) -> None:
     session_id = await rest.new_session()
     await show(page, rest.url, session_id)
     await page.get_by_role("tab", name="Reports").click()
     await expect(page.locator("#no-report")).to_have_text("Nothing was closed in this time.")
-    broken = {"status": 503, "json": {"detail": "the database does not answer"}}
-    await page.route("**/report?*", lambda route: route.fulfill(**broken))
-    await page.locator("#report-form").get_by_label("by").select_option("week")
-    await expect(page.locator("#report-error")).to_have_text("the database does not answer")
-    await page.unroute("**/report?*")
+    refused = {"status": 503, "json": {"detail": "the database does not answer"}}
+    cut = {"status": 200, "body": '{"rows": ['}
+    for answer, by, why in (
+        (refused, "week", "the database does not answer"),
+        (cut, "month", "the server can't be reached"),
+    ):
+        await page.route("**/report?*", lambda route, _, answer=answer: route.fulfill(**answer))
+        await page.locator("#report-form").get_by_label("by").select_option(by)
+        await expect(page.locator("#report-error")).to_have_text(why)
+        await page.unroute("**/report?*")
     await expect(page.locator("#report-error")).to_be_empty()
 
 
