@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+import vyomo_rt.bus
 from lab.site.nats_server import NatsServer
 from tests.kit.certificates import make_certificate
 from tests.kit.nats_users import Operator, new_key
@@ -34,6 +36,10 @@ async def serving(config: str = "") -> AsyncIterator[NatsServer]:
         await server.stop()
 
 
+def hear_nothing(_about: str, _message: bytes) -> None:
+    """For a bus of which only the connection matters."""
+
+
 async def no_answer(_kind: str, _message: bytes) -> bytes:
     return b""
 
@@ -48,7 +54,7 @@ async def bus(
         "test",
         credentials=credentials,
         ca=ca,
-        hear=lambda _about, _message: None,
+        hear=hear_nothing,
         answer=no_answer,
         on_gap=lambda: None,
     )
@@ -138,6 +144,14 @@ async def test_a_file_of_credentials_lets_a_node_in(tmp_path: Path, told: Told) 
         with pytest.raises(CannotStart, match=f"VYOMO_RT_NATS_CREDENTIALS_FILE: .*{why}"):
             async with bus(server.url, file):
                 pass
+
+
+def test_without_the_extra_a_node_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nats", None)
+    monkeypatch.delitem(sys.modules, "vyomo_rt.bus.connecting", raising=False)
+    monkeypatch.delattr(vyomo_rt.bus, "connecting", raising=False)
+    with pytest.raises(CannotStart, match=r"pip install 'vyomo-rt\[cluster\]'"):
+        Bus("nats://h", "test", hear=hear_nothing, answer=no_answer, on_gap=lambda: None)
 
 
 async def test_nodes_start_without_the_bus_and_find_each_other_when_it_comes(

@@ -173,7 +173,7 @@ class Node:
         """Give everything to the others, as far as there are any. The node takes nothing more."""
         self._is_ready, self._is_leaving = False, True
         self._renewed_at = 0.0
-        with suppress(PyMongoError):
+        with suppress(PyMongoError, VyomoError):  # then there is nothing to give
             await self._round()
 
     async def leave(self) -> None:
