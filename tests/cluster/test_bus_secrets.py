@@ -16,6 +16,7 @@ from lab.site.nats_server import NatsServer
 from tests.kit.certificates import make_certificate
 from tests.kit.nats_users import Operator, new_key
 from tests.kit.nodes import are_even
+from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.bus.link import Bus
@@ -162,9 +163,16 @@ async def test_nodes_start_without_the_bus_and_find_each_other_when_it_comes(
     await nats.stop()
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(serve_here(settings))
+        await until(lambda: decides(one))
         await one.open_trade(await one.new_session())
         await until(lambda: told("Connect call failed") == 1)
         other = await stack.enter_async_context(serve_here(settings))
         await nats.start()
         await until(lambda: are_even([one, other]))
     await nats.stop()
+
+
+async def decides(node: Rest) -> bool:
+    """Whether a node has taken all shards up."""
+    _, cluster = await node.call("GET", "/cluster")
+    return bool(cluster["deciding"] == 64)

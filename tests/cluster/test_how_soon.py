@@ -50,14 +50,17 @@ async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(nodes: No
         return (await nodes[left[0]].call("POST", "/ticks", body))[0] == 200
 
     await until(is_priced)
-    assert time.monotonic() - killed < 3 + BUSY_S
+    prices_s = time.monotonic() - killed
+    assert prices_s < 3 + BUSY_S
 
     async def is_decided() -> bool:
         found = [(await nodes[index].call("GET", "/cluster"))[1]["deciding"] for index in left]
         return bool(sum(found) == 64)
 
     await until(is_decided)
-    assert time.monotonic() - killed < 6 + BUSY_S
+    shards_s = time.monotonic() - killed
+    print(f"after a kill, prices have an owner in {prices_s:.2f} s, shards in {shards_s:.2f} s")
+    assert shards_s < 6 + BUSY_S
 
 
 @pytest.mark.slow

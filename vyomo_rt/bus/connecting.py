@@ -13,6 +13,11 @@ from yarl import URL
 
 from vyomo_rt.domain.errors import CannotStart
 
+FAILED = (errors.Error, OSError, TimeoutError)
+"""What the driver raises when it cannot do what is asked."""
+NOT_SENT = (errors.NoRespondersError, errors.OutboundBufferLimitError)
+"""What it raises for a request that certainly reached nobody."""
+
 _RECONNECT_S = (0.25, 1.0)
 _CONNECT_S = 2
 _PING_S = 2

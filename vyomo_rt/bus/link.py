@@ -98,17 +98,14 @@ class Bus:
 
     async def ask(self, node: str, kind: str, message: bytes, within_s: float) -> bytes:
         """The answer of a node to a question of a kind. Raises NotSent or NoAnswer."""
-        # Only with several nodes: it is not installed otherwise.
-        from nats import errors  # noqa: PLC0415
-
         if self._nats is None or not self._nats.is_connected:
             raise NotSent
         try:
             subject = f"{self._one}.{node}.{kind}"
             answer = await self._nats.request(subject, message, timeout=within_s)
-        except (errors.NoRespondersError, errors.OutboundBufferLimitError) as error:
+        except self._connecting.NOT_SENT as error:
             raise NotSent from error
-        except (errors.Error, TimeoutError, OSError) as error:
+        except self._connecting.FAILED as error:
             raise NoAnswer from error
         return _unpacked(answer.data)
 
@@ -124,12 +121,10 @@ class Bus:
 
     async def run(self) -> None:
         """Connect, and stay connected, until cancelled."""
-        from nats import errors  # noqa: PLC0415
-
         while True:
             try:
                 await self._stay_connected()
-            except (errors.Error, OSError) as error:
+            except self._connecting.FAILED as error:
                 self._tell_trouble(error)
             await asyncio.sleep(self._connecting.pause_s())
 

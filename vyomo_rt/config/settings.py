@@ -71,7 +71,10 @@ class Settings(Limits, frozen=True, kw_only=True):
     ] = None
     nats_credentials_file: Annotated[
         Path | None,
-        Meta(description="Credentials for NATS.", extra={"expected": "a file"}),
+        Meta(
+            description="File that lets this server into NATS: a .creds file, or an nkey's seed.",
+            extra={"expected": "a file"},
+        ),
     ] = None
     nats_ca_file: Annotated[
         Path | None,

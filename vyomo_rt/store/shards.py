@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
 
 from vyomo_rt.domain.shard import PRICES, ROWS
 from vyomo_rt.store.client import where
+from vyomo_rt.store.database import insert_in_order
 from vyomo_rt.store.documents import Document
 
 if TYPE_CHECKING:
@@ -45,30 +45,25 @@ class Shards:
     async def change(self, changes: Mapping[int, Change]) -> dict[int, Row]:
         """Give rows new owners, each only if it still is as it was; returns them as they are now.
 
-        All that exist go in one write: a node that leaves has many to give. Raises PyMongoError;
-        then any of them may have changed.
+        All go together: a node that is the first takes all, and one that leaves gives many.
+        Raises PyMongoError; then any of them may have changed.
         """
         new = [
-            row for row, (was, now) in changes.items() if was is None and await self._add(row, now)
+            {"_id": _id(row), "row": row, **now._asdict()}
+            for row, (was, now) in changes.items()
+            if was is None
         ]
-        old = {row: (was, now) for row, (was, now) in changes.items() if was is not None}
         updates = [
             UpdateOne(where(_id=_id(row), node=was.node, term=was.term), {"$set": now._asdict()})
-            for row, (was, now) in old.items()
+            for row, (was, now) in changes.items()
+            if was is not None
         ]
+        changed = await insert_in_order(self._leases, new) if new else 0
         if updates:
-            result = await self._leases.bulk_write(updates, ordered=False)
-            if result.matched_count < len(updates):
-                return self.read_from(await self._leases.find({}).to_list(None))
-        return {row: changes[row][1] for row in (*new, *old)}
-
-    async def _add(self, row: int, now: Row) -> bool:
-        """Make a row that there was not; another node may do the same."""
-        try:
-            await self._leases.insert_one({"_id": _id(row), "row": row, **now._asdict()})
-        except DuplicateKeyError:
-            return False
-        return True
+            changed += (await self._leases.bulk_write(updates, ordered=False)).matched_count
+        if changed < len(changes):  # another node was first
+            return self.read_from(await self._leases.find({}).to_list(None))
+        return {row: now for row, (_, now) in changes.items()}
 
 
 def highest_term(rows: Iterable[Row]) -> int:
