@@ -59,6 +59,10 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
             assert await page.evaluate(WHOLE_ROWS) >= rows
             assert await page.evaluate(SMALL) == []
             assert await page.evaluate(CUT) == []
+        await page.set_viewport_size({"width": 1280, "height": 720})
+        assert await page.evaluate(CUT) == []
+        table = page.locator(".positions .scroll")
+        assert await table.evaluate("one => one.scrollWidth <= one.clientWidth")
         await page.set_viewport_size({"width": 2560, "height": 1440})
         assert await width_of(page, ".book") > 1800
         assert await page.evaluate(OVERFLOWING) == []
