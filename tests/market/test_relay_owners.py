@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.market.test_relay import Side, World, tick
+from tests.market.relaying import Side, World, tick
 from vyomo_rt.domain.quote import Quote
 
 STEPS = st.lists(
