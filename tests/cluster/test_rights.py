@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.store import new_database
 from tests.kit.waiting import until
-from tests.web.guarded import KEY, caller, ticket
+from tests.web.guarded import KEY, caller, post, signed_in, ticket
 from vyomo_rt.config import Settings
 
 WS = "/ws/auto-trader"
@@ -100,3 +100,22 @@ async def test_a_connection_is_listed_and_kicked_from_any_node(nodes: list[Rest]
     assert status == 204
     await stream.receive(timeout=5)
     assert stream.close_code == 4503
+
+
+async def test_who_has_signed_in_on_one_node_commands_on_all_until_it_signs_out(
+    nodes: list[Rest],
+) -> None:
+    """Sessions of every shard: what one node lets in, another carries out."""
+    who = await signed_in(nodes[0], sub="devi", role="trader", **now())
+
+    async def made(node: Rest) -> int:
+        body = {"startingCapital": 1000}
+        return (await post(node, "/sessions", body, **(who | {"Origin": node.url})))[0]
+
+    assert {await made(node) for node in nodes for _ in range(4)} == {201}
+    assert (await post(nodes[1], "/sign-out", **(who | {"Origin": nodes[1].url})))[0] == 204
+    await until(lambda: is_signed_out(made, nodes))
+
+
+async def is_signed_out(made: Callable[[Rest], Awaitable[int]], nodes: list[Rest]) -> bool:
+    return {await made(node) for node in nodes} == {401}

@@ -62,6 +62,16 @@ class Entries:
         if hash_ not in self._entries:
             self._add(entry)
 
+    async def know(self, hash_: str) -> None:
+        """With several nodes: know what another node has opened and still counts.
+
+        Raises Unavailable.
+        """
+        if hash_ not in self._entries:
+            entry = await self._shelf.find_entry(hash_)
+            if entry is not None and hash_ not in self._gone and hash_ not in self._entries:
+                self._add(entry)
+
     def forget(self, hash_: str) -> None:
         """Another node has ended it."""
         self.end(hash_)

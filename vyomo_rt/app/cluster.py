@@ -102,7 +102,7 @@ class Cluster:
             on_gap=self.following.doubt_everything,
         )
         self.prices = SharedPrices(rooms, node, self.bus, common_clock, recent.note)
-        self.forwarding = Forwarding(self, rooms.require_standing)
+        self.forwarding = Forwarding(self, rooms.know, rooms.require_standing)
         rooms.hub.node = node.id
         desk.owners.is_shared = True
         desk.sessions.joins += [self.heads.add, self._tell_birth]

@@ -143,6 +143,11 @@ class Rooms:
         if self.gate is not None:
             self.gate.require_standing(grant)
 
+    async def know(self, grant: Grant) -> None:
+        """Know the sign-in by which another node has found a grant. Raises Unavailable."""
+        if self.gate is not None and grant.entry is not None:
+            await self.gate.entries.know(grant.entry)
+
     def _on_price(self, quote: Quote) -> None:
         self.desk.on_quote(quote)
         self.hub.on_quote(quote)

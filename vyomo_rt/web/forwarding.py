@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -116,6 +116,7 @@ class Forwarding:
     def __init__(
         self,
         cluster: Cluster,
+        know: Callable[[Grant], Awaitable[None]],
         require_standing: Callable[[Grant], None],
     ) -> None:
         self.hops = 0
@@ -123,6 +124,7 @@ class Forwarding:
         self._cluster = cluster
         self.routes: Mapping[str, Route] = {}
         """All commands, by their names."""
+        self._know = know
         self._require_standing = require_standing
         self._known: dict[str, tuple[float, asyncio.Task[Outcome]]] = {}
 
@@ -283,6 +285,11 @@ class Forwarding:
             lambda: self._require_standing(carried.grant),
             limit_s=carried.left_s,
         )
+        try:
+            async with command.in_time():
+                await self._know(carried.grant)
+        except Unavailable:
+            return Outcome()
         if session_id is None:
             return await self._run_for_all(command, route)
         outcome = await self._run(command, route)
