@@ -38,10 +38,9 @@ async def test_what_is_watched_on_any_node_is_asked_for_by_one_and_known_on_all(
             for node in (owner, other):
                 await until(partial(close_of, node, "NIFTY"))
             assert await close_of(owner, "NIFTY") == await close_of(other, "NIFTY")
-            await first.aclose()
-            mock.rows["^NSEI"]["close"][-1] = 24195.5
-            while (await watcher.next("price_update"))["data"]["price"] != 24195.5:
-                pass
+        await first.aclose()
+        async with watching("ws", other.url, symbols=["RELIANCE"]) as watcher:
+            await watcher.next("price_update")
 
 
 async def close_of(node: Rest, symbol: str) -> tuple[Any, Any] | None:
