@@ -13,8 +13,8 @@ from tests.kit.nodes import are_even, foreign_session
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 
-_DEBIANS = "/usr/sbin"
-"""The folder of its program; the one for all other tests comes from PyPI."""
+_DEBIANS = "/usr/sbin:/usr/bin"
+"""Where its program is; the one for all other tests comes from PyPI."""
 
 
 @pytest.mark.slow

@@ -253,6 +253,8 @@ def _is_dead(holder: Document) -> bool:
 
 
 def _describe(holder: Document) -> str:
+    if holder["owner"] == NODES:
+        return "several nodes"
     return f"process {holder['pid']} on {holder['host']}"
 
 
