@@ -40,7 +40,8 @@ def main() -> None:
     heaps = ", ".join(f"{heap / 1e6:.2f}" for heap in cost.heaps_bytes)
     swing = cost.swing_percent(FLAT_FROM - 1)
     print(f"memory after collections, MB, each minute: {heaps}")
-    print(f"from minute {FLAT_FROM} on it differed by at most {swing:.1f} %")
+    print(f"elements: {', '.join(map(str, cost.elements))}")
+    print(f"from minute {FLAT_FROM} on memory differed by at most {swing:.1f} %")
 
 
 if __name__ == "__main__":

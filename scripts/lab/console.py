@@ -23,6 +23,8 @@ API = "/api/auto-trader"
 EVERY_MS = 100
 AT_ONCE = 8
 """Orders; each has a connection."""
+SPIKE_MS = 120_000
+"""Until all of it is on the page, on a busy machine."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _WATCHING = """
 window.measured = { frames: [], tasks: [], firstMs: null };
@@ -69,8 +71,9 @@ class Cost(NamedTuple):
     busy_percent: float
     """CPU time of the page's own thread."""
     heaps_bytes: Sequence[int]
-    """Of scripts, of the page's elements and of their buffers together: what was left after forced
-    collections, at equal distances."""
+    """Of the page's scripts: what was left after forced collections, at equal distances."""
+    elements: Sequence[int]
+    """Nodes of documents at the same moments, also those that only a script still holds."""
     spikes_ms: dict[str, float]
     """The longest task of each, as CPU time."""
 
@@ -139,9 +142,9 @@ class Shown(NamedTuple):
             await act
         rows = self.page.locator("#positions tbody tr")
         if positions:
-            await rows.nth(positions - 1).wait_for(state="attached")
+            await rows.nth(positions - 1).wait_for(state="attached", timeout=SPIKE_MS)
         else:
-            await rows.first.wait_for(state="detached")
+            await rows.first.wait_for(state="detached", timeout=SPIKE_MS)
         await asyncio.sleep(1)
         return _longest_task_ms(json.loads(await browser.stop_tracing()))
 
@@ -224,29 +227,31 @@ async def _watched(page: Page, load: Load) -> Cost:
     # CPU time of the page's own thread: the clock would also count what other programs do.
     await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
     heaps, frames, tasks = [await _heap(devtools)], [], []
+    elements = [int(await _metric(devtools, "Nodes"))]
     busy_s = 0.0
     for _ in range(load.samples - 1):
         # A collection is a long task of our own making: what it does to frames does not count.
         await asyncio.sleep(1)
         await page.evaluate(_TAKEN)
-        before_s = await _busy_s(devtools)
+        before_s = await _metric(devtools, "TaskDuration")
         await asyncio.sleep(load.watch_s / (load.samples - 1) - 1)
-        busy_s += await _busy_s(devtools) - before_s
+        busy_s += await _metric(devtools, "TaskDuration") - before_s
         taken = await page.evaluate(_TAKEN)
         frames += taken["frames"]
         tasks += taken["tasks"]
         heaps.append(await _heap(devtools))
+        elements.append(int(await _metric(devtools, "Nodes")))
     busy_percent = busy_s / (load.watch_s - load.samples + 1) * 100
-    return Cost(first_ms, frames, tasks, busy_percent, heaps, {})
+    return Cost(first_ms, frames, tasks, busy_percent, heaps, elements, {})
 
 
 async def _heap(devtools: CDPSession) -> int:
     for _ in range(2):  # what the first one finalises, the second one frees
         await devtools.send("HeapProfiler.collectGarbage")
     used: dict[str, Any] = await devtools.send("Runtime.getHeapUsage")
-    return int(used["usedSize"] + used["embedderHeapUsedSize"] + used["backingStorageSize"])
+    return int(used["usedSize"])
 
 
-async def _busy_s(devtools: CDPSession) -> float:
+async def _metric(devtools: CDPSession, name: str) -> float:
     metrics: dict[str, Any] = await devtools.send("Performance.getMetrics")
-    return float(next(one["value"] for one in metrics["metrics"] if one["name"] == "TaskDuration"))
+    return float(next(one["value"] for one in metrics["metrics"] if one["name"] == name))
