@@ -144,3 +144,52 @@ async def test_a_change_counts_from_the_close_of_the_day_before(
             shown = tile(page, name).locator(".change")
             await expect(shown).to_have_text(change)
             await expect(shown).to_have_attribute("title", words)
+
+
+async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_server: str) -> None:
+    async with Desk.at(ingest_server) as desk:
+        old = "2026-01-01T09:15:00+05:30"
+        await desk.tick({"symbol": "AGED", "price": 120, "ts": old})
+        await desk.tick({"symbol": "UNSEEN", "price": 50, "ts": old})
+        trade = await desk.open("AGED", entryPrice=100, stopLoss=90)
+        unseen = await desk.open("UNSEEN", entryPrice=50)  # it is not in the watchlist
+        await show(page, ingest_server, desk.session_id, symbols="AGED", interval=100)
+        when = "01 Jan, 09:15:00"
+        row = position(page, trade)
+        await expect(position(page, unseen)).to_contain_text(f"stale since {when}")
+        await expect(row).to_contain_text(f"stale since {when}: stop waits")
+        await expect(page.locator("#stops-wait")).to_have_text(
+            f"Stops and targets of AGED, UNSEEN wait: no fresh price since {when}."
+        )
+        await expect(page).to_have_title(f"stale prices · Session {desk.session_id} · vyomo-rt")
+        await expect(figure(page, "equity")).to_have_text(f"equity ₹51,000.00 as of {when}")
+        await expect(page.locator("#equity-legend")).to_have_text(f"by prices of {when}")
+        grey = await page.evaluate("getComputedStyle(document.querySelector('.quiet, dt')).color")
+        total = page.locator("#total-pnl")
+        for value in (row.locator(".pnl"), figure(page, "unrealizedPnL"), total):
+            await expect(value).to_have_css("color", grey)
+        await page.get_by_role("tab", name="Sessions").click()
+        session = page.locator(f'#overview tr[data-session="{desk.session_id}"]')
+        await session.scroll_into_view_if_needed()
+        await expect(session).to_contain_text(f"by prices of {when}: stops wait")
+        await expect(session.locator("td.number").nth(1)).to_have_css("color", grey)
+        await page.get_by_role("tab", name="Positions").click()
+        await desk.close(unseen)
+        stale = re.compile(rf"120.00 \(STALE since {when} · ingest\)")
+        await page.locator("#symbol").fill("aged")
+        await expect(page.locator("#preview")).to_have_text(stale)
+        await page.locator("#place").click()
+        refused = page.locator("#ticket [data-error-form]")
+        await expect(refused).to_have_text(
+            "no fresh price of AGED is known (the last is as of 01 Jan, 09:15:00 IST): "
+            "give “A fill made elsewhere…”"
+        )
+        await row.get_by_role("button", name="Close trade").click()
+        await expect(page.locator("#close-what")).to_have_text(stale)
+        await page.keyboard.press("Escape")
+
+        await desk.tick({"symbol": "AGED", "price": 121})
+        await expect(page.locator("#stops-wait")).to_be_hidden()
+        await expect(row).not_to_contain_text("stale")
+        await expect(refused).to_be_empty()
+        await expect(page).to_have_title(re.compile(r"^\+₹1,050.00"))
