@@ -71,6 +71,8 @@ class Outcome(Struct, array_like=True):
     seq: int = 0
     shards: list[int] = []
     """Of what concerns all sessions: about which this node has decided all the while."""
+    heads: dict[int, int] = {}
+    """Of the same: how far each session has come by it."""
 
 
 _carried = msgspec.msgpack.Decoder(Carried)
@@ -219,6 +221,7 @@ class Forwarding:
     async def _halt(self, command: Command, route: Route) -> web.StreamResponse:
         """Halt all sessions, wherever they are decided about; a shard that moves is not missed."""
         halted: dict[int, HaltedSession] = {}
+        heads: dict[int, int] = {}
         left = set(EVERY_SHARD)
         request_ids: defaultdict[str, str] = defaultdict(lambda: token_hex(8))
         while left and command.left_s > _MARGIN_S + _RETRY_S:
@@ -236,12 +239,14 @@ class Forwarding:
                     return _response(outcome)
                 left.difference_update(outcome.shards)
                 if outcome.status:
-                    _join(halted, msgspec.json.decode(outcome.body, type=HaltAnswer).sessions)
+                    _join(halted, _halted(outcome))
+                    heads |= outcome.heads
             if left:
                 request_ids.clear()
                 await asyncio.sleep(_RETRY_S)
         if left:
             raise OutcomeUnknown("some sessions may or may not be halted; try again")
+        await asyncio.gather(*(self._follow(command, *head) for head in heads.items()))
         answer = HaltAnswer([halted[session_id] for session_id in sorted(halted)])
         return web.Response(body=encode(answer), content_type="application/json")
 
@@ -301,6 +306,9 @@ class Forwarding:
         before = self._cluster.shards
         outcome = await self._run(command, route)
         outcome.shards = sorted(before & self._cluster.shards)
+        if outcome.status == HTTPStatus.OK:
+            halted = _halted(outcome)
+            outcome.heads = {each.session_id: self._cluster.seq(each.session_id) for each in halted}
         return outcome
 
     async def _run(self, command: Command, route: Route) -> Outcome:
@@ -342,6 +350,10 @@ def _to_carry(
         grant=asked.grant,
         new_id=asked.new_id,
     )
+
+
+def _halted(outcome: Outcome) -> list[HaltedSession]:
+    return msgspec.json.decode(outcome.body, type=HaltAnswer).sessions
 
 
 def _join(halted: dict[int, HaltedSession], more: Iterable[HaltedSession]) -> None:
