@@ -74,8 +74,8 @@ class OwnShards:
         for ledger in ledgers:
             if ledger.copying.behind:
                 ledger.wake()
-        decided = {each: self._recent.decided_upto(each.session_id) for each in ledgers}
-        self._catch_up(self._recent, decided)
+        decided = self._recent.decided_upto(ledger.session_id for ledger in ledgers)
+        self._catch_up(self._recent, {each: decided[each.session_id] for each in ledgers})
         self._resume()
         self._late_writes.expect()
         log.info("this node decides about %d shards", len(self._sessions.shards))

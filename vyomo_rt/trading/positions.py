@@ -199,17 +199,16 @@ class Positions:
             if quote.stale:
                 continue
             moment = Moment(quote.as_of_ms, quote.symbol, quote.price_e4)
-            for ledger, known in list(self._bands.get(quote.symbol, {}).items()):
-                if at_ms > decided.get(ledger, at_ms) and self._may_act(ledger, known, moment):
+            for ledger in list(self._bands.get(quote.symbol, ())):
+                if at_ms > decided.get(ledger, at_ms) and self._may_act(ledger, quote):
                     self._take(ledger, moment)
 
-    @staticmethod
-    def _may_act(ledger: Ledger, known: Band | None, moment: Moment) -> bool:
+    def _may_act(self, ledger: Ledger, quote: Quote) -> bool:
         if ledger.is_busy or ledger.state.session.rules.judge_results:
             return True
-        assert moment.symbol is not None
-        band = known or quiet_prices(ledger.state, ledger.pace, moment.symbol)
-        return band is not None and not band.low < moment.price_e4 < band.high
+        bands, symbol = self._bands[quote.symbol], quote.symbol
+        band = bands[ledger] = bands[ledger] or quiet_prices(ledger.state, ledger.pace, symbol)
+        return band is not None and not band.low < quote.price_e4 < band.high
 
     def resume(self) -> None:
         """Go on with what a halt has begun, and with what time has ended, before any price."""

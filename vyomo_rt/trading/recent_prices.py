@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.quote import Quote
@@ -46,14 +46,17 @@ class RecentPrices:
     def publish_state(self, _: SessionState) -> None:
         """Another date decides nothing."""
 
-    def decided_upto(self, session_id: int) -> int:
-        """The moment at which a session was last decided about; 0 if that is long ago.
+    def decided_upto(self, session_ids: Iterable[int]) -> dict[int, int]:
+        """The moment at which each session was last decided about; 0 if that is long ago.
 
         An event that a price has made has the moment of its source: it was decided when that came.
         """
-        _, latest_ms, last_ms = self._decided.get(session_id, (0, 0, 0))
-        came = (at_ms for _, at_ms, quote in self._prices if quote.as_of_ms == last_ms)
-        return max(latest_ms, *came, 0)
+        came = {quote.as_of_ms: at_ms for _, at_ms, quote in self._prices}
+        found = {each: self._decided.get(each, (0, 0, 0)) for each in session_ids}
+        return {
+            session_id: max(latest_ms, came.get(last_ms, 0))
+            for session_id, (_, latest_ms, last_ms) in found.items()
+        }
 
     def __iter__(self) -> Iterator[tuple[int, Quote]]:
         """All prices, with the moments at which they were accepted, in order."""
