@@ -36,6 +36,8 @@ MOST_ROUNDS = 60
 
 SLOW_WAY_S = 0.1
 """So that a start takes as long as one of very many sessions, and no operation too long."""
+ENDED_WITHIN_S = 6.0
+"""Two answers of the store and the end of a process, on a machine that is busy."""
 
 
 @asynccontextmanager
@@ -131,7 +133,7 @@ async def test_sigterm_ends_a_start_that_is_loading_at_once(
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert await server.process.wait() == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < ENDED_WITHIN_S
         with pytest.raises(AssertionError):
             await starting
         assert not any("listening" in line for line in server.output), "it was loading still"
