@@ -38,6 +38,8 @@ export function attribute(element, name, value) {
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
+/** Of rows of a table: so many are made in one frame, so that a hundred at once hold up nothing. */
+export const ROWS_A_FRAME = 25;
 /** @type {WeakMap<Element, Map<any, any>>} */
 const children = new WeakMap();
 /** Of each child out of sight: what brings it up to date. @type {WeakMap<Element, () => void>} */
@@ -68,8 +70,10 @@ function catchUp(child) {
  * @param {Iterable<[K, T]>} items
  * @param {(item: T, key: K) => any} make
  * @param {(child: any, item: T, key: K) => void} update
+ * @param {number} [most] that are made at once
+ * @returns {boolean} whether all are there; if not, the caller comes back in the next frame
  */
-export function keyed(parent, items, make, update) {
+export function keyed(parent, items, make, update, most = Infinity) {
   const before = children.get(parent) ?? new Map();
   const entries = [...items];
   const stays = new Set(entries.map(([key]) => key));
@@ -83,9 +87,12 @@ export function keyed(parent, items, make, update) {
   const focused = document.activeElement;
   const isSeen = !(parent instanceof HTMLSelectElement); // options have no place of their own
   let next = parent.firstElementChild;
+  let made = 0;
   for (const [key, item] of entries) {
     let child = before.get(key);
+    if (!child && made === most) continue;
     if (!child) {
+      made += 1;
       child = make(item, key);
       if (isSeen) sight.observe(child);
     }
@@ -97,6 +104,7 @@ export function keyed(parent, items, make, update) {
     else parent.insertBefore(child, next);
   }
   children.set(parent, now);
+  return now.size === stays.size;
 }
 
 /** @param {string} text @returns {Promise<boolean>} whether it is in the clipboard */

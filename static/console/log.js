@@ -1,8 +1,8 @@
 // @ts-check
 /** The session's newest events: what happened to its trades, its orders, itself. */
-import { $, el, keyed } from "./dom.js";
+import { $, el, keyed, ROWS_A_FRAME } from "./dom.js";
 import { arrowMoney, dateTime, time, tone, whole } from "./format.js";
-import { part } from "./frame.js";
+import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { told } from "./words.js";
 
@@ -38,14 +38,16 @@ function makeRow(event) {
 }
 
 function paint() {
-  keyed(
+  const isWhole = keyed(
     $("log").tBodies[0],
     model.log
       .slice(0, MOST_ROWS)
       .map((event) => [`${event.data.sessionId} ${event.seq} ${event.data.timestamp}`, event]),
     makeRow,
     () => {},
+    ROWS_A_FRAME,
   );
+  if (!isWhole) touch("log");
   $("log").hidden = model.log.length === 0;
   $("no-log").hidden = model.log.length > 0;
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
-import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
 import { age, arrowMoney, price, signedPercent, tone, whole } from "./format.js";
-import { part } from "./frame.js";
+import { part, touch } from "./frame.js";
 import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
@@ -196,7 +196,8 @@ function paint() {
       ]),
   );
   const focused = document.activeElement?.closest("#positions tr");
-  keyed($("positions").tBodies[0], rows, makeRow, updateRow);
+  const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
+  if (!isWhole) touch("positions");
   if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   paintTotals(model.open.values());
   $("positions").hidden = model.open.size === 0;

@@ -1,7 +1,7 @@
 // @ts-check
 /** Price tiles: last price, its recent line, how old it is, and whose. */
 import { baseOf } from "./base.js";
-import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
 import { arrow, price, signedPercent, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
@@ -88,7 +88,7 @@ function updateTile(tile, quote) {
 }
 
 function paint() {
-  keyed($("tiles"), model.prices, makeTile, updateTile);
+  if (!keyed($("tiles"), model.prices, makeTile, updateTile, ROWS_A_FRAME)) touch("prices");
   $("no-prices").hidden = model.prices.size > 0;
   const choices = [...new Set([...INTERVALS_MS, model.intervalMs])].sort(
     (one, other) => one - other,

@@ -77,8 +77,8 @@ as it paints, instead of ten a second."""
 COUNTED = {"object", "closure"}
 FEWER = 400
 """What is kept of each beat, or of each price, is kept more often."""
-LONG_MS = 100
-"""Of CPU time, on a machine that others use: there it takes up to twice of what it needs."""
+LONG_MS = 250
+"""Of CPU time, on a machine that others use: there a task of 40 ms has taken 150."""
 
 
 async def census(page: Page) -> Counter[str]:
@@ -116,7 +116,7 @@ async def kept(page: Page) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_prices_leave_nothing_behind_and_no_spike_of_positions_is_a_long_task(
+async def test_prices_leave_nothing_behind_and_no_spike_of_positions_holds_it_up(
     page: Page, ingest_server: str
 ) -> None:
     symbols, positions = 60, 100
