@@ -11,7 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.kit import short_lease, skewed
+from lab.site import skewed
+from tests.kit import short_lease
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, ServerProcess
 from tests.kit.store import new_database

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,8 @@ from lab.site.machine import pin
 
 OBSERVED = str(Path(__file__).with_name("observed.py"))
 """A server that can be told to collect its garbage."""
+_SKEWED = str(Path(__file__).with_name("skewed.py"))
+"""A server on a machine whose clock is wrong."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _PROBLEM = re.compile(r"^\S+Z (?:WARNING|ERROR|CRITICAL) ")
 _ANSWER_S = 30.0
@@ -37,7 +38,7 @@ def own_environ() -> dict[str, str]:
 
 
 class ServerUnderTest:
-    """``vyomo-rt serve`` in its own process, whose clock may be wrong by ``+3s`` or so.
+    """``vyomo-rt serve`` in its own process, whose clock may be wrong by some seconds.
 
     It sees no ``VYOMO_RT_…`` variable except those given here: a load test must not write into
     the database that the environment names.
@@ -47,12 +48,12 @@ class ServerUnderTest:
     """What Python runs."""
 
     def __init__(self, data_dir: Path, *flags: str, clock_off: str = "", **variables: str) -> None:
+        program = (_SKEWED, clock_off) if clock_off else self.PROGRAM
         self._command = [
-            sys.executable, *self.PROGRAM, "serve",
+            sys.executable, *program, "serve",
             "--port", "0", "--data-dir", str(data_dir), *flags,
         ]  # fmt: skip
-        self._environ = own_environ() | variables | (_other_time(clock_off) if clock_off else {})
-        self._has_other_time = bool(clock_off)
+        self._environ = own_environ() | variables
         self._log_file = data_dir / "server.log"
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
@@ -111,38 +112,12 @@ class ServerUnderTest:
         except TimeoutError:
             self._process.kill()
             return await self._process.wait()
-        finally:
-            if self._has_other_time:
-                _forget_time(self._process.pid)
 
     @property
     def problems(self) -> list[str]:
         """The lines of its log that are warnings or worse."""
         lines = self._log_file.read_text(errors="replace").splitlines()
         return [line for line in lines if _PROBLEM.match(line)]
-
-
-def _other_time(off: str) -> dict[str, str]:
-    """The variables that make the clock of a program's machine wrong.
-
-    They are those of faketime, without its own process, which would be killed in place of ours.
-    """
-    asked = [
-        "faketime",
-        "-f",
-        off,
-        sys.executable,
-        "-c",
-        "import os; print(os.environ['LD_PRELOAD'])",
-    ]
-    said = subprocess.run(asked, capture_output=True, check=True, text=True)  # noqa: S603
-    return {"LD_PRELOAD": said.stdout.strip(), "FAKETIME": off}
-
-
-def _forget_time(pid: int) -> None:
-    """Remove what faketime leaves behind of a process that was killed."""
-    for file in Path("/dev/shm").glob(f"*faketime*_{pid}"):  # noqa: S108 (its own choice)
-        file.unlink(missing_ok=True)
 
 
 @asynccontextmanager
