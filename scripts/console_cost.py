@@ -38,10 +38,10 @@ def main() -> None:
     for what, longest_ms in cost.spikes_ms.items():
         print(f"longest task when {what}: {longest_ms:.0f} ms of CPU time")
     heaps = ", ".join(f"{heap / 1e6:.2f}" for heap in cost.heaps_bytes)
-    swing = cost.swing_percent(FLAT_FROM - 1)
+    swing, rise = cost.flatness(FLAT_FROM - 1)
     print(f"memory after collections, MB, each minute: {heaps}")
     print(f"elements: {', '.join(map(str, cost.elements))}")
-    print(f"from minute {FLAT_FROM} on memory differed by at most {swing:.1f} %")
+    print(f"from minute {FLAT_FROM} on within {swing:.1f} % of its mean, rising by {rise:+.1f} %")
 
 
 if __name__ == "__main__":

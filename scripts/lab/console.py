@@ -9,7 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
-from statistics import quantiles
+from statistics import fmean, linear_regression, quantiles
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -81,10 +81,14 @@ class Cost(NamedTuple):
     def p99_ms(self) -> float:
         return quantiles(self.frames_ms, n=100)[-1]
 
-    def swing_percent(self, first: int = 0) -> float:
-        """By how much memory ever differed from what it was at one of the collections."""
-        settled = self.heaps_bytes[first]
-        return max(abs(heap / settled - 1) * 100 for heap in self.heaps_bytes[first:])
+    def flatness(self, first: int = 0) -> tuple[float, float]:
+        """Of memory from one of the collections on, in percent of its mean: the largest distance
+        from it, and the rise of a straight line through all."""
+        heaps = self.heaps_bytes[first:]
+        mean = fmean(heaps)
+        slope = linear_regression(range(len(heaps)), heaps).slope
+        swing = max(abs(heap - mean) for heap in heaps)
+        return swing / mean * 100, slope * (len(heaps) - 1) / mean * 100
 
 
 class Shown(NamedTuple):
