@@ -42,9 +42,11 @@ class SafeClient(Client):
         await super()._connect_to_server(s)
 
     async def close(self) -> None:
-        """Also while it is connecting again, when it takes itself for closed."""
-        await super().close()
-        self._close_socket()
+        """Also while it is connecting again, when it takes itself for closed; or cancelled."""
+        try:
+            await super().close()
+        finally:
+            self._close_socket()
 
     def _close_socket(self) -> None:
         if self._transport is not None:

@@ -56,16 +56,16 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
 
 async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) -> None:
     async with Desk.at(ingest_server, charges="NSE_OPTIONS") as desk:
-        await desk.tick({"symbol": "TOLD", "price": 195.25})
-        trade = await desk.open("TOLD", stopLoss=190, tags=["morning"], note="by the book")
-        await desk.tick({"symbol": "TOLD", "price": 195.5})
+        await desk.tick({"symbol": "STORY", "price": 195.25})
+        trade = await desk.open("STORY", stopLoss=190, tags=["morning"], note="by the book")
+        await desk.tick({"symbol": "STORY", "price": 195.5})
         await desk.change_trade(trade, target=200)
         await desk.close(trade, quantity=20, price=196)
         await desk.close(trade, price=196.3)
         await show(page, ingest_server, desk.session_id)
         await page.get_by_role("tab", name="History").click()
         await page.locator("#history").get_by_role("button", name=f"#{trade}").click()
-        story = page.get_by_role("dialog", name=f"Trade #{trade}: BUY 50 TOLD")
+        story = page.get_by_role("dialog", name=f"Trade #{trade}: BUY 50 STORY")
         lines = story.locator("#story li")
         await expect(lines).to_have_text(
             [
@@ -77,7 +77,7 @@ async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) 
         )
         await expect(story).to_contain_text(re.compile("Charges ₹.*Brokerage ₹.*STT ₹.*GST ₹"))
         await expect(story).to_contain_text("#morning by the book")
-        words = re.compile(r"^Chart of TOLD, bars of 1m: \d.*; fills: BUY 50, SELL 20, SELL 30$")
+        words = re.compile(r"^Chart of STORY, bars of 1m: \d.*; fills: BUY 50, SELL 20, SELL 30$")
         await expect(story.locator("#story-chart")).to_have_attribute("aria-label", words)
         assert not await violations(page)
 
