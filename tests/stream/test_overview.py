@@ -150,9 +150,12 @@ async def test_the_subscribed_session_comes_from_its_own_stream_alone_and_back_a
             (2, 1),
             (3, None),
         ]
-        await client.ask("unsubscribe_session")
-        assert told(client) == [2]
         world.tick("A", 102)
+        await client.ask("unsubscribe_session")
+        assert told(client) == [2], "of the newest price, though no beat has looked at it"
+        await interval(world)
+        assert sorted(told(client)) == [1, 3]
+        world.tick("A", 103)
         await interval(world)
         assert sorted(told(client)) == [1, 2, 3]
 

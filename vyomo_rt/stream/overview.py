@@ -191,6 +191,7 @@ class Overview:
         assert peer.watch_audience is not None
         view: _View = peer.watch_audience.key.view
         ids, peer.due_watched = peer.due_watched - {_subscribed(peer)}, NOTHING_WATCHED
+        self._mark()
         frames = [
             shown.frame.data[peer.framing]
             for session_id in ids
