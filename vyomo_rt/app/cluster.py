@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,6 @@ from vyomo_rt.wire.connection import ConnectionDocument
 
 if TYPE_CHECKING:
     from vyomo_rt.app.shared_rights import SharedRights
-
-log = logging.getLogger(__name__)
 
 _BEAT_MS = 250
 _RETRY_S = 0.1

@@ -8,7 +8,6 @@ SHARDS = 64
 EVERY_SHARD = frozenset(range(SHARDS))
 PRICES = SHARDS
 """The row of the prices, beside those of the shards: who runs the sources."""
-ROWS = range(SHARDS + 1)
 
 
 def shard_of(session_id: int) -> int:

@@ -154,7 +154,7 @@ class Relay:
         """Another node owns the prices."""
         if self._term is None:
             return
-        self._flush()
+        self.flush()
         self._followed = self._owned = self._term
         self._term = None
         self._clock.end()
@@ -166,7 +166,7 @@ class Relay:
     def beat(self) -> None:
         """Say how far the prices are, and what time it is: four times a second."""
         if self._term is not None:
-            self._flush()
+            self.flush()
             self._tell(self._log.last + 1, [])
 
     def _note(self, tick: Tick, now_ms: int, arrived_ms: int) -> None:
@@ -174,7 +174,7 @@ class Relay:
         self._log.add((*tick, now_ms, arrived_ms))
         if self._joining is None:
             loop = asyncio.get_running_loop()
-            self._joining = loop.call_later(JOINED_S, self._flush)
+            self._joining = loop.call_later(JOINED_S, self.flush)
 
     @property
     def last(self) -> int:
@@ -183,10 +183,6 @@ class Relay:
 
     def flush(self) -> int:
         """Say all that was taken now; returns the number of the newest."""
-        self._flush()
-        return self._log.last
-
-    def _flush(self) -> None:
         if self._joining is not None:
             self._joining.cancel()
             self._joining = None
@@ -196,6 +192,7 @@ class Relay:
             assert entries is not None
             self._tell(first, entries)
             self._unsaid -= len(entries)
+        return self._log.last
 
     def _tell(self, first: int, entries: Sequence[Entry]) -> None:
         assert self._term is not None
@@ -209,7 +206,7 @@ class Relay:
             term = self._owned
         if term is None:
             return _NOT_OWNER
-        self._flush()
+        self.flush()
         if not question.first:
             whole = Whole(term, self._log.last, self._clock(), self._board.rows())
             return _encode(whole)

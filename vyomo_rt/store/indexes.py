@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from pymongo import ASCENDING, DESCENDING
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vyomo_rt.store.documents import Document
 
     MongoDatabase = AsyncIOMotorDatabase[Document] | AsyncDatabase[Document]
-
-    Keys = Sequence[tuple[str, int]]
 
 KNOWN = "indexes"
 """The collection with the note of what was created here; it is worth nothing elsewhere."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from pymongo.errors import PyMongoError
 
 from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import Database, reading
-
-log = logging.getLogger(__name__)
 
 REAL, SIMULATED, DEMO, REPLAYED = "real", "simulated", "demo", "replayed"
 _ID = "prices"

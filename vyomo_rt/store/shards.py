@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pymongo import UpdateOne
 
-from vyomo_rt.domain.shard import PRICES, ROWS
+from vyomo_rt.domain.shard import PRICES
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import insert_in_order
 from vyomo_rt.store.documents import Document
@@ -73,6 +73,3 @@ def highest_term(rows: Iterable[Row]) -> int:
 
 def _id(row: int) -> str:
     return "prices" if row == PRICES else f"shard {row}"
-
-
-ALL = frozenset(ROWS)

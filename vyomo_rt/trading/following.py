@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from vyomo_rt.domain.errors import Unavailable
@@ -14,8 +13,6 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.loading import load_resting, read_on
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
-
-log = logging.getLogger(__name__)
 
 _MAKING_IDS = 200
 """So many ids below one that is known to be given out may still become sessions."""

@@ -59,13 +59,11 @@ class Records:
         """A trade as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_open(trade_id):
             await self._sessions.freshen(found.session_id)
-        if found := self._replica.find_open(trade_id):
-            return found
-        if waiting := self._uncopied(Trade, trade_id):
-            return waiting
+        if known := self._known_trade(trade_id):
+            return known
         stored = await self._journal.trade(trade_id)
         if stored is None and await self._sessions.looked_further("trades", trade_id):
-            stored = self._replica.find_open(trade_id) or self._uncopied(Trade, trade_id)
+            stored = self._known_trade(trade_id)
         if stored is None:
             raise NotFound.trade(trade_id)
         return stored
@@ -78,13 +76,12 @@ class Records:
         A trade that memory knows to be out of reach is looked up all the same, so that the
         answer takes as long as for one that does not exist.
         """
-        known = self._replica.find_open(trade_id)
-        known = known or self._uncopied(Trade, trade_id)
+        known = self._known_trade(trade_id)
         if known is not None and await is_in_reach(known.session_id):
             return known.session_id
         session_id = await self._journal.session_of_trade(trade_id)
         if session_id is None and await self._sessions.looked_further("trades", trade_id):
-            known = self._replica.find_open(trade_id) or self._uncopied(Trade, trade_id)
+            known = self._known_trade(trade_id)
             session_id = None if known is None else known.session_id
         # Asked for a session that there is not, too.
         if not await is_in_reach(session_id or 0) or session_id is None:
@@ -95,10 +92,8 @@ class Records:
         """An order as it is now. Raises NotFound or Unavailable."""
         if found := self._replica.find_pending(order_id):
             await self._sessions.freshen(found.session_id)
-        if found := self._replica.find_pending(order_id):
-            return found
-        if waiting := self._uncopied(PendingEntry, order_id):
-            return waiting
+        if known := self._known_order(order_id):
+            return known
         stored = await self._stored_order(order_id)
         if stored is None:
             raise NotFound.order(order_id)
@@ -107,15 +102,14 @@ class Records:
     async def _stored_order(self, order_id: int) -> PendingEntry | None:
         stored = await self._journal.order(order_id)
         if stored is None and await self._sessions.looked_further("orders", order_id):
-            return self._replica.find_pending(order_id) or self._uncopied(PendingEntry, order_id)
+            return self._known_order(order_id)
         return stored
 
     async def session_of_order(
         self, order_id: int, is_in_reach: Callable[[int], Awaitable[bool]]
     ) -> int:
         """As `session_of_trade`, of an order."""
-        known = self._replica.find_pending(order_id)
-        known = known or self._uncopied(PendingEntry, order_id)
+        known = self._known_order(order_id)
         if known is not None and await is_in_reach(known.session_id):
             return known.session_id
         entry = await self._stored_order(order_id)
@@ -153,6 +147,13 @@ class Records:
                 await ledger.copying.flush()
             return ledger.state
         return state
+
+    def _known_trade(self, trade_id: int) -> Trade | None:
+        """A trade that need not be looked up in the store."""
+        return self._replica.find_open(trade_id) or self._uncopied(Trade, trade_id)
+
+    def _known_order(self, order_id: int) -> PendingEntry | None:
+        return self._replica.find_pending(order_id) or self._uncopied(PendingEntry, order_id)
 
     def _uncopied(self, kind: type[R], id_: int) -> R | None:
         """A record whose newest readable copy may still be to be written, here or elsewhere."""

@@ -11,7 +11,7 @@ from vyomo_rt.domain.errors import Moved, NotFound, Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.session import Session, SessionStatus
-from vyomo_rt.domain.shard import EVERY_SHARD, SHARDS
+from vyomo_rt.domain.shard import EVERY_SHARD, shard_of
 from vyomo_rt.domain.state import Figures, SessionState, state_of
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
@@ -135,7 +135,7 @@ class Sessions:
 
     def decides(self, session_id: int) -> bool:
         """Whether this server decides about a session, not another node."""
-        return session_id % SHARDS in self.shards
+        return shard_of(session_id) in self.shards
 
     def require_own(self, session_id: int) -> None:
         """Raise Moved if another node decides about a session."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
@@ -39,8 +38,6 @@ from vyomo_rt.wire.query import ticket_query
 
 if TYPE_CHECKING:
     from vyomo_rt.access.gate import Gate
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Struct)
 
