@@ -11,7 +11,7 @@ import msgspec
 
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.shared_prices import SharedPrices
-from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
+from vyomo_rt.bus.link import Bus, NoAnswer, NotSent, comes_by_itself
 from vyomo_rt.domain.errors import NewerData, NotFound, Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.shard import PRICES, shard_of
@@ -38,8 +38,6 @@ _HAND_OVER_S = 1.0
 _EVENTS_A_MESSAGE = 200
 """NATS takes a megabyte."""
 _ASK_ALL_S, _TRIES = 0.6, 3
-_COMES_BY_ITSELF_S = 0.05
-"""So long an event may be on its way over the bus before the store is asked for it."""
 
 _EVENTS, _BORN, _HEADS, _ROWS, _RIGHTS = "events", "born", "heads", "rows", "rights"
 _COMMAND = "command"
@@ -299,14 +297,12 @@ class Cluster:
         return 0 if state is None else state.seq
 
     async def follow(self, session_id: int, seq: int) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _COMES_BY_ITSELF_S
-        while session_id not in self._replica or self.seq(session_id) < seq:
-            if loop.time() > until:
-                with suppress(Unavailable):  # it has happened all the same
-                    await self.following.read([session_id])
-                return
-            await asyncio.sleep(0.001)
+        def has_come() -> bool:
+            return session_id in self._replica and self.seq(session_id) >= seq
+
+        if not await comes_by_itself(has_come):
+            with suppress(Unavailable):  # it has happened all the same
+                await self.following.read([session_id])
 
     async def _answer(self, kind: str, message: bytes) -> bytes:
         if kind == _COMMAND:

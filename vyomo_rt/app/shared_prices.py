@@ -14,7 +14,7 @@ import msgspec
 
 from vyomo_rt.app.notices import SharedNotices
 from vyomo_rt.app.rooms import Rooms
-from vyomo_rt.bus.link import Bus, NoAnswer, NotSent
+from vyomo_rt.bus.link import Bus, NoAnswer, NotSent, comes_by_itself
 from vyomo_rt.domain.errors import VyomoError
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
@@ -35,7 +35,6 @@ _LOST_S = 2.0
 """A node that owns the prices and is not heard for so long owns them no more."""
 _STANDSTILL_S = 1.5
 """After so long without a beat, another node may own the prices."""
-_COMES_BY_ITSELF_S, _LOOK_S = 0.05, 0.001
 
 _CLOSES_MS = 1000
 _TICKED, _WISHES, _STATUS, _CLOSES = "prices", "wishes", "status", "closes"
@@ -210,11 +209,7 @@ class SharedPrices:
         return self.relay.flush()
 
     async def follow_prices(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _COMES_BY_ITSELF_S
-        relay = self.relay
-        while relay.last < number and loop.time() < until:  # noqa: ASYNC110 - only the relay tells
-            await asyncio.sleep(_LOOK_S)
+        await comes_by_itself(lambda: self.relay.last >= number)
 
     async def ask_ticks(self, node: str, message: bytes, within_s: float) -> bytes:
         return await self._bus.ask(node, _PUSHED, message, within_s)

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _FLUSH_S = 0.2
 _PACKED_BYTES = 64 * 1024
+_ON_ITS_WAY_S, _LOOK_S = 0.05, 0.001
 _WAITING = 10_000
 """Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
 
@@ -225,6 +226,15 @@ class Bus:
         self._told.clear()
         log.info("the bus is there")
         self._on_gap()
+
+
+async def comes_by_itself(has_come: Callable[[], bool]) -> bool:
+    """Wait a moment for what is on its way to all nodes; whether it came."""
+    time_s = asyncio.get_running_loop().time
+    until_s = time_s() + _ON_ITS_WAY_S
+    while not (came := has_come()) and time_s() < until_s:  # noqa: ASYNC110 - only asking tells
+        await asyncio.sleep(_LOOK_S)
+    return came
 
 
 def _packed(answer: bytes) -> bytes:

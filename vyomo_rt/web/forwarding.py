@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from msgspec import Struct
 
 from vyomo_rt.bus.link import NoAnswer, NotSent
+from vyomo_rt.bus.once import Once
 from vyomo_rt.domain.errors import Failed, Moved, OutcomeUnknown, Unavailable, VyomoError
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.shard import EVERY_SHARD
@@ -38,8 +39,6 @@ _NOBODY = (
 )
 _OPEN = "the node that decides has not answered; it may or may not have happened"
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
-_KNOWN_S = 60.0
-"""How long answers are kept for a request that comes again."""
 
 
 class Carried(Struct, array_like=True):
@@ -49,13 +48,7 @@ class Carried(Struct, array_like=True):
     call: str
     session_id: int | None
     left_s: float
-    method: str
-    path: str
-    ids: dict[str, int]
-    key: str | None
-    body: bytes
-    grant: Grant
-    new_id: int | None
+    asked: Asked
 
 
 class Outcome(Struct, array_like=True):
@@ -128,7 +121,7 @@ class Forwarding:
         """All commands, by their names."""
         self._know = know
         self._require_standing = require_standing
-        self._known: dict[str, tuple[float, asyncio.Task[Outcome]]] = {}
+        self._once: Once[Outcome] = Once()
 
     # -- for clients of this node ----------------------------------------------
 
@@ -255,18 +248,9 @@ class Forwarding:
     async def answer(self, message: bytes) -> bytes:
         """Carry out what another node asks for; once, however often it asks."""
         carried = _carried.decode(message)
-        now = asyncio.get_running_loop().time()
-        for request_id, (at, _) in list(self._known.items()):
-            if at > now - _KNOWN_S:
-                break
-            del self._known[request_id]
-        known = self._known.get(carried.request_id)
-        if known is None:
-            known = now, asyncio.create_task(self._carry_out(carried))
-            self._known[carried.request_id] = known
-        outcome = await asyncio.shield(known[1])
+        outcome = await self._once.outcome(carried.request_id, lambda: self._carry_out(carried))
         if not outcome.status:
-            self._known.pop(carried.request_id, None)
+            self._once.forget(carried.request_id)
         return _encode(outcome)
 
     async def _carry_out(self, carried: Carried) -> Outcome:
@@ -275,24 +259,16 @@ class Forwarding:
             return Outcome()
         route = self.routes[carried.call]
         assert route.takes is not None
-        asked = Asked(
-            method=carried.method,
-            path=carried.path,
-            ids=carried.ids,
-            key=carried.key,
-            body=carried.body,
-            grant=carried.grant,
-            new_id=carried.new_id,
-        )
+        grant = carried.asked.grant
         command = Command(
-            asked,
+            carried.asked,
             route.takes,
-            lambda: self._require_standing(carried.grant),
+            lambda: self._require_standing(grant),
             limit_s=carried.left_s,
         )
         try:
             async with command.in_time():
-                await self._know(carried.grant)
+                await self._know(grant)
         except Unavailable:
             return Outcome()
         if session_id is None:
@@ -342,13 +318,7 @@ def _to_carry(
         call=route.name,
         session_id=session_id,
         left_s=left_s,
-        method=asked.method,
-        path=asked.path,
-        ids=dict(asked.ids),
-        key=key,
-        body=asked.body,
-        grant=asked.grant,
-        new_id=asked.new_id,
+        asked=replace(asked, key=key),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from vyomo_rt.bus.link import NoAnswer, NotSent
+from vyomo_rt.bus.once import Once
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.market.board import Board
 from vyomo_rt.web.command import LIMIT_S
@@ -25,7 +26,6 @@ TURN_S = 0.004
 _AN_ANSWER_S = 0.7
 _RETRY_S = 0.05
 _MARGIN_S = 0.2
-_KNOWN_S = 60.0
 _PART_BYTES = 256 * 1024
 
 Push = Callable[[Rows], Awaitable[TicksAnswer]]
@@ -85,7 +85,7 @@ class Pushing:
         self._owner = owner
         self._board = board
         self._source = posted_source
-        self._known: dict[str, tuple[float, asyncio.Task[TicksAnswer]]] = {}
+        self._once: Once[TicksAnswer] = Once()
 
     def elsewhere(self) -> Push | None:
         """How ticks get to the owner of the prices; None if that is this node."""
@@ -153,15 +153,9 @@ class Pushing:
         if not self._owner.owns_prices() or self._source is None:
             return _NOT_MINE
         pushed = _pushed(message)
-        now = asyncio.get_running_loop().time()
-        for request_id, (at, _) in list(self._known.items()):
-            if at > now - _KNOWN_S:
-                break
-            del self._known[request_id]
-        if pushed.request_id not in self._known:
-            taking = asyncio.create_task(take_all(pushed.rows, self._board, self._source))
-            self._known[pushed.request_id] = now, taking
-        answer = await asyncio.shield(self._known[pushed.request_id][1])
+        answer = await self._once.outcome(
+            pushed.request_id, lambda: take_all(pushed.rows, self._board, self._source)
+        )
         return _pack(_Taken(self._owner.tell_prices(), encode(answer)))
 
 
