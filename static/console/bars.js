@@ -7,8 +7,8 @@ import { call, reason } from "./api.js";
 /** @typedef {{ startMs: number, open: number, high: number, low: number, close: number }} Bar */
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
-const IST_AHEAD_MS = 19_800_000;
+export const DAY_MS = 86_400_000;
+export const IST_AHEAD_MS = 19_800_000;
 
 /** How long a bar is, and how far back the chart begins.
  * @type {Record<Interval, { lengthMs: number, backMs: number }>} */

@@ -2,13 +2,12 @@
 /** What the change of a symbol is counted from: the previous close, as its source or the server's
  * bars tell it; without one, the first price of the day. */
 import { call } from "./api.js";
+import { DAY_MS, dateOf, IST_AHEAD_MS } from "./bars.js";
 import { price } from "./format.js";
 import { touch } from "./frame.js";
 
 /** @typedef {{ price: number, words: string }} Base */
 
-const DAY_MS = 86_400_000;
-const IST_MS = 19_800_000;
 /** As far as the day before may lie, with holidays. */
 const LOOKED_BACK_MS = 15 * DAY_MS;
 /** By symbol, with its day; null while it is asked for. @type {Map<string, { day: number,
@@ -18,7 +17,7 @@ const known = new Map();
 let last = Promise.resolve();
 
 /** @param {string} at @returns {number} the day in India, counted */
-const dayOf = (at) => Math.floor((Date.parse(at) + IST_MS) / DAY_MS);
+const dayOf = (at) => dateOf(Date.parse(at));
 
 /** @param {import("./model.js").Quote} quote @returns {Base} what is known of it by now */
 export function baseOf({ symbol, asOf, first }) {
@@ -48,7 +47,7 @@ async function toldClose(symbol) {
 
 /** @param {string} symbol @param {number} day @returns {Promise<Base | null>} */
 async function keptPrice(symbol, day) {
-  const from = new Date(day * DAY_MS - IST_MS - LOOKED_BACK_MS).toISOString();
+  const from = new Date(day * DAY_MS - IST_AHEAD_MS - LOOKED_BACK_MS).toISOString();
   const query = `bars?symbol=${encodeURIComponent(symbol)}&interval=1d&from=${from}`;
   const { ok, document } = await call("GET", query);
   const bars = ok ? document.bars : [];

@@ -11,7 +11,7 @@ import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
 import { learnLot } from "./lots.js";
 import { model } from "./model.js";
 import { fillsOf, momentsOf } from "./moments.js";
-import { isClose, isOld } from "./quotes.js";
+import { standOf } from "./quotes.js";
 import { recall, remember } from "./remembered.js";
 import { client, NUMBERED } from "./stream.js";
 
@@ -85,7 +85,7 @@ function paint() {
  * @returns {string | null} */
 function silentSince(symbol) {
   const quote = model.prices.get(symbol);
-  return quote && isOld(quote) && !isClose(quote) ? moment(quote.asOf) : null;
+  return quote && standOf(quote) === "stale" ? moment(quote.asOf) : null;
 }
 
 /** A line that can be moved has its name on its slider. @param {ChartLine} line

@@ -8,7 +8,7 @@ const WINDOW = 300;
 
 /** The change that brought a session where it is, among its newest events.
  * @param {any[]} changes its `session_changed`, oldest first @param {any} figures */
-export function changeTo(changes, { status, statusReason }) {
+function changeTo(changes, { status, statusReason }) {
   let found = null;
   for (const change of [...changes].reverse()) {
     const { data } = change;

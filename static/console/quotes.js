@@ -20,7 +20,7 @@ const lookedUp = new Map();
 /** Since its source said so: by the server's clock up to the message, by ours from then on; in a
  * replay by the market's.
  * @param {Last} quote */
-export function ageOf({ asOf, timestamp, receivedAt }) {
+function ageOf({ asOf, timestamp, receivedAt }) {
   const marketMs = replayTime();
   if (marketMs !== null) return Math.max(0, marketMs - Date.parse(asOf));
   return Date.parse(timestamp) - Date.parse(asOf) + performance.now() - receivedAt;
@@ -42,14 +42,22 @@ export const isLate = ({ asOf, timestamp }) =>
   replayTime() === null && Date.parse(timestamp) - Date.parse(asOf) > LATE_MS;
 
 /** @param {Last} quote */
-const ageWords = (quote) => `${age(ageOf(quote))}${isLate(quote) ? " late" : ""}`;
+const ageWords = (quote, late = isLate(quote)) => `${age(ageOf(quote))}${late ? " late" : ""}`;
+
+/** How a price has to look: as one of now, if it is nothing else.
+ * @param {Last} quote @returns {"shut" | "stale" | "late" | ""} */
+export function standOf(quote) {
+  if (isClose(quote)) return "shut";
+  if (isOld(quote)) return "stale";
+  return isLate(quote) ? "late" : "";
+}
 
 /** How old a price is, and whose: 3 s · sim. @param {Last} quote */
-export function origin(quote) {
+export function origin(quote, stand = standOf(quote)) {
   const { asOf = "", source } = quote;
-  if (isClose(quote)) return `${marketWords()} · ${moment(asOf)} · ${source}`;
-  if (isOld(quote)) return `STALE since ${moment(asOf)} · ${source}`;
-  return `${ageWords(quote)} · ${source}`;
+  if (stand === "shut") return `${marketWords()} · ${moment(asOf)} · ${source}`;
+  if (stand === "stale") return `STALE since ${moment(asOf)} · ${source}`;
+  return `${ageWords(quote, stand === "late")} · ${source}`;
 }
 
 /** The same of the price that values a trade. @param {import("./model.js").Position} trade */

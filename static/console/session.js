@@ -60,13 +60,14 @@ export const nameOf = (sessionId) => sessions.find((one) => one.sessionId === se
 /** @param {any} signed @returns {[string, string]} */
 const gainOrLoss = (signed) => [arrowMoney(signed), tone(signed)];
 
-/** Text and class of each figure. @returns {Record<string, [string, string?]>} */
-function figures() {
+/** Text and class of each figure. @param {boolean} isOld
+ * @returns {Record<string, [string, string?]>} */
+function figures(isOld) {
   const data = model.figures;
   const starting = model.session?.startingCapital;
   if (!data) return {};
   const { winningTrades: won, losingTrades: lost, totalTrades: total, openTrades: open } = data;
-  const age = pnlIsOfThePast() ? ` ${sinceWords("as of", "by old prices")}` : "";
+  const age = isOld ? ` ${sinceWords("as of", "by old prices")}` : "";
   return {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
     equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],
@@ -90,7 +91,8 @@ function figures() {
 }
 
 function paint() {
-  const values = figures();
+  const isOld = pnlIsOfThePast();
+  const values = figures(isOld);
   for (const element of document.querySelectorAll("[data-figure]")) {
     const [text, kind = ""] = values[/** @type {HTMLElement} */ (element).dataset.figure ?? ""] ?? [
       "",
@@ -101,7 +103,7 @@ function paint() {
       text.length > 17 ? `${kind} long` : kind,
     );
   }
-  document.querySelector(".figures .lead")?.classList.toggle("old", pnlIsOfThePast());
+  document.querySelector(".figures .lead")?.classList.toggle("old", isOld);
   const status = model.figures?.status ?? "";
   put($("session-status"), status);
   $("session-status").hidden = !status;

@@ -30,6 +30,7 @@ function note({ symbol, stale }) {
 async function ask() {
   asking = undefined;
   const symbols = [...told].filter(([, asOf]) => asOf === null).map(([symbol]) => symbol);
+  if (!symbols.length) return; // all are fresh again
   const { ok, document } = await call("GET", `prices?symbols=${symbols.map(encodeURIComponent)}`);
   if (!ok) for (const symbol of symbols) told.delete(symbol); // the next message asks again
   for (const { symbol, asOf, stale } of ok ? document.prices : [])
@@ -42,7 +43,7 @@ const asOfOld = ({ symbol }) => model.prices.get(symbol)?.asOf ?? told.get(symbo
 
 /** Valued by a source that is far behind, where such prices count.
  * @param {Position} trade */
-export function isDelayed({ symbol }) {
+function isDelayed({ symbol }) {
   const quote = model.prices.get(symbol);
   return quote != null && isLate(quote);
 }

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import running_nats
 from tests.conftest import KNOWN_YEARS
-from tests.kit.nodes import are_even
+from tests.kit.nodes import Nodes, running_nodes, serving_nodes
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
 from tests.kit.store import new_database
-from tests.kit.waiting import until
 from vyomo_rt.config import Settings
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def nats_url() -> AsyncIterator[str]:
     """A NATS server for all tests that leave it running."""
-    server = NatsServer()
-    yield await server.start()
-    await server.stop()
+    async with running_nats() as server:
+        yield server.url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,7 +29,13 @@ async def nodes(embedded_uri: str, nats_url: str) -> AsyncIterator[list[Rest]]:
     settings = Settings(
         port=0, mongo_uri=new_database(embedded_uri), nats_url=nats_url, calendar=KNOWN_YEARS
     )
-    async with AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
-        await until(lambda: are_even(found))
+    async with serving_nodes(settings, 2) as found:
+        yield found
+
+
+@pytest.fixture
+async def three_nodes(tmp_path: Path, embedded_uri: str, nats_url: str) -> AsyncIterator[Nodes]:
+    """Three processes, whose buses tell no lies."""
+    uri = new_database(embedded_uri)
+    async with running_nodes(tmp_path / "data", uri, nats_url, lies=0) as found:
         yield found

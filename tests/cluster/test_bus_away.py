@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import NatsServer, running_nats
 from tests.conftest import KNOWN_YEARS
-from tests.kit.nodes import are_even, foreign_session
+from tests.kit.nodes import foreign_session, serving_nodes
 from tests.kit.rest import Rest
-from tests.kit.server import serve_here
 from tests.kit.store import new_database
 from tests.kit.waiting import until
 from vyomo_rt.config import Settings
@@ -33,21 +31,18 @@ class Pair:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running_pair(embedded_uri: str) -> AsyncIterator[Pair]:
-    nats = NatsServer()
-    async with AsyncExitStack() as stack:
+    async with running_nats() as nats:
         settings = Settings(
             port=0,
             mongo_uri=new_database(embedded_uri),
-            nats_url=await nats.start(),
+            nats_url=nats.url,
             calendar=KNOWN_YEARS,
         )
-        nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
-        await until(lambda: are_even(nodes))
-        for node in nodes:
-            await node.tick("NIFTY", 100)
-        own = [await foreign_session(other) for other in reversed(nodes)]
-        yield Pair(nodes, nats, own)
-    await nats.stop()
+        async with serving_nodes(settings, 2) as nodes:
+            for node in nodes:
+                await node.tick("NIFTY", 100)
+            own = [await foreign_session(other) for other in reversed(nodes)]
+            yield Pair(nodes, nats, own)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import vyomo_rt.bus
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import running_nats
 from tests.kit.certificates import make_certificate
 from tests.kit.nats_users import Operator, new_key
 from tests.kit.nodes import are_even
@@ -21,20 +21,11 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.bus.link import Bus
 from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.domain.shard import SHARDS
 
 PASSWORD = "p@ss:w0rd"
 IN_URL = "nats://node:p%40ss%3Aw0rd@127.0.0.1"
 _LETS_IN = f'authorization {{ user: node, password: "{PASSWORD}" }}\n'
-
-
-@asynccontextmanager
-async def serving(config: str = "") -> AsyncIterator[NatsServer]:
-    server = NatsServer(config)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 def hear_nothing(_about: str, _message: bytes) -> None:
@@ -88,7 +79,7 @@ async def test_a_bus_with_a_certificate_of_its_own_is_used_if_its_authority_is_n
 ) -> None:
     own, foreign = (make_certificate(tmp_path / name) for name in ("own", "foreign"))
     tls = f'tls {{ cert_file: "{own.chain}", key_file: "{own.key}" }}\n'
-    async with serving(tls) as server:
+    async with running_nats(tls) as server:
         async with bus(server.url, ca=own.authority) as made:
             await until(lambda: made.is_connected)
         async with bus(server.url.replace("nats:", "tls:")) as made:
@@ -102,7 +93,7 @@ async def test_a_bus_with_a_certificate_of_its_own_is_used_if_its_authority_is_n
 
 
 async def test_nothing_is_said_to_a_bus_without_tls_that_should_have_it(told: Told) -> None:
-    async with serving(_LETS_IN) as server:
+    async with running_nats(_LETS_IN) as server:
         url = IN_URL.replace("nats:", "tls:") + f":{server.port}"
         async with bus(url) as made:
             await until(lambda: told("it offers no TLS") == 1)
@@ -111,7 +102,7 @@ async def test_nothing_is_said_to_a_bus_without_tls_that_should_have_it(told: To
 
 async def test_a_user_and_a_password_may_stand_in_the_url(told: Told) -> None:
     """Characters that a URL needs for itself are escaped there; what is wrong is told once."""
-    async with serving(_LETS_IN) as server, bus(f"{IN_URL}:{server.port}") as made:
+    async with running_nats(_LETS_IN) as server, bus(f"{IN_URL}:{server.port}") as made:
         await until(lambda: made.is_connected)
         server.config = _LETS_IN.replace("node", "other")
         server.reload()
@@ -125,16 +116,16 @@ async def test_a_user_and_a_password_may_stand_in_the_url(told: Told) -> None:
 
 async def test_a_token_may_stand_in_the_url() -> None:
     token = "authorization { token: t0ken }\n"
-    async with serving(token) as server, bus(f"nats://t0ken@127.0.0.1:{server.port}") as made:
+    async with running_nats(token) as server, bus(f"nats://t0ken@127.0.0.1:{server.port}") as made:
         await until(lambda: made.is_connected)
 
 
 async def test_a_file_of_credentials_lets_a_node_in(tmp_path: Path, told: Told) -> None:
     file, operator, user = tmp_path / "node.creds", Operator(), new_key()
     file.write_text(operator.credentials())
-    async with serving(operator.config) as server, bus(server.url, file) as made:
+    async with running_nats(operator.config) as server, bus(server.url, file) as made:
         await until(lambda: made.is_connected)
-    async with serving(f"authorization {{ users: [{{ nkey: {user.name} }}] }}\n") as server:
+    async with running_nats(f"authorization {{ users: [{{ nkey: {user.name} }}] }}\n") as server:
         async with bus(server.url, file):
             await until(lambda: told("check VYOMO_RT_NATS_CREDENTIALS_FILE") == 1)
         file.write_text(f"{user.seed}\n")
@@ -158,10 +149,9 @@ def test_without_the_extra_a_node_says_what_to_install(monkeypatch: pytest.Monke
 async def test_nodes_start_without_the_bus_and_find_each_other_when_it_comes(
     make_settings: MakeSettings, told: Told
 ) -> None:
-    nats = NatsServer()
-    settings = make_settings(nats_url=await nats.start())
-    await nats.stop()
-    async with AsyncExitStack() as stack:
+    async with running_nats() as nats, AsyncExitStack() as stack:
+        settings = make_settings(nats_url=nats.url)
+        await nats.stop()
         one = await stack.enter_async_context(serve_here(settings))
         await until(lambda: decides(one))
         await one.open_trade(await one.new_session())
@@ -169,10 +159,9 @@ async def test_nodes_start_without_the_bus_and_find_each_other_when_it_comes(
         other = await stack.enter_async_context(serve_here(settings))
         await nats.start()
         await until(lambda: are_even([one, other]))
-    await nats.stop()
 
 
 async def decides(node: Rest) -> bool:
     """Whether a node has taken all shards up."""
     _, cluster = await node.call("GET", "/cluster")
-    return bool(cluster["deciding"] == 64)
+    return bool(cluster["deciding"] == SHARDS)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
-from tests.kit.nodes import are_even
+from tests.kit.nodes import are_even, serving_nodes
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -17,8 +17,7 @@ async def test_a_halt_that_is_answered_has_missed_no_session_although_a_node_joi
 ) -> None:
     settings = make_settings(nats_url=nats_url)
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
-        await until(lambda: are_even(nodes))
+        nodes = await stack.enter_async_context(serving_nodes(settings, 2))
         ids = [await nodes[0].new_session() for _ in range(9)]
         joining = asyncio.create_task(stack.enter_async_context(serve_here(settings)))
         while not (joining.done() and await are_even([*nodes, joining.result()])):

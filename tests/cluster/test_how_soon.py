@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.kit.nodes import Nodes, running_nodes
+from tests.kit.nodes import Nodes
 from tests.kit.rest import Rest
 from tests.kit.server import ServerProcess
-from tests.kit.store import new_database
 from tests.kit.waiting import until
+from vyomo_rt.domain.shard import SHARDS
 
 BUSY_S = 3.0
 """What a busy machine may add."""
-
-
-@pytest.fixture
-async def nodes(tmp_path: Path, embedded_uri: str, nats_url: str) -> AsyncIterator[Nodes]:
-    port = int(nats_url.rpartition(":")[2])
-    uri = new_database(embedded_uri)
-    async with running_nodes(tmp_path / "data", uri, port) as nodes:
-        for bus in nodes.buses:
-            bus.part = 0.0
-        yield nodes
 
 
 async def owner_of_prices(nodes: Nodes, asked: int) -> int:
@@ -38,24 +26,26 @@ async def owner_of_prices(nodes: Nodes, asked: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.quiet
-async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(nodes: Nodes) -> None:
+async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(three_nodes: Nodes) -> None:
     """Prices within 3 s, shards within 6 s."""
-    gone = await owner_of_prices(nodes, 0)
+    gone = await owner_of_prices(three_nodes, 0)
     left = [index for index in range(3) if index != gone]
-    await nodes.processes[gone].kill()
+    await three_nodes.processes[gone].kill()
     killed = time.monotonic()
 
     async def is_priced() -> bool:
         body = {"symbol": "NIFTY", "price": 100}
-        return (await nodes[left[0]].call("POST", "/ticks", body))[0] == 200
+        return (await three_nodes[left[0]].call("POST", "/ticks", body))[0] == 200
 
     await until(is_priced)
     prices_s = time.monotonic() - killed
     assert prices_s < 3 + BUSY_S
 
     async def is_decided() -> bool:
-        found = [(await nodes[index].call("GET", "/cluster"))[1]["deciding"] for index in left]
-        return bool(sum(found) == 64)
+        found = [
+            (await three_nodes[index].call("GET", "/cluster"))[1]["deciding"] for index in left
+        ]
+        return bool(sum(found) == SHARDS)
 
     await until(is_decided)
     shards_s = time.monotonic() - killed
@@ -65,13 +55,13 @@ async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(nodes: No
 
 @pytest.mark.slow
 @pytest.mark.quiet
-async def test_a_node_that_stops_hands_over_at_once(nodes: Nodes) -> None:
+async def test_a_node_that_stops_hands_over_at_once(three_nodes: Nodes) -> None:
     """Commands of its sessions that come to another node wait, at most for a second."""
-    sessions = [await nodes[0].new_session() for _ in range(12)]
+    sessions = [await three_nodes[0].new_session() for _ in range(12)]
     has_stopped = asyncio.Event()
     waited = await asyncio.gather(
-        *(trade_until(nodes[0], session_id, has_stopped) for session_id in sessions),
-        stop(nodes.processes[2], has_stopped),
+        *(trade_until(three_nodes[0], session_id, has_stopped) for session_id in sessions),
+        stop(three_nodes.processes[2], has_stopped),
     )
     print(f"the longest wait for a command while a node stops: {max(waited):.2f} s")
     assert max(waited) < 1 + BUSY_S

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import NatsServer, running_nats
 from tests.kit.nodes import Nodes, are_even, running_nodes
 from tests.kit.store import assert_sound
 from tests.kit.trading_anywhere import trade_everywhere
@@ -22,10 +22,8 @@ Disturb = Callable[[Nodes, NatsServer, EmbeddedServer], Awaitable[None]]
 
 @pytest.fixture
 async def nats() -> AsyncIterator[NatsServer]:
-    server = NatsServer()
-    await server.start()
-    yield server
-    await server.stop()
+    async with running_nats() as server:
+        yield server
 
 
 @pytest.fixture
@@ -76,7 +74,7 @@ async def test_whatever_fails_nothing_is_lost_or_doubled(
     tmp_path: Path, nats: NatsServer, own_store: tuple[EmbeddedServer, str], disturb: Disturb
 ) -> None:
     store, uri = own_store
-    async with running_nodes(tmp_path / "data", f"{uri}nodes", nats.port) as nodes:
+    async with running_nodes(tmp_path / "data", f"{uri}nodes", nats.url) as nodes:
         trading = asyncio.create_task(trade_everywhere(nodes, seconds=16))
         await asyncio.sleep(2)
         await disturb(nodes, nats, store)

@@ -53,8 +53,7 @@ class Parted:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nodes(embedded_uri: str, nats_url: str) -> AsyncIterator[Parted]:
-    port = int(nats_url.rpartition(":")[2])
-    buses = LyingBus(port, 0, 0), LyingBus(port, 0, 1)
+    buses = LyingBus(nats_url, 0, 0), LyingBus(nats_url, 0, 1)
     uri = new_database(embedded_uri)
     async with AsyncExitStack() as stack:
         found = []

@@ -13,8 +13,7 @@ async def test_whatever_the_bus_loses_doubles_or_delays_every_node_says_the_same
     tmp_path: Path, embedded_uri: str, nats_url: str
 ) -> None:
     uri = new_database(embedded_uri)
-    port = int(nats_url.rpartition(":")[2])
-    async with running_nodes(tmp_path / "data", uri, port) as nodes:
+    async with running_nodes(tmp_path / "data", uri, nats_url) as nodes:
         await trade_everywhere(nodes, seconds=2)
         lies = nodes.lies()
     assert all(lies.values()), lies

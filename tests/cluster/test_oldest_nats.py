@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import running_nats
 from tests.kit.machine import missing
-from tests.kit.nodes import are_even, foreign_session
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.nodes import are_even, foreign_session, serving_nodes
+from tests.kit.server import MakeSettings
 from tests.kit.waiting import until
 
 _DEBIANS = "/usr/sbin:/usr/bin"
@@ -22,12 +22,11 @@ async def test_nodes_work_with_the_oldest_nats_that_is_supported(
     make_settings: MakeSettings,
 ) -> None:
     program = shutil.which("nats-server", path=_DEBIANS) or missing("Debian's nats-server")
-    nats = NatsServer('authorization { user: node, password: "s3cret" }\n', program)
-    await nats.start()
-    settings = make_settings(nats_url=f"nats://node:s3cret@127.0.0.1:{nats.port}")
+    config = 'authorization { user: node, password: "s3cret" }\n'
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
-        await until(lambda: are_even(nodes))
+        nats = await stack.enter_async_context(running_nats(config, program))
+        settings = make_settings(nats_url=f"nats://node:s3cret@127.0.0.1:{nats.port}")
+        nodes = await stack.enter_async_context(serving_nodes(settings, 2))
         for here, there in (nodes, reversed(nodes)):
             await here.tick("BANKNIFTY", 200)
             session_id = await foreign_session(here)
@@ -38,4 +37,3 @@ async def test_nodes_work_with_the_oldest_nats_that_is_supported(
         await nats.stop()
         await nats.start()
         await until(lambda: are_even(nodes))
-    await nats.stop()

@@ -7,16 +7,14 @@ import random
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.site.lying_bus import LyingBus
-from tests.kit.nodes import are_even, owns_prices, running_nodes
+from tests.kit.nodes import Nodes, are_even, owns_prices
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
-from tests.kit.store import new_database
 from tests.kit.waiting import until
 
 ROUNDS = 8
@@ -27,8 +25,7 @@ CHANCE = random.Random(1)
 async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
     make_settings: MakeSettings, nats_url: str
 ) -> None:
-    port = int(nats_url.rpartition(":")[2])
-    buses = [LyingBus(port, 0.05, seed) for seed in range(3)]
+    buses = [LyingBus(nats_url, 0.05, seed) for seed in range(3)]
     async with AsyncExitStack() as stack:
         nodes: list[Rest] = []
         for bus in buses:
@@ -46,56 +43,48 @@ async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
 
 @pytest.mark.slow
 async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have_its_shards(
-    tmp_path: Path, embedded_uri: str, nats_url: str
+    three_nodes: Nodes,
 ) -> None:
-    port = int(nats_url.rpartition(":")[2])
-    async with running_nodes(tmp_path / "data", new_database(embedded_uri), port) as nodes:
-        for bus in nodes.buses:
-            bus.part = 0.0
-        made = [
-            await eventually(nodes.all, "/sessions", {"startingCapital": 1e6}) for _ in range(9)
-        ]
-        await push(nodes.all, "NIFTY", 100)
-        for node in nodes.all:
-            await until(partial(is_priced, node, "NIFTY"))
-        order = {"symbol": "NIFTY", "quantity": 1, "stopLoss": 95, "entryPrice": 100}
-        paths = [f"/sessions/{session['sessionId']}/trades" for session in made]
-        trades = [await eventually(nodes.all, path, order) for path in paths]
-        gone = 1 if await owns_prices(nodes[0]) else 0
-        await nodes.processes[gone].kill()
-        living = [nodes[index] for index in range(3) if index != gone]
-        for price in (94, 100):
-            await push(living, "NIFTY", price)
-        for trade in trades:
-            closed = await living[0].closed(trade["tradeId"])
-            assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
+    made = [
+        await eventually(three_nodes.all, "/sessions", {"startingCapital": 1e6}) for _ in range(9)
+    ]
+    await push(three_nodes.all, "NIFTY", 100)
+    for node in three_nodes.all:
+        await until(partial(is_priced, node, "NIFTY"))
+    order = {"symbol": "NIFTY", "quantity": 1, "stopLoss": 95, "entryPrice": 100}
+    paths = [f"/sessions/{session['sessionId']}/trades" for session in made]
+    trades = [await eventually(three_nodes.all, path, order) for path in paths]
+    gone = 1 if await owns_prices(three_nodes[0]) else 0
+    await three_nodes.processes[gone].kill()
+    living = [three_nodes[index] for index in range(3) if index != gone]
+    for price in (94, 100):
+        await push(living, "NIFTY", price)
+    for trade in trades:
+        closed = await living[0].closed(trade["tradeId"])
+        assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
 
 
 @pytest.mark.slow
 async def test_a_tick_that_waited_for_a_frozen_owner_of_the_prices_reaches_all_or_is_refused(
-    tmp_path: Path, embedded_uri: str, nats_url: str
+    three_nodes: Nodes,
 ) -> None:
     """The owner wakes up, and does not know yet that there is another one."""
-    port = int(nats_url.rpartition(":")[2])
-    async with running_nodes(tmp_path / "data", new_database(embedded_uri), port) as nodes:
-        for bus in nodes.buses:
-            bus.part = 0.0
-        await push(nodes.all, "NIFTY", 100)
-        [frozen] = [index for index in range(3) if await owns_prices(nodes[index])]
-        others = [nodes[index] for index in range(3) if index != frozen]
-        nodes.processes[frozen].process.send_signal(signal.SIGSTOP)
-        tick = {"symbol": "NIFTY", "price": 101}
-        waiting = asyncio.create_task(nodes[frozen].call("POST", "/ticks", tick))
+    await push(three_nodes.all, "NIFTY", 100)
+    [frozen] = [index for index in range(3) if await owns_prices(three_nodes[index])]
+    others = [three_nodes[index] for index in range(3) if index != frozen]
+    three_nodes.processes[frozen].process.send_signal(signal.SIGSTOP)
+    tick = {"symbol": "NIFTY", "price": 101}
+    waiting = asyncio.create_task(three_nodes[frozen].call("POST", "/ticks", tick))
 
-        async def has_another_owner() -> bool:
-            return any([await owns_prices(node) for node in others])
+    async def has_another_owner() -> bool:
+        return any([await owns_prices(node) for node in others])
 
-        await until(has_another_owner)
-        nodes.processes[frozen].process.send_signal(signal.SIGCONT)
-        status, _ = await waiting
-        assert status in {200, 503}
-        for node in nodes.all if status == 200 else ():
-            await until(partial(has_price, node, 101))
+    await until(has_another_owner)
+    three_nodes.processes[frozen].process.send_signal(signal.SIGCONT)
+    status, _ = await waiting
+    assert status in {200, 503}
+    for node in three_nodes.all if status == 200 else ():
+        await until(partial(has_price, node, 101))
 
 
 async def has_price(node: Rest, price: float) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from tests.kit.documents import ROOT
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
+from vyomo_rt.domain.shard import SHARDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -134,7 +135,7 @@ async def test_what_nodes_count_is_in_their_metrics_and_on_the_page_about_these(
     for name in names:
         assert f"`{name}`" in page
     assert [each["bus_up"] for each in figures] == [1, 1]
-    assert sum(each["shards"] for each in figures) == 64
+    assert sum(each["shards"] for each in figures) == SHARDS
     assert sum(each["prices_term"] > 0 for each in figures) == 1
     before = sum(each["hops"] for each in figures)
     for node in nodes:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.nodes import Nodes, are_even, running_nodes
+from tests.kit.nodes import Nodes, are_even, running_nodes, serving_nodes
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.store import assert_sound
@@ -49,9 +48,7 @@ async def test_one_server_becomes_three_on_its_data_and_one_again(
         seq = await trade_on(one, session_id, 0)
         left_open = await one.open_trade(session_id)
         seq += 1
-    async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(serve_here(shared)) for _ in range(3)]
-        await until(lambda: are_even(nodes))
+    async with serving_nodes(shared, 3) as nodes:
         for node in nodes:
             seq = await trade_on(node, session_id, seq)
         await nodes[2].close_trade(left_open["tradeId"], 200)
@@ -76,10 +73,7 @@ async def test_nodes_of_two_builds_serve_together_and_go_over_when_the_old_ones_
     """Each node in turn is replaced by a build that writes a newer shape, while clients trade."""
     store = EmbeddedServer(tmp_path / "store")
     uri = await store.start()
-    port = int(nats_url.rpartition(":")[2])
-    async with running_nodes(tmp_path / "data", f"{uri}nodes", port) as nodes:
-        for bus in nodes.buses:
-            bus.part = 0
+    async with running_nodes(tmp_path / "data", f"{uri}nodes", nats_url, lies=0) as nodes:
         trading = asyncio.create_task(trade_everywhere(nodes, seconds=8))
         await replace(nodes, 0)
         await nodes.processes[1].stop()

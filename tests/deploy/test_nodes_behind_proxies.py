@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 import aiohttp
 import pytest
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import running_nats
 from tests.deploy.proxies import NAME, Proxy, Site, free_port
 from tests.deploy.through import Through, through
 from tests.kit.nodes import are_even
@@ -43,14 +43,12 @@ class Nodes:
 
 @pytest.fixture
 async def nodes(make_settings: MakeSettings) -> AsyncIterator[Nodes]:
-    nats = NatsServer()
-    settings = make_settings(nats_url=await nats.start(), allowed_hosts=(NAME,))
-    async with AsyncExitStack() as stack:
+    async with running_nats() as nats, AsyncExitStack() as stack:
+        settings = make_settings(nats_url=nats.url, allowed_hosts=(NAME,))
         lives = [await stack.enter_async_context(AsyncExitStack()) for _ in range(3)]
         rests = [await life.enter_async_context(serve_here(settings)) for life in lives]
         await until(lambda: are_even(rests))
         yield Nodes(rests, lives[-1])
-    await nats.stop()
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import aiohttp
 
 from lab.site.lying_bus import KINDS, LyingBus
 from tests.kit.rest import Rest
-from tests.kit.server import ServerProcess
+from tests.kit.server import ServerProcess, serve_here
 from tests.kit.waiting import until
+from vyomo_rt.config import Settings
+from vyomo_rt.domain.shard import SHARDS
+
+_COUNT = 3
 
 
 async def are_even(nodes: Sequence[Rest]) -> bool:
@@ -26,7 +30,16 @@ async def are_even(nodes: Sequence[Rest]) -> bool:
         parts.append(cluster["deciding"])
         if not cluster["bus"] or len(cluster["nodes"]) != len(nodes):
             return False
-    return bool(sum(parts) == 64 and max(parts) - min(parts) <= 1)
+    return bool(sum(parts) == SHARDS and max(parts) - min(parts) <= 1)
+
+
+@asynccontextmanager
+async def serving_nodes(settings: Settings, count: int) -> AsyncIterator[list[Rest]]:
+    """Nodes in this process, each with an even part."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(serve_here(settings)) for _ in range(count)]
+        await until(lambda: are_even(nodes))
+        yield nodes
 
 
 async def foreign_session(here: Rest) -> int:
@@ -54,13 +67,13 @@ async def hops(node: Rest) -> int:
 class Nodes:
     """Some nodes, each with its way to the bus."""
 
-    def __init__(self, data_dir: Path, store_uri: str, nats_port: int, count: int) -> None:
+    def __init__(self, data_dir: Path, store_uri: str, nats_url: str, lies: float) -> None:
         self.http = aiohttp.ClientSession()
-        self.buses = [LyingBus(nats_port, 0.05, seed) for seed in range(count)]
+        self.buses = [LyingBus(nats_url, lies, seed) for seed in range(_COUNT)]
         self.processes: list[ServerProcess] = []
         self._data_dir = data_dir
         self._store_uri = store_uri
-        self._port = [0] * count
+        self._port = [0] * _COUNT
 
     async def start(self, index: int, **more: Any) -> None:
         """Start a node, on its former port if it ran before."""
@@ -94,14 +107,14 @@ class Nodes:
 
 @asynccontextmanager
 async def running_nodes(
-    data_dir: Path, store_uri: str, nats_port: int, count: int = 3
+    data_dir: Path, store_uri: str, nats_url: str, *, lies: float = 0.05
 ) -> AsyncIterator[Nodes]:
-    """So many nodes, each with an even part."""
-    nodes = Nodes(data_dir, store_uri, nats_port, count)
+    """Three nodes, each with an even part; of each kind of lie their buses tell a part."""
+    nodes = Nodes(data_dir, store_uri, nats_url, lies)
     try:
         for bus in nodes.buses:
             await bus.start()
-        for index in range(count):
+        for index in range(_COUNT):
             await nodes.start(index)
         await until(lambda: are_even(nodes.all))
         yield nodes

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 
+from yarl import URL
+
 KINDS = ("dropped", "doubled", "delayed", "reordered")
 _LATE_S = (0.01, 0.6)
 _EVENTS = ".all.events."
@@ -16,14 +18,14 @@ _EVENTS = ".all.events."
 class LyingBus:
     """Between a node and NATS; of each kind of lie it tells the same part of all messages."""
 
-    def __init__(self, target_port: int, part: float, seed: int | str) -> None:
+    def __init__(self, nats_url: str, part: float, seed: int | str) -> None:
         self.dropped = self.doubled = self.delayed = self.reordered = 0
         self.messages = 0
         self.port = 0
         self.part = part
         self.loses: Callable[[str], bool] = lambda _subject: False
         """What it loses besides: of subjects that this accepts, everything."""
-        self._target_port = target_port
+        self._nats = URL(nats_url)
         self._chance = random.Random(seed)
         self._forced: list[str] = []
         self._flows: set[asyncio.Task[None]] = set()
@@ -54,7 +56,7 @@ class LyingBus:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target_port)
+            there = await asyncio.open_connection(self._nats.host, self._nats.port)
         except OSError:
             writer.close()
             return

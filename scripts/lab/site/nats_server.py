@@ -8,7 +8,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 PROGRAM = shutil.which("nats-server", path=str(Path(sys.executable).parent))
@@ -58,6 +59,19 @@ class NatsServer:
             self.process.send_signal(signal_)
         await self.process.wait()
         shutil.rmtree(self._file.parent, ignore_errors=True)
+
+
+@asynccontextmanager
+async def running_nats(
+    config: str = "", program: str | None = PROGRAM
+) -> AsyncIterator[NatsServer]:
+    """One that runs, unless it is stopped meanwhile."""
+    server = NatsServer(config, program)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
 
 
 def _told_in(folder: Path) -> str | None:

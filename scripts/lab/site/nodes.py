@@ -20,12 +20,11 @@ from lab.site.lying_bus import LyingBus
 from lab.site.machine import pin
 from lab.site.nats_server import NatsServer
 from lab.site.server import Server, ServerUnderTest, off_first_core, room_for
-from lab.site.target import API
+from lab.site.target import API, AWAY
+from vyomo_rt.domain.shard import SHARDS
 from vyomo_rt.store.embedded import EmbeddedServer
 
-SHARDS = 64
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
-_AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 _EVEN_S = 60.0
 
 
@@ -76,7 +75,7 @@ class Nodes:
         await self.nats.start()
         if self._lying_part:
             for number in range(len(self.servers)):
-                bus = LyingBus(self.nats.port, self._lying_part, f"{self._seed} {number}")
+                bus = LyingBus(self.nats.url, self._lying_part, f"{self._seed} {number}")
                 await bus.start()
                 self.buses.append(bus)
         for number in range(len(self.servers)):
@@ -174,7 +173,7 @@ async def _document(http: aiohttp.ClientSession, url: str) -> dict[str, Any] | N
         async with http.get(f"{url}{API}/cluster") as response:
             found: dict[str, Any] = await response.json()
             return found if response.status == 200 else None
-    except _AWAY:
+    except AWAY:
         return None
 
 

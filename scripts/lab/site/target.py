@@ -18,7 +18,8 @@ from msgspec import Struct
 API = "/api/auto-trader"
 _TIMEOUT_S = 10.0
 _PINGS = 10
-_UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+AWAY = (aiohttp.ClientError, OSError, TimeoutError)
+"""What a call raises if nobody answers it."""
 
 
 class TargetError(Exception):
@@ -61,7 +62,7 @@ class Target:
                 if response.ok:
                     return answer
                 problem = f"{response.status} {_detail(answer)}"
-        except _UNREACHABLE as error:
+        except AWAY as error:
             problem = str(error) or type(error).__name__
         raise TargetError(f"{method} {path.partition('?')[0]}: {problem}")
 
@@ -75,7 +76,7 @@ class Target:
         try:
             async with self._http.get(f"{self.url}/metrics") as response:
                 lines = (await response.text()).splitlines()
-        except _UNREACHABLE as error:
+        except AWAY as error:
             raise TargetError(f"GET /metrics: {error}") from error
         ours = [line for line in lines if line.startswith("vyomo_rt_ticks_total{")]
         return sum(float(line.split()[-1]) for line in ours if '"accepted"' in line)
@@ -124,7 +125,7 @@ class Target:
                     stamp_ms = datetime.fromisoformat(pong["timestamp"]).timestamp() * 1000
                     if took_ms < best_ms:
                         best_ms, offset_ms = took_ms, stamp_ms + 0.5 - (sent_ms + took_ms / 2)
-        except (*_UNREACHABLE, TypeError, ValueError) as error:
+        except (*AWAY, TypeError, ValueError) as error:
             raise TargetError(f"no ping over WebSocket: {error or type(error).__name__}") from error
         return offset_ms, best_ms / 2 + 0.5
 
@@ -138,7 +139,7 @@ async def connected(url: str) -> AsyncIterator[Target]:
         _, writer = await asyncio.wait_for(
             asyncio.open_connection(parts.hostname, port), _TIMEOUT_S
         )
-    except _UNREACHABLE as error:
+    except AWAY as error:
         reason = getattr(error, "strerror", None) or str(error) or "no answer"
         raise TargetError(f"cannot connect to {url}: {reason}; is the server running?") from error
     address = writer.get_extra_info("peername")[0]

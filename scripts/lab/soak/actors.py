@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from yarl import URL
 
-from lab.soak.site import AWAY, Site
+from lab.site.target import AWAY
+from lab.soak.site import Site
 from lab.soak.truth import SessionTruth, Truth
 from lab.soak.violated import Violated
 from vyomo_rt_client.links import EventStream, Lost, WebSocket

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lab.site.server import own_environ
+from lab.site.target import AWAY
 from lab.soak.actors import Watcher
 from lab.soak.costs import REPORTS
 from lab.soak.processes import Processes, Used
 from lab.soak.report import Report
-from lab.soak.site import AWAY, Site
+from lab.soak.site import Site
 from lab.soak.truth import Acknowledged, SessionTruth, Truth
 from lab.soak.violated import Violated
 

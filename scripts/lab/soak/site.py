@@ -12,11 +12,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from lab.site.target import API
+from lab.site.target import API, AWAY
 from lab.soak.violated import Violated
 
-AWAY = (aiohttp.ClientError, OSError, TimeoutError)
-"""What a call raises if nobody answers it."""
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 

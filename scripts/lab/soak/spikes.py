@@ -7,10 +7,11 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from lab.site.nodes import SHARDS
-from lab.soak.site import AWAY, Site
+from lab.site.target import AWAY
+from lab.soak.site import Site
 from lab.soak.truth import CAPITAL, SessionTruth
 from lab.soak.violated import Violated
+from vyomo_rt.domain.shard import SHARDS, shard_of
 
 _BEFORE, _SPIKE, _STOP_LOSS = 100, 94, 95
 _LOOKS, _LOOK_S = 150, 0.1
@@ -34,7 +35,7 @@ class Spikes:
             body = {"startingCapital": CAPITAL}
             _, session = await self._site.until_answered("/sessions", body, None, {201})
             number = session["sessionId"]
-            found.setdefault(number % SHARDS, SessionTruth(number))
+            found.setdefault(shard_of(number), SessionTruth(number))
         self.sessions = list(found.values())
 
     async def round(self) -> None:

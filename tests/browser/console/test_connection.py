@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from lab.site.nats_server import NatsServer
+from lab.site.nats_server import running_nats
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
@@ -320,10 +320,8 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
 async def test_of_several_nodes_the_bar_names_the_one_that_the_stream_comes_from(
     page: Page, make_settings: MakeSettings
 ) -> None:
-    nats = NatsServer()
-    async with serve_here(make_settings(nats_url=await nats.start())) as node:
+    async with running_nats() as nats, serve_here(make_settings(nats_url=nats.url)) as node:
         session_id = await node.new_session()
         _, cluster = await node.call("GET", "/cluster")
         await show(page, node.url, session_id, transport="ws")
         await expect(link(page)).to_have_text(f"{LIVE['ws']} · node {cluster['node'][:6]}")
-    await nats.stop()
