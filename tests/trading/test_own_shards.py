@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.trading.bench import Bench
-from vyomo_rt.domain.errors import Moved
+from vyomo_rt.domain.errors import Moved, Unavailable
 from vyomo_rt.domain.shard import EVERY_SHARD
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
@@ -23,7 +23,7 @@ class Node:
         desk, time_s = bench.desk, asyncio.get_running_loop().time
         self.recent = RecentPrices(bench.demand.is_held, time_s)
         bench.replica.followers.append(self.recent)
-        following = Following(
+        self.following = Following(
             bench.store,
             bench.replica,
             desk.sessions,
@@ -35,7 +35,7 @@ class Node:
             bench.replica,
             desk.sessions,
             desk.ledgers,
-            following,
+            self.following,
             desk.late_writes,
             recent=self.recent,
             drop_ids=desk.drop_ids,
@@ -90,3 +90,17 @@ async def test_a_price_from_before_a_trade_does_not_act_on_it_after_a_takeover(
     assert not (await bench.desk.records.trade(first.trade_id)).is_open
     assert (await bench.desk.records.trade(second.trade_id)).is_open
     await bench.assert_sound(session_id)
+
+
+async def test_a_look_at_everything_that_failed_is_no_answer_to_who_waited_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_away(_counter: str) -> int:
+        await asyncio.sleep(0.001)
+        raise Unavailable("the store is away")
+
+    node = Node(bench)
+    monkeypatch.setattr(bench.store, "counter", is_away)
+    looks = (node.following.read_all() for _ in range(3))
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    assert [type(each) for each in found] == [Unavailable] * 3

@@ -175,8 +175,9 @@ class Following:
             # Many may ask at once for what there is not: one answer is good for all of them.
             foreign = EVERY_SHARD - self._sessions.shards
             if foreign and self._began_all_s <= asked_s:
-                self._began_all_s = self._time_s()
+                began_s = self._time_s()
                 await self.read_shards(foreign)
+                self._began_all_s = began_s
 
     async def read_new(self) -> None:
         if foreign := EVERY_SHARD - self._sessions.shards:
