@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def run(*arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-X", "dev", SCRIPT, *arguments, stdout=PIPE, stderr=PIPE
+        sys.executable, "-W", "default", SCRIPT, *arguments, stdout=PIPE, stderr=PIPE
     )
 
 

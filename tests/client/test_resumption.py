@@ -149,7 +149,7 @@ async def main():
 {loop}.run(main())
 """  # noqa: E501
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-c", program),
+        *(sys.executable, "-W", "default", "-c", program),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
