@@ -11,8 +11,9 @@ import msgspec
 
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.app.shared_prices import SharedPrices
-from vyomo_rt.bus.link import Bus, NoAnswer, NotSent, comes_by_itself
-from vyomo_rt.domain.errors import NewerData, NotFound, Unavailable
+from vyomo_rt.app.shared_streams import SharedStreams
+from vyomo_rt.bus.link import Bus, comes_by_itself
+from vyomo_rt.domain.errors import NewerData, Unavailable
 from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.shard import PRICES, shard_of
 from vyomo_rt.domain.state import SessionState
@@ -24,10 +25,7 @@ from vyomo_rt.trading.heads import Heads
 from vyomo_rt.trading.own_shards import OwnShards
 from vyomo_rt.trading.recent_prices import RecentPrices
 from vyomo_rt.web.forwarding import Forwarding
-from vyomo_rt.web.streams import explained, kick, open_connections
-from vyomo_rt.wire.access import OpenConnection
 from vyomo_rt.wire.cluster import ClusterDocument, NodeDocument
-from vyomo_rt.wire.connection import ConnectionDocument
 
 if TYPE_CHECKING:
     from vyomo_rt.app.shared_rights import SharedRights
@@ -37,15 +35,11 @@ _RETRY_S = 0.1
 _HAND_OVER_S = 1.0
 _EVENTS_A_MESSAGE = 200
 """NATS takes a megabyte."""
-_ASK_ALL_S, _TRIES = 0.6, 3
 
 _EVENTS, _BORN, _HEADS, _ROWS, _RIGHTS = "events", "born", "heads", "rows", "rights"
 _COMMAND = "command"
 
 _Heads = tuple[dict[int, int], dict[int, int]]
-_decode_asked = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
-_decode_explained = msgspec.json.Decoder(ConnectionDocument).decode
-_decode_streams = msgspec.json.Decoder(list[OpenConnection]).decode
 _decode_heads = msgspec.msgpack.Decoder(_Heads).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -97,6 +91,7 @@ class Cluster:
             on_gap=self.following.doubt_everything,
         )
         self.prices = SharedPrices(rooms, node, self.bus, common_clock, recent.note)
+        self.streams = SharedStreams(rooms.streaming, node, self.bus)
         self.forwarding = Forwarding(self, rooms.know, rooms.require_standing)
         rooms.hub.node = node.id
         desk.owners.is_shared = True
@@ -307,56 +302,6 @@ class Cluster:
     async def _answer(self, kind: str, message: bytes) -> bytes:
         if kind == _COMMAND:
             return await self.forwarding.answer(message)
-        if (about_streams := self._about_streams(kind, message)) is not None:
-            return about_streams
+        if (answer := self.streams.answers.get(kind)) is not None:
+            return answer(message)
         return await self.prices.answer(kind, message)
-
-    def _about_streams(self, kind: str, message: bytes) -> bytes | None:
-        """What another node asks about the streams of this one; empty if there is none of an id."""
-        streaming = self._rooms.streaming
-        with suppress(NotFound):
-            match kind:
-                case "streams":
-                    return msgspec.json.encode(open_connections(streaming))
-                case "explain":
-                    return msgspec.json.encode(explained(streaming, *_decode_asked(message)))
-                case "kick":
-                    return kick(streaming, message.decode()).encode()
-                case _:
-                    return None
-        return b""
-
-    # -- for streams -----------------------------------------------------------
-
-    async def connections(self) -> list[OpenConnection]:
-        answers = await self._ask_all("streams", b"")
-        return [each for answer in answers for each in _decode_streams(answer)]
-
-    async def explain(self, connection_id: str, subject: str | None) -> ConnectionDocument | None:
-        answers = await self._ask_all("explain", _encode((connection_id, subject)))
-        found = (_decode_explained(answer) for answer in answers if answer)
-        return next(found, None)
-
-    async def kick(self, connection_id: str) -> str | None:
-        # Once: who is kicked already is not found again.
-        answers = await self._ask_all("kick", connection_id.encode(), tries=1)
-        return next((answer.decode() for answer in answers if answer), None)
-
-    async def _ask_all(self, kind: str, message: bytes, tries: int = _TRIES) -> list[bytes]:
-        others = [node for node in self.node.nodes if node != self.node.id]
-        answers = await asyncio.gather(
-            *(self._ask_one(node, kind, message, tries) for node in others)
-        )
-        return [answer for answer in answers if answer is not None]
-
-    async def _ask_one(self, node: str, kind: str, message: bytes, tries: int) -> bytes | None:
-        """The answer of another node; None if it is gone, with its streams."""
-        for _ in range(tries):
-            with suppress(NoAnswer):
-                try:
-                    return await self.bus.ask(node, kind, message, _ASK_ALL_S)
-                except NotSent:
-                    if self.bus.is_connected:
-                        return None
-                    break
-        raise Unavailable("another node cannot be reached; try again")

@@ -60,8 +60,9 @@ def application(rooms: Rooms, loading: Loading, cluster: Cluster | None = None) 
     app.on_response_prepare.append(add_headers)
     pages = _pages(rooms, loading)
     long_answers = LongAnswers(rooms.history, rooms.board.quotes, rooms.clocks.wall)
+    other_streams = None if cluster is None else cluster.streams
     routes = [
-        *StreamRoutes(rooms.streaming, rooms.limits.streams, cluster).routes(),
+        *StreamRoutes(rooms.streaming, rooms.limits.streams, other_streams).routes(),
         *IngestRoutes(rooms.intake, rooms.streaming, rooms.limits.streams).routes(),
         *_rest(rooms, long_answers, cluster).routes(),
         *OrderRoutes(rooms.desk, rooms.desk.records).routes(),
