@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from vyomo_rt.domain.errors import BadJson, BadRequest
@@ -25,6 +26,10 @@ def test_a_tick_is_a_symbol_and_an_exact_price() -> None:
     assert to_tick(row()) == Tick("NIFTY", 100_0500, None, "test")
     assert to_tick(row(symbol=" bank nifty ")) == Tick("BANK NIFTY", 100_0500, None, "test")
     assert to_tick(row(ts=None)) == Tick("NIFTY", 100_0500, None, "test")
+
+
+def test_a_tick_can_be_packed_for_other_nodes() -> None:
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(to_tick(row()))) == list(to_tick(row()))
 
 
 @pytest.mark.parametrize(

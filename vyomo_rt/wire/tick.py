@@ -147,7 +147,8 @@ def to_tick(row: Any, source: str) -> Tick:
     present = {name: value for name, value in row.items() if value is not None}
     tick = decoding.convert(present, TickRow)
     as_of_ms = None if tick.ts is None else moment_ms(tick.ts, "ts")
-    return Tick(parse_symbol(tick.symbol), tick.price, as_of_ms, source)
+    # A plain int: msgspec, which takes ticks to other nodes, encodes no class derived from it.
+    return Tick(parse_symbol(tick.symbol), int(tick.price), as_of_ms, source)
 
 
 def row_symbol(row: Any) -> str | None:
