@@ -2,7 +2,7 @@
 /** Alerts that this browser keeps: a price, the session's P&L, a stop that comes near. */
 import { $, el, keyed, put } from "./dom.js";
 import { inIst, money, percent, price, time } from "./format.js";
-import { clearProblems, fieldsOf, hint, unreadable } from "./forms.js";
+import { checkWhileTyping, clearProblems, fieldsOf, hint, unreadable } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { everyHalfSecond, feedIsLate, isLive, pnlIsOld } from "./liveness.js";
 import { feedWasLive } from "./market.js";
@@ -167,11 +167,8 @@ export const openAlerts = () => {
 export function start() {
   part("alerts", paint);
   $("alerts-open").addEventListener("click", openAlerts);
-  form.addEventListener("input", () => {
-    clearProblems(form);
-    hint(form, unreadable(form, fieldsOf(form)));
-    touch("alerts");
-  });
+  checkWhileTyping(form);
+  form.addEventListener("input", () => touch("alerts"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     add();

@@ -73,6 +73,13 @@ export async function callAll(path, name) {
   }
 }
 
+/** The last prices of symbols; of one that has none, nothing.
+ * @param {string[]} symbols @returns {Promise<{ ok: boolean, prices: any[] }>} */
+export async function pricesOf(symbols) {
+  const { ok, document } = await call("GET", `prices?symbols=${symbols.map(encodeURIComponent)}`);
+  return { ok, prices: ok ? document.prices : [] };
+}
+
 /** @param {Answer} answer what went wrong, for people */
 export const reason = ({ document, status }) =>
   inIst(document.detail ?? document.title ?? `HTTP ${status}`);

@@ -2,7 +2,7 @@
 /** Pictures of gains and losses: a calendar of days, and bars. Signs stand beside the colours; the
  * numbers are in the table. */
 import { attribute, el, keyed } from "./dom.js";
-import { arrow, shortMoney, signedMoney, tone } from "./format.js";
+import { arrow, roundMoney, shortMoney, signedMoney, tone } from "./format.js";
 
 /** @typedef {{ key: string, value: number }} Value */
 
@@ -46,7 +46,7 @@ export function paintCalendar(picture, values) {
   paintCells(picture, "calendar", cells, (cell, { day, value, isHead }) => {
     const isKnown = value !== undefined;
     cell.className = isHead ? "head" : `day ${isKnown ? tone(value) || "even" : ""}`;
-    const amount = isKnown ? `${arrow(value)} ${shortMoney(Math.abs(value))}`.trim() : "";
+    const amount = isKnown ? `${arrow(value)} ${roundMoney(Math.abs(value))}`.trim() : "";
     cell.replaceChildren(el("span", {}, day), el("b", {}, amount));
   });
   describe(picture, "P&L by day", values);

@@ -29,7 +29,7 @@ function colours() {
     loss = colour("loss");
   return {
     chart: {
-      layout: { background: { type: "solid", color: colour("panel") }, textColor: colour("quiet") },
+      layout: { background: { color: "transparent" }, textColor: colour("quiet") },
       grid: { vertLines: { color: colour("line") }, horzLines: { color: colour("line") } },
       rightPriceScale: { borderColor: colour("line") },
       timeScale: { borderColor: colour("line") },
@@ -70,6 +70,7 @@ export class Candles {
         timeVisible: true,
         secondsVisible: false,
         rightOffset: 8, // room for the words at the newest bar
+        barSpacing: 9, // wide enough to be seen when a day is young
         maxBarSpacing: 24,
       },
       localization: { locale: "en-GB", dateFormat: "dd MMM yyyy", priceFormatter: price },

@@ -1,6 +1,6 @@
 // @ts-check
-/** The chart of a symbol's bars, in the place of the P&L curve: which symbol, which interval, and
- * what of the session is drawn into it. */
+/** The chart of a symbol's bars: which symbol, which interval, and what of the session is drawn
+ * into it. The P&L curve takes its place where that is wanted. */
 import { Bars } from "./bars.js";
 import { Candles } from "./candles.js";
 import { linesOf } from "./chartlines.js";
@@ -62,6 +62,7 @@ function paint() {
   $("bars-symbol").value = symbol;
   const interval = $("bars-interval").value;
   if (symbol && (bars?.symbol !== symbol || bars.interval !== interval)) begin(symbol, interval);
+  if (bars?.isLoaded) loadLibrary();
   const since = silentSince(symbol);
   $("bars").classList.toggle("old", since !== null);
   const silence = since && `No fresh price since ${since}.`;
@@ -121,17 +122,16 @@ function note(symbol) {
   return bars.bars.length ? "" : `${symbol} has no bars yet: they begin while it is on screen.`;
 }
 
-/** Only when somebody looks: the library is larger than all of the page. */
+/** Behind all else, and only if it is looked at: the library is larger than all of the page. */
 async function loadLibrary() {
-  if (candles || isLoading) return;
+  if (candles || isLoading || trouble) return;
   isLoading = true;
   try {
     const made = await Candles.in($("bars-chart"));
     made.onDrawn = () => placeGrips(made);
     candles = made;
-    trouble = "";
   } catch {
-    trouble = "The chart could not be loaded. Close it and open it again to try once more.";
+    trouble = "The chart could not be loaded. Show the P&L curve and come back to try once more.";
   }
   isLoading = false;
   touch("bars");
@@ -145,9 +145,9 @@ function show(open) {
   $("equity-legend").hidden = open;
   $("bars-choices").hidden = !open;
   put($("equity-title"), open ? "Candles" : "P&L curve");
-  $("bars-toggle").setAttribute("aria-pressed", String(open));
-  remember("candles", open ? "on" : null);
-  if (open) loadLibrary();
+  $("curve-toggle").setAttribute("aria-pressed", String(!open));
+  remember("chart", open ? null : "curve");
+  trouble = "";
   touch("bars", "equity");
 }
 
@@ -161,7 +161,7 @@ export function start() {
   const remembered = recall("interval");
   for (const { value } of $("bars-interval").options)
     if (value === remembered) $("bars-interval").value = value;
-  $("bars-toggle").addEventListener("click", toggleChart);
+  $("curve-toggle").addEventListener("click", toggleChart);
   $("bars-symbol").addEventListener("change", () => choose($("bars-symbol").value));
   $("bars-interval").addEventListener("change", () => {
     remember("interval", $("bars-interval").value);
@@ -179,5 +179,5 @@ export function start() {
   client.on("status", ({ state }) => {
     if (state === "open" && isOpen()) bars?.refresh();
   });
-  if (recall("candles")) show(true);
+  if (recall("chart") === "curve") show(false);
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** The developer's drawer: rates, delays, the position, and commands that get the same stream. */
-import { call, reason } from "./api.js";
+import { call, pricesOf, reason } from "./api.js";
 import { $, copy, el, put } from "./dom.js";
 import { whole } from "./format.js";
 import { counts, onPainted, part, touch } from "./frame.js";
@@ -46,11 +46,8 @@ async function ping() {
   if (ask()) return;
   const symbol = [...model.prices].find(([, quote]) => quote)?.[0];
   if (!symbol) return;
-  const { ok, document: answer } = await call(
-    "GET",
-    `prices?symbols=${encodeURIComponent(symbol)}`,
-  );
-  if (ok && answer.prices.length) clock.note(sentMs, nowMs(), answer.prices[0].timestamp);
+  const [price] = (await pricesOf([symbol])).prices;
+  if (price) clock.note(sentMs, nowMs(), price.timestamp);
 }
 
 /** @returns {{ curl: string, wscat: string }} what gets the same stream without this page */

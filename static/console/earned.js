@@ -31,6 +31,8 @@ function closings(session, events) {
 }
 
 const MINUTE_MS = 60_000;
+/** So late the row of a minute is there at last. */
+const ROW_COMES_MS = MINUTE_MS + 5000;
 
 /**
  * What was before the page: today's rows of the store, and before these each closing.
@@ -43,6 +45,11 @@ export function pastCurve(session, events, rows) {
   if (before.length && stored.length) stored[0].gap = true;
   return [...before, ...stored];
 }
+
+/** Whether the page began to watch within the minute after the newest row, so that nothing but its
+ * way from there is unknown. @param {any[]} rows @param {number} t */
+export const follows = (rows, t) =>
+  rows.length > 0 && t - Date.parse(rows[rows.length - 1].at) <= ROW_COMES_MS;
 
 /**
  * A session's curve from the store; where a minute is missing, nothing is known.

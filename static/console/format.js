@@ -22,6 +22,12 @@ export const shortMoney = formatter({
   minimumFractionDigits: 0,
   maximumFractionDigits: 2,
 });
+/** Where there is little room: ₹76.5, ₹12.3K. */
+export const roundMoney = formatter({
+  ...rupees,
+  notation: "compact",
+  maximumSignificantDigits: 3,
+});
 /** Indices and currencies are not in ₹: a price carries no sign. */
 export const price = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
 export const whole = formatter({ maximumFractionDigits: 0 });

@@ -132,6 +132,15 @@ export function hint(form, texts) {
   }
 }
 
+/** From now on its fields are marked as they are typed; what was refused is typed anew.
+ * @param {HTMLFormElement} form */
+export function checkWhileTyping(form) {
+  form.addEventListener("input", () => {
+    clearProblems(form);
+    hint(form, unreadable(form, fieldsOf(form)));
+  });
+}
+
 /** The state of an order, beside its button.
  * @param {HTMLFormElement} form @param {string} text
  * @param {boolean} [isOpen] nobody knows what became of it */
@@ -159,9 +168,8 @@ function setBusy(form, busy) {
 export function onOrder(form, request, done) {
   /** @type {AbortController} */
   let sending;
+  checkWhileTyping(form);
   form.addEventListener("input", () => {
-    clearProblems(form);
-    hint(form, unreadable(form, fieldsOf(form)));
     if (form.getAttribute("aria-busy") !== "true") say(form, "");
   });
   form.querySelector("[data-give-up]")?.addEventListener("click", () => sending.abort());

@@ -1,7 +1,7 @@
 // @ts-check
 /** Closing everything in the session on screen, with one confirmation that names it all. */
 import { reason } from "./api.js";
-import { $, el, put } from "./dom.js";
+import { $, el, keyed, put } from "./dom.js";
 import { price, whole } from "./format.js";
 import { confirmed } from "./forms.js";
 import { part, touch } from "./frame.js";
@@ -11,28 +11,34 @@ import { settle } from "./sending.js";
 import { isChanging } from "./stream.js";
 
 const dialog = $("kill-dialog");
+const FOLLOWED_MS = 500;
+/** The session that is asked about. @type {number | null} */
+let askedOf = null;
 let isSending = false;
 
 /** @param {import("./model.js").Position} trade */
-const row = ({ tradeId, side, quantity, symbol, currentPrice, stale }) =>
-  el(
-    "li",
-    {},
-    el("span", { class: `side ${side}` }, side),
-    ` ${whole(quantity)} `,
-    el("b", {}, symbol),
-    ` #${tradeId}, last ${price(currentPrice)}${stale ? ", a stale price" : ""}`,
-  );
+function makeRow({ side, symbol }) {
+  const [quantity, last] = [el("span"), el("span")];
+  const badge = el("span", { class: `side ${side}` }, side);
+  return Object.assign(el("li", {}, badge, " ", quantity, " ", el("b", {}, symbol), " ", last), {
+    parts: { quantity, last },
+  });
+}
+
+/** @param {any} row @param {import("./model.js").Position} trade */
+function updateRow({ parts }, { tradeId, quantity, currentPrice, stale }) {
+  put(parts.quantity, whole(quantity));
+  put(parts.last, `#${tradeId}, last ${price(currentPrice)}${stale ? ", a stale price" : ""}`);
+}
 
 /** What would be closed and ended now, while it is asked. */
 function list() {
-  const trades = [...model.open.values()];
   const orders = model.orders.size;
   put(
     $("kill-title"),
-    `Close all ${whole(trades.length)} positions of session ${model.sessionId}?`,
+    `Close all ${whole(model.open.size)} positions of session ${model.sessionId}?`,
   );
-  $("kill-list").replaceChildren(...trades.map(row));
+  keyed($("kill-list"), model.open, makeRow, updateRow);
   put(
     $("kill-orders"),
     orders ? `With the halt ${whole(orders)} pending entries are cancelled, too.` : "",
@@ -43,6 +49,7 @@ async function closeAll() {
   const { sessionId } = model;
   if (sessionId === null || isChanging() || isSending) return;
   $("kill-halt").checked = true;
+  askedOf = sessionId;
   list();
   if (!(await confirmed(dialog))) return;
   if (sessionId !== model.sessionId) return complain("Another session came on screen.");
@@ -62,10 +69,12 @@ async function closeAll() {
 }
 
 function paint() {
+  if (dialog.open && askedOf === model.sessionId) list();
   $("close-all").disabled = isChanging() || isSending;
 }
 
 export function start() {
   part("kill", paint);
   $("close-all").addEventListener("click", closeAll);
+  setInterval(() => dialog.open && touch("kill"), FOLLOWED_MS); // trades close by themselves
 }

@@ -13,8 +13,10 @@ const known = new Map();
 /** Asks once for the lot and the tick of a symbol. @param {string} symbol */
 export async function learnLot(symbol) {
   if (!symbol || known.has(symbol)) return;
-  const { ok, document } = await call("GET", `instruments?symbols=${encodeURIComponent(symbol)}`);
+  const path = `instruments?symbols=${encodeURIComponent(symbol)}`;
+  const { ok, passing, document } = await call("GET", path);
   if (ok) known.set(symbol, document.instruments[0] ?? USUAL);
+  else if (!passing) known.set(symbol, USUAL); // no symbol at all
 }
 
 /** 1 where it trades singly or is not known. @param {string} symbol */
@@ -45,6 +47,25 @@ export function inLots(symbol, quantity) {
   if (lot === 1) return "";
   if (typeof quantity !== "number" || quantity % lot !== 0) return `a lot is ${whole(lot)}`;
   return `${whole(quantity / lot)} ${quantity === lot ? "lot" : "lots"} of ${whole(lot)}`;
+}
+
+/** A field of a quantity that holds one lot of its symbol until somebody types into it. It is empty
+ * while the lot is not known: the lot of the symbol before would be another one.
+ * @param {HTMLInputElement} input @param {() => string} symbol
+ * @returns {() => Promise<void>} to be called with each other symbol */
+export function followLot(input, symbol) {
+  let isTyped = false;
+  input.addEventListener("input", () => {
+    isTyped = input.value !== "";
+  });
+  return async () => {
+    const name = symbol();
+    if (!isTyped && !known.has(name)) input.value = "";
+    await learnLot(name);
+    if (isTyped || name !== symbol()) return; // another one was chosen meanwhile
+    input.value = name ? String(lotOf(name)) : "";
+    if (document.activeElement === input) input.select();
+  };
 }
 
 /** Up and down in a field of a quantity: the next whole number of lots.

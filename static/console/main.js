@@ -104,7 +104,9 @@ async function showPlace() {
   const symbols = place.symbols ?? (isSimulated ? DEMO_SYMBOLS : priced.slice(0, MOST_SYMBOLS));
   model.intervalMs = place.interval ?? model.intervalMs;
   if (chosen) showSession(chosen);
-  const [first = ""] = prices.add(symbols.join(","));
+  const added = prices.add(symbols.join(","));
+  const last = recall("symbol") ?? "";
+  const first = added.includes(last) ? last : (added[0] ?? "");
   ticket.choose(first);
   chart.choose(first);
   touch("prices");
@@ -127,6 +129,7 @@ session.start();
 prices.start((symbol) => {
   ticket.openTicket({ symbol });
   chart.choose(symbol);
+  remember("symbol", symbol);
 });
 positions.start(closing.openClosing, guards.openGuards);
 pending.start();
@@ -161,7 +164,7 @@ keys.start([
   ],
   ["a", "Add a symbol", () => $("add-symbol").focus()],
   ["g", "Go to another session", () => $("session").focus()],
-  ["c", "Candles or P&L curve", chart.toggleChart],
+  ["c", "P&L curve or candles", chart.toggleChart],
   ["n", "Alerts", alerts.openAlerts],
   ["m", "Sound on or off", notify.toggleSound],
   ["t", "Theme: system, light, dark", nextTheme],

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the page knows about the session and prices. Messages change it here; the parts paint
  * it. */
-import { earned, pastCurve } from "./earned.js";
+import { earned, follows, pastCurve } from "./earned.js";
 import { touch } from "./frame.js";
 import { Seen, thin } from "./series.js";
 
@@ -209,7 +209,7 @@ export function notePast(session, events, openTrades, orders, rows) {
   model.session = session;
   const [live] = model.equity.points;
   const firstLive = live?.t ?? Infinity;
-  if (live) live.gap = true;
+  if (live) live.gap = !follows(rows, live.t);
   const past = pastCurve(session, events, rows).filter(({ t }) => t < firstLive);
   model.equity.points = thin([...past, ...model.equity.points], EQUITY_POINTS);
   addToLog(events);

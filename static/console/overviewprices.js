@@ -1,7 +1,7 @@
 // @ts-check
 /** In which sessions of the overview old prices value a trade, and since when: asked of the server
  * while they are shown, since no stream says it. */
-import { call, callAll } from "./api.js";
+import { callAll, pricesOf } from "./api.js";
 import { touch } from "./frame.js";
 import { isShut } from "./market.js";
 
@@ -42,11 +42,9 @@ async function askHeld(sessionId, of) {
 async function askPrices() {
   const symbols = [...new Set([...held.values()].flatMap((one) => [...one.symbols]))];
   if (symbols.length) {
-    const { ok, document } = await call("GET", `prices?symbols=${symbols.map(encodeURIComponent)}`);
-    const old = (ok ? document.prices : []).filter(
-      (/** @type {any} */ one) => one.stale && !isShut(one.symbol, one.source),
-    );
-    if (ok) stale = new Map(old.map((/** @type {any} */ { symbol, asOf }) => [symbol, asOf]));
+    const { ok, prices } = await pricesOf(symbols);
+    const old = prices.filter((one) => one.stale && !isShut(one.symbol, one.source));
+    if (ok) stale = new Map(old.map(({ symbol, asOf }) => [symbol, asOf]));
     touch("overview");
   }
   if (timer) timer = setTimeout(askPrices, EVERY_MS);

@@ -6,6 +6,7 @@ import { price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model, noteOrder } from "./model.js";
 import { complain, say } from "./notify.js";
+import { distance, isOld } from "./quotes.js";
 import { settle } from "./sending.js";
 import { client, isChanging } from "./stream.js";
 
@@ -21,20 +22,21 @@ function makeRow(order) {
     "Cancel",
   );
   button.addEventListener("click", () => cancel(orderId));
-  const terms = el("span");
-  const guards = el("small");
+  const [quantity, terms, guards] = [el("span"), el("span"), el("small")];
   const what = el(
     "span",
     { class: "what" },
     el("span", { class: `side ${side}` }, side),
     " ",
-    terms,
+    quantity,
     " ",
     el("b", {}, ...nameOf(symbol)),
+    " ",
+    terms,
     el("small", {}, `#${orderId}`),
     guards,
   );
-  return Object.assign(el("li", {}, what, button), { parts: { button, terms, guards } });
+  return Object.assign(el("li", {}, what, button), { parts: { button, quantity, terms, guards } });
 }
 
 /** @param {any} order */
@@ -51,12 +53,16 @@ function guardsOf({ stopLoss, target, trailingStop, validity }) {
 
 /** @param {any} row @param {any} order */
 function updateRow({ parts }, order) {
-  const { orderId, quantity, type } = order;
+  const { orderId, quantity, symbol, type } = order;
+  const last = model.prices.get(symbol);
+  put(parts.quantity, whole(quantity));
+  put(parts.terms, `${type === "STOP" ? "stop" : "limit"} ${price(order.price)}`);
   put(
-    parts.terms,
-    `${whole(quantity)} ${type === "STOP" ? "stop" : "limit"} ${price(order.price)}`,
+    parts.guards,
+    [last && !isOld(last) && distance(order.price, last.price), guardsOf(order)]
+      .filter(Boolean)
+      .join(" · "),
   );
-  put(parts.guards, guardsOf(order));
   parts.button.disabled = isChanging() || ending.has(orderId);
 }
 
@@ -83,4 +89,7 @@ function paint() {
   put($("pending-count"), model.orders.size ? `${whole(model.orders.size)} waiting` : "");
 }
 
-export const start = () => part("pending", paint);
+export function start() {
+  part("pending", paint);
+  setInterval(() => $("orders-panel").hidden || touch("pending"), 1000); // prices move
+}

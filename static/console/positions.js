@@ -3,7 +3,7 @@
 import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
 import { age, arrowMoney, price, signedPercent, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
-import { feedIsLate, isStale, shutTrades, staleTrades } from "./liveness.js";
+import { feedIsLate, isLive, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
 import { model } from "./model.js";
 import { ageOrSource, originOf } from "./quotes.js";
@@ -162,7 +162,7 @@ function updateRow(row, trade) {
   row.classList.toggle("old", isOfThePast(trade));
   parts.last.classList.toggle("stale", isOld);
   put(parts.price, price(currentPrice));
-  const isNow = currentPrice !== undefined && !trade.stale;
+  const isNow = currentPrice !== undefined && !trade.stale && isLive();
   put(parts.origin, isNow ? ageOrSource(trade) : "");
   attribute(parts.last, "title", currentPrice === undefined ? null : originOf(trade));
   const words = isOld ? `${staleWords(trade)}${waiting(trade)}` : trade.stale && originOf(trade);
@@ -221,4 +221,9 @@ export function start(onClose, onGuards) {
   guarding = onGuards;
   wireSorting($("positions"));
   part("positions", paint);
+  let wasLive = isLive();
+  setInterval(() => {
+    if (isLive() !== wasLive) touch("positions"); // silence comes without a message
+    wasLive = isLive();
+  }, 500);
 }

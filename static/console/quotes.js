@@ -1,6 +1,6 @@
 // @ts-check
 /** Last prices, on screen or asked for, how old they are, and how far another one is from them. */
-import { call } from "./api.js";
+import { pricesOf } from "./api.js";
 import { age, moment, percent, price, time } from "./format.js";
 import { isLive, isStale, sourceOf } from "./liveness.js";
 import { isShut, marketWords, replayTime } from "./market.js";
@@ -83,8 +83,8 @@ export const lastOf = (symbol) => model.prices.get(symbol) ?? lookedUp.get(symbo
 /** Asks for the price of a symbol that is not on screen. @param {string} symbol */
 export async function lookUp(symbol) {
   if (!symbol || model.prices.has(symbol)) return;
-  const { ok, document } = await call("GET", `prices?symbols=${encodeURIComponent(symbol)}`);
-  const [quote] = ok ? document.prices : [];
+  const { prices } = await pricesOf([symbol]);
+  const [quote] = prices;
   if (quote) lookedUp.set(symbol, { ...quote, receivedAt: performance.now() });
 }
 

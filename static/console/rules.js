@@ -104,20 +104,25 @@ function updateLine({ parts }, line) {
   attribute(parts.meter, "aria-label", `${line.name}: ${line.text}`);
 }
 
-/** Halts and what lifted them, newest first. */
-const halts = () =>
-  model.log
-    .filter(({ type, data }) => type === "session_changed" && /** @type {any} */ (data).status)
-    .filter(({ data }) => /** @type {any} */ (data).reason !== "LOCK_ARMED")
+/** Halts and what lifted them, newest first; a change of a name or of rules repeats the status. */
+function halts() {
+  const changes = model.log.filter(({ type }) => type === "session_changed");
+  const place = (/** @type {any} */ event) =>
+    event ? `${event.data.status} ${event.data.statusReason ?? ""}` : "ACTIVE ";
+  return changes
+    .filter((event, index) => place(event) !== place(changes[index + 1]))
     .slice(0, MOST_HALTS);
+}
 
 function paint() {
   const found = lines();
   keyed($("rules-list"), found, makeLine, updateLine);
   $("no-rules").hidden = found.length > 0 || model.session === null;
+  const changes = halts();
+  $("halts-title").hidden = changes.length === 0;
   keyed(
     $("halts"),
-    halts().map((event) => /** @type {[number, any]} */ ([event.seq, event])),
+    changes.map((event) => /** @type {[number, any]} */ ([event.seq, event])),
     () => el("li"),
     (row, { data }) =>
       put(row, `${data.status} · ${sentence({ data: { ...data, statusReason: data.reason } })}`),

@@ -1,6 +1,6 @@
 // @ts-check
 /** Since when prices are old: of each open trade, and of the P&L that is made of them. */
-import { call } from "./api.js";
+import { pricesOf } from "./api.js";
 import { moment } from "./format.js";
 import { touch } from "./frame.js";
 import { feedIsLate, isStale, pnlIsOld, staleTrades } from "./liveness.js";
@@ -31,9 +31,9 @@ async function ask() {
   asking = undefined;
   const symbols = [...told].filter(([, asOf]) => asOf === null).map(([symbol]) => symbol);
   if (!symbols.length) return; // all are fresh again
-  const { ok, document } = await call("GET", `prices?symbols=${symbols.map(encodeURIComponent)}`);
+  const { ok, prices } = await pricesOf(symbols);
   if (!ok) for (const symbol of symbols) told.delete(symbol); // the next message asks again
-  for (const { symbol, asOf, stale } of ok ? document.prices : [])
+  for (const { symbol, asOf, stale } of prices)
     if (stale && told.has(symbol)) told.set(symbol, asOf);
   touch("positions", "session", "equity");
 }

@@ -39,7 +39,8 @@ const SENTENCES = {
 function makeLine({ type, data }) {
   const text = SENTENCES[type]?.(data) ?? type;
   const at = el("time", { datetime: data.timestamp }, dateTime(data.timestamp));
-  return el("li", {}, at, " ", el("span", { class: tone(data.pnl) }, text));
+  const unbroken = text.replaceAll("−₹", "−\u2060₹"); // no line ends behind the sign
+  return el("li", {}, at, " ", el("span", { class: tone(data.pnl) }, unbroken));
 }
 
 /** @param {any} trade */

@@ -5,7 +5,7 @@ import { money, price, signedMoney, whole } from "./format.js";
 import { clearProblems, fieldsOf, hint, onOrder, unreadable } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { gainAt, LEVELS, symbolOf, wrongSides } from "./levels.js";
-import { inLots, learnLot, stepByLots } from "./lots.js";
+import { followLot, inLots, stepByLots } from "./lots.js";
 import { model, noteAnswer, noteOrder } from "./model.js";
 import { distance, isClose, isOld, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
 import { refusalOf } from "./refusals.js";
@@ -15,11 +15,16 @@ import { asked, client, isChanging } from "./stream.js";
 
 /** @type {HTMLFormElement} */
 const ticket = $("ticket");
+/** A symbol that stands still so long is looked up, though the field is not left yet. */
+const TYPED_MS = 250;
 /** The symbol whose price was too old, if that is why the last order was refused. */
 let waitsFor = "";
 
 /** @param {string} name @returns {any} a field of the ticket */
 const field = (name) => ticket.elements.namedItem(name);
+
+const symbolNow = () => symbolOf(fieldsOf(ticket));
+const followed = followLot(field("quantity"), symbolNow);
 
 /** Why nothing can be opened in what is on screen; empty if it can. */
 export function obstacle() {
@@ -182,22 +187,28 @@ const waits = ({ orderId, sessionId, side, quantity, symbol, type, price: at }) 
 /** Asks for what is not known of the symbol. */
 async function learn() {
   touch("ticket");
-  const name = symbolOf(fieldsOf(ticket));
-  await Promise.all([lookUp(name), learnLot(name)]);
+  await Promise.all([lookUp(symbolNow()), followed()]);
   touch("ticket");
 }
 
 export function start() {
   part("ticket", paint);
   for (const event of ["input", "change"]) ticket.addEventListener(event, () => touch("ticket"));
+  /** @type {ReturnType<typeof setTimeout>} */
+  let typing;
   field("symbol").addEventListener("change", learn);
-  stepByLots(field("quantity"), () => symbolOf(fieldsOf(ticket)));
+  field("symbol").addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(learn, TYPED_MS);
+  });
+  stepByLots(field("quantity"), symbolNow);
   /** @type {string | undefined} */
   let status;
   client.on("session_update", ({ data }) => {
     if (data.status !== status) clearProblems(ticket); // what was refused may be allowed by now
     status = data.status;
   });
+  client.on("session_changed", () => clearProblems(ticket)); // likewise by other rules
   setInterval(() => touch("ticket", "fill", "closing"), 500); // they show live prices
   onOrder(ticket, order, placed);
 }

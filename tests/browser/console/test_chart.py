@@ -43,21 +43,14 @@ async def is_painted(page: Page, colour: str) -> bool:
     return bool(await page.evaluate(PAINTED, [handle, colour]))
 
 
-async def test_candles_are_loaded_when_somebody_looks_and_follow_prices(
-    page: Page, ingest_server: str
-) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+async def test_candles_are_the_first_view_and_follow_prices(page: Page, ingest_server: str) -> None:
     async with Desk.at(ingest_server) as desk:
         await show(page, ingest_server, desk.session_id, symbols="CANDLE", interval=100)
         await expect(tile(page, "CANDLE")).to_be_visible()
         await push(desk, "CANDLE", 100, 102, 101)
         await expect(tile(page, "CANDLE")).to_contain_text("101.00")
-        assert not [url for url in asked if LIBRARY in url]
-        await page.get_by_role("button", name="Candles").click()
         words = re.compile(r"^Chart of CANDLE, bars: [12]; .* now 101.00$")
         await expect(chart(page)).to_have_attribute("aria-label", words)
-        assert len([url for url in asked if LIBRARY in url]) == 1
         await push(desk, "CANDLE", 104)
         await expect(chart(page)).to_have_attribute("aria-label", re.compile("now 104.00$"))
         await expect(page.get_by_role("link", name="tradingview.com")).to_be_visible()
@@ -66,8 +59,29 @@ async def test_candles_are_loaded_when_somebody_looks_and_follow_prices(
         for theme in ("light", "dark"):
             await page.emulate_media(color_scheme=theme)
             assert await violations(page) == ""
+
+
+async def test_the_curve_is_a_key_away_and_remembered_and_then_no_library_is_loaded(
+    page: Page, ingest_server: str
+) -> None:
+    curve = page.get_by_role("img", name="P&L curve")
+    async with Desk.at(ingest_server) as desk:
+        await push(desk, "CURVED", 100)
+        await show(page, ingest_server, desk.session_id, symbols="CURVED", interval=100)
+        await expect(chart(page)).to_be_visible()
+        await page.keyboard.press("c")
+        await expect(curve).to_be_visible()
+        await expect(chart(page)).to_be_hidden()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
         await page.reload()
-        await expect(chart(page)).to_have_attribute("aria-label", re.compile("now 104.00$"))
+        await expect(curve).to_be_visible()
+        await expect(tile(page, "CURVED")).to_contain_text("100.00")
+        assert not [url for url in asked if LIBRARY in url]
+        await page.get_by_role("button", name="P&L curve").click()
+        await push(desk, "CURVED", 100.5)
+        await expect(chart(page)).to_have_attribute("aria-label", re.compile("now 100.50"))
+        assert len([url for url in asked if LIBRARY in url]) == 1
 
 
 async def test_fills_stops_targets_and_entries_of_the_session_are_drawn(
@@ -79,7 +93,6 @@ async def test_fills_stops_targets_and_entries_of_the_session_are_drawn(
         await desk.close(closed)
         trade = await desk.open("DRAWN", stopLoss=98, target=103)
         await show(page, ingest_server, desk.session_id, symbols="OTHER,DRAWN", interval=100)
-        await page.keyboard.press("c")
         await page.locator("#bars-symbol").select_option("DRAWN")
         await push(desk, "DRAWN", 100.5)
         drawn = (
@@ -100,10 +113,9 @@ async def test_the_chart_is_used_by_keyboard_and_remembers_its_interval(
         await show(page, ingest_server, desk.session_id, symbols="KEYS", interval=100)
         await expect(tile(page, "KEYS")).to_be_visible()
         await push(desk, "KEYS", 100)
-        await page.keyboard.press("c")
         await expect(chart(page)).to_have_attribute("aria-label", re.compile("bars: 1;"))
         await page.locator("#bars-interval").select_option("1d")
-        await page.locator("#bars-toggle").focus()
+        await page.locator("#curve-toggle").focus()
         await page.keyboard.press("Tab")
         await expect(chart(page)).to_be_focused()
         before = await chart(page).screenshot()
@@ -116,9 +128,6 @@ async def test_the_chart_is_used_by_keyboard_and_remembers_its_interval(
         await until(has_moved)
         await page.reload()
         await expect(page.locator("#bars-interval")).to_have_value("1d")
-        await page.get_by_role("button", name="Candles").click()
-        await expect(chart(page)).to_be_hidden()
-        await expect(page.get_by_role("heading", name="P&L curve")).to_be_visible()
 
 
 async def test_candles_of_an_old_price_are_grey_and_say_since_when(
@@ -127,7 +136,6 @@ async def test_candles_of_an_old_price_are_grey_and_say_since_when(
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "OLDBAR", "price": 5, "ts": "2026-01-01T09:15:00+05:30"})
         await show(page, ingest_server, desk.session_id, symbols="OLDBAR", interval=100)
-        await page.keyboard.press("c")
         note = page.locator("#bars-note")
         await expect(note).to_contain_text("No fresh price since 01 Jan, 09:15:00.")
         await expect(page.locator("#bars")).to_have_class("live old")

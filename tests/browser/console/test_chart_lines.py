@@ -53,7 +53,6 @@ async def test_lines_are_dragged_with_a_readout_and_sent_when_they_are_let_go(
         chart = page.locator("#bars-chart")
         stop, entry = f"Stop #{trade}", f"BUY 75 limit, order #{order}"
         await show(page, ingest_server, desk.session_id, symbols=DRAGGED, interval=100)
-        await page.keyboard.press("c")
         await desk.tick({"symbol": DRAGGED, "price": 100.1})
         await expect(chart).to_have_attribute("aria-label", re.compile("now 100.10"))
         await expect(line(page, stop)).to_have_attribute("aria-valuetext", "98.00")
@@ -96,7 +95,6 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
         order = await placed(desk, symbol=KEYED, price=97, stopLoss=95)
         stop, entry = line(page, f"Stop #{trade}"), line(page, f"BUY 75 limit, order #{order}")
         await show(page, ingest_server, desk.session_id, symbols=KEYED, interval=100)
-        await page.keyboard.press("c")
         chart = page.locator("#bars-chart")
         await expect(chart).to_have_attribute("aria-label", re.compile("^Chart of .* bars: "))
         await stop.focus()

@@ -72,11 +72,11 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         await page.get_by_role("tab", name="Orders").click()
         rows = page.locator("#pending li")
         await expect(rows).to_have_text(
-            f"BUY 50 limit 95.00 AWAITED#{first}today · stop 80.00Cancel"
+            f"BUY 50 AWAITED limit 95.00#{first}today · stop 80.00Cancel"
         )
         stop = {**order, "side": "SELL", "type": "STOP", "price": 90, "stopLoss": None}
         second = (await desk.post(orders, stop | {"validity": "GTC"}))["order"]["orderId"]
-        await expect(rows.nth(1)).to_contain_text("SELL 50 stop 90.00 AWAITED")
+        await expect(rows.nth(1)).to_contain_text("SELL 50 AWAITED stop 90.00")
         await expect(page.locator("#pending-count")).to_have_text("2 waiting")
         assert not await violations(page)
 

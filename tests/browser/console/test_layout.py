@@ -90,7 +90,7 @@ async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_la
         assert upper["y"] + upper["height"] <= lower["y"]
         await press(page, "Sell…")
         place = page.locator("#place")
-        await expect(place).to_have_text("Sell 50 THUMB, market")
+        await expect(place).to_have_text("Sell 1 THUMB, market")
         await expect(place).to_be_in_viewport()
         await expect(page.locator("#quantity")).to_be_focused()
         await press(page, "Watchlist")

@@ -64,7 +64,7 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     await page.locator("#place").click()
     await expect(rows).to_have_count(1)
     first = await page.locator(SENDING).inner_text()
-    assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 50 NIFTY at \d", first)
+    assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 65 NIFTY at \d", first)
     await page.locator("#place").click()  # the same once more is meant so
     await expect(rows).to_have_count(2)
     await rows.first.get_by_role("button", name="Close trade").click()
@@ -190,6 +190,7 @@ async def test_an_entry_that_waits_says_so_and_one_that_does_not_is_filled_at_on
         await desk.tick({"symbol": "WAITS", "price": 100})
         await show(page, ingest_server, desk.session_id, symbols="WAITS")
         ticket, preview = page.locator("#ticket"), page.locator("#preview")
+        await page.locator("#quantity").fill("50")
         await expect(ticket.get_by_label("Limit price")).to_be_hidden()
         await ticket.get_by_text("Limit", exact=True).click()
         await ticket.get_by_label("Limit price").fill("90")
@@ -222,17 +223,23 @@ async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_l
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
-        await desk.tick({"symbol": "NIFTY", "price": 22_000})
-        await show(page, ingest_server, desk.session_id, symbols="NIFTY")
+        await desk.tick({"symbol": "NIFTY", "price": 22_000}, {"symbol": "ONES", "price": 10})
+        await show(page, ingest_server, desk.session_id, symbols="NIFTY,ONES")
         place, quantity = page.locator("#place"), page.locator("#quantity")
-        await expect(page.locator("#preview")).to_contain_text("a lot is 65")
-        await quantity.press("ArrowUp")
+        await expect(place).to_have_text("Buy 65 NIFTY, market")
+        await expect(page.locator("#preview")).to_contain_text("1 lot of 65")
+        await press(page, "ONES")
+        await expect(place).to_have_text("Buy 1 ONES, market")
+        await press(page, "NIFTY")
         await expect(quantity).to_have_value("65")
         await quantity.press("ArrowUp")
         await expect(place).to_have_text("Buy 130 NIFTY, market")
         await expect(page.locator("#preview")).to_contain_text("2 lots of 65")
         await quantity.fill("50")
         await expect(page.locator("#preview")).to_contain_text("a lot is 65")
+        await press(page, "ONES")
+        await expect(place).to_have_text("Buy 50 ONES, market")  # as it was typed
+        await press(page, "NIFTY")
         green = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
         await page.get_by_text("Sell", exact=True).click()
         await expect(place).to_have_text("Sell 50 NIFTY, market")
@@ -302,6 +309,7 @@ async def test_what_would_be_refused_is_marked_while_it_is_typed_and_no_longer(
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "SIDES", "price": 100})
         await show(page, ingest_server, desk.session_id, symbols="SIDES")
+        await page.locator("#quantity").fill("50")
         stop, preview = page.locator("#stopLoss"), page.locator("#preview")
         await stop.fill("300")
         await expect(stop).to_have_accessible_description(

@@ -156,6 +156,7 @@ async def test_the_curve_begins_with_the_stored_day_and_shows_a_restart_as_a_gap
         await pass_minutes(rest, session_id, [190, 195, 195])
         await show(page, rest.url, session_id)
         await expect(position(page, 1)).to_be_visible()
+        await page.keyboard.press("c")
         curve = page.get_by_role("img", name="P&L curve")
         await expect(curve).to_have_accessible_name(re.compile("highest \\+₹2,000.00"))
         points = await page.evaluate("""async () => {

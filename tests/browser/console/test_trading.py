@@ -41,17 +41,17 @@ async def test_a_trade_is_seen_from_its_opening_to_its_closing(
     await changes(tile(page, "NIFTY").locator(".last b"))
 
     await page.locator("#symbol").fill("nifty")
-    await press(page, "Buy 50 NIFTY, market")
+    await press(page, "Buy 65 NIFTY, market")
     row = page.locator("#positions tbody tr")
-    await expect(row).to_contain_text("BUY 50 NIFTY")
-    await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()
+    await expect(row).to_contain_text("BUY 65 NIFTY")
+    await expect(toast(page, "Opened BUY 65 NIFTY")).to_be_visible()
     pnl = row.locator(".pnl b")
     await expect(pnl).to_have_text(re.compile(r"[▲▼] [+−]₹"))
     await changes(pnl)
     await expect(figure(page, "openClosed")).to_have_text("1 open · 0 closed")
 
     await row.get_by_role("button", name="Close trade").click()
-    await expect(page.locator("#close-what")).to_contain_text("BUY 50 NIFTY")
+    await expect(page.locator("#close-what")).to_contain_text("BUY 65 NIFTY")
     await page.locator("#close-do").click()
     await expect(row).to_have_count(0)
     await expect(figure(page, "openClosed")).to_have_text("0 open · 1 closed")
@@ -86,7 +86,7 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
 ) -> None:
     await show(page, server, desk.session_id, symbols="NIFTY")
     await page.locator("#stopLoss").fill("9999999")
-    await press(page, "Buy 50 NIFTY, market")
+    await press(page, "Buy 65 NIFTY, market")
     stop = page.locator("#stopLoss")
     await expect(stop).to_have_attribute("aria-invalid", "true")
     await expect(stop).to_be_focused()
@@ -102,6 +102,7 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     await stop.fill("")
     symbol = page.locator("#symbol")
     await symbol.fill("<b>x</b>")
+    await expect(page.locator("#quantity")).to_have_value("1")
     await page.locator("#place").click()
     await expect(symbol).to_have_accessible_description(re.compile("<b>x</b>", re.IGNORECASE))
     assert await page.locator("#ticket p b").count() == 0
@@ -275,6 +276,7 @@ async def test_the_curve_and_the_log_begin_with_what_was_before_the_page(
         watched_from = (await desk.figures())["timestamp"]
         await show(page, ingest_server, desk.session_id)
         await expect(position(page, left)).to_contain_text("no price yet")
+        await page.keyboard.press("c")
         curve = page.get_by_role("img", name="P&L curve")
         await expect(curve).to_have_accessible_name(
             re.compile(r"now \+₹2,000.00, highest \+₹2,000.00, lowest ₹0.00")
@@ -285,11 +287,13 @@ async def test_the_curve_and_the_log_begin_with_what_was_before_the_page(
         assert await page.locator("#toasts .toast").count() == 0  # old news
         is_slope = """async (from) => {
             const { model } = await import("/static/console/model.js");
-            return !model.equity.points.find(({ t }) => t > Date.parse(from)).gap;
+            const { points } = model.equity;
+            const index = points.findIndex(({ t }) => t > Date.parse(from));
+            const isRow = points[index - 1].t % 60_000 === 0; // a minute has ended meanwhile
+            return !isRow && !points[index].gap;
         }"""
-        assert not await page.evaluate(
-            is_slope, watched_from
-        )  # nothing is known of the time before
+        # Nothing is known of the time before.
+        assert not await page.evaluate(is_slope, watched_from)
 
 
 async def test_a_stale_price_and_a_late_feed_are_seen_at_once(

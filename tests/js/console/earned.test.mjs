@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { pastCurve } from "../../../static/console/earned.js";
+import { follows, pastCurve } from "../../../static/console/earned.js";
 import { thin } from "../../../static/console/series.js";
 
 const MINUTE_MS = 60_000;
@@ -44,6 +44,13 @@ describe("the curve before the page", () => {
       shown(pastCurve({ ...session, totalPnL: 0 }, [], rows)).map(([, , how]) => how),
       ["", "", "away", ""],
     );
+  });
+
+  it("goes on to the page's first figure within a minute, and not over a time away", () => {
+    const rows = [row(0, 0, 5), row(1, 0, 6)];
+    assert.ok(follows(rows, NOON_MS + 1.9 * MINUTE_MS));
+    assert.ok(!follows(rows, NOON_MS + 2.5 * MINUTE_MS));
+    assert.ok(!follows([], NOON_MS));
   });
 
   it("keeps its gaps when it is thinned", () => {
