@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.trading.bench import Bench
-from vyomo_rt.domain.errors import Moved, Unavailable
+from tests.trading.bench import WRITTEN, Bench
+from vyomo_rt.domain.errors import Moved, OutcomeUnknown, Unavailable
 from vyomo_rt.domain.shard import EVERY_SHARD
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
@@ -104,3 +104,20 @@ async def test_a_look_at_everything_that_failed_is_no_answer_to_who_waited_for_i
     looks = (node.following.read_all() for _ in range(3))
     found = await asyncio.gather(*looks, return_exceptions=True)
     assert [type(each) for each in found] == [Unavailable] * 3
+
+
+async def test_a_position_is_good_where_the_answer_to_the_write_of_its_event_was_lost(
+    bench: Bench,
+) -> None:
+    """Others read what is stored before its own writer knows of it."""
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    bench.desk.sessions.others = node.following
+    session_id = await bench.new_session()
+    bench.store.lost.append(WRITTEN)
+    with pytest.raises(OutcomeUnknown):
+        await bench.open(session_id)
+    reading = bench.desk.sessions.fetch(session_id, since=1)
+    assert reading is not None
+    await reading
+    assert bench.replica.state(session_id).seq == 1

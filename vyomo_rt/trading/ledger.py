@@ -295,8 +295,8 @@ class Ledger:
         if self.worker is not None:
             self.worker.cancel()
 
-    async def _settle(self) -> None:
-        """Repeat the write whose answer was lost: it can exist only once."""
+    async def settle(self) -> None:
+        """Repeat the write whose answer was lost: it can exist only once. Call this in a turn."""
         while (write := self._unsettled) is not None:
             try:
                 await self._journal.append(write.first)
@@ -385,7 +385,7 @@ class Ledger:
         while self._has_work:
             try:
                 async with self.turns.turn():
-                    await self._settle()
+                    await self.settle()
                     await self._declare()
                     await self._decide()
                     await self.copying.flush(_COPIES_A_TURN)

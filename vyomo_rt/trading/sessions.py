@@ -177,10 +177,11 @@ class Sessions:
         if ledger is None:
             await others.read([session_id])
             return
-        # This node has decided about it, and may not know yet that another does now.
+        # This node has decided about it. It may not know yet that another does now, or that what it
+        # wrote itself is stored, which others can read.
         async with ledger.turns.turn():
-            if ledger.is_settled:
-                await ledger.read_on()
+            await ledger.settle()
+            await ledger.read_on()
 
     async def looked_further(self, counter: str, id_: int) -> bool:
         """Whether all sessions of other nodes were read on for a record that nobody knows.
