@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from tests.kit.nodes import Nodes, running_nodes, serving_nodes
 from tests.kit.rest import Rest
 from tests.kit.store import new_database
 from vyomo_rt.config import Settings
+
+
+@pytest.fixture(scope="session")
+def embedded_uri(embedded_uri: str) -> str:
+    """The store that nodes share: the embedded one, or what ``VYOMO_RT_TEST_MONGO_URI`` names."""
+    return os.environ.get("VYOMO_RT_TEST_MONGO_URI", embedded_uri)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

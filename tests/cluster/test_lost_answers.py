@@ -72,20 +72,32 @@ def mended(nodes: Parted) -> None:
 
 
 async def test_what_was_done_is_found_in_the_store_and_answered(nodes: Parted) -> None:
-    """Trades, their closes, orders and sessions: each is made once, and answered in time."""
+    """Trades, orders and sessions: each is made, changed and ended once, and answered in time."""
     here = nodes.here
     session_id = await foreign_session(here)
     nodes.lose_answers()
     trade = await here.open_trade(session_id, entryPrice=100, quantity=5)
+    status, changed = await here.call("PATCH", f"/trades/{trade['tradeId']}", {"stopLoss": 90})
+    assert (status, changed["stopLoss"]) == (200, 90)
     closed = await here.close_trade(trade["tradeId"], 110)
     assert closed["pnl"] == 50
     status, placed = await here.call("POST", f"/sessions/{session_id}/orders", LIMIT)
     assert (status, placed["order"]["status"]) == (201, "PENDING")
+    order = f"/orders/{placed['order']['orderId']}"
+    for method, body, quantity, left in (
+        ("PATCH", {"quantity": 7}, 7, "PENDING"),
+        ("DELETE", None, 7, "CANCELLED"),
+    ):
+        status, answer = await here.call(method, order, body)
+        found = answer["order"]
+        assert (status, found["quantity"], found["status"]) == (200, quantity, left)
+    status, session = await here.call("PATCH", f"/sessions/{session_id}", {"status": "HALTED"})
+    assert (status, session["status"]) == (200, "HALTED")
     made = [await here.new_session() for _ in range(3)]
     assert len(set(made)) == 3
     nodes.mend()
     _, session = await nodes.there.call("GET", f"/sessions/{session_id}")
-    assert (session["totalTrades"], session["totalPnL"]) == (1, 50)
+    assert (session["totalTrades"], session["totalPnL"], session["seq"]) == (1, 50, 8)
     _, listed = await nodes.there.call("GET", f"/sessions?after={session_id}")
     assert [each["sessionId"] for each in listed["sessions"]] == made
 

@@ -48,9 +48,14 @@ async def prepare_pattern(store_uri: str) -> None:
 
 
 def prepared_database(store_uri: str) -> str:
-    """The same for a database that has its indexes, as a server's first start leaves it."""
+    """The same for a database that has its indexes, as a server's first start leaves it.
+
+    In a store that is not the embedded one the first server makes them.
+    """
     uri = new_database(store_uri)
     folder = _folder_of(store_uri)
+    if not (folder / _PATTERN).exists():
+        return uri
     shutil.copyfile(folder / _PATTERN, folder / "db" / f"{uri.removeprefix(store_uri)}.db")
     return uri
 

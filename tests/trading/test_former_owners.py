@@ -10,6 +10,7 @@ from tests.kit.events import trade_event
 from tests.trading.bench import Bench
 from vyomo_rt.domain.errors import Conflict, NumberTaken
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.trade import Exit, ExitReason
 
 
 async def test_an_event_that_landed_late_from_an_earlier_life_is_taken_over(bench: Bench) -> None:
@@ -88,4 +89,17 @@ async def test_an_event_is_ones_own_only_if_it_is_the_very_one_that_was_to_be_wr
     repeated = await bench.open(session_id, key="key")
     assert repeated.trade_id == other.trade_id
     await bench.close(repeated.trade_id)
+    await bench.assert_sound(session_id)
+
+
+async def test_what_a_former_owner_has_closed_late_under_a_key_is_answered_as_closed(
+    bench: Bench,
+) -> None:
+    """The repetition comes before the late write was found."""
+    session_id = await bench.new_session()
+    trade = await bench.open(session_id)
+    exit_ = Exit(101_0000, ExitReason.MANUAL, bench.now_ms)
+    late = trade_event(trade.closed(exit_), 2, operation_id="key", request_hash="h")
+    await bench.store.append([late])
+    assert not (await bench.close(trade.trade_id, key="key")).is_open
     await bench.assert_sound(session_id)

@@ -283,3 +283,18 @@ async def test_a_kill_that_the_store_does_not_answer_happens_whole_or_not_at_all
     await bench.reached(session_id, 3)
     assert exits(await bench.history(session_id))[trade.trade_id].price_e4 == 99_0000
     await bench.assert_sound(session_id)
+
+
+async def test_a_repeated_close_of_everything_closes_what_was_opened_meanwhile(
+    bench: Bench,
+) -> None:
+    """Another node may ask again under the key that it has made."""
+    session_id = await bench.new_session()
+    bench.tick(100_0000)
+    order = HaltOrder(halt=False, close_all=True)
+    for _ in range(2):
+        trade = await bench.open(session_id)
+        operation = Operation.asked("same", by="ravi")
+        halted = await bench.desk.close_all(session_id, operation, lambda: order)
+        assert halted.closed == [trade.trade_id]
+    await bench.assert_sound(session_id)

@@ -47,6 +47,8 @@ BATCH = 500
 _PREPARE_S = 60.0
 """For the indexes of one start: a new one over many documents takes its time."""
 
+_GOODBYE_S = 0.2
+
 DOUBT_S = 5.0
 """How long a failed write counts against the store if no other write follows."""
 
@@ -116,10 +118,11 @@ class Database:
         return bool(topology.has_writable_server())
 
     async def close(self) -> None:
-        """Close the connections."""
-        closing: object = self._client.close()
-        if inspect.isawaitable(closing):
-            await closing
+        """Close the connections. The driver says goodbye, but not for long if the store is away."""
+        with pymongo.timeout(_GOODBYE_S):
+            closing: object = self._client.close()
+            if inspect.isawaitable(closing):
+                await closing
 
     @property
     def term(self) -> int:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import json
+
 from vyomo_rt.store.client import where
 from vyomo_rt.store.database import reading
 
@@ -37,7 +39,8 @@ class SavedPlaces:
         if begun is None:
             return None
         self._upto = int(begun["upto"])
-        rows = [row for each in found if each["_id"] != _BEGUN_ID for row in each["rows"]]
+        pages = (each["rows"] for each in found if each["_id"] != _BEGUN_ID)
+        rows = [row for page in pages for row in _decode(page)]
         places = {int(session_id): int(seq) for session_id, seq in rows}
         self._note(places)
         return places, self._upto
@@ -52,7 +55,7 @@ class SavedPlaces:
             ids = self._pages[page]
             rows = [[session_id, places[session_id]] for session_id in ids if session_id in places]
             async with self._store.lanes.history_read():
-                await self._put(f"places-{page}", {"rows": rows})
+                await self._put(f"places-{page}", {"rows": json.encode(rows).decode()})
             ids.intersection_update(places)
         if upto > self._upto or not self._upto:
             await self._put(_BEGUN_ID, {"upto": upto})
@@ -70,3 +73,8 @@ class SavedPlaces:
 
     async def _put(self, id_: str, members: dict[str, object]) -> None:
         await self._store.put(self._documents, id_, members)
+
+
+def _decode(page: str | list[list[int]]) -> list[list[int]]:
+    """Rows as text: not every implementation of MongoDB has arrays in arrays, as they once were."""
+    return json.decode(page, type=list[list[int]]) if isinstance(page, str) else page

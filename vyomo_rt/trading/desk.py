@@ -11,7 +11,7 @@ from typing import Any
 from vyomo_rt.domain.decisions import NewDayMs
 from vyomo_rt.domain.demand import Demand
 from vyomo_rt.domain.errors import Conflict, NotFound, Unavailable
-from vyomo_rt.domain.event import EventKind, Record
+from vyomo_rt.domain.event import Event, EventKind, Record
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.guarding import amended
 from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
@@ -30,12 +30,7 @@ from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
 from vyomo_rt.domain.square_off import SquareOffMs
 from vyomo_rt.domain.state import SessionState
-from vyomo_rt.domain.trade import (
-    AlreadyClosed,
-    Exit,
-    ExitReason,
-    Trade,
-)
+from vyomo_rt.domain.trade import AlreadyClosed, Exit, ExitReason, Trade
 from vyomo_rt.exchange.charges import shipped_tariff
 from vyomo_rt.trading.births import Births
 from vyomo_rt.trading.entries import Entries
@@ -113,7 +108,7 @@ class Desk(Writer):
         self._repeated = Repeated(journal, self.records, self.sessions)
         self._entries = Entries(
             self.records,
-            commanding=self._commanding,
+            once=self._once,
             repeated=self._repeated,
             openings=self._openings,
             ids=self._order_ids,
@@ -151,7 +146,9 @@ class Desk(Writer):
     async def change_session(
         self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]
     ) -> SessionState:
-        async with self._commanding(session_id, operation) as ledger:
+        async with self._once(session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self.records.session(session_id)
             await ledger.prepare()
             order = read_order()
             if order.status is SessionStatus.STOPPED:
@@ -172,11 +169,9 @@ class Desk(Writer):
     async def open_trade(
         self, session_id: int, operation: Operation, read_order: Read[TradeOrder]
     ) -> tuple[Trade, bool]:
-        if made := await self._repeated.made_elsewhere(session_id, operation):
-            return await self._repeated.trade(made), True
-        async with self._commanding(session_id, operation) as ledger:
-            if made := await self._repeated.made(session_id, operation):
-                return await self._repeated.trade(made), True
+        async with self._once(session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.trade(ledger), True
             await ledger.prepare()
             while not self._trade_ids:
                 await self._trade_ids.draw()
@@ -192,7 +187,9 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_order: Read[AmendOrder]
     ) -> Trade:
         known = await self.records.trade(trade_id)
-        async with self._commanding(known.session_id, operation) as ledger:
+        async with self._once(known.session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.trade(ledger)
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             changes = read_order().changes
@@ -228,11 +225,9 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_order: Read[ClosingOrder]
     ) -> tuple[Trade, bool]:
         known = await self.records.trade(trade_id)
-        if made := await self._repeated.made_elsewhere(known.session_id, operation):
-            return await self._repeated.trade(made), True
-        async with self._commanding(known.session_id, operation) as ledger:
-            if made := await self._repeated.made(known.session_id, operation):
-                return await self._repeated.trade(made), True
+        async with self._once(known.session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.trade(ledger), True
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             order = read_order()
@@ -367,6 +362,15 @@ class Desk(Writer):
             self.sessions.require_own(session_id)
             ledger.require_settled(operation)
             yield ledger
+
+    @asynccontextmanager
+    async def _once(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger | Event]:
+        """A session's turn; if the operation comes again, what it has made instead."""
+        if made := await self._repeated.made_elsewhere(session_id, operation):
+            yield made
+            return
+        async with self._commanding(session_id, operation) as ledger:
+            yield await self._repeated.made(ledger, operation) or ledger
 
     def _manual_exit(self, trade: Trade, price_e4: int | None) -> Exit:
         if price_e4 is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vyomo_rt.domain.decisions import Moment
 from vyomo_rt.domain.errors import BadRequest, Conflict, SessionFull
-from vyomo_rt.domain.event import EventKind
+from vyomo_rt.domain.event import Event, EventKind
 from vyomo_rt.domain.guarding import check_step, with_step
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation, Read
@@ -32,7 +32,8 @@ from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.repeated import Repeated
 
-Commanding = Callable[[int, Operation], AbstractAsyncContextManager[Ledger]]
+Once = Callable[[int, Operation], AbstractAsyncContextManager[Ledger | Event]]
+"""A session's turn, or what the operation has made already."""
 
 
 class Entries:
@@ -42,7 +43,7 @@ class Entries:
         self,
         records: Records,
         *,
-        commanding: Commanding,
+        once: Once,
         repeated: Repeated,
         openings: Openings,
         ids: Ids,
@@ -57,7 +58,7 @@ class Entries:
         ``expect`` makes every later price of a symbol count for what is about to be written.
         """
         self._records = records
-        self._commanding = commanding
+        self._once = once
         self._repeated = repeated
         self._openings = openings
         self._ids = ids
@@ -71,11 +72,9 @@ class Entries:
         self, session_id: int, operation: Operation, read_terms: Read[EntryTerms]
     ) -> Entered:
         """Place an order, or fill it at once."""
-        if made := await self._repeated.made_elsewhere(session_id, operation):
-            return await self._repeated.entered(made)
-        async with self._commanding(session_id, operation) as ledger:
-            if made := await self._repeated.made(session_id, operation):
-                return await self._repeated.entered(made)
+        async with self._once(session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.entered(ledger)
             await self._prepare(ledger)
             terms, now_ms = read_terms(), self._now()
             self._check_placing(ledger.state, terms)
@@ -94,7 +93,9 @@ class Entries:
     ) -> Entered:
         """Change an order's members, or fill it at once; there is no event if nothing changes."""
         known = await self._records.order(order_id)
-        async with self._commanding(known.session_id, operation) as ledger:
+        async with self._once(known.session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.entered(ledger)
             await self._prepare(ledger)
             change = read_change()
             entry = await self._pending(ledger, order_id)
@@ -107,7 +108,9 @@ class Entries:
     async def cancel(self, order_id: int, operation: Operation, read: Read[object]) -> Entered:
         """Cancel an order."""
         known = await self._records.order(order_id)
-        async with self._commanding(known.session_id, operation) as ledger:
+        async with self._once(known.session_id, operation) as ledger:
+            if isinstance(ledger, Event):
+                return await self._repeated.entered(ledger)
             await ledger.prepare()
             read()
             entry = await self._pending(ledger, order_id)

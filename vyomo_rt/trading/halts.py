@@ -43,6 +43,7 @@ class Halts:
         self, session_id: int, operation: Operation, read_order: Read[HaltOrder]
     ) -> Halted:
         """Close all trades of a session and, if the order says so, halt it before."""
+        operation = _without_key(operation)
         async with self._commanding(session_id, operation) as ledger:
             await ledger.prepare()
             order = read_order()
@@ -62,7 +63,7 @@ class Halts:
 
         Each is halted whatever becomes of the others. Raises OutcomeUnknown if some could not be.
         """
-        order = read_order()
+        order, operation = read_order(), _without_key(operation)
         reached = [
             state.session.session_id
             for state in self._replica.states()
@@ -124,6 +125,11 @@ class Halts:
             for trade_id, trade in sorted(ledger.state.open_trades.items())
         }
         return Halted(ledger.session_id, closed, failed)
+
+
+def _without_key(operation: Operation) -> Operation:
+    """Each time it may be more that is closed, so what it has made says nothing of the next."""
+    return replace(Operation.internal(), by=operation.by)
 
 
 def _require_lasting(ledger: Ledger) -> None:

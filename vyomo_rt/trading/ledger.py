@@ -206,7 +206,7 @@ class Ledger:
         if not decided.events:
             return []
         term, shape = self._journal.term_of(self.session_id), self._journal.shape
-        signed = signed_all(decided.events, operation.by, term, shape)
+        signed = signed_all(decided.events, operation, term, shape)
         await self._record(Write(signed, decided.pace, moments=0))
         await self._project()
         return signed

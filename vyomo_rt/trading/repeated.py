@@ -8,6 +8,7 @@ from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.pending import Entered, PendingEntry
 from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.journal import Journal
+from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.sessions import Sessions
 
@@ -20,8 +21,17 @@ class Repeated:
         self._records = records
         self._sessions = sessions
 
-    async def made(self, session_id: int, operation: Operation) -> Event | None:
-        """What an operation has made. Raises KeyReused if it was another request's."""
+    async def made(self, ledger: Ledger, operation: Operation) -> Event | None:
+        """What an operation has made in a session, whose turn this is.
+
+        Raises KeyReused if it was another request's.
+        """
+        made = await self._find(ledger.session_id, operation)
+        if made is not None and made.seq > ledger.state.seq:
+            await ledger.read_on()  # a former owner has stored it late
+        return made
+
+    async def _find(self, session_id: int, operation: Operation) -> Event | None:
         if operation.is_fresh:
             return None
         event = await self._journal.find_event(session_id, operation.operation_id)
@@ -38,7 +48,7 @@ class Repeated:
         """The same, if another node decides about the session: it may be gone."""
         if self._sessions.decides(session_id):
             return None
-        made = await self.made(session_id, operation)
+        made = await self._find(session_id, operation)
         if made is not None:
             # News of it may be lost as well as the answer.
             await self._records.session(session_id, made.seq)

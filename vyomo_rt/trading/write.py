@@ -40,15 +40,20 @@ class Write(NamedTuple):
         return self._replace(events=self.rest)
 
 
-def signed_all(events: Sequence[Event], by: str | None, term: int, shape: int) -> list[Event]:
-    """Events that a subject's request caused, up to what a rule decides; moves are nobody's."""
+def signed_all(events: Sequence[Event], operation: Operation, term: int, shape: int) -> list[Event]:
+    """Events that a subject's request caused, up to what a rule decides; moves are nobody's.
+
+    One of them has the request's id: the change of the session, if there is one.
+    """
     found: list[Event] = []
     is_by_rule = False
+    own = next((event for event in events if isinstance(event, SessionEvent)), events[0])
     for event in events:
         is_by_rule = is_by_rule or _is_by_rule(event)
         is_own = not is_by_rule and event.kind is not EventKind.CHANGED
-        operation = replace(Operation.internal(), by=by if is_own else None)
-        found.append(signed(event, operation, term, shape))
+        signing = operation if event is own else Operation.internal()
+        by = operation.by if is_own else None
+        found.append(signed(event, replace(signing, by=by), term, shape))
     return found
 
 

@@ -311,14 +311,13 @@ def _to_carry(
     command: Command, route: Route, session_id: int | None, request_id: str, left_s: float
 ) -> Carried:
     asked = command.asked
-    # A request without a key gets one: its outcome can then be asked for.
-    key = command.operation.key if asked.method == hdrs.METH_POST else None
     return Carried(
         request_id=request_id,
         call=route.name,
         session_id=session_id,
         left_s=left_s,
-        asked=replace(asked, key=key),
+        # A request without a key gets one: its outcome can then be asked for.
+        asked=replace(asked, key=command.operation.key),
     )
 
 

@@ -10,7 +10,6 @@ from msgspec import UNSET
 from vyomo_rt.domain.errors import KeyReused
 from vyomo_rt.domain.grant import Need
 from vyomo_rt.domain.moment import Clocks
-from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.quote import parse_symbol
 from vyomo_rt.domain.state import SessionState
 from vyomo_rt.market.board import Board
@@ -163,9 +162,8 @@ class RestRoutes:
         """
         session_id = command.id("sessionId")
         async with command.in_time():
-            operation = Operation.asked(by=command.grant.subject)
             state = await self._writer.change_session(
-                session_id, operation, lambda: command.read(SessionChange).order()
+                session_id, command.operation, lambda: command.read(SessionChange).order()
             )
         return json_answer(self._session(state))
 
