@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from tests.kit.events import trade_event
+from tests.kit.waiting import until
 from tests.trading.bench import WRITTEN, Bench
 from vyomo_rt.domain.errors import Moved, OutcomeUnknown, Unavailable
+from vyomo_rt.domain.event import Record
 from vyomo_rt.domain.shard import EVERY_SHARD
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
@@ -32,11 +36,12 @@ class Node:
             watched=tuple,
         )
         self.own = OwnShards(
+            bench.store,
             bench.replica,
             desk.sessions,
             desk.ledgers,
             self.following,
-            desk.late_writes,
+            late_writes=desk.late_writes,
             recent=self.recent,
             drop_ids=desk.drop_ids,
             catch_up=desk.catch_up,
@@ -121,3 +126,31 @@ async def test_a_position_is_good_where_the_answer_to_the_write_of_its_event_was
     assert reading is not None
     await reading
     assert bench.replica.state(session_id).seq == 1
+
+
+async def test_who_takes_sessions_over_writes_only_the_copies_that_are_not_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands would wait for the copies of a minute, all of which the former owner has written."""
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    session_id = await bench.new_session()
+    trades = [await bench.open(session_id) for _ in range(4)]
+    await node.own.give_up(EVERY_SHARD)
+    late = replace(trades[0], trade_id=trades[0].trade_id + 1000)
+    events = [*await bench.history(session_id), trade_event(late, 5)]
+    await bench.store.append(events[4:])
+    bench.desk.sessions.uncopied.add(events[:4])
+    written = []
+    save = bench.store.save_copy
+
+    async def save_copy(record: Record, seq: int) -> None:
+        written.append(record.record_id)
+        await save(record, seq)
+
+    monkeypatch.setattr(bench.store, "save_copy", save_copy)
+    await node.own.take_over(EVERY_SHARD)
+    await bench.desk.rest()
+    await until(lambda: bool(written))
+    assert written == [late.trade_id]
+    await bench.assert_sound(session_id)

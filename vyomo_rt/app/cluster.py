@@ -71,11 +71,12 @@ class Cluster:
         )
         recent = RecentPrices(rooms.demand.is_held, time_s)
         self.own = OwnShards(
+            rooms.store,
             rooms.replica,
             desk.sessions,
             desk.ledgers,
             self.following,
-            desk.late_writes,
+            late_writes=desk.late_writes,
             recent=recent,
             drop_ids=desk.drop_ids,
             catch_up=desk.catch_up,
@@ -164,11 +165,15 @@ class Cluster:
             if lost:
                 self.own.forget(lost)
                 self._terms = {s: term for s, term in self._terms.items() if s not in lost}
-            await self.prices.own(self.node.owned.get(PRICES))
-            gained = owned.keys() - self._terms.keys()
-            if gained:
-                await self.own.take_over(gained)
-                self._terms |= {shard: owned[shard] for shard in gained}
+            gained = {s: term for s, term in owned.items() if s not in self._terms}
+            # Neither waits for the other: commands for these shards wait already.
+            prices = asyncio.create_task(self.prices.own(self.node.owned.get(PRICES)))
+            try:
+                if gained:
+                    await self.own.take_over(gained)
+                    self._terms |= gained
+            finally:
+                await prices
 
     async def _give_up(self, shards: Collection[int]) -> None:
         async with self._syncing:

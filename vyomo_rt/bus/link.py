@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FLUSH_S = 0.2
+_FLUSH_S = _LAST_S = 0.2
 _PACKED_BYTES = 64 * 1024
 _ON_ITS_WAY_S, _LOOK_S = 0.05, 0.001
 _WAITING = 10_000
@@ -147,10 +147,20 @@ class Bus:
             await self._on_found()
             await self._send()
         finally:
+            with suppress(Exception):
+                async with asyncio.timeout(_LAST_S):
+                    await self._answer_the_last()
             client, self._nats = self._nats, None
             with suppress(Exception):
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(_LAST_S):
                     await client.close()
+
+    async def _answer_the_last(self) -> None:
+        """What has come is answered; who asks from now on is told at once that nobody is here."""
+        if self._own is not None and self.is_connected:
+            await self._own.drain()  # type: ignore[no-untyped-call]
+            if self._answering:
+                await asyncio.wait(self._answering)
 
     async def flush(self) -> None:
         """Wait a moment until what was said is on its way."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany
 
 from vyomo_rt.domain.shard import PRICES
 from vyomo_rt.store.client import where
@@ -53,10 +54,14 @@ class Shards:
             for row, (was, now) in changes.items()
             if was is None
         ]
+        alike: dict[tuple[Row, Row], list[str]] = defaultdict(list)
+        for row, (was, now) in changes.items():
+            if was is not None:
+                alike[was, now].append(_id(row))
+        # A store that is asked for each of them by itself takes several times as long.
         updates = [
-            UpdateOne(where(_id=_id(row), node=was.node, term=was.term), {"$set": now._asdict()})
-            for row, (was, now) in changes.items()
-            if was is not None
+            UpdateMany(where(_id={"$in": ids}, **was._asdict()), {"$set": now._asdict()})
+            for (was, now), ids in alike.items()
         ]
         changed = await insert_in_order(self._leases, new) if new else 0
         if updates:

@@ -6,7 +6,15 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from datetime import date
 from itertools import islice
@@ -150,15 +158,23 @@ async def _repair_copies(
     Copies are written in the order of their events, so the newest one vouches for the earlier.
     """
     last = {session_id: event.records[-1] for session_id, event in newest.items()}
-    seqs: dict[tuple[type[Record], int], int] = {}
-    for kind in (Trade, PendingEntry):
-        ids = [record.record_id for record in last.values() if isinstance(record, kind)]
-        reads = (journal.projected_seqs(kind, some) for some in chunks(ids, _PLACES_A_READ))
-        async for found in _in_flight(reads, _READS_AT_ONCE):
-            seqs |= {(kind, id_): seq for id_, seq in found.items()}
+    seqs = await copied_upto(journal, last.values())
     for session_id, record in last.items():
         if seqs.get((type(record), record.record_id), 0) < newest[session_id].seq:
             await _write_copies(journal, session_id, read[session_id])
+
+
+async def copied_upto(
+    journal: Journal, records: Collection[Record]
+) -> dict[tuple[type[Record], int], int]:
+    """The numbers of the events as of which some records have readable copies."""
+    seqs: dict[tuple[type[Record], int], int] = {}
+    for kind in (Trade, PendingEntry):
+        ids = [record.record_id for record in records if isinstance(record, kind)]
+        reads = (journal.projected_seqs(kind, some) for some in chunks(ids, _PLACES_A_READ))
+        async for found in _in_flight(reads, _READS_AT_ONCE):
+            seqs |= {(kind, id_): seq for id_, seq in found.items()}
+    return seqs
 
 
 async def _write_copies(journal: Journal, session_id: int, after: int) -> None:

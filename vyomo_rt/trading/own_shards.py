@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from vyomo_rt.domain.quote import Quote
 from vyomo_rt.domain.shard import shard_of
 from vyomo_rt.trading.following import Following
+from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.late_writes import LateWrites
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
+from vyomo_rt.trading.loading import copied_upto
 from vyomo_rt.trading.recent_prices import RecentPrices
 from vyomo_rt.trading.replica import Replica
 from vyomo_rt.trading.sessions import Sessions
@@ -30,17 +32,19 @@ class OwnShards:
 
     def __init__(
         self,
+        journal: Journal,
         replica: Replica,
         sessions: Sessions,
         ledgers: Ledgers,
         following: Following,
-        late_writes: LateWrites,
         *,
+        late_writes: LateWrites,
         recent: RecentPrices,
         drop_ids: Callable[[], None],
         catch_up: CatchUp,
         resume: Callable[[], None],
     ) -> None:
+        self._journal = journal
         self._replica = replica
         self._sessions = sessions
         self._ledgers = ledgers
@@ -59,8 +63,12 @@ class OwnShards:
         The prices that came while nobody decided act first. What former owners write late is
         found as after a start.
         """
-        await self._late_writes.expect_sessions(self._sessions.highest_id)
-        await self._following.read_shards(shards)
+        await asyncio.gather(
+            self._late_writes.expect_sessions(self._sessions.highest_id),
+            self._following.read_shards(shards),
+        )
+        # The former owner has written most of them.
+        copied = await copied_upto(self._journal, self._sessions.uncopied.of_shards(shards))
         # In one step: no event comes in between that nobody would act on.
         self._drop_ids()
         self._sessions.shards |= frozenset(shards)
@@ -68,7 +76,8 @@ class OwnShards:
             if shard_of(state.session.session_id) in shards:
                 self._ledgers.add(state)
         for record, seq in self._sessions.uncopied.pop(shards):
-            if self._sessions.decides(record.session_id):
+            is_owed = copied.get((type(record), record.record_id), 0) < seq
+            if is_owed and self._sessions.decides(record.session_id):
                 self._ledgers.owing(record.session_id).copying.owe(record, seq)
         ledgers = self._of(shards)
         for ledger in ledgers:

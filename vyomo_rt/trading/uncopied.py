@@ -44,6 +44,11 @@ class Uncopied:
             if isinstance(record, kind) and record.session_id == session_id:
                 yield record
 
+    def of_shards(self, shards: Collection[int]) -> list[Record]:
+        """The records of some shards."""
+        records = (record for record, _, _ in self._found.values())
+        return [record for record in records if shard_of(record.session_id) in shards]
+
     def pop(self, shards: Collection[int]) -> Iterator[tuple[Record, int]]:
         """Take out the records of some shards, each with the number of its event."""
         for key, (record, seq, _) in list(self._found.items()):
