@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.kit.forking import forked_programs
 from tests.kit.machine import FOR_WANT_OF
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here, server_processes
@@ -81,6 +82,12 @@ def _calendar_without_an_end() -> Iterator[None]:
     """No test says something else because the calendar's data is about to end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VYOMO_RT_CALENDAR", str(KNOWN_YEARS))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_begin_with_their_modules() -> Iterator[None]:
+    with forked_programs():
         yield
 
 

@@ -8,9 +8,7 @@ import logging
 import os
 import re
 import socket
-import sys
 import time
-from asyncio.subprocess import PIPE
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -21,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.forking import start_program
 from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 from vyomo_rt import logs
@@ -180,17 +179,8 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
     tmp_path: Path,
 ) -> None:
     reading, writing = small_pipe()
-    command = [
-        sys.executable,
-        "-m",
-        "vyomo_rt",
-        "serve",
-        "--port",
-        "0",
-        "--data-dir",
-        str(tmp_path),
-    ]
-    server = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=writing)
+    flags = ("--port", 0, "--data-dir", tmp_path)
+    server = await start_program("serve", *flags, stderr=writing)
     os.close(writing)
     log = os.fdopen(reading, "rb")
     lines: list[bytes] = []
@@ -264,17 +254,8 @@ async def test_a_greeting_that_nobody_reads_stops_nothing(tmp_path: Path) -> Non
     os.set_blocking(writing, False)
     os.write(writing, b" " * 4096)
     os.set_blocking(writing, True)
-    command = [
-        sys.executable,
-        "-m",
-        "vyomo_rt",
-        "serve",
-        "--port",
-        "0",
-        "--data-dir",
-        str(tmp_path),
-    ]
-    server = await asyncio.create_subprocess_exec(*command, stdout=writing, stderr=PIPE)
+    flags = ("--port", 0, "--data-dir", tmp_path)
+    server = await start_program("serve", *flags, stdout=writing)
     os.close(writing)
     try:
         assert server.stderr is not None

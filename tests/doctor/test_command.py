@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import signal
-import sys
 
 import pytest
 
+from tests.kit.forking import start_program
 from tests.kit.rest import Rest
 from vyomo_rt import __main__ as command_line
 from vyomo_rt.doctor.report import Report, note, skipped, well, wrong
@@ -17,14 +16,7 @@ from vyomo_rt.doctor.server import options
 
 
 async def start(*arguments: str, **environ: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "vyomo_rt", "doctor", *arguments),
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        # In a shell's background job Ctrl-C is ignored, by its children too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    return await start_program("doctor", *arguments, environ=environ)
 
 
 async def test_all_well_is_exit_code_0_and_a_terminal_without_utf_8_gets_ascii(

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.kit.forking import PROGRAM, TRUSTS_NOBODY
 from tests.kit.rest import Rest
 from vyomo_rt.app.server import running
 from vyomo_rt.app.site import application
@@ -27,8 +27,6 @@ MakeSettings = Callable[..., Settings]
 MakeServer = Callable[..., "ServerProcess"]
 """Makes a server process, given its flags and perhaps its port."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
-_TRUSTS_NOBODY = {"SSL_CERT_FILE": os.devnull}
-"""Reading the certificates of all authorities is a twelfth of what a start costs."""
 START_S = 60.0
 """For a process to start, or to say why it does not: on a busy machine that takes long."""
 
@@ -71,7 +69,7 @@ class ServerProcess:
         data_dir: Path,
         *flags: str,
         port: int = 0,
-        program: Sequence[str] = (sys.executable, "-m", "vyomo_rt"),
+        program: Sequence[str] = PROGRAM,
         **variables: str,
     ) -> None:
         self.command = [
@@ -88,7 +86,7 @@ class ServerProcess:
             *self.command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **_TRUSTS_NOBODY, **self.variables},
+            env={**os.environ, **TRUSTS_NOBODY, **self.variables},
         )
         assert self.process.stdout is not None
         async with asyncio.timeout(START_S):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from tests.kit.forking import start_program
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -98,8 +97,7 @@ async def test_a_kill_leaves_what_was_acknowledged_and_a_stream_is_recorded_by_i
     async with aiohttp.ClientSession() as http:
         rest = Rest(await server.start(), http)
         await rest.tick("ACME", 1)
-        command = ("record", server.url, str(seen))
-        follower = await asyncio.create_subprocess_exec(sys.executable, "-m", "vyomo_rt", *command)
+        follower = await start_program("record", server.url, seen)
         await until(lambda: seen.exists() and prices(seen) == [1])
         await rest.tick("ACME", 2)
         await until(lambda: prices(seen) == [1, 2])

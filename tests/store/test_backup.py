@@ -6,8 +6,6 @@ import asyncio
 import gzip
 import json
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ import aiohttp
 import pymongo
 import pytest
 
+from tests.kit.forking import start_program
 from tests.kit.history import make_store
 from tests.kit.proxy import proxy_before
 from tests.kit.rest import API, Rest
@@ -44,15 +43,9 @@ if TYPE_CHECKING:
     MakeOpening = Callable[..., TradeEvent]
 
 
-async def start(*arguments: object) -> Process:
-    """``vyomo-rt`` with arguments, as a process of its own."""
-    command = [sys.executable, "-m", "vyomo_rt", *map(str, arguments)]
-    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
-
-
 async def run(*arguments: object) -> tuple[int, list[str], str]:
     """Exit code, what was said, and the complaint."""
-    process = await start(*arguments, "--log-level", "error")
+    process = await start_program(*arguments, "--log-level", "error")
     said, complaint = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode().splitlines(), complaint.decode()
@@ -223,7 +216,7 @@ async def test_a_backup_that_is_told_to_stop_leaves_no_half_file_and_the_older_o
     folder = tmp_path / "backups"
     folder.mkdir()
     (folder / "backup.gz").write_bytes(b"older")
-    process = await start("backup", folder / "backup.gz", "--data-dir", tmp_path / "data")
+    process = await start_program("backup", folder / "backup.gz", "--data-dir", tmp_path / "data")
     await until(lambda: len(files_in(folder)) == 2, within_s=15)
     process.send_signal(signal_)
     assert await process.wait() == 130
@@ -267,7 +260,7 @@ async def test_what_a_killed_restore_leaves_is_refused_by_a_server_and_removed_b
     async with proxy_before(unquote(socket)) as proxy:
         proxy.hold_from(b"insert", b"events", b"6-401")
         through = f"mongodb://127.0.0.1:{proxy.port}/{name}?directConnection=true"
-        restoring = await start("restore", file, "--mongo-uri", through)
+        restoring = await start_program("restore", file, "--mongo-uri", through)
         await until(lambda: proxy.holds)
         restoring.kill()
         await restoring.wait()

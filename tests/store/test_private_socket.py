@@ -8,9 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +17,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
+from tests.kit.forking import start_program
 from tests.kit.waiting import until
 from vyomo_rt import config
 from vyomo_rt.domain.errors import Unavailable
@@ -179,9 +178,7 @@ async def test_the_store_alone_says_its_uri_locks_its_folder_and_runs_until_stop
     await store.prepare()
     await store.append([opening(1)])
     await store.close()
-    second = await asyncio.create_subprocess_exec(
-        *command(tmp_path / "data"), stdout=PIPE, stderr=PIPE
-    )
+    second = await start_program("store", "--data-dir", tmp_path / "data")
     said, complaint = await second.communicate()
     assert (second.returncode, said) == (1, b"")
     wanted = f"vyomo-rt: another server is using the data folder {tmp_path / 'data'}\n"
@@ -198,10 +195,6 @@ def test_the_uri_of_a_socket_is_shown_as_it_is() -> None:
 
 async def run_alone(folder: Path) -> tuple[asyncio.subprocess.Process, str]:
     """`vyomo-rt store` as a process of its own, and the URI that it prints."""
-    process = await asyncio.create_subprocess_exec(*command(folder), stdout=PIPE)
+    process = await start_program("store", "--data-dir", folder)
     assert process.stdout is not None
     return process, (await process.stdout.readline()).decode().strip()
-
-
-def command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "vyomo_rt", "store", "--data-dir", str(folder)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.kit.forking import start_program
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from vyomo_rt.store.client import connect
@@ -19,11 +19,7 @@ from vyomo_rt.store.lease import Lease
 
 async def run(*flags: str) -> tuple[int | None, list[str], str]:
     """Exit code, lines of standard output, and standard error of ``vyomo-rt verify``."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "vyomo_rt", "verify", "--log-level", "warning", *flags),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await start_program("verify", "--log-level", "warning", *flags)
     out, err = await process.communicate()
     return process.returncode, out.decode().splitlines(), err.decode()
 

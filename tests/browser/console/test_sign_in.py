@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,9 +25,8 @@ async def guarded(
 ) -> AsyncIterator[str]:
     """The address of the demo behind a key."""
     flags = ("--mongo-uri", new_database(embedded_uri), "--demo")
-    program = ("env", f"VYOMO_RT_AUTH_KEY={KEY}", sys.executable, "-m", "vyomo_rt")
     async with server_processes(tmp_path_factory.mktemp("guarded"), *flags) as make:
-        yield await make(program=program).start()
+        yield await make(VYOMO_RT_AUTH_KEY=KEY).start()
 
 
 def signed(life_s: int = 600, **claims: Any) -> str:
