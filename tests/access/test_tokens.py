@@ -132,7 +132,7 @@ async def test_a_token_without_what_is_required_is_refused_naming_it(name: str) 
         ({"role": "root"}, "role 'root' is unknown"),
         ({"role": "Admin"}, "role 'Admin' is unknown"),
         ({"role": ["admin"]}, "role: expected"),
-        ({"sessions": "6"}, "sessions: "),
+        ({"sessions": "6"}, "sessions: expected an array or *, got '6'"),
         ({"sessions": [0]}, "sessions[0]: "),
         ({"sessions": ["6"]}, "sessions[0]: "),
         ({"sessions": [True]}, "sessions[0]: "),

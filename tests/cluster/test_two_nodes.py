@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
+from itertools import product
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.kit.documents import ROOT
 from tests.kit.rest import Rest
 from tests.kit.waiting import until
 from vyomo_rt.domain.shard import SHARDS
+from vyomo_rt.market import relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,6 +49,18 @@ async def test_a_tick_pushed_to_either_node_counts_on_both(nodes: list[Rest]) ->
             assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 185)
     for node in nodes:
         await until(partial(has_price, node, "BANKNIFTY", 185.5))
+
+
+async def test_a_price_just_pushed_counts_for_the_next_command_to_the_same_node(
+    nodes: list[Rest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever decides about the session, and whoever owns the prices."""
+    monkeypatch.setattr(relay, "JOINED_S", 1.0)  # so that nothing is told by itself
+    ids = [await node.new_session() for node in nodes for _ in range(2)]
+    for price, (node, id_) in enumerate(product(nodes, ids), start=200):
+        await node.tick("BANKNIFTY", price)
+        trade = await node.open_trade(id_, entryPrice=None)
+        assert trade["entryPrice"] == price
 
 
 async def has_price(node: Rest, symbol: str, price: float) -> bool:

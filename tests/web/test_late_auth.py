@@ -153,7 +153,8 @@ async def test_fewer_rights_act_at_once_and_the_prices_stay(guarded: Rest) -> No
         assert socket.messages("error") == []
         await socket.ask("auth", token=token(sessions=[kept, lost]))
         await socket.ask("subscribe_session", sessionId=lost)
-        await socket.ask("auth", token=token(sessions=[kept]))
+        ack = await socket.ask("auth", token=token(sessions=[kept]))
+        assert ack["result"]["sessionId"] is None
         error = await socket.next("error")
         assert (error["code"], error["message"]) == ("not_found", f"session {lost} not found")
         assert "id" not in error

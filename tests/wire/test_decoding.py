@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vyomo_rt.domain.errors import BadJson, BadRequest, VyomoError
 from vyomo_rt.wire import decoding, tick
+from vyomo_rt.wire.access import SignIn
 from vyomo_rt.wire.commands import SubscribeSession
 from vyomo_rt.wire.trade import NewTrade
 
@@ -53,6 +54,12 @@ def test_a_value_that_is_none_of_a_few_is_refused_with_those_there_are() -> None
         decoding.convert({"symbol": "A", "quantity": 1, "side": "buy"}, NewTrade)
     with pytest.raises(BadRequest, match=r"^types\[0\]: expected .*trade_opened.*, got 'x'$"):
         decoding.convert({"sessionId": 6, "types": ["x"]}, SubscribeSession)
+
+
+def test_a_fault_of_no_single_member_is_one_of_the_body() -> None:
+    with pytest.raises(BadRequest, match=r"^give token or ticket$") as refused:
+        decoding.convert_body({}, SignIn)
+    assert refused.value.field == "body"
 
 
 def test_a_type_that_is_one_of_several_is_said_in_words() -> None:

@@ -305,6 +305,13 @@ class Cluster:
             with suppress(Unavailable):  # it has happened all the same
                 await self.following.read([session_id])
 
+    @property
+    def last_tick(self) -> int:
+        return self.prices.relay.last
+
+    async def follow_prices(self, number: int) -> None:
+        await self.prices.follow_prices(number)
+
     async def _answer(self, kind: str, message: bytes) -> bytes:
         if kind == _COMMAND:
             return await self.forwarding.answer(message)

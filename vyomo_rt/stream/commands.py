@@ -127,14 +127,14 @@ class Commands:
 
     async def _change_rights(self, peer: Peer, token: object, id_: MessageId | None) -> bool:
         try:
-            take_what_is_lost = await self._rights.authenticate(peer, token)
+            tell_what_is_lost = await self._rights.authenticate(peer, token)
         except VyomoError as error:
             self._refuse(peer, error, id_)
             self._rights.end_if_lost(peer, error)
             return False
         if not peer.closed:
             self._acknowledge(peer, id_)
-            take_what_is_lost()
+            tell_what_is_lost()
         return True
 
     def _refuse(self, peer: Peer, error: VyomoError, id_: MessageId | None) -> bool:

@@ -150,7 +150,8 @@ class Rights:
             peer.grant = grant
             if former is not Grant.NOTHING or self._has_room(peer):
                 self._schedule(peer)
-        return lambda: self._take_what_is_lost(peer)
+        lost = self._leave_lost_session(peer)
+        return lambda: self._tell_what_is_lost(peer, lost)
 
     def end_if_lost(self, peer: Peer, error: Exception) -> None:
         """End a peer whose ``auth`` was refused for good.
@@ -162,19 +163,25 @@ class Rights:
         if is_first or isinstance(error, _AnotherSubject):
             peer.close(CloseCode.BAD_TOKEN, "invalid token")
 
-    def _take_what_is_lost(self, peer: Peer) -> None:
-        """End what the peer watches and may not any more."""
+    def _leave_lost_session(self, peer: Peer) -> int | None:
+        """The session that the peer has watched and may not any more; the answer is without it."""
+        topic = peer.topic
+        if peer.closed or topic is None:
+            return None
+        if peer.grant.reaches(topic.session_id, topic.state.session.owner):
+            return None
+        self._hub.subscriptions.leave_session(peer)
+        return topic.session_id
+
+    def _tell_what_is_lost(self, peer: Peer, session_id: int | None) -> None:
         if peer.closed:
             return
         if not peer.grant.may(Need.SEE):
             peer.close(CloseCode.NO_RIGHT, "no right left")
             return
         self._hub.subscriptions.follow_rights(peer)
-        if (topic := peer.topic) is not None:
-            session_id, owner = topic.session_id, topic.state.session.owner
-            if not peer.grant.reaches(session_id, owner):
-                self._hub.subscriptions.leave_session(peer)
-                peer.reply(error_frame(NotFound.session(session_id), None))
+        if session_id is not None:
+            peer.reply(error_frame(NotFound.session(session_id), None))
         self._hub.delivery.drain(peer)
 
     # -- a grant ends ----------------------------------------------------------------

@@ -49,6 +49,8 @@ class Carried(Struct, array_like=True):
     session_id: int | None
     left_s: float
     asked: Asked
+    last_tick: int = 0
+    """The number of the newest one that the client may have seen: nothing older decides."""
 
 
 class Outcome(Struct, array_like=True):
@@ -103,6 +105,13 @@ class Cluster(Protocol):
 
     async def follow(self, session_id: int, seq: int) -> None:
         """Wait until this node knows a session up to an event."""
+
+    @property
+    def last_tick(self) -> int:
+        """The number of the newest tick that this node knows."""
+
+    async def follow_prices(self, number: int) -> None:
+        """Wait a moment for a tick of this number."""
 
 
 class Forwarding:
@@ -199,7 +208,9 @@ class Forwarding:
     ) -> Outcome:
         """The outcome on a node; without a status if nothing happened. Raises NotSent, NoAnswer."""
         left_s = command.left_s - _MARGIN_S
-        message = _encode(_to_carry(command, route, session_id, request_id, left_s))
+        carried = _to_carry(command, route, session_id, request_id, left_s)
+        carried.last_tick = self._cluster.last_tick
+        message = _encode(carried)
         answer = await self._cluster.ask(node, message, min(_AN_ANSWER_S, left_s))
         outcome = _outcome.decode(answer)
         self.hops += outcome.status != 0
@@ -271,6 +282,7 @@ class Forwarding:
                 await self._know(grant)
         except Unavailable:
             return Outcome()
+        await self._cluster.follow_prices(carried.last_tick)
         if session_id is None:
             return await self._run_for_all(command, route)
         outcome = await self._run(command, route)

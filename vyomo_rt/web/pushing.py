@@ -93,9 +93,13 @@ class Pushing:
 
     async def push(self, rows: Rows) -> TicksAnswer:
         """Have ticks taken. Raises Unavailable or OutcomeUnknown."""
-        if self._owner.owns_prices():
-            return await take_all(rows, self._board, self._source)
-        return await self._push(rows)
+        return await (self._take if self._owner.owns_prices() else self._push)(rows)
+
+    async def _take(self, rows: Rows) -> TicksAnswer:
+        answer = await take_all(rows, self._board, self._source)
+        # Who has pushed a price finds it on any node, without waiting for more to be told with it.
+        self._owner.tell_prices()
+        return answer
 
     async def _push(self, rows: Rows) -> TicksAnswer:
         """In parts, because NATS takes a megabyte; the first that fails is the last."""
@@ -125,7 +129,7 @@ class Pushing:
         """The node that may have taken them: another one would take them twice."""
         while (left_s := until_s - loop.time()) > 0:
             if asked is None and self._owner.owns_prices():
-                return await take_all(rows, self._board, self._source)
+                return await self._take(rows)
             node = self._owner.price_owner()
             if asked is not None and node != asked:
                 break

@@ -187,7 +187,11 @@ def convert_body(members: dict[str, Any], type_: type[S]) -> S:
     """A body as ``type_``, in which null means absent. Raises BadRequest, naming the field."""
     known = type_.__struct_encode_fields__
     given = {name: it for name, it in members.items() if it is not None or name not in known}
-    return convert(given, type_)
+    try:
+        return convert(given, type_)
+    except BadRequest as error:
+        error.field = error.field or "body"
+        raise
 
 
 def convert(value: Any, type_: type[T]) -> T:
@@ -214,7 +218,9 @@ def _in_words(what: str, type_: Any) -> BadRequest:
         return unknown(match["field"], _choices(type_, path), above)
     if match := _NO_CHOICE.fullmatch(what):
         *choices, last = _choices(type_, path)
-        what = f"expected {', '.join(choices)} or {last}, got {match['value']}"
+        what = (
+            f"expected {', '.join(choices)}{' or ' if choices else ''}{last}, got {match['value']}"
+        )
     what = what.replace(" | null", "").replace(" | ", " or ")
     what = _IN_WORDS.sub(lambda found: _WORDS[found[1]], what).replace("`", "")
     if not field:
@@ -228,7 +234,7 @@ _described = cache(inspect.type_info)
 def _choices(type_: Any, path: Sequence[str]) -> list[str]:
     """What there is to choose from at a path of a type: names of members, or values.
 
-    A number beside them is a choice, too.
+    A number or an array beside them is a choice, too.
     """
     names: list[str] = []
     for found in _at(_described(type_), path):
@@ -241,6 +247,8 @@ def _choices(type_: Any, path: Sequence[str]) -> list[str]:
                 names += map(str, found.values)
             case inspect.FloatType():
                 names.append("a number")
+            case inspect.ListType():
+                names.append("array")
     return names
 
 
