@@ -14,6 +14,7 @@ import msgspec
 from yarl import URL
 
 from lab.site.target import AWAY
+from lab.soak.promptness import Promptness, Visit
 from lab.soak.site import Site
 from lab.soak.truth import SessionTruth, Truth
 from lab.soak.violated import Violated
@@ -36,8 +37,11 @@ _PASSING = {"unavailable", "limit_exceeded", "internal"}
 class Writer:
     """Opens and closes trades one after the other, each request until it is answered."""
 
-    def __init__(self, number: int, site: Site, truth: SessionTruth, feed: Feed) -> None:
+    def __init__(
+        self, number: int, site: Site, truth: SessionTruth, feed: Feed, promptness: Promptness
+    ) -> None:
         self._name = f"writer {number}"
+        self._promptness = promptness
         self._site = site
         self._truth = truth
         self._feed = feed
@@ -72,6 +76,8 @@ class Writer:
             await self._rest(answer)
             return None
         self._truth.acknowledge_opening(key, answer["tradeId"])
+        if answer["status"] == "OPEN":
+            self._promptness.know(self._truth.session_id, "trade_opened", answer["tradeId"])
         return answer
 
     async def _rest(self, answer: dict[str, Any]) -> None:
@@ -120,6 +126,7 @@ class Writer:
         if trade is None:
             raise Violated(f"a right request is not refused: POST {path}: {status} {answer}")
         self._truth.closed[trade_id] = trade
+        self._promptness.know(self._truth.session_id, "trade_closed", trade_id)
 
 
 class Watcher:
@@ -130,7 +137,13 @@ class Watcher:
     """
 
     def __init__(
-        self, site: Site, truth: SessionTruth, counts: Counter[str], *, watches: bool = False
+        self,
+        site: Site,
+        truth: SessionTruth,
+        counts: Counter[str],
+        promptness: Promptness,
+        *,
+        watches: bool = False,
     ) -> None:
         """``watches``: it watches all sessions besides."""
         self._watches = watches
@@ -140,6 +153,8 @@ class Watcher:
         self._site = site
         self._truth = truth
         self._counts = counts
+        self._promptness = promptness
+        self._visited: Visit | None = None
         self._since: int | None = None
         self._as_of: dict[str, str] = {}
         """Of this connection's prices: another node may be a little behind."""
@@ -175,9 +190,18 @@ class Watcher:
             if dozes:
                 await self._doze(link)
             else:
-                await self._read(link, stay_s)
+                await self._stay(link, stay_s)
         finally:
+            self._visited = None
             await link.close()
+
+    async def _stay(self, link: WebSocket | EventStream, for_s: float) -> None:
+        if self._since is None:  # what the first snapshot holds does not come as an event
+            await self._read(link, for_s)
+            return
+        self._visited = self._promptness.visit(self._truth.session_id)
+        await self._read(link, for_s)
+        self._visited.end()
 
     async def _doze(self, link: WebSocket | EventStream) -> None:
         """Read nothing until the server must have closed; then check that it did."""
@@ -221,7 +245,7 @@ class Watcher:
             case "server_shutdown":
                 raise Lost("the server shuts down")
             case _ if "seq" in message:  # an event, of whatever kind
-                self._see(message["seq"], text)
+                self._see(message, text)
 
     def _see_price(self, price: dict[str, Any]) -> None:
         before = self._as_of.get(price["symbol"], "")
@@ -247,7 +271,8 @@ class Watcher:
         else:
             self._counts["resumptions"] += 1
 
-    def _see(self, seq: int, text: str) -> None:
+    def _see(self, event: dict[str, Any], text: str) -> None:
+        seq = event["seq"]
         if self.position is None or seq != self.position + 1:
             raise Violated(
                 f"every watcher sees every event once and in order: after {self.position} "
@@ -256,6 +281,8 @@ class Watcher:
         self.position = seq
         self._counts["events seen"] += 1
         self._truth.tell(seq, text.encode())
+        if self._visited is not None:
+            self._visited.hear(event)
 
 
 class Feed:

@@ -24,6 +24,9 @@ class Report(Struct, rename="camel"):
     refusals: int = 0
     """Calls that were answered by 503."""
     slowest_refusal_s: float = 0.0
+    judged: int = 0
+    """Events that came to somebody who watched while nothing but the bus disturbed."""
+    slowest_event_s: float = 0.0
     bus: dict[str, int] = {}
     """With several nodes: what was told wrongly, and what they made of it."""
     slowest_start_s: float = 0.0
@@ -52,6 +55,7 @@ def table(report: Report) -> str:
         f"  events     {report.events:,} stored",
         f"  watchers   {seen or 'none'}",
         f"  refusals   {report.refusals} × 503, the slowest after {report.slowest_refusal_s:g} s",
+        f"  promptness {report.judged:,} events, the slowest after {report.slowest_event_s:g} s",
         *([f"  bus        {bus}"] if bus else []),
         f"  checks     {report.checks}, vyomo-rt verify: {report.verified}",
         f"  starts     {report.slowest_start_s:g} s at most; SIGTERM {report.slowest_stop_s:g} s",

@@ -24,6 +24,7 @@ from lab.soak.cluster import Cluster
 from lab.soak.faults import Clients, Lane
 from lab.soak.killer import Killer
 from lab.soak.processes import OneServer, Processes
+from lab.soak.promptness import Promptness
 from lab.soak.report import Report
 from lab.soak.ruler import Ruler
 from lab.soak.site import Site
@@ -50,6 +51,7 @@ class Soak:
         self._minutes = options.minutes
         self._site = Site(http, rng)
         self._feed = Feed(self._site)
+        self._promptness = Promptness(self._site)
         self._cluster: Cluster | None = None
         self._spikes: Spikes | None = None
         self._processes: Processes
@@ -78,10 +80,7 @@ class Soak:
         await self._make_sessions()
         self._began_s = time.monotonic()  # to start takes a busy machine longer
         writers = [
-            asyncio.create_task(
-                guarded(self.truth, Writer(n, self._site, self._session(n), self._feed).run())
-            )
-            for n in range(_WRITERS)
+            asyncio.create_task(guarded(self.truth, self._writer(n).run())) for n in range(_WRITERS)
         ]
         killer = Killer(self._site, self.truth.sessions, self._seen)
         writers.append(asyncio.create_task(guarded(self.truth, killer.run())))
@@ -89,13 +88,17 @@ class Soak:
         rulers = (ruler.run(), ruler.square_off_now_and_then())
         writers += [asyncio.create_task(guarded(self.truth, each)) for each in rulers]
         watchers = [
-            Watcher(self._site, self._session(n), self._seen, watches=n == 0)
+            Watcher(self._site, self._session(n), self._seen, self._promptness, watches=n == 0)
             for n in range(_WATCHERS)
         ]
         watching = [asyncio.create_task(guarded(self.truth, each.run())) for each in watchers]
         others = [
             asyncio.create_task(guarded(self.truth, each))
-            for each in (self._lanes[1].run(self._fault), self._checks.sample())
+            for each in (
+                self._lanes[1].run(self._fault),
+                self._checks.sample(),
+                self._promptness.run(),
+            )
         ]
         feeding = asyncio.create_task(guarded(self.truth, self._feed.run()))
         disturbing = asyncio.create_task(guarded(self.truth, self._lanes[0].run(self._disturb)))
@@ -122,6 +125,9 @@ class Soak:
         if self._spikes is not None:
             await self._spikes.make_sessions()
         await self._feed.push(self._feed.ticks(), accepted=len(self._feed.prices))
+
+    def _writer(self, number: int) -> Writer:
+        return Writer(number, self._site, self._session(number), self._feed, self._promptness)
 
     def _session(self, number: int) -> SessionTruth:
         return self.truth.sessions[number % len(self.truth.sessions)]
@@ -219,6 +225,8 @@ class Soak:
         report.slowest_stop_s = round(max(self._processes.stop_s, default=0.0), 2)
         report.refusals = self._site.refusals
         report.slowest_refusal_s = round(self._site.slowest_refusal_s, 2)
+        report.judged = self._promptness.judged
+        report.slowest_event_s = round(self._promptness.slowest_s, 2)
         slow = [start_s for start_s in self._processes.start_s if start_s > _MOST_START_S]
         if slow:
             report.warnings.append(
