@@ -2,7 +2,8 @@
 
 `--all FOLDER` takes one of each width and state into a folder, to be looked at after a change. It
 starts servers in their own folders and drives Chromium with Playwright (`pip install '.[test]'`).
-That takes some minutes: the curve and the lines of the watchlist need something to show.
+That takes some minutes: the chart, the curve and the lines of the watchlist need something to
+show.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
-WARM_UP_S = 100
+WARM_UP_S = 600
+"""The chart has a bar a minute, from the moment on at which somebody looks."""
 PATIENCE_MS = 120_000
 SETTLE_S = 6
 """Until a line that fell silent is told to be so."""
@@ -73,11 +74,13 @@ OTHERS = both(
     phone("phone-ticket", "#jumps [data-side=SELL]"),
     phone("phone-log", "#tab-log", "#jumps [data-jump=book]", "#tab-log"),
     phone("phone-reports", "#tab-reports", height=1400),
+    phone("phone-close", f"{STAYS} button:last-child"),
+    phone("phone-chart", "#jumps [data-jump=charts]"),
     phone("phone-stale", of="still"),
     Picture("large", width=1920, height=1080),
-    Picture("largest", width=2560, height=1440, press="c"),
+    Picture("largest", width=2560, height=1440),
     Picture("zoom-200", width=720, height=450, scale=2),
-    Picture("candles", press="c"),
+    Picture("curve", press="c"),
     Picture("orders", clicks=("#tab-orders",)),
     Picture("history", clicks=("#tab-history",)),
     Picture("story", clicks=("#tab-history", "#history tbody tr:first-child button")),
@@ -90,8 +93,12 @@ OTHERS = both(
     Picture("guards", clicks=(f"{STAYS} button:first-child",)),
     Picture("fill", clicks=("#book",)),
     Picture("alerts", press="n"),
+    Picture("rules", clicks=("#change-rules-open",)),
+    Picture("new-session", clicks=("#new-session",)),
+    Picture("view", press="v"),
+    Picture("help", press="?"),
     Picture("stale", of="still"),
-    Picture("stale-candles", press="c", of="still"),
+    Picture("stale-curve", press="c", of="still"),
     Picture("stale-sessions", clicks=("#tab-sessions",), of="still"),
     Picture("sign-in", of="locked"),
 )

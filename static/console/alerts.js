@@ -161,6 +161,7 @@ function add() {
 
 export const openAlerts = () => {
   touch("alerts");
+  $("alert-symbol").value ||= $("symbol").value; // the one that is traded
   $("alerts-dialog").showModal();
 };
 

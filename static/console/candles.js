@@ -69,7 +69,7 @@ export class Candles {
         ...chart.timeScale,
         timeVisible: true,
         secondsVisible: false,
-        rightOffset: 8, // room for the words at the newest bar
+        rightOffset: 11, // room for the words at the newest bar
         barSpacing: 9, // wide enough to be seen when a day is young
         maxBarSpacing: 24,
       },

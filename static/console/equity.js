@@ -6,7 +6,7 @@ import { $, put } from "./dom.js";
 import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
-import { range } from "./series.js";
+import { range, roundTimes } from "./series.js";
 import { pnlIsOfThePast, pnlWords } from "./since.js";
 
 /** @typedef {import("./series.js").Point} Point */
@@ -82,9 +82,8 @@ function paint() {
   }
   ink.textBaseline = "alphabetic";
   const spans = Math.max(1, Math.min(6, Math.floor((right - EDGE.left) / 110)));
-  for (let index = 0; index <= spans; index += 1) {
-    const t = start + ((end - start) * index) / spans;
-    ink.textAlign = index === 0 ? "left" : index === spans ? "right" : "center";
+  for (const t of roundTimes(start, end, spans)) {
+    ink.textAlign = x(t) > right - 30 ? "right" : x(t) < EDGE.left + 30 ? "left" : "center";
     ink.fillText(
       end - start < 600_000
         ? time(t)

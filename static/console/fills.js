@@ -8,7 +8,7 @@ import { signOf, symbolOf, wrongSides } from "./levels.js";
 import { inLots, learnLot, stepByLots } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
-import { distance, isFar, lastOf, lookUp } from "./quotes.js";
+import { distance, isFar, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
 import { client } from "./stream.js";
 import { obstacle, opened } from "./ticket.js";
 
@@ -50,7 +50,7 @@ function paint() {
   if (typeof at === "number") {
     parts.push(`Filled at ${price(at)}${last ? `: ${distance(at, last.price)}` : ""}`);
     if (Number.isInteger(quantity)) parts.push(`value ${money(at * quantity)}`);
-  }
+  } else if (last) parts.push(`Last ${priceAndOrigin(last)}`);
   const lots = inLots(symbolOf(fields), quantity);
   put($("book-preview"), obstacle() || [...parts, lots].filter(Boolean).join(" · "));
   hint(form, [...unreadable(form, fields), ...misplaced(fields)]);

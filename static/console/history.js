@@ -49,7 +49,9 @@ async function load(after = null) {
 
 /** @param {any[]} trades @param {number | null} next @param {string} why */
 function show(trades, next, why) {
-  Object.assign(shown, { trades, next });
+  // The server's pages are by number; what closed last is looked for first.
+  const newestFirst = trades.toSorted((one, other) => other.closedAt.localeCompare(one.closedAt));
+  Object.assign(shown, { trades: newestFirst, next });
   problem = why;
   touch("history");
 }

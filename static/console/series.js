@@ -85,6 +85,23 @@ export function range(values) {
     : [low - Math.abs(low || 1) / 1e4, high + Math.abs(high || 1) / 1e4];
 }
 
+const STEPS_S = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400,
+];
+const IST_AHEAD_MS = 19_800_000;
+
+/** Round moments by the clock in India that divide a time into a few steps.
+ * @param {number} start @param {number} end @param {number} most */
+export function roundTimes(start, end, most) {
+  const rough = (end - start) / most;
+  const day = 86_400_000;
+  const step = 1000 * (STEPS_S.find((s) => s * 1000 >= rough) ?? 0) || Math.ceil(rough / day) * day;
+  const found = [];
+  const first = Math.ceil((start + IST_AHEAD_MS) / step) * step - IST_AHEAD_MS;
+  for (let at = first; at <= end; at += step) found.push(at);
+  return found;
+}
+
 /**
  * All day in a bounded number of points: when it is full, the older half loses every other one.
  * @param {Point[]} points

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { Recent, Seen } from "../../../static/console/series.js";
+import { Recent, roundTimes, Seen } from "../../../static/console/series.js";
 
 describe("the line of a price", () => {
   const line = () => new Recent(1000, 3);
@@ -47,4 +47,25 @@ it("of numbers that were seen, only the newest thousand are kept", () => {
   assert.equal(seen.has(499), false);
   seen.clear();
   assert.equal(seen.has(1499), false);
+});
+
+describe("the times below a curve", () => {
+  const at = (text) => Date.parse(`2026-11-23T${text}+05:30`);
+
+  it("are round by the clock in India, and few", () => {
+    assert.deepEqual(roundTimes(at("09:15:07"), at("09:16:41"), 6), [
+      at("09:15:30"),
+      at("09:16:00"),
+      at("09:16:30"),
+    ]);
+    const day = roundTimes(at("09:15:00"), at("15:30:00"), 6);
+    assert.deepEqual(day, [at("10:00:00"), at("12:00:00"), at("14:00:00")]);
+  });
+
+  it("are midnights over many days", () => {
+    const end = at("15:30:00") + 60 * 86_400_000;
+    const found = roundTimes(at("09:15:00"), end, 6);
+    assert.ok(found.length > 2 && found.length <= 6);
+    assert.ok(found.every((one) => (one - at("00:00:00")) % 86_400_000 === 0));
+  });
 });
