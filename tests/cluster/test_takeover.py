@@ -12,7 +12,7 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 from vyomo_rt.clockwork import wall_now
-from vyomo_rt.store import nodes as nodes_module
+from vyomo_rt.store import store_clock
 
 DAY_MS = 86_400_000
 TRADE = {"symbol": "NIFTY", "quantity": 10, "entryPrice": 100}
@@ -22,7 +22,7 @@ LIMIT = {"symbol": "NIFTY", "quantity": 10, "type": "LIMIT", "price": 50}
 async def test_stops_trips_square_offs_and_the_new_day_go_on_where_sessions_are_taken_over(
     make_settings: MakeSettings, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes_module, "_CLOCK_OFF_MS", 10 * DAY_MS)
+    monkeypatch.setattr(store_clock, "_OFF_MS", 10 * DAY_MS)
     passed_ms = 0
 
     def now() -> int:

@@ -55,3 +55,30 @@ def token_of(node: Rest, exp_s: int) -> Caller:
     """An admin whose token ends so many seconds from now."""
     now_s = int(time.time())
     return caller(node, sub="root", role="admin", iat=now_s - 600, exp=now_s + exp_s)
+
+
+@pytest.mark.parametrize("set_ms", [-HOUR_MS, HOUR_MS])
+async def test_a_clock_that_is_set_wrong_on_the_owner_of_the_prices_is_not_followed(
+    make_settings: MakeSettings, nats_url: str, set_ms: int
+) -> None:
+    """No moment is wrong, not even before another node owns the prices."""
+    off_ms = 0
+    settings = make_settings(nats_url=nats_url)
+    async with AsyncExitStack() as stack:
+        wrong = await stack.enter_async_context(
+            serve_here(settings, now=lambda: wall_now() + off_ms)
+        )
+        right = await stack.enter_async_context(serve_here(settings))
+        await until(lambda: are_even([wrong, right]))
+        assert await owns_prices(wrong)
+        session_id = await right.new_session()
+        off_ms = set_ms
+        while not await owns_prices(right):
+            await wrong.open_trade(session_id)
+        await right.open_trade(session_id)
+        _, found = await right.call("GET", f"/sessions/{session_id}/events?since=0")
+        moments = [each["data"]["timestamp"] for each in found["events"]]
+        assert moments == sorted(moments)
+        assert {
+            abs(to_ms(datetime.fromisoformat(each)) - wall_now()) < 60_000 for each in moments
+        } == {True}

@@ -55,6 +55,21 @@ def test_a_clock_that_was_wrong_by_an_hour_does_not_stay_so() -> None:
         assert abs(clock() - now_s * 1000) < 10
 
 
+def test_a_wall_that_is_set_is_not_followed_until_it_was_compared() -> None:
+    now_s, off_ms = 1_800_000_000.0, 0
+    clock = CommonClock(lambda: int(now_s * 1000) + off_ms, lambda: now_s)
+    clock.begin()
+    for set_ms in (600_000, -600_000):
+        off_ms = set_ms
+        now_s += 1
+        assert clock() == int(now_s * 1000)
+        assert clock.doubted_s is not None
+    off_ms = 3000
+    clock.begin()
+    assert clock() == int(now_s * 1000) + 3000
+    assert clock.doubted_s is None
+
+
 def test_what_happens_is_not_before_what_happened_elsewhere() -> None:
     now_s = 1_800_000_000.0
     clock = CommonClock(lambda: int(now_s * 1000), lambda: now_s)

@@ -56,7 +56,7 @@ async def running(
     async with _store(settings, clocks.wall) as (store, node, keeping):
         if node is not None:
             common = CommonClock(clocks.wall, asyncio.get_running_loop().time)
-            common.store_ahead_ms = node.store_ahead_ms
+            common.store_ahead_ms = node.clock.ahead_ms
             clocks = Clocks.live(common)
         rooms = Rooms(settings, calendar, store, limits, clocks)
         cluster = None if node is None else Cluster(rooms, node, common)

@@ -15,7 +15,7 @@ import msgspec
 from vyomo_rt.app.notices import SharedNotices
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.bus.link import Bus, NoAnswer, NotSent, comes_by_itself
-from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.shard import PRICES
@@ -65,6 +65,7 @@ class SharedPrices:
         self._rooms = rooms
         self._node = node
         self._bus = bus
+        self._clock = clock
         self._sources: list[asyncio.Task[None]] = []
         self._notices = SharedNotices(rooms)
         self.relay = Relay(
@@ -108,14 +109,22 @@ class SharedPrices:
     # -- owning them -----------------------------------------------------------
 
     async def own(self, term: int | None) -> None:
-        """Own the prices by a term, or leave them to another node."""
+        """Own the prices by a term, or leave them to another node.
+
+        Raises Unavailable while it is not sure that this machine's clock is right.
+        """
         if term == self.term:
             return
-        self.term = term
+        self.term = None
         await self.end()
         self.relay.end()
         if term is None:
             return
+        if self._clock.wall_is_far:
+            await self._node.clock.compare()
+            if not self._node.clock.confirms:
+                raise Unavailable("the clock of this machine is wrong")
+        self.term = term
         self._rooms.pricing.closes_elsewhere = {}
         await self.relay.catch_up(self._ask)
         self.relay.begin(term)
@@ -142,12 +151,25 @@ class SharedPrices:
             self._woke_s = now_s
             self._node.look()
         self._beaten_s = now_s
+        self._judge_clock()
         self._former = self.price_owner() or self._former
         self.relay.beat()
         # Who has just woken up or come to the bus cannot have heard of anybody yet.
         awake_s = now_s - self._woke_s
         if min(self.relay.silent_s, self._bus.connected_s, awake_s) > _LOST_S:
             await self._node.take_prices()
+
+    def _judge_clock(self) -> None:
+        """A clock that was set while it is everybody's has to be compared with the store's."""
+        doubted_s = self._clock.doubted_s
+        if doubted_s is None or not self.relay.is_owner:
+            return
+        stores = self._node.clock
+        if stores.compared_s < doubted_s:
+            stores.doubt()
+            self._node.look()
+        elif stores.confirms:
+            self._clock.begin()
 
     # -- what is watched, and how the sources are doing ------------------------
 

@@ -10,6 +10,8 @@ _OWNER_SLEW, _SLEW = 0.005, 0.01
 wall's, others to the owner's."""
 _WRONG_MS = 5000
 """A clock that was further ahead was wrong, and is set back at once."""
+_STEP_MS = 1000
+"""A wall that is set so far forward or back against the monotonic clock may be wrong now."""
 
 
 class CommonClock:
@@ -17,7 +19,8 @@ class CommonClock:
 
     The owner's clock is the wall's. Others run on from what they last heard of it, by a
     monotonic clock; what was long on its way says nothing new. A new owner whose wall is behind
-    goes on from the clock that it followed, and comes back to its wall slowly enough for all.
+    goes on from the clock that it followed, and comes back to its wall slowly enough for all. A
+    wall that was set is not followed until it was compared with the store's clock.
     """
 
     def __init__(self, wall: Callable[[], int], time_s: Callable[[], float]) -> None:
@@ -34,11 +37,15 @@ class CommonClock:
         self._excess_ms = 0
         """How far this clock was ahead of its wall when it began to own the prices."""
         self._began_s = 0.0
+        self._wall_ahead_ms = 0.0
+        """The wall of the owner, less the monotonic clock."""
+        self.doubted_s: float | None = None
+        """When it was noticed that the owner's wall was set, if it is not believed again."""
 
     def __call__(self) -> int:
         if self._is_owner:
             came_back_ms = int((self._time_s() - self._began_s) * 1000 * _OWNER_SLEW)
-            now_ms = self._wall() + max(0, self._excess_ms - came_back_ms)
+            now_ms = self._steady_wall() + max(0, self._excess_ms - came_back_ms)
         elif self._ahead_ms == -math.inf:
             now_ms = self._wall() + self.store_ahead_ms
         else:
@@ -46,12 +53,29 @@ class CommonClock:
         self._last_ms = max(self._last_ms, now_ms)
         return self._last_ms
 
+    def _steady_wall(self) -> int:
+        time_s, wall_ms = self._time_s(), self._wall()
+        ahead_ms = wall_ms - time_s * 1000
+        if self.doubted_s is None and abs(ahead_ms - self._wall_ahead_ms) > _STEP_MS:
+            self.doubted_s = time_s
+        if self.doubted_s is not None:
+            return int(time_s * 1000 + self._wall_ahead_ms)
+        self._wall_ahead_ms = ahead_ms
+        return wall_ms
+
+    @property
+    def wall_is_far(self) -> bool:
+        """Whether the wall shows another time, so that one of the two is wrong."""
+        return abs(self() - self._wall()) > _STEP_MS
+
     def begin(self) -> None:
-        """This node owns the prices from now on."""
+        """This node owns the prices from now on, or its wall was compared again, and is right."""
         self._excess_ms = max(0, self() - self._wall())
         if self._excess_ms > _WRONG_MS:
             self._excess_ms = self._last_ms = 0
         self._began_s = self._time_s()
+        self._wall_ahead_ms = self._wall() - self._began_s * 1000
+        self.doubted_s = None
         self._is_owner = True
 
     def end(self) -> None:

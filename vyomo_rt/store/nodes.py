@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,12 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from vyomo_rt.domain.errors import CannotStart, NewerData, Unavailable, VyomoError
 from vyomo_rt.domain.event import SHAPE
-from vyomo_rt.domain.moment import to_ms
 from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
 from vyomo_rt.store.lease import ID, NODES, Lease, is_of_a_node, this_process
 from vyomo_rt.store.shards import Change, Row, Shards
+from vyomo_rt.store.store_clock import StoreClock
 from vyomo_rt.version import version
 
 if TYPE_CHECKING:
@@ -40,12 +39,6 @@ SURE_S = 3.5
 """How long a node relies on its lease: the rest is for a write on its way."""
 _BLIND_S = 1.5
 """After so long without a look at the leases, none of them is known to stand still."""
-
-
-_CLOCK_OFF_MS = 2000
-"""A node whose clock is further from the store's does not become the owner of the prices."""
-_COMPARE_EVERY_S, _TRIES = 10.0, 3
-"""An answer that takes long says little about the time."""
 
 
 def _wall_ms() -> int:
@@ -94,9 +87,7 @@ class Node:
         """The living ones, by their ids."""
         self.bus_name = ""
         """By which nodes of one database know each other among those of others."""
-        self.store_ahead_ms = 0
-        """How far the store's clock is ahead of this machine's."""
-        self._wall_ms = wall_ms
+        self.clock = StoreClock(store, wall_ms)
         self._at = at
         self._store = store
         self._leases = store.leases
@@ -108,7 +99,6 @@ class Node:
         self._rounds = asyncio.Lock()
         self.looked_s = 0.0
         """When the rows were last read, by the monotonic clock."""
-        self._compared_at = 0.0
         self._renewed_at = 0.0
         self._giving: set[int] = set()
         self._seen: dict[str, tuple[int, float]] = {}
@@ -139,7 +129,7 @@ class Node:
         await self._shared.acquire(take_over=take_over)
         try:
             self.bus_name = await self._find_bus_name()
-            await self._compare_clocks()
+            await self.clock.compare()
             await self._insert()
             await self._round()
         except PyMongoError as error:
@@ -185,7 +175,7 @@ class Node:
     async def take_prices(self) -> None:
         """Become the owner of the prices in place of one that is not heard any more."""
         row = self.rows.get(PRICES)
-        if self._is_ready and row is not None and self._may_own_prices:
+        if self._is_ready and row is not None and self.clock.confirms:
             with suppress(PyMongoError):
                 await self._set_rows({PRICES: self.id})
 
@@ -216,15 +206,15 @@ class Node:
             if self._is_ready:
                 await self._take()
             await self._give()
-            if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
-                await self._compare_clocks()
+            if self.clock.is_due:
+                await self.clock.compare()
 
     async def _renew(self) -> bool:
         """Renew once a second; a closed fence cannot wait."""
         if time.monotonic() - self._renewed_at < RENEW_S and self._store.fence.is_open:
             return False
         began = time.monotonic()
-        said = {"ready": self._is_ready, "clock": self._may_own_prices}
+        said = {"ready": self._is_ready, "clock": self.clock.confirms}
         renewal = {"$inc": {"renewals": 1}, "$set": said}
         result = await self._leases.update_one(where(_id=_id(self.id)), renewal)
         if not result.matched_count:
@@ -264,26 +254,6 @@ class Node:
             raise CannotStart(f"the store at {self._at} cannot be used: {error}") from error
         self._has_read = True
 
-    async def _compare_clocks(self) -> None:
-        for _ in range(_TRIES):
-            before_ms = self._wall_ms()
-            hello = await self._store.database.command("hello")
-            half_ms = (self._wall_ms() - before_ms) // 2
-            if half_ms < _CLOCK_OFF_MS // 10:
-                break
-        store_ms = to_ms(hello["localTime"].replace(tzinfo=UTC))
-        self.store_ahead_ms = store_ms - before_ms - half_ms
-        self._compared_at = time.monotonic()
-        if not self._may_own_prices:
-            log.warning(
-                "the clock of this machine is %d ms off the store's: it gets no prices to own",
-                -self.store_ahead_ms,
-            )
-
-    @property
-    def _may_own_prices(self) -> bool:
-        return abs(self.store_ahead_ms) <= _CLOCK_OFF_MS
-
     async def _find_bus_name(self) -> str:
         with suppress(DuplicateKeyError):
             await self._leases.insert_one({"_id": "bus", "name": token_hex(8)})
@@ -293,7 +263,7 @@ class Node:
 
     async def _insert(self) -> None:
         about = {"node": self.id, "durationMs": LEASE_MS, "renewals": 0}
-        about |= {"ready": self._is_ready, "clock": self._may_own_prices}
+        about |= {"ready": self._is_ready, "clock": self.clock.confirms}
         about |= {"reads": self._reads, "version": version()}
         await self._leases.insert_one({"_id": _id(self.id), **this_process(), **about})
         self._has_read = False
@@ -344,7 +314,7 @@ class Node:
             for shard in range(SHARDS)
             if split.get(shard) == self.id and self.owner(shard) is None
         ]
-        if self.owner(PRICES) is None and self._may_own_prices:
+        if self.owner(PRICES) is None and self.clock.confirms:
             free.append(PRICES)
         await self._set_rows(dict.fromkeys(free, self.id))
 
@@ -360,7 +330,7 @@ class Node:
         }
         heirs = sorted(node for node in ready if self.nodes.get(node, {}).get("clock"))
         heirs = [node for node in heirs if node != self.id]
-        if (self._is_leaving or not self._may_own_prices) and PRICES in mine and heirs:
+        if (self._is_leaving or not self.clock.confirms) and PRICES in mine and heirs:
             giving[PRICES] = heirs[0]
         if not giving:
             return

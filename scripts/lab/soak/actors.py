@@ -206,9 +206,11 @@ class Watcher:
     async def _doze(self, link: WebSocket | EventStream) -> None:
         """Read nothing until the server must have closed; then check that it did."""
         calm = self._site.calm
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._site.stopping.wait(), 2 * SLOW_TIMEOUT_S + 2)
-            return
+        until_s = self._promptness.now_s + 2 * SLOW_TIMEOUT_S + 2
+        while self._promptness.now_s < until_s:
+            if self._site.stopping.is_set():
+                return
+            await asyncio.sleep(0.1)
         try:
             await self._read(link, 4.0)
         except Lost:

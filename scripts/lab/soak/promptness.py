@@ -34,7 +34,8 @@ class Promptness:
         self.judged = 0
         self.slowest_s = 0.0
         self._site = site
-        self._now_s = 0.0
+        self.now_s = 0.0
+        """Stands while the machine has no time for this program."""
         self._known: dict[int, dict[What, _Known]] = {}
         """By session, when something was first known to have happened."""
         self._order: deque[tuple[int, What]] = deque()
@@ -43,13 +44,13 @@ class Promptness:
         """Until cancelled."""
         while True:
             await asyncio.sleep(_TURN_S)
-            self._now_s += _TURN_S
+            self.now_s += _TURN_S
 
     def know(self, session_id: int, type_: str, trade_id: int) -> None:
         """Somebody knows that it has happened."""
         known = self._known.setdefault(session_id, {})
         if (type_, trade_id) not in known:
-            known[type_, trade_id] = _Known(self._now_s, self._site.calm)
+            known[type_, trade_id] = _Known(self.now_s, self._site.calm)
             self._order.append((session_id, (type_, trade_id)))
         if len(self._order) > _KEPT:
             of_session, what = self._order.popleft()
@@ -57,7 +58,7 @@ class Promptness:
 
     def visit(self, session_id: int) -> Visit:
         """A watcher is there, and reads."""
-        return Visit(self, session_id, self._now_s)
+        return Visit(self, session_id, self.now_s)
 
     def judge(self, session_id: int, what: What, since_s: float, *, has_come: bool) -> None:
         """It comes now to somebody who was there from a moment on, or has not come until now.
@@ -69,7 +70,7 @@ class Promptness:
             return
         if known.calm != self._site.calm:
             return
-        took_s = self._now_s - known.at_s
+        took_s = self.now_s - known.at_s
         if has_come:
             self.judged += 1
             self.slowest_s = max(self.slowest_s, took_s)
