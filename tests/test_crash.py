@@ -15,7 +15,7 @@ import aiohttp
 from tests.kit.machine import children_of, is_running
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_history
 
 WRITERS = 4
@@ -71,7 +71,7 @@ async def test_whatever_is_killed_nothing_acknowledged_is_lost_and_nothing_happe
             replayed.append(await raw_history(rest, sessions[0]))
             await crashes.kill(what)
         done.set()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*writing)
 
         histories = {session_id: await raw_history(rest, session_id) for session_id in sessions}

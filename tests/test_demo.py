@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt import demo
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import SESSION_ID
@@ -42,7 +42,7 @@ async def test_every_kind_of_stream_message_appears(demo_server: Rest) -> None:
             {"type": "subscribe_prices", "symbols": ["NIFTY", "BANKNIFTY"], "priceInterval": 100},
         ):
             await websocket.send(json.dumps(command))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while not seen >= KINDS:
                 seen.add(json.loads(await websocket.recv())["type"])
     assert "error" not in seen
@@ -74,7 +74,7 @@ async def test_a_visitors_trades_are_left_alone_also_those_that_look_like_the_de
     async def has_closed_its_own() -> bool:
         return len(await closed_by_the_demo(demo_server)) >= len(demo._IDEAS)
 
-    await until(has_closed_its_own, within_s=20)
+    await until(has_closed_its_own)
     _, listed = await demo_server.call("GET", "/sessions/6/trades?status=OPEN&limit=500")
     assert visitors <= {trade["tradeId"] for trade in listed["trades"]}
 

@@ -25,6 +25,7 @@ from tests.kit.documents import PROTOCOL, README, ROOT, Step, blocks, steps
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.vocabulary import error_codes, subclasses
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt import config
 from vyomo_rt.__main__ import main
 from vyomo_rt.wire import decoding
@@ -37,7 +38,6 @@ _SERVER_FLAGS = {"demo": ["--demo"], "ingest": ["--feed", "ingest"]}
 _SERVED = [(README, "demo"), (README, "ingest"), (PROTOCOL, "ingest")]
 _ALONE = [(README, "cli"), (ROOT / "docs" / "access.md", "access")]
 _ADDRESS = "localhost:4025"
-_WITHIN_S = 8.0
 
 
 class Shell:
@@ -84,7 +84,7 @@ class Shell:
         assert process.stdout is not None
         output = ""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_WITHIN_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while data := await process.stdout.read(65_536):
                     output += data.decode()
                     if endless and not _missing(printed, output):
@@ -153,7 +153,7 @@ async def test_the_messages_to_paste_into_a_websocket_are_answered(
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{url}/ws/auto-trader") as ws,
-        asyncio.timeout(_WITHIN_S),
+        asyncio.timeout(PATIENCE_S),
     ):
         for line in block.text.splitlines():
             await ws.send_str(line)
@@ -198,7 +198,7 @@ async def test_the_python_program_prints_prices(server_process: MakeServer, tmp_
         *(sys.executable, "-u", program), stdout=subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert process.stdout is not None
             printed = (await process.stdout.readline()).decode()
     finally:
@@ -242,7 +242,7 @@ async def test_the_program_for_a_brokers_library_pushes_its_prices(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    async with asyncio.timeout(_WITHIN_S):
+    async with asyncio.timeout(PATIENCE_S):
         printed, _ = await process.communicate()
     assert (process.returncode, printed) == (0, b"")
     _, listed = await server.call("GET", "/prices")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.kit.forking import start_program
 from tests.kit.server import MakeServer
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt import logs
 
 LINE = re.compile(
@@ -122,7 +122,7 @@ async def exchange(url: str, sent: bytes) -> None:
     """Send something and wait for the beginning of an answer, or for the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
     writer.write(sent)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await reader.read(1)
     writer.transport.abort()
 
@@ -206,14 +206,14 @@ async def test_a_log_that_nobody_reads_stops_nothing_and_later_says_what_is_miss
                     int(n) for n in re.findall(rb"(\d+) log lines were dropped", b"".join(lines))
                 ]
 
-            await until(dropped, within_s=20)
+            await until(dropped)
             refused = sum(b"refused an invalid HTTP request" in line for line in lines)
             assert refused + sum(dropped()) >= FLOOD
             assert 0 < sum(dropped()) < FLOOD
         stop_reading = True
         await flood(url, 200)  # the pipe is full once more
         server.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await server.wait() == 0
     finally:
         stop_reading = True
@@ -264,7 +264,7 @@ async def test_a_greeting_that_nobody_reads_stops_nothing(tmp_path: Path) -> Non
                 pass
         await exchange(found[0].decode(), request("GET /livez HTTP/1.1"))
         server.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await server.stderr.read()
             assert await server.wait() == 0
     finally:

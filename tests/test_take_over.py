@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from tests.kit.writers import Writer, assert_told_once, everybody_writes, raw_history
 from vyomo_rt.store.embedded import EmbeddedServer
 
@@ -38,7 +38,7 @@ async def test_while_everybody_writes_nothing_is_lost_or_doubled_and_the_loser_s
             assert first.process.returncode == 1
             await everybody_writes(writers)
             done.set()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*writing)
             for session_id in sessions:
                 history = await raw_history(rest, session_id)

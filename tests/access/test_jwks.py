@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.access.signing import EC_KEY, ED_KEY, KEY, NOW_S, PAIRS, RSA_KEY, token
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.access import tokens as tokens_module
 from vyomo_rt.access.jwks import Jwks, keys_in
 from vyomo_rt.access.tokens import Tokens
@@ -116,7 +117,7 @@ async def test_a_withdrawn_key_stops_to_count_after_some_minutes_though_nobody_n
     provider.rows = [row(EC_KEY, "new")]
     provider.now_s += 300
     await tokens.grant(good())  # this one still passes, and has the keys renewed
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 await tokens.grant(good())

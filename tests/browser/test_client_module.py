@@ -178,7 +178,7 @@ class Watched:
         async def is_seen() -> bool:
             return bool(await self.seen(what) == expected)
 
-        await until(is_seen, within_s=20)
+        await until(is_seen)
 
     async def until_open(self, transport: str) -> None:
         await self.until_seen("states.at(-1)", f"open {transport}")

@@ -17,11 +17,16 @@ from vyomo_rt_client.stream import Choice
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server(embedded_uri: str) -> AsyncIterator[Rest]:
-    """One server for all these tests, in whose loop they run; each makes a session of its own."""
+async def standing_server(embedded_uri: str) -> AsyncIterator[Rest]:
     settings = Settings(port=0, mongo_uri=new_database(embedded_uri))
     async with serve_here(settings) as rest:
         yield rest
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(standing_server: Rest) -> Rest:
+    """One server for all these tests, in whose loop they run; each makes a session of its own."""
+    return await standing_server.ready()
 
 
 @pytest.fixture(params=["ws", "sse"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.rest import Rest
+from tests.kit.waiting import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "demo_client.py"
 
@@ -26,7 +27,7 @@ async def run(*arguments: str) -> Process:
 async def line(process: Process, error: bool = False) -> str:
     stream = process.stderr if error else process.stdout
     assert stream is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return (await stream.readline()).decode().rstrip("\n")
 
 

@@ -23,7 +23,7 @@ from tests.client.rig import (
 )  # fmt: skip
 from tests.kit.proxy import proxy_before
 from tests.kit.rest import Rest
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt_client import Message, Refused, Status, Stream, connect
 from vyomo_rt_client.stream import Choice
 
@@ -122,7 +122,7 @@ async def test_a_refusal_of_a_websocket_that_stands_is_raised_though_one_was_ope
         stream = connect(url, symbols=["A"], transport=choice)
         assert (await anext(stream)).type == "price_update"
         with pytest.raises(Refused, match=f"HTTP {code}") as raised:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await anext(stream)
     assert raised.value.status == code
 
@@ -282,7 +282,7 @@ async def test_prices_go_on_while_a_session_is_refused_for_now(
     ):  # fmt: skip
         seen: list[Message] = []
         while not seen or seen[-1].type != "trade_opened":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 seen.append(await anext(stream))
     assert [message.type for message in seen] == ["price_update"] * 3 + ["trade_opened"]
     assert seen[-1].seq == 11

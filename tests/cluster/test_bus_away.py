@@ -13,7 +13,7 @@ from tests.conftest import KNOWN_YEARS
 from tests.kit.nodes import foreign_session, serving_nodes
 from tests.kit.rest import Rest
 from tests.kit.store import new_database
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.config import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,9 +68,9 @@ async def test_commands_to_others_are_refused_for_now_and_what_others_store_is_s
         await stream.send_json({"type": "subscribe_session", "sessionId": foreign, "id": 1})
         await stream.receive_json()
         trade = await there.open_trade(foreign, symbol="NIFTY")
-        message = await stream.receive_json(timeout=5)
+        message = await stream.receive_json(timeout=PATIENCE_S)
         while message["type"] != "trade_opened":
-            message = await stream.receive_json(timeout=5)
+            message = await stream.receive_json(timeout=PATIENCE_S)
         assert message["data"]["tradeId"] == trade["tradeId"]
         assert (await here.call("GET", f"/trades/{trade['tradeId']}"))[1]["status"] == "OPEN"
 

@@ -19,11 +19,11 @@ from tests.kit.documents import ROOT, blocks
 from tests.kit.nodes import are_even
 from tests.kit.rest import Rest
 from tests.kit.server import START_S
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.config import PREFIX
 
 
-@pytest.mark.slow
+@pytest.mark.slow(6)
 async def test_the_commands_for_three_nodes_on_one_machine_do_what_the_page_says() -> None:
     (block,) = blocks(ROOT / "docs" / "nodes.md", "sh", "nodes")
     script, urls = block.text, []
@@ -55,7 +55,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
     """As Ctrl-C does, and then for good."""
     os.killpg(process.pid, signal.SIGTERM)
     with suppress(TimeoutError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await process.wait()
             await until(lambda: not is_there(process.pid))
             return

@@ -17,7 +17,7 @@ from tests.kit.nodes import are_even
 from tests.kit.rest import Rest
 from tests.kit.server import serve_here
 from tests.kit.store import new_database
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from tests.web.guarded import KEY, caller, post, signed_in, ticket
 from vyomo_rt.config import Settings
 
@@ -65,9 +65,9 @@ async def test_a_revocation_on_one_node_ends_what_is_open_on_the_other(nodes: li
     admin = caller(here, sub="root", role="admin", **now())
     status, _ = await admin.call("POST", "/revocations", {"sub": "asha"})
     assert status == 201
-    message = await stream.receive(timeout=5)
+    message = await stream.receive(timeout=PATIENCE_S)
     assert (message.type, stream.close_code) == (aiohttp.WSMsgType.CLOSE, 4500)
-    await until(lambda: is_refused(caller(there, sub="asha", **now())), 5)
+    await until(lambda: is_refused(caller(there, sub="asha", **now())))
 
 
 async def is_refused(rest: Rest) -> bool:
@@ -98,7 +98,7 @@ async def test_a_connection_is_listed_and_kicked_from_any_node(nodes: list[Rest]
         assert (await who.call("GET", f"/connections/{mine['connectionId']}"))[0] == status
     status, _ = await admin.call("POST", f"/connections/{mine['connectionId']}/kick")
     assert status == 204
-    await stream.receive(timeout=5)
+    await stream.receive(timeout=PATIENCE_S)
     assert stream.close_code == 4503
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.documents import ROOT
 from tests.kit.rest import Rest
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.domain.shard import SHARDS
 from vyomo_rt.market import relay
 
@@ -83,7 +83,7 @@ async def test_a_stream_on_one_node_has_the_events_of_another_in_order(nodes: li
                     await other.close_trade(trade["tradeId"], 200)
                 seqs: list[int] = []
                 while len(seqs) < 4:
-                    message = await stream.receive_json(timeout=5)
+                    message = await stream.receive_json(timeout=PATIENCE_S)
                     if message["type"].startswith("trade_"):
                         seqs.append(message["seq"])
                 assert seqs == [since + n for n in range(1, 5)]
@@ -138,8 +138,8 @@ async def test_who_watches_all_sessions_on_one_node_sees_those_of_the_other(
         for id_ in sorted(ids):
             await there.open_trade(id_)
         seen: set[int] = set()
-        while seen != ids:
-            message = await stream.receive_json(timeout=10)
+        while not seen >= ids:
+            message = await stream.receive_json(timeout=PATIENCE_S)
             if message["type"] == "session_update" and message["data"]["openTrades"] == 1:
                 seen.add(message["data"]["sessionId"])
 

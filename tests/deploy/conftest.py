@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.deploy.proxies import KEEP_ALIVE_S, PROXIES, Proxy, Site, free_port, recipe
+from tests.deploy.proxies import (
+    PROXIES,
+    RECIPES_TIMEOUT_S,
+    Proxy,
+    Site,
+    free_port,
+    recipe,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +23,22 @@ def server_port() -> int:
 
 
 @pytest.fixture(scope="module")
+def timeout_s() -> float:
+    """How long a file's proxies wait for a server that says nothing."""
+    return RECIPES_TIMEOUT_S
+
+
+@pytest.fixture(scope="module")
 def start_proxy(
-    server_port: int, tmp_path_factory: pytest.TempPathFactory
+    server_port: int, timeout_s: float, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Proxy]]:
     """Starts a proxy unless it runs already."""
     started: dict[str, Proxy] = {}
 
     def start(name: str) -> Proxy:
         if name not in started:
-            site = Site(tmp_path_factory.mktemp(name), free_port(), server_port)
+            folder = tmp_path_factory.mktemp(name)
+            site = Site(folder, free_port(), server_port, timeout_s=timeout_s)
             started[name] = Proxy(name, site)
         return started[name]
 
@@ -41,11 +55,8 @@ def proxies(start_proxy: Callable[[str], Proxy]) -> list[Proxy]:
 
 @pytest.fixture(scope="module")
 def settings_behind_a_proxy() -> Iterator[None]:
-    """As docs/deploy.md sets them, with quick keep-alives."""
+    """As docs/deploy.md sets them."""
     with pytest.MonkeyPatch.context() as environ:
         for line in recipe("ini", {}, "env").splitlines():
             environ.setenv(*line.split("=", 1))
-        environ.setenv("VYOMO_RT_SSE_KEEP_ALIVE_S", str(KEEP_ALIVE_S))
-        environ.setenv("VYOMO_RT_PING_INTERVAL_S", str(KEEP_ALIVE_S))
-        environ.setenv("VYOMO_RT_PONG_TIMEOUT_S", str(0.9 * KEEP_ALIVE_S))
         yield

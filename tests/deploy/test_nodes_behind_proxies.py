@@ -18,7 +18,7 @@ from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import WebSocket
 from tests.kit.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("proxies")]
+pytestmark = [pytest.mark.slow(10), pytest.mark.xdist_group("proxies")]
 
 
 class Nodes:

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.deploy.proxies import KEEP_ALIVE_S, NAME, PROXIES, TIMEOUT_S, Proxy, recipe
+from tests.deploy.proxies import KEEP_ALIVE_S, NAME, PROXIES, SHORT_TIMEOUT_S, Proxy, recipe
 from tests.deploy.through import through
 from tests.kit.server import ServerProcess
 from tests.kit.streams import Stream
@@ -35,12 +35,22 @@ pytestmark = [
 BEATS = 12
 
 
+@pytest.fixture(scope="module")
+def timeout_s() -> float:
+    return SHORT_TIMEOUT_S
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(
     settings_behind_a_proxy: None, server_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
-    """The server behind all proxies of this file."""
-    server = ServerProcess(tmp_path_factory.mktemp("data"), port=server_port)
+    """The server behind all proxies of this file, with quick keep-alives."""
+    quick = {
+        "VYOMO_RT_SSE_KEEP_ALIVE_S": str(KEEP_ALIVE_S),
+        "VYOMO_RT_PING_INTERVAL_S": str(KEEP_ALIVE_S),
+        "VYOMO_RT_PONG_TIMEOUT_S": str(0.9 * KEEP_ALIVE_S),
+    }
+    server = ServerProcess(tmp_path_factory.mktemp("data"), port=server_port, **quick)
     await server.start()
     yield server
     await server.kill()
@@ -147,7 +157,7 @@ async def test_an_idle_stream_is_left_open_and_a_server_that_hangs_is_not_waited
             streams[proxy.name] = [ws, sse]
         everybody = [stream for pair in streams.values() for stream in pair]
         news = [asyncio.create_task(stream.next("trade_opened")) for stream in everybody]
-        await asyncio.sleep(2.5 * TIMEOUT_S)
+        await asyncio.sleep(2.5 * SHORT_TIMEOUT_S)
         assert not any(task.done() for task in news)
         await sites[0].open_trade(session_id)
         await asyncio.gather(*news)
@@ -157,7 +167,7 @@ async def test_an_idle_stream_is_left_open_and_a_server_that_hangs_is_not_waited
         try:
             for stream in [*streams["nginx"], *streams["haproxy"]]:
                 with pytest.raises((AssertionError, aiohttp.ClientError)):
-                    await stream.next("nothing", within_s=3 * TIMEOUT_S)
+                    await stream.next("nothing", within_s=3 * SHORT_TIMEOUT_S)
         finally:
             server.process.send_signal(signal.SIGCONT)
 
@@ -206,4 +216,4 @@ async def test_the_time_outs_of_the_recipes_leave_room_for_keep_alives(
     longest_s = max(defaults.ping_interval_s, defaults.sse_keep_alive_s)
     (found,) = re.findall(rf"^ *{setting} (\d+)s", recipe(language, {}), re.M)
     assert int(found) >= 2 * longest_s
-    assert TIMEOUT_S >= 2 * KEEP_ALIVE_S
+    assert SHORT_TIMEOUT_S >= 2 * KEEP_ALIVE_S

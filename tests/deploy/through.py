@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from tests.deploy.proxies import Proxy
 from tests.kit.rest import Rest
 from tests.kit.streams import Block, Stream, WebSocket, query
+from tests.kit.waiting import PATIENCE_S, until
 
 
 class ProxiedEventStream(Stream):
@@ -40,7 +41,7 @@ class ProxiedEventStream(Stream):
         return None
 
     async def ended(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (text := await self.read()) is not None:
                 self.texts.append(text)
 
@@ -81,6 +82,16 @@ class Through(Rest):
 
 @asynccontextmanager
 async def through(proxy: Proxy) -> AsyncIterator[Through]:
-    connector = aiohttp.TCPConnector(ssl=proxy.site.tls(), resolver=_Here())
+    """A client of a proxy, whose connections are closed at the end, on the proxy's side too."""
+    opened: list[socket.socket] = []
+
+    def factory(address: aiohttp.AddrInfoType) -> socket.socket:
+        opened.append(socket.socket(*address[:3]))
+        return opened[-1]
+
+    tls, here = proxy.site.tls(), _Here()
+    connector = aiohttp.TCPConnector(ssl=tls, resolver=here, socket_factory=factory)
     async with aiohttp.ClientSession(connector=connector) as http:
         yield Through(proxy.site.url, http)
+    # The end of TLS is negotiated, which takes a while: a loop that ends before leaves sockets.
+    await until(lambda: all(each.fileno() == -1 for each in opened))

@@ -276,7 +276,7 @@ async def test_a_thousand_clients_who_come_at_once_leave_and_come_again_hold_up_
         async with Workers(storm, 1) as workers:
             os.setpriority(os.PRIO_PROCESS, workers.pids[0], 5)
             await others.require_as_quick_as(undisturbed)
-            await until(lambda: workers.progress.ramped, within_s=15)
+            await until(lambda: workers.progress.ramped)
             assert (workers.progress.started, workers.progress.failed) == (STORM, 0)
             memories.append(memory(process))
     assert memories[1] - memories[0] <= 5 * MIB, "who left left nothing behind"

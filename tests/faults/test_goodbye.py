@@ -17,7 +17,7 @@ from tests.kit.messages import Message, read_events, read_frames
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.streams import query
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 
 EACH = 500
 """Open streams of each transport; the first of each do not read."""
@@ -153,7 +153,7 @@ async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_re
         await asyncio.gather(*writing)
         for client in stuck:
             client.transport.resume_reading()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(client.ended for client in clients))
 
     assert code == 0

@@ -47,6 +47,17 @@ class Rest:
         assert status == 201, trade
         return trade
 
+    async def ready(self) -> Rest:
+        """Wait until it may write: the loop that a shared server lives in stands still between the
+        tests that ask it, and that may take longer than its lease."""
+
+        async def is_ready() -> bool:
+            async with self.http.get(f"{self.url}/readyz") as response:
+                return response.status == 200
+
+        await until(is_ready)
+        return self
+
     async def closed(self, trade_id: int) -> dict[str, Any]:
         """The document of a trade once it is closed."""
 

@@ -50,7 +50,7 @@ async def test_make_replay_shows_trades_within_fifteen_seconds(server_process: M
     url = await server.start()
     async with aiohttp.ClientSession() as http:
         rest = Rest(url, http)
-        await until(lambda: has_trades(rest), 15)
+        await until(lambda: has_trades(rest))
 
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -61,7 +61,7 @@ async def has_trades(rest: Rest) -> bool:
     return any(event["type"] == "trade_opened" for each in told for event in each)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(42)
 async def test_the_day_that_ships_is_the_same_at_any_speed_and_nothing_is_refused(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,7 +77,7 @@ async def test_the_day_that_ships_is_the_same_at_any_speed_and_nothing_is_refuse
     assert not [text for text in caplog.messages if "refused now" in text]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 async def test_a_long_replay_takes_no_more_memory_than_a_short_one() -> None:
     result = await asyncio.wait_for(replays.measured(1_000_000, 10), 600)
     assert result.memory_bytes - result.early_bytes <= 5 * 1024 * 1024

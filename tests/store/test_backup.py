@@ -21,7 +21,7 @@ from tests.kit.proxy import proxy_before
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from tests.kit.store import new_database
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.domain.bars import Bar, SymbolHour, SymbolMinute
 from vyomo_rt.domain.curve import CurveRow
 from vyomo_rt.domain.moment import HOUR_MS, day_of
@@ -136,7 +136,7 @@ async def resumes(rest: Rest, session_id: int, epoch: str) -> None:
     async with rest.http.ws_connect(f"{rest.url}/ws/auto-trader") as ws:
         place = {"sessionId": session_id, "since": 1, "epoch": epoch}
         await ws.send_json({"type": "subscribe_session", **place})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             async for message in ws:
                 told = message.json()
                 assert told.get("recovered") is not False
@@ -217,7 +217,7 @@ async def test_a_backup_that_is_told_to_stop_leaves_no_half_file_and_the_older_o
     folder.mkdir()
     (folder / "backup.gz").write_bytes(b"older")
     process = await start_program("backup", folder / "backup.gz", "--data-dir", tmp_path / "data")
-    await until(lambda: len(files_in(folder)) == 2, within_s=15)
+    await until(lambda: len(files_in(folder)) == 2)
     process.send_signal(signal_)
     assert await process.wait() == 130
     assert files_in(folder) == ["backup.gz"]

@@ -145,7 +145,7 @@ async def test_a_server_on_a_full_disk_is_not_ready_and_is_again_once_there_is_r
         async def opens() -> bool:
             return await open_trade() == 201
 
-        await until(opens, within_s=10)
+        await until(opens)
         assert await readiness() == 200
     assert await asyncio.wait_for(server.stop(), 10) == 0
     again = [line for line in server.output if "accepts writes again" in line]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.store.history import KEPT_EVENTS, History
 from vyomo_rt.store.lanes import Lanes, Pace
@@ -133,7 +134,7 @@ async def test_a_history_is_not_read_while_somebody_writes() -> None:
 async def test_a_history_is_read_in_the_end_although_writes_never_rest() -> None:
     lanes = Lanes(Pace(reads=1, page=PAGE))
     with lanes.write():
-        async with asyncio.timeout(5), lanes.history_read():
+        async with asyncio.timeout(PATIENCE_S), lanes.history_read():
             pass
 
 

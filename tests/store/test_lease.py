@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from tests.kit.server import MakeServer
+from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.domain.event import TradeEvent
 from vyomo_rt.store import lease as lease_module
@@ -97,11 +98,11 @@ async def test_who_lost_the_lease_stops(store: MongoStore) -> None:
     with pytest.raises(
         CannotStart, match=r"process .* has taken this database over: only one may write"
     ):
-        await asyncio.wait_for(keeping, 5)
+        await asyncio.wait_for(keeping, PATIENCE_S)
 
 
 async def test_a_lease_is_renewed_while_it_is_kept(store: MongoStore) -> None:
-    async with held(store), asyncio.timeout(5):
+    async with held(store), asyncio.timeout(PATIENCE_S):
         first = await store.leases.find_one(where(_id="writer"))
         assert first is not None
         while True:
@@ -135,10 +136,10 @@ async def test_who_takes_it_over_has_it_once_the_loser_has_let_go(store: MongoSt
     keeping = asyncio.create_task(loser.keep())
     taking = asyncio.create_task(taker.acquire(take_over=True))
     with pytest.raises(CannotStart, match=rf"process {os.getpid()} on .* taken this database over"):
-        await asyncio.wait_for(keeping, 5)
+        await asyncio.wait_for(keeping, PATIENCE_S)
     assert not taking.done(), "the loser may still have something to write"
     await loser.release()
-    await asyncio.wait_for(taking, 5)
+    await asyncio.wait_for(taking, PATIENCE_S)
     await taker.release()
     await Lease(store, "here").acquire()
 
@@ -146,7 +147,7 @@ async def test_who_takes_it_over_has_it_once_the_loser_has_let_go(store: MongoSt
 async def test_of_a_loser_that_hangs_is_waited_for_the_end_of_its_right(store: MongoStore) -> None:
     await Lease(store, "here").acquire()
     began = time.monotonic()
-    await asyncio.wait_for(Lease(store, "here").acquire(take_over=True), 5)
+    await asyncio.wait_for(Lease(store, "here").acquire(take_over=True), PATIENCE_S)
     assert time.monotonic() - began > 0.9
 
 
@@ -160,7 +161,7 @@ async def test_a_writer_that_meets_another_one_looks_at_its_lease_at_once(
     await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
     store.met_another_writer.set()
     with pytest.raises(CannotStart):
-        await asyncio.wait_for(keeping, 5)
+        await asyncio.wait_for(keeping, PATIENCE_S)
 
 
 async def test_the_epoch_counts_the_owners(store: MongoStore) -> None:
@@ -249,7 +250,7 @@ async def test_who_stood_still_writes_only_once_it_has_renewed(
     with pytest.raises(Unavailable):
         await store.append([opening(1)])
     keeping = asyncio.create_task(lease.keep())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not store.fence.is_open:  # noqa: ASYNC110 - only the fence tells
             await asyncio.sleep(0.005)
     await store.append([opening(1)])
@@ -263,7 +264,7 @@ async def test_who_lost_the_lease_writes_nothing_more(
     await lease.acquire()
     await store.leases.update_one(where(_id="writer"), {"$set": {"owner": "another"}})
     with pytest.raises(CannotStart):
-        await asyncio.wait_for(lease.keep(), 5)
+        await asyncio.wait_for(lease.keep(), PATIENCE_S)
     with pytest.raises(Unavailable):
         await store.append([opening(1)])
     assert await store.events(6, 0) == []

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tests.kit.surroundings import Around
+from tests.kit.waiting import PATIENCE_S
 from tests.trading.bench import Bench
 from vyomo_rt.domain import decisions
 from vyomo_rt.domain.charges import ChargePlan
@@ -127,7 +128,7 @@ class History:
 
     async def _rest(self) -> None:
         """Wait until nothing waits, so that the order of ticks and commands is known."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while self._is_busy:  # noqa: ASYNC110 - only the ledgers tell
                 await asyncio.sleep(0.002)
         self._note_commands()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.waiting import PATIENCE_S
 from tests.trading.bench import BEGIN_MS, NOT_WRITTEN, WRITTEN, Bench, FaultyStore
 from vyomo_rt.domain.errors import OutcomeUnknown, Unavailable
 from vyomo_rt.domain.event import Event, EventKind
@@ -181,7 +182,7 @@ async def test_a_session_whose_answer_was_lost_is_made_exactly_once(
     bench.store.lost.append(happened)
     with pytest.raises(OutcomeUnknown):
         await bench.new_session("key")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 session_id = await bench.new_session("key")
@@ -203,7 +204,7 @@ async def test_a_session_without_a_key_is_taken_up_once_it_is_known_to_be_there(
     bench.store.lost.append(happened)
     with pytest.raises(OutcomeUnknown):
         await bench.new_session()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not bench.replica.states():  # noqa: ASYNC110 - only the state tells
             await asyncio.sleep(0.005)
     (state,) = bench.replica.states()
@@ -235,7 +236,7 @@ async def test_any_answers_may_be_lost_in_a_row(bench: Bench) -> None:
     session_id = await bench.new_session()
     for number in range(6):
         bench.store.lost.extend(WRITTEN if number >> bit & 1 else NOT_WRITTEN for bit in range(3))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await bench.open(session_id, key=f"key {number}")
@@ -293,7 +294,7 @@ async def test_a_session_whose_making_is_given_up_is_made_once(bench: Bench) -> 
         async with asyncio.timeout(0.2):
             await making
     bench.store.away = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not bench.replica.states():  # noqa: ASYNC110 - only the state tells
             await asyncio.sleep(0.005)
     (state,) = bench.replica.states()

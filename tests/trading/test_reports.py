@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.kit.history import history
+from tests.kit.waiting import PATIENCE_S
 from tests.trading.bench import Bench
 from vyomo_rt.domain.closings import Closings
 from vyomo_rt.domain.report import Report, ReportBy, ReportOrder
@@ -57,7 +58,7 @@ async def test_a_report_that_is_given_up_leaves_what_it_has_read(
     monkeypatch.setattr(reports, "_EVENTS_A_READ", 2)
     session_id = await closed_trades(bench, 3)
     asked = asyncio.create_task(total(bench.desk.reports, session_id))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(bench.store.read_of) < 2:  # noqa: ASYNC110 - only the store tells
             await asyncio.sleep(0)
     asked.cancel()

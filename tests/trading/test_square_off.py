@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.kit.waiting import PATIENCE_S
 from tests.trading.bench import Bench
 from tests.trading.entries import place
 from vyomo_rt.domain.errors import Conflict, OutcomeUnknown
@@ -145,7 +146,7 @@ async def test_what_a_crash_cuts_off_goes_on_at_the_next_start(
     with monkeypatch.context() as patched:
         patched.setattr(bench.store, "append", die)
         at(bench, DUE_MS)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(await bench.history(session_id)) < 5:  # noqa: ASYNC110 - only the store tells
                 await asyncio.sleep(0.005)
         await bench.restart()

@@ -14,7 +14,6 @@ import pytest_asyncio
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, ServerProcess, serve_here
 from tests.kit.store import prepared_database
-from tests.kit.waiting import until
 from tests.web.calls import As, Clock
 from tests.web.guarded import KEY
 from vyomo_rt.config import Settings
@@ -40,13 +39,7 @@ async def standing_server(embedded_uri: str) -> AsyncIterator[Rest]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def shared_server(standing_server: Rest) -> Rest:
     """For refusals, which change nothing, and what has a session of its own."""
-
-    async def is_ready() -> bool:
-        async with standing_server.http.get(f"{standing_server.url}/readyz") as response:
-            return response.status == 200
-
-    await until(is_ready)  # its loop stood still since the last test that asked it
-    return standing_server
+    return await standing_server.ready()
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ async def test_silent_connections_as_many_as_the_file_limit_hold_up_nobody(
         for number, raw in enumerate(silent):
             with suppress(ConnectionError):  # some have been ended already
                 await raw.send([b"", UNFINISHED["half a line"], HALF_A_BODY][number % 3])
-        await until(lambda: answers(server.url), within_s=10)
+        await until(lambda: answers(server.url))
         for _ in range(5):
             async with aiohttp.ClientSession() as http:
                 await Rest(server.url, http).open_trade(session_id)
@@ -308,12 +308,12 @@ async def test_without_any_file_left_the_log_says_so_once_and_it_goes_on_when_th
             with suppress(ConnectionError):
                 raw = await stack.enter_async_context(raw_socket(server.url))
                 await raw.send(LIVEZ)
-        await until(lambda: "no file left for new connections" in "".join(log()), within_s=10)
+        await until(lambda: "no file left for new connections" in "".join(log()))
         spent_ms = cpu_ms(pid)
         await asyncio.sleep(2)
         assert cpu_ms(pid) - spent_ms < 1000, "it spins"
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-        await until(lambda: answers(server.url), within_s=10)
+        await until(lambda: answers(server.url))
         text = "".join(log())
         assert text.count("no file left") == 1
         assert "Traceback" not in text

@@ -28,6 +28,7 @@ from tests.kit.machine import missing, program
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import query, watching
+from tests.kit.waiting import PATIENCE_S
 
 Say = Callable[[str], None]
 TRADES = 20
@@ -157,7 +158,7 @@ class Watch:
 
     async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> float:
         """When the first such message was handed on."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 for at_s, message in self.seen:
                     if wanted(message):
@@ -248,7 +249,7 @@ async def test_a_library_sees_snapshot_each_event_at_once_and_an_orderly_end(
         # Later than a bare socket has it; a busy machine delays some of them.
         assert sorted(delays_s)[TRADES // 4] < SOON_S
     await watch.until(lambda m: m["type"] == "server_shutdown")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await watch.ended
     events = [m["seq"] for _, m in watch.seen if m["type"] == "trade_opened"]
     assert events == list(range(1, TRADES + 1))

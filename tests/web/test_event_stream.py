@@ -291,7 +291,7 @@ async def test_too_many_connections_are_told_so_in_the_stream(make_settings: Mak
             await first.next("ack")
             async with event_stream(server.url, path) as sse:
                 assert (await passing_trouble(sse))["code"] == "limit_exceeded"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 async with event_stream(server.url, path) as sse:
                     if (await sse.next())["type"] == "ack":

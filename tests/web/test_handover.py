@@ -28,7 +28,7 @@ from tests.kit.frames import HANDSHAKE, frame, raw_socket, raw_websocket
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import watching
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.web import handover, handshake
 from vyomo_rt.web.connection import Connection as StreamConnection
 from vyomo_rt.web.handover import EventStreamHead
@@ -56,7 +56,7 @@ async def aiohttp_alone(handler: Handler) -> AsyncIterator[str]:
 async def holds(condition: Callable[[], object]) -> bool:
     """Whether a condition comes true within a while."""
     try:
-        return bool(await until(condition, within_s=2))
+        return bool(await until(condition))
     except TimeoutError:
         return False
 
@@ -153,7 +153,7 @@ async def test_aiohttp_forgets_a_connection_whose_protocol_is_told_that_it_is_lo
             "aiohttp writes the response that is returned after a handover: the client got it"
             " instead of its stream; return something that aiohttp writes nowhere (hand_over)"
         )
-    await asyncio.wait_for(taker[0].lost.wait(), 5)
+    await asyncio.wait_for(taker[0].lost.wait(), PATIENCE_S)
 
 
 async def test_reading_goes_on_where_aiohttp_had_paused_it() -> None:
@@ -267,7 +267,7 @@ async def test_the_headers_of_an_event_stream_are_sent_at_once_and_bytes_may_fol
         task = response._ping_task
         assert task is not None
         response.stop_streaming()
-        await asyncio.wait([task], timeout=1)
+        await asyncio.wait([task], timeout=PATIENCE_S)
         assert task.cancelled(), (
             "EventSourceResponse.stop_streaming() no longer ends its ping task: aiohttp-sse would"
             " write pings of its own into every stream (handover.accept_event_stream)"

@@ -10,6 +10,7 @@ import pytest
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream, web_socket
+from tests.kit.waiting import PATIENCE_S
 from tests.web.calls import Clock
 from tests.web.guarded import KEY, NOW_S, bearer, caller, token
 from vyomo_rt.access.tokens import Tokens
@@ -114,7 +115,7 @@ async def test_a_refresh_extends_the_connection(guarded: Rest, clock: Clock) -> 
         longer = token(exp=NOW_S + 7200)
         assert (await socket.ask("auth", token=longer))["type"] == "ack"
         clock.now_ms += 3_600_000
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await until_swept()
         assert (await socket.ask("ping"))["type"] == "pong"
         clock.now_ms += 3_570_000

@@ -11,6 +11,7 @@ import pytest
 from tests.kit.rest import API, Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream
+from tests.kit.waiting import PATIENCE_S
 
 ORIGIN = "http://localhost:5173"
 SECRET = "5ecre7"
@@ -86,7 +87,7 @@ async def answer_to(url: str, sent: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of what is answered until the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
     writer.write(sent.encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         text = await reader.read()
     writer.close()
     head, _, body = text.partition(b"\r\n\r\n")
@@ -249,7 +250,7 @@ async def test_a_chunk_that_is_malformed_later_on_is_given_up(make_settings: Mak
         writer.write(f"{_CHUNKED}1\r\n[\r\n".encode())
         await writer.drain()
         writer.write(b"zz\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             head = await reader.readuntil(b"\r\n\r\n")
         assert head.split()[1] in {b"400", b"408"}, "400 if both came at once"
         writer.close()

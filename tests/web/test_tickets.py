@@ -10,6 +10,7 @@ import aiohttp
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.streams import event_stream
+from tests.kit.waiting import PATIENCE_S
 from tests.web.calls import Clock
 from tests.web.guarded import KEY, NOW_S, bearer, caller, ticket
 from vyomo_rt.domain.moment import iso
@@ -127,7 +128,7 @@ async def test_a_stream_s_ticket_survives_a_restart_and_one_for_once_does_not(
         once = await ticket(viewer, WS)
         assert await status_of(rest, f"{PRICES}?symbols=A&ticket={text}") == 200
         # The store hears of the use within a second, behind the request.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.sleep(1.2)
     async with serve_here(settings, now=clock) as rest:
         assert await status_of(rest, f"{PRICES}?symbols=A&ticket={text}") == 200

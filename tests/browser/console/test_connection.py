@@ -30,7 +30,7 @@ from tests.browser.console.parts import (
 )
 from tests.kit.proxy import Proxy
 from tests.kit.server import MakeServer, MakeSettings, serve_here
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 
 
 async def first_price(page: Page) -> float:
@@ -263,7 +263,7 @@ async def test_the_curl_line_gets_the_same_stream(page: Page, server: str, desk:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             ack = (await process.stdout.readuntil(b"\n\n")).decode()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
