@@ -54,12 +54,22 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Three workers have browsers: for either half of the console's tests, and for the module's."""
+    """Three workers have browsers: for either half of the console's tests, and for the module's.
+
+    Those that take longest begin first, so that no worker is left with one of them at the end.
+    """
+    items.sort(key=_slow_s, reverse=True)
     for item in items:
         if item.get_closest_marker("browser"):
             half = "first" if item.path.stem <= "test_history" else "second"
             group = f"browsers of {item.path.parent.name}, {half} half"
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _slow_s(item: pytest.Item) -> float:
+    """What the marker says; 0 if it says nothing, and for what isn't slow."""
+    mark = item.get_closest_marker("slow")
+    return float(mark.args[0]) if mark is not None and mark.args else 0.0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,7 +24,7 @@ async def owner_of_prices(nodes: Nodes, asked: int) -> int:
     return pids.index(owner)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(8)
 @pytest.mark.quiet
 async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(three_nodes: Nodes) -> None:
     """Prices within 3 s, shards within 6 s."""
@@ -53,7 +53,7 @@ async def test_prices_and_shards_of_a_killed_node_have_new_owners_soon(three_nod
     assert shards_s < 6 + BUSY_S
 
 
-@pytest.mark.slow
+@pytest.mark.slow(3)
 @pytest.mark.quiet
 async def test_a_node_that_stops_hands_over_at_once(three_nodes: Nodes) -> None:
     """Commands of its sessions that come to another node wait, at most for a second."""

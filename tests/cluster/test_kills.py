@@ -66,7 +66,14 @@ async def freeze_the_store(_nodes: Nodes, _nats: NatsServer, store: EmbeddedServ
     os.kill(store.pid, signal.SIGCONT)
 
 
-@pytest.mark.slow
+async def amid(disturbance: Awaitable[None]) -> None:
+    """Some time before it, and some after it."""
+    await asyncio.sleep(2)
+    await disturbance
+    await asyncio.sleep(4)
+
+
+@pytest.mark.slow(20)
 @pytest.mark.parametrize(
     "disturb", [kill_a_node, freeze_a_node, stop_a_node, kill_the_bus, freeze_the_store]
 )
@@ -75,10 +82,7 @@ async def test_whatever_fails_nothing_is_lost_or_doubled(
 ) -> None:
     store, uri = own_store
     async with running_nodes(tmp_path / "data", f"{uri}nodes", nats.url) as nodes:
-        trading = asyncio.create_task(trade_everywhere(nodes, seconds=16))
-        await asyncio.sleep(2)
-        await disturb(nodes, nats, store)
-        await trading
+        await trade_everywhere(nodes, amid(disturb(nodes, nats, store)))
         await until(lambda: are_even(nodes.all))
         for process in nodes.processes:
             assert not [line for line in process.output if "Traceback" in line], process.output

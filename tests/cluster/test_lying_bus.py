@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from tests.kit.nodes import running_nodes
@@ -14,7 +15,7 @@ async def test_whatever_the_bus_loses_doubles_or_delays_every_node_says_the_same
 ) -> None:
     uri = new_database(embedded_uri)
     async with running_nodes(tmp_path / "data", uri, nats_url) as nodes:
-        await trade_everywhere(nodes, seconds=2)
+        await trade_everywhere(nodes, asyncio.sleep(2))
         lies = nodes.lies()
     assert all(lies.values()), lies
     await assert_sound(embedded_uri, uri.rpartition("/")[2])

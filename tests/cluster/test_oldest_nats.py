@@ -17,7 +17,7 @@ _DEBIANS = "/usr/sbin:/usr/bin"
 """Where its program is; the one for all other tests comes from PyPI."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(4)
 async def test_nodes_work_with_the_oldest_nats_that_is_supported(
     make_settings: MakeSettings,
 ) -> None:

@@ -21,7 +21,7 @@ ROUNDS = 8
 CHANCE = random.Random(1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
     make_settings: MakeSettings, nats_url: str
 ) -> None:
@@ -41,7 +41,7 @@ async def test_a_spike_of_one_tick_closes_what_it_hits_on_all_shards(
         assert all(bus.dropped for bus in buses)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have_its_shards(
     three_nodes: Nodes,
 ) -> None:
@@ -64,7 +64,7 @@ async def test_a_spike_while_a_node_is_dead_closes_what_it_hits_once_others_have
         assert (closed["exitReason"], closed["exitPrice"]) == ("SL", 94)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 async def test_a_tick_that_waited_for_a_frozen_owner_of_the_prices_reaches_all_or_is_refused(
     three_nodes: Nodes,
 ) -> None:

@@ -89,7 +89,7 @@ async def beside(
     return trades, stops
 
 
-@pytest.mark.slow
+@pytest.mark.slow(18)
 @pytest.mark.quiet
 @pytest.mark.timeout(400)
 async def test_reads_never_starve_trades(server_process: MakeServer, tmp_path: Path) -> None:

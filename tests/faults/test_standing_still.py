@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -78,27 +79,35 @@ async def test_a_server_that_stood_still_alone_goes_on(
         await until(is_opened)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("offset_s", [-3600, -20, 20, 3600])
+@pytest.mark.slow(25)
 async def test_servers_whose_clocks_differ_rob_nobody_and_replace_the_dead_in_time(
-    server_process: MakeServer, embedded_uri: str, offset_s: int, monkeypatch: pytest.MonkeyPatch
+    server_process: MakeServer, embedded_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each in a process-number namespace of its own, as on another machine."""
+    """By seconds and by an hour, all at one time, because this is mostly waiting."""
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    async with asyncio.TaskGroup() as group:
+        for offset_s in (-3600, -20, 20, 3600):
+            uri = new_database(embedded_uri)
+            group.create_task(
+                replace_a_dead_one(partial(server_process, "--mongo-uri", uri), offset_s)
+            )
+
+
+async def replace_a_dead_one(make: MakeServer, offset_s: int) -> None:
+    """Each in a process-number namespace of its own, as on another machine."""
     apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable)
-    flags = ("--mongo-uri", new_database(embedded_uri))
-    first = server_process(*flags, program=(*apart, "-m", "vyomo_rt"))
+    first = make(program=(*apart, "-m", "vyomo_rt"))
     await first.start()
     shifted = (*apart, str(Path(skewed.__file__)), str(offset_s))
 
-    refused = server_process(*flags, program=shifted)
+    refused = make(program=shifted)
     with pytest.raises(AssertionError, match="another server writes to this database"):
         await refused.start()
     assert await refused.process.wait() == 1
     assert first.process.returncode is None
 
     await first.kill()
-    second = server_process(*flags, program=shifted)
+    second = make(program=shifted)
     await second.start()
     waited_s = _logged_at(second, "taking its place") - _logged_at(second, "waiting to see")
     assert 15 <= waited_s <= 16.5

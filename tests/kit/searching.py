@@ -21,7 +21,7 @@ searched = pytest.mark.parametrize(
         pytest.param(
             _LONG_S,
             id="for a while",
-            marks=[pytest.mark.slow, pytest.mark.timeout(int(_LONG_S) + 300)],
+            marks=[pytest.mark.slow(_LONG_S), pytest.mark.timeout(int(_LONG_S) + 300)],
         ),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,21 +18,25 @@ Trades = dict[int, list[int]]
 """The trades that were opened, by session."""
 
 
-async def trade_everywhere(nodes: Nodes, seconds: float) -> None:
-    """Trade and watch on all nodes, then compare what they say."""
+async def trade_everywhere(nodes: Nodes, meanwhile: Awaitable[None]) -> None:
+    """Trade and watch on all nodes while something happens, then compare what they say."""
     chance = random.Random(1)
     made = [
         await settle(nodes, chance, "/sessions", {"startingCapital": 1000}, f"session {n}")
         for n in range(6)
     ]
     sessions = [int(session["sessionId"]) for session in made]
-    until_s = asyncio.get_running_loop().time() + seconds
-    is_over: Callable[[], bool] = lambda: asyncio.get_running_loop().time() > until_s  # noqa: E731
+    over = asyncio.Event()
     watchers = [Watcher(nodes, id_, seed) for seed, id_ in enumerate(sessions)]
-    counts = await asyncio.gather(
-        *(trade(nodes, id_, seed, is_over) for seed, id_ in enumerate(sessions)),
-        push(nodes, is_over),
+    trading = asyncio.gather(
+        *(trade(nodes, id_, seed, over.is_set) for seed, id_ in enumerate(sessions)),
+        push(nodes, over.is_set),
     )
+    try:
+        await meanwhile
+    finally:
+        over.set()
+    counts = await trading
     assert sum(counts) > 5
     for id_ in sessions:
         await agree(nodes, id_)

@@ -105,7 +105,7 @@ def test_whatever_sources_send_no_change_of_source_acts_and_each_price_is_of_one
     audit(steps)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(36)
 @pytest.mark.timeout(600)
 @settings(deadline=None, max_examples=10_000)
 @given(days)

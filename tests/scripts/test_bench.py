@@ -132,7 +132,7 @@ async def test_pushed_ticks_are_counted_by_the_server_while_clients_get_prices()
     assert measured.price_delays.samples > 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 async def test_nodes_are_measured_beside_a_server_alone() -> None:
     bench = await start("cluster", "--scale", "0.02", "--json", "-")
     text, progress = await bench.communicate()

@@ -64,7 +64,7 @@ async def test_a_short_soak_with_kills_crowds_and_a_bad_feed_finds_nothing(tmp_p
     assert found["folder"] is None or any(" ERROR " in line for line in found["warnings"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(62)
 async def test_a_short_soak_of_three_nodes_with_a_bus_that_lies_finds_nothing(
     tmp_path: Path,
 ) -> None:

@@ -18,7 +18,7 @@ TRADES = int(os.environ.get("VYOMO_RT_TEST_TRADES", "100000"))
 MOST_START_S = 3.0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(32)
 @pytest.mark.timeout(1800)
 async def test_a_start_after_a_kill_takes_seconds_however_many_trades_there_are(
     server_process: MakeServer, tmp_path: Path
@@ -49,7 +49,7 @@ async def after_kill_s(server_process: MakeServer, folder: Path) -> float:
     return took_s
 
 
-@pytest.mark.slow
+@pytest.mark.slow(21)
 @pytest.mark.quiet
 @pytest.mark.timeout(600)
 async def test_a_start_costs_as_much_as_there_are_sessions_and_ten_thousand_take_five_seconds(

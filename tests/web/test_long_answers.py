@@ -179,7 +179,7 @@ async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
     assert statistics.median(beside) < 10 * statistics.median(alone) + 0.1, (alone, beside)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(300)
 async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_no_trade(
     server_process: Callable[..., ServerProcess], tmp_path: Path
@@ -218,7 +218,7 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
     assert late(beside) <= max(0.05, 5 * late(alone)), (alone, beside)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(300)
 async def test_a_report_over_many_events_takes_seconds_and_the_next_one_little(
     server_process: Callable[..., ServerProcess], tmp_path: Path
