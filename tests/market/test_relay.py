@@ -92,6 +92,7 @@ async def test_what_cannot_be_had_within_a_second_makes_prices_stale_until_it_co
 
 async def test_an_owner_that_is_not_heard_makes_prices_stale() -> None:
     world = World()
+    assert 1 < world.there.relay.silent_s < 10, "it has just begun"
     await world.settle()
     world.here.board.accept(tick(1))
     world.say()

@@ -100,7 +100,8 @@ class Relay:
         self._followed = 0
         """The term that is followed."""
         self._waiting: dict[int, Sequence[Entry]] = {}
-        self._heard_s = -_SILENT_S
+        # As if its owner had just fallen silent: prices are stale until one is heard.
+        self._heard_s = time_s() - 2 * _SILENT_S
         self._missing_since_s: float | None = self._heard_s
         self._needs_whole = True
         self._wake = asyncio.Event()
