@@ -90,8 +90,8 @@ class Relay:
         self._log = TickLog(time_s)
         # Of the owner.
         self._term: int | None = None
-        self._unsaid = 0
-        """So many of the newest ticks were not told yet."""
+        self._unsaid: list[Entry] = []
+        """Ticks that were taken and not told yet."""
         self._joining: asyncio.TimerHandle | None = None
         self._before = (0, 0)
         self._owned = _NONE
@@ -134,12 +134,12 @@ class Relay:
             self._log.go_on_from(self._log.last)
             self._followed = _NONE
         self._before = (self._followed, self._log.last)
-        self._term, self._unsaid = term, 0
+        self._term = term
         self._clock.begin()
         # Behind a gap that nobody can fill any more.
         for entry in self._behind_the_gap():
             self._repeat(entry)
-            self._unsaid += 1
+            self._unsaid.append(entry)
         self._waiting.clear()
         self._board.note = self._note
         self.beat()
@@ -171,8 +171,7 @@ class Relay:
             self._tell(self._log.last + 1, [])
 
     def _note(self, tick: Tick, now_ms: int, arrived_ms: int) -> None:
-        self._unsaid += 1
-        self._log.add((*tick, now_ms, arrived_ms))
+        self._unsaid.append((*tick, now_ms, arrived_ms))
         if self._joining is None:
             loop = asyncio.get_running_loop()
             self._joining = loop.call_later(JOINED_S, self.flush)
@@ -180,19 +179,18 @@ class Relay:
     @property
     def last(self) -> int:
         """The number of the newest tick that was taken."""
-        return self._log.last
+        return self._log.last + len(self._unsaid)
 
     def flush(self) -> int:
         """Say all that was taken now; returns the number of the newest."""
         if self._joining is not None:
             self._joining.cancel()
             self._joining = None
-        while self._unsaid:
-            first = self._log.last - self._unsaid + 1
-            entries = self._log.since(first, _A_MESSAGE)
-            assert entries is not None
+        unsaid, self._unsaid = self._unsaid, []
+        for start in range(0, len(unsaid), _A_MESSAGE):
+            first, entries = self._log.last + 1, unsaid[start : start + _A_MESSAGE]
+            self._log.add(entries)
             self._tell(first, entries)
-            self._unsaid -= len(entries)
         return self._log.last
 
     def _tell(self, first: int, entries: Sequence[Entry]) -> None:
@@ -267,13 +265,19 @@ class Relay:
             if first > self._log.last + 1:
                 self._miss()
                 return
-            for entry in self._waiting.pop(first)[self._log.last + 1 - first :]:
-                self._repeat(entry)
+            entries = self._waiting.pop(first)[self._log.last + 1 - first :]
+            self._log.add(entries)
+            try:
+                for entry in entries:
+                    self._repeat(entry)
+            except Exception:
+                self._needs_whole = True  # nothing has acted on the rest of them
+                self._miss()
+                raise
         self._missing_since_s = None
 
     def _repeat(self, entry: Entry) -> None:
         symbol, price_e4, as_of_ms, source, now_ms, arrived_ms = entry
-        self._log.add(entry)
         self._board.repeat(Tick(symbol, price_e4, as_of_ms, source), now_ms, arrived_ms)
 
     def _miss(self) -> None:

@@ -17,20 +17,34 @@ class Moments:
 
     def __init__(self, now: MarketClock, arrived: MarketClock) -> None:
         self._now, self._arrived = now, arrived
-        self._held: tuple[MarketMs, MarketMs] | None = None
+        self._now_ms: MarketMs | None = None
+        self._arrived_ms: MarketMs | None = None
+        """Few ticks need it, and it costs as much to know as all else about them."""
 
     def now(self) -> MarketMs:
-        return self._now() if self._held is None else self._held[0]
+        held_ms = self._now_ms
+        return self._now() if held_ms is None else held_ms
 
     def arrived(self) -> MarketMs:
-        return self._arrived() if self._held is None else self._held[1]
+        arrived_ms = self._arrived() if self._arrived_ms is None else self._arrived_ms
+        if self._now_ms is not None:
+            self._arrived_ms = arrived_ms
+        return arrived_ms
 
-    def hold(self, now_ms: int, arrived_ms: int) -> None:
+    def stand_still(self) -> MarketMs:
+        """Stay at the present moments until ``go_on``; returns now."""
+        self._now_ms = now_ms = self._now()
+        return now_ms
+
+    def go_to(self, now_ms: int, arrived_ms: int) -> None:
         """Stand still at these moments, until ``go_on``."""
-        self._held = MarketMs(now_ms), MarketMs(arrived_ms)
+        self._now_ms, self._arrived_ms = MarketMs(now_ms), MarketMs(arrived_ms)
 
-    def go_on(self) -> None:
-        self._held = None
+    def go_on(self) -> MarketMs | None:
+        """Returns the moment of arrival, if it was asked for."""
+        arrived_ms = self._arrived_ms
+        self._now_ms = self._arrived_ms = None
+        return arrived_ms
 
 
 Note = Callable[[Tick, int, int], None]
@@ -61,20 +75,20 @@ class RelayedBoard(Board):
         self._moments = moments
 
     def accept(self, tick: Tick) -> str | None:
-        now_ms, arrived_ms = self._moments.now(), self._moments.arrived()
-        reason = self._take(tick, now_ms, arrived_ms)
+        now_ms = self._moments.stand_still()
+        try:
+            reason = super().accept(tick)
+        finally:
+            arrived_ms = self._moments.go_on()
         if reason is None:
-            self.note(tick, now_ms, arrived_ms)
+            self.note(tick, now_ms, now_ms if arrived_ms is None else arrived_ms)
         return reason
 
     def repeat(self, tick: Tick, now_ms: int, arrived_ms: int) -> None:
         """Take a tick that another node has accepted."""
-        self._take(tick, now_ms, arrived_ms)
-
-    def _take(self, tick: Tick, now_ms: int, arrived_ms: int) -> str | None:
-        self._moments.hold(now_ms, arrived_ms)
+        self._moments.go_to(now_ms, arrived_ms)
         try:
-            return super().accept(tick)
+            super().accept(tick)
         finally:
             self._moments.go_on()
 
