@@ -97,7 +97,9 @@ class Cluster:
         rooms.hub.node = node.id
         desk.owners.is_shared = True
         desk.sessions.joins += [self.heads.add, self._tell_birth]
-        rooms.replica.followers += [self.heads, recent, self]
+        # Other nodes hear of an event before it is written to the clients of this one.
+        rooms.replica.followers[:0] = [self]
+        rooms.replica.followers += [self.heads, recent]
         node.give_up = self._give_up
         self._rights: SharedRights | None = None
         if rooms.gate is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from nats import errors
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from yarl import URL
 
 from vyomo_rt.domain.errors import CannotStart
@@ -21,16 +23,38 @@ NOT_SENT = (errors.NoRespondersError, errors.OutboundBufferLimitError)
 _RECONNECT_S = (0.25, 1.0)
 _CONNECT_S = 2
 _PING_S = 2
+_UNSENT_BYTES = 8 * 1024 * 1024
+"""So much may wait for a NATS that reads nothing, until the pings notice."""
 
 
 class SafeClient(Client):
-    """A client that sends nothing to a server without TLS if it is to have it.
+    """A client that sends nothing to a server without TLS if it is to have it, and says at once.
 
     nats-py leaves that to the server, whatever the URL says. It also leaves the socket open of each
-    attempt that fails after a connection was lost.
+    attempt that fails after a connection was lost. What it publishes goes out some turns of the
+    loop later, which is after all that the loop has to write before.
     """
 
     requires_tls = False
+    _socket: asyncio.WriteTransport
+
+    def say(self, subject: str, message: bytes) -> None:
+        """Publish now. What cannot be sent is dropped: others find the gap."""
+        size = len(message)
+        if (
+            self.is_connected
+            and size <= self.max_payload
+            and self._socket.get_write_buffer_size() <= _UNSENT_BYTES
+        ):
+            self._socket.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), size, message))
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        assert isinstance(self._transport, TcpTransport)
+        assert self._transport._io_writer is not None  # noqa: SLF001
+        self._socket = self._transport._io_writer.transport  # noqa: SLF001
+        # Otherwise it would wait until the loop has done all that it can do without waiting.
+        self._socket.set_write_buffer_limits(high=1)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if self.requires_tls and initial_connection and not info.get("tls_required"):

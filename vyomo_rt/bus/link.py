@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from vyomo_rt.domain.errors import CannotStart
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
+
+    from vyomo_rt.bus.connecting import SafeClient
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _FLUSH_S = _LAST_S = 0.2
 _PACKED_BYTES = 64 * 1024
 _ON_ITS_WAY_S, _LOOK_S = 0.05, 0.001
 _WAITING = 10_000
-"""Messages that wait to be sent, or to be handled: more are dropped, which counts as a gap."""
+"""Messages that wait to be handled: more are dropped, which counts as a gap."""
 
 Hear = Callable[[str, bytes], None]
 """Takes what came: what it is about, and the message."""
@@ -70,11 +70,10 @@ class Bus:
         self._hear = hear
         self._answer = answer
         self._on_gap = on_gap
-        self._nats: Client | None = None
+        self._nats: SafeClient | None = None
         self._node = ""
         self._own: Subscription | None = None
-        self._out: deque[tuple[str, bytes]] = deque(maxlen=_WAITING)
-        self._has_more = asyncio.Event()
+        self._is_closed = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Task[None] | None = None
         self._time_s = asyncio.get_running_loop().time
@@ -92,10 +91,10 @@ class Bus:
         return self._time_s() - self._found_s if self.is_connected else 0.0
 
     def say(self, about: str, message: bytes) -> None:
-        """Tell all other nodes, in the order of the calls."""
-        if self.is_connected:
-            self._out.append((f"{self._all}.{about}", message))
-            self._has_more.set()
+        """Tell all other nodes, in the order of the calls, before anything else is written."""
+        if self._nats is not None:
+            with suppress(Exception):  # it is dropped: others find the gap
+                self._nats.say(f"{self._all}.{about}", message)
 
     async def ask(self, node: str, kind: str, message: bytes, within_s: float) -> bytes:
         """The answer of a node to a question of a kind. Raises NotSent or NoAnswer."""
@@ -131,6 +130,7 @@ class Bus:
 
     async def _stay_connected(self) -> None:
         """Returns or raises when the driver gives up, as it does when a user is sent away."""
+        self._is_closed.clear()
         self._nats = self._connecting.new_client(self._requires_tls)
         try:
             await self._nats.connect(
@@ -145,7 +145,7 @@ class Bus:
             )
             await self.listen_as(self._node)
             await self._on_found()
-            await self._send()
+            await self._is_closed.wait()
         finally:
             with suppress(Exception):
                 async with asyncio.timeout(_LAST_S):
@@ -170,20 +170,8 @@ class Bus:
 
     async def _flush(self) -> None:
         with suppress(Exception):
-            while self._out:  # noqa: ASYNC110 - only the queue tells
-                await asyncio.sleep(0)
             if self._nats is not None:
                 await self._nats.flush()
-
-    async def _send(self) -> None:
-        assert self._nats is not None
-        while not self._nats.is_closed:
-            await self._has_more.wait()
-            self._has_more.clear()
-            while self._out:
-                subject, message = self._out.popleft()
-                with suppress(Exception):  # it is dropped: others find the gap
-                    await self._nats.publish(subject, message)
 
     async def _on_message(self, message: Msg) -> None:
         about = message.subject[len(self._all) + 1 :]
@@ -223,10 +211,9 @@ class Bus:
             log.warning("NATS cannot be used, and is tried again for ever: %s", why)
 
     async def _on_closed(self) -> None:
-        self._has_more.set()
+        self._is_closed.set()
 
     async def _on_lost(self) -> None:
-        self._out.clear()
         if self._nats is not None:  # else this node ends
             self._nats.options["reconnect_time_wait"] = self._connecting.pause_s()
             log.warning("the bus is away: other nodes are followed by the store")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from vyomo_rt.domain.errors import CannotStart, NewerData, Unavailable, VyomoError
@@ -216,8 +217,18 @@ class Node:
         began = time.monotonic()
         said = {"ready": self._is_ready, "clock": self.clock.confirms}
         renewal = {"$inc": {"renewals": 1}, "$set": said}
-        result = await self._leases.update_one(where(_id=_id(self.id)), renewal)
-        if not result.matched_count:
+        shared = where(_id=ID, owner=NODES)
+        both = [
+            UpdateOne(where(_id=_id(self.id)), renewal),
+            UpdateOne(shared, {"$inc": {"renewals": 1}}),
+        ]
+        result = await self._leases.bulk_write(both, ordered=False)
+        if result.matched_count < len(both):
+            if await self._leases.find_one(shared) is None:
+                self._store.fence.close()
+                raise CannotStart(
+                    f"{self._at}: a server without nodes has taken this database over"
+                )
             log.warning("this node stood still too long, and was taken for dead: it joins anew")
             # Under another name: others may be about to take what the former one still has.
             self.id = token_hex(8)
@@ -225,12 +236,6 @@ class Node:
             await self._insert()
         if not self._has_read:
             await self._require_readable()
-        shared = await self._leases.update_one(
-            where(_id=ID, owner=NODES), {"$inc": {"renewals": 1}}
-        )
-        if not shared.matched_count:
-            self._store.fence.close()
-            raise CannotStart(f"{self._at}: a server without nodes has taken this database over")
         self._renewed_at = began
         return True
 
