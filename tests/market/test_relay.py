@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,10 @@ from vyomo_rt.market import relay as relay_module
 def _keep(late: list[bytes], said: list[bytes]) -> list[bytes]:
     late += said
     return []
+
+
+def _fail(_tick: Tick, _now_ms: int, _arrived_ms: int) -> None:
+    raise ArithmeticError
 
 
 async def test_a_follower_acts_on_each_tick_once_and_by_the_owners_clock() -> None:
@@ -125,6 +130,23 @@ async def test_the_next_owner_goes_on_from_what_it_has_followed() -> None:
         quote = side.board.confirmed("NIFTY")
         assert quote is not None
         assert quote.price_e4 == 2_000_100
+
+
+async def test_what_fails_on_a_follower_takes_nothing_behind_it_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    await world.settle()
+    for number in (1, 2, 3):
+        world.here.board.accept(tick(number))
+    with monkeypatch.context() as failing:
+        failing.setattr(world.there.board, "repeat", _fail)
+        with pytest.raises(ArithmeticError):
+            world.say()
+    await world.settle()
+    quote = world.there.board.confirmed("NIFTY")
+    assert quote is not None
+    assert (quote.price_e4, quote.stale) == (1_000_300, False)
 
 
 async def test_a_former_owner_has_no_say_any_more() -> None:

@@ -9,6 +9,9 @@ from msgspec.structs import replace
 
 Transport = Literal["ws", "sse", "both"]
 Kind = Literal["prices", "idle", "event", "ingest", "nodes"]
+Role = Literal["alone", "owns", "follows", "foreign"]
+"""What is measured: a server alone; a node that owns the prices, or follows them; or one that
+hears of a session about which another decides."""
 
 
 class Case(Struct, frozen=True):
@@ -33,9 +36,8 @@ class Case(Struct, frozen=True):
     frame_ticks: int = 500
     pushed_symbols: int = 500
     nodes: int = 0
-    """So many, of which one is measured; 1: a server alone, to compare them with."""
-    owns_prices: bool = False
-    """The measured node runs the sources of prices; otherwise it follows."""
+    """So many run, and one of them is measured, or a server alone beside them."""
+    role: Role = "follows"
 
     def scaled(self, scale: float) -> Case:
         """The same with a share of the connections, but at least 2: one for each transport."""
@@ -63,17 +65,17 @@ class Case(Struct, frozen=True):
     @property
     def is_foreign(self) -> bool:
         """Another node decides about the session, and has as many subscribers, to compare with."""
-        return self.nodes > 1 and self.subscribers > 0
+        return self.role == "foreign"
 
     @property
     def stalled(self) -> int:
         return round(self.watchers * self.stalled_share)
 
 
-_WATCHED = Case("watched", 1000, transports=("ws",), nodes=1)
+_WATCHED = Case("watched", 1000, transports=("ws",), nodes=3, role="alone")
 _PUSHED = Case(
     "pushed", 2, symbols=1, transports=("ws",), ticks_per_s=4000, frame_ticks=200,
-    pushed_symbols=1000, nodes=1,
+    pushed_symbols=1000, nodes=3, role="alone",
 )  # fmt: skip
 
 SCENARIOS: dict[str, tuple[Case, ...]] = {
@@ -102,11 +104,13 @@ SCENARIOS: dict[str, tuple[Case, ...]] = {
     # One after the other in each round, so that each has its counterpart at the same time.
     "cluster": (
         _WATCHED,
-        replace(_WATCHED, name="watched-follows", nodes=3),
+        replace(_WATCHED, name="watched-follows", role="follows"),
         _PUSHED,
-        replace(_PUSHED, name="pushed-owns", nodes=3, owns_prices=True),
-        replace(_PUSHED, name="pushed-follows", nodes=3),
-        Case("foreign", subscribers=50, transports=("ws",), trades_per_s=10, nodes=2),
+        replace(_PUSHED, name="pushed-owns", role="owns"),
+        replace(_PUSHED, name="pushed-follows", role="follows"),
+        Case(
+            "foreign", subscribers=50, transports=("ws",), trades_per_s=10, nodes=2, role="foreign"
+        ),
     ),
     # Ten thousand less often, or the core would be full.
     "scale": (

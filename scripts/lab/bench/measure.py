@@ -20,7 +20,7 @@ from lab.cli import Bar, going_on
 from lab.crowd.plan import Plan
 from lab.crowd.workers import Workers
 from lab.site.machine import usage
-from lab.site.nodes import node_on_first_core
+from lab.site.nodes import one_of_nodes
 from lab.site.producer import ProducerFailed, pushing
 from lab.site.server import OBSERVED, ServerFailed, ServerUnderTest, on_first_core
 from lab.site.target import Target, connected
@@ -158,10 +158,8 @@ class Bench:
 async def _measured(case: Case) -> AsyncIterator[tuple[_ObservedServer, list[int], str]]:
     """The server, the cores for the load, and where prices are pushed and trades are made."""
     feed = "sim" if case.ticks_per_s is None else "ingest"
-    if case.nodes > 1:
-        room = node_on_first_core(
-            *(_ObservedServer, case.nodes, case.connections, feed), owns_prices=case.owns_prices
-        )
+    if case.nodes:
+        room = one_of_nodes(_ObservedServer, case.nodes, case.connections, feed, case.role)
         async with room as found:
             yield found
         return

@@ -187,9 +187,10 @@ _NOTES: dict[Kind, str] = {
         "of their prices, from a message's timestamp to its receipt."
     ),
     "nodes": (
-        "The measured node is alone on the first core; the others, NATS, the store and the load "
-        "share the rest. Later: from when the last of 50 had an event on the node that decides "
-        "about its session until the last of 50 had it on the measured one."
+        "What is measured is alone on the first core; the other nodes, an idle server or idle "
+        "nodes, NATS, the store and the load share the rest. Later: from when the last of 50 had "
+        "an event on the node that decides about its session until the last of 50 had it on the "
+        "measured one; there each node has its clients on its core, and the measured one NATS."
     ),
 }
 

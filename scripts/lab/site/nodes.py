@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -138,25 +138,40 @@ class Nodes:
 
 
 @asynccontextmanager
-async def node_on_first_core(
-    kind: type[Server], count: int, connections: int, feed: str, *, owns_prices: bool
+async def one_of_nodes(
+    kind: type[Server],
+    count: int,
+    connections: int,
+    feed: str,
+    role: Literal["alone", "owns", "follows", "foreign"],
 ) -> AsyncIterator[tuple[Server, list[int], str]]:
-    """One of some nodes, alone on the first core; with it or with another go the prices.
+    """One of some nodes, or a server alone beside them, on the first core; all else on the others.
 
-    Yields it with the cores for the load, where all else is, and with the address of the owner
-    of the prices. Raises ServerFailed, CannotStart or NotEven.
+    What is compared runs among the same: with a node goes an idle server, and with the server
+    idle nodes. A foreign node has its clients and NATS on its core: if both nodes' clients shared
+    one, those of the second would wait for those of the first.
+
+    Yields it with the cores for the load, and where prices are pushed and trades are made. Raises
+    ServerFailed, CannotStart or NotEven.
     """
     with tempfile.TemporaryDirectory(prefix="vyomo-load-") as folder, off_first_core() as cores:
         settings = room_for(connections)
         nodes = Nodes(Path(folder), count, "--feed", feed, kind=kind, settings=settings)
+        alone = kind(Path(folder, "alone"), "--feed", feed, **settings)
         try:
             await nodes.start()  # whoever comes first owns the prices
-            server = nodes.servers[0 if owns_prices else -1]
+            if role != "foreign":
+                await alone.start()
+            server = alone if role == "alone" else nodes.servers[0 if role == "owns" else -1]
             assert isinstance(server, kind)
             if cores and server.pid:
                 pin(server.pid, cores[0])
-            yield server, cores[1:], nodes.urls[0]
+            if cores and role == "foreign":
+                pin(nodes.nats.process.pid, cores[0])
+            url = alone.url if role == "alone" else nodes.urls[0]
+            yield server, cores if role == "foreign" else cores[1:], url
         finally:
+            await alone.stop()
             await nodes.stop()
             await nodes.drop()
             await nodes.close()
