@@ -19,8 +19,9 @@ from tests.kit.store import new_database
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One event loop for these tests: the browser that they share lives in it."""
+    here = f"{Path(__file__).parent}/"
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and pytest_asyncio.is_async_test(item):
+        if str(item.path).startswith(here) and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

@@ -16,7 +16,9 @@ import pytest_asyncio
 
 from tests.kit.documents import blocks
 from tests.kit.rest import Rest
-from tests.kit.server import MakeSettings, serve_here
+from tests.kit.server import serve_here
+from tests.kit.store import prepared_database
+from vyomo_rt.config import Settings
 
 ROOT = Path(__file__).parents[2]
 JS = ROOT / "tests" / "js"
@@ -24,10 +26,12 @@ STATIC = ROOT / "static"
 PAGE = ROOT / "docs" / "client.md"
 WITHIN_S = 20.0
 
+pytestmark = pytest.mark.xdist_group("the page of the client module")
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def rest(make_settings: MakeSettings) -> AsyncIterator[Rest]:
-    async with serve_here(make_settings()) as rest:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def rest(embedded_uri: str) -> AsyncIterator[Rest]:
+    async with serve_here(Settings(port=0, mongo_uri=prepared_database(embedded_uri))) as rest:
         yield rest
 
 
@@ -41,11 +45,10 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def project(rest: Rest, tmp_path: Path, node_modules: Path) -> Path:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def project(rest: Rest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's project: the module and its types, copied as the page says, and the packages."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("project")
     copying = await asyncio.create_subprocess_shell(example("by-hand", rest.url), cwd=folder)
     assert await asyncio.wait_for(copying.wait(), WITHIN_S) == 0
     copied = {path.relative_to(folder) for path in folder.rglob("*.*s")}
@@ -53,8 +56,24 @@ async def project(rest: Rest, tmp_path: Path, node_modules: Path) -> Path:
         Path("vyomo-rt.js"), Path("vyomo-rt.d.ts"),
     }  # fmt: skip
     (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "node_modules").symlink_to(node_modules)
+    (folder / "node_modules").symlink_to(JS / "node_modules")
     return folder
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def compiled(tsc: list[str], project: Path, rest: Rest) -> Path:
+    """The same project with the TypeScript of the page, which compiles."""
+    if not (project / "useVyomo.js").exists():
+        texts = {f"example{n}.ts": block.text for n, block in enumerate(blocks(PAGE, "ts"))}
+        assert len(texts) >= 3
+        texts["useVyomo.ts"] = example("hook", rest.url)
+        for name, text in texts.items():
+            (project / name).write_text(text)
+        files = [project / name for name in texts]
+        options = ["--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"]
+        # Meanwhile the server goes on: it would not trust its lease if it had stood still.
+        await asyncio.to_thread(run, *tsc, *options, *files)
+    return project
 
 
 def example(mark: str, url: str) -> str:
@@ -74,17 +93,8 @@ def test_right_uses_compile_and_wrong_ones_do_not(tsc: list[str]) -> None:
     run(*tsc, "-p", JS / "tsconfig.consumer.json")
 
 
-def test_the_typescript_of_the_page_compiles(tsc: list[str], project: Path) -> None:
-    sources = blocks(PAGE, "ts")
-    assert len(sources) >= 3
-    for number, block in enumerate(sources):
-        (project / f"example{number}.ts").write_text(block.text)
-    compile_all(tsc, project)
-
-
-def compile_all(tsc: list[str], project: Path) -> None:
-    options = ["--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"]
-    run(*tsc, *options, *project.glob("*[!.d].ts"))
+def test_the_typescript_of_the_page_compiles(compiled: Path) -> None:
+    assert (compiled / "example0.js").exists()
 
 
 @asynccontextmanager
@@ -134,14 +144,10 @@ def _outline(part: Any) -> Any:
     return set(part) if isinstance(part, dict) else part
 
 
-async def test_the_hook_shows_a_dashboard_in_react(
-    rest: Rest, node: str, tsc: list[str], project: Path
-) -> None:
-    (project / "useVyomo.ts").write_text(example("hook", rest.url))
-    await asyncio.to_thread(compile_all, tsc, project)  # the server goes on meanwhile
+async def test_the_hook_shows_a_dashboard_in_react(rest: Rest, node: str, compiled: Path) -> None:
     first, second = await rest.new_session(), await rest.new_session()
     await rest.tick("BANKNIFTY", 196.3)
-    async with running(node, JS / "hook.mjs", project / "useVyomo.js") as process:
+    async with running(node, JS / "hook.mjs", compiled / "useVyomo.js") as process:
         dashboard = Dashboard(process)
         dashboard.render(first, ["BANKNIFTY"])
         await dashboard.until(status="open", prices={"BANKNIFTY"})
@@ -167,18 +173,18 @@ async def test_the_hook_shows_a_dashboard_in_react(
         assert process.returncode == 0
 
 
-async def test_the_example_for_node_runs(rest: Rest, node: str, project: Path) -> None:
-    assert await rest.new_session() == 1
-    script = project / "watch.mjs"
-    script.write_text(
-        example("node", rest.url).replace("subscribeSession(6)", "subscribeSession(1)")
-    )
+async def test_the_example_for_node_runs(
+    rest: Rest, node: str, node_modules: Path, project: Path
+) -> None:
+    session_id = await rest.new_session()
+    script, subscribing = project / "watch.mjs", f"subscribeSession({session_id})"
+    script.write_text(example("node", rest.url).replace("subscribeSession(6)", subscribing))
     async with running(node, script) as process:
         assert process.stdout is not None
         line = b""
         async with asyncio.timeout(WITHIN_S):
             while not line:  # it hears of a trade once it has subscribed
-                await rest.open_trade(1)
+                await rest.open_trade(session_id)
                 with suppress(TimeoutError):
                     line = await asyncio.wait_for(process.stdout.readline(), 0.3)
         assert line.decode().startswith("opened ")
