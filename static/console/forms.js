@@ -1,7 +1,7 @@
 // @ts-check
 /** Forms that send an order: errors appear beside their field, and nothing happens twice. */
 import { reason } from "./api.js";
-import { el } from "./dom.js";
+import { $, el } from "./dom.js";
 import { complain } from "./notify.js";
 import { numberOf } from "./numbers.js";
 import { settle } from "./sending.js";
@@ -44,11 +44,14 @@ const wordOf = (form, name) =>
     ? labelOf(form, name)
     : form.querySelector(`[data-leads-to="${name}"]`)?.textContent;
 
+/** The same of a rule, which has its field in another form. @param {string} name */
+const ruleOf = (name) => labelOf($("change-rules"), name);
+
 /** A text that begins with a field's name, in the words of the labels.
  * @param {HTMLFormElement} form @param {string} text */
 const inWords = (form, text) =>
   text
-    .replace(/^\w+/, (name) => labelOf(form, name))
+    .replace(/^\w+/, (name) => (inputOf(form, name) ? labelOf(form, name) : ruleOf(name)))
     .replace(/\b[a-z]+[A-Z]\w+/g, (name) => {
       const word = wordOf(form, name);
       return word ? `“${word}”` : name;

@@ -140,10 +140,13 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         assert await desk.open_trades() == trades[::-1]
 
         await press(page, "Close all…")
+        await desk.close(trades[1])  # by somebody else, while it is asked
+        await expect(page.locator("#kill-list li")).to_have_count(1)
+        await expect(page.locator("#kill-title")).to_contain_text("all 1 positions")
         await page.get_by_role("button", name="Close all", exact=True).click()
         await expect(page.get_by_text("No open positions.")).to_be_visible()
         await expect(page.locator("#session-status")).to_have_text("HALTED")
         await expect(page.locator("#pending li")).to_have_count(0)
-        await expect(toast(page, "Closed 2 positions")).to_be_visible()
+        await expect(toast(page, "Closed 1 positions")).to_be_visible()
         await expect(page.locator("#log")).to_contain_text("By hand (kill switch)")
         assert await desk.open_trades() == []

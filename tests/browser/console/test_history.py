@@ -22,15 +22,16 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
         await desk.tick({"symbol": "BYGONE", "price": 100}, {"symbol": "GONE", "price": 50})
         first = await desk.open("BYGONE", quantity=10, tags=["breakout"])
         second = await desk.open("GONE", side="SELL", quantity=20)
-        for trade, price in ((first, 101), (second, 51)):
+        for trade, price in ((second, 51), (first, 101)):
             await desk.close(trade, price=price)
         await show(page, ingest_server, desk.session_id)
         await page.get_by_role("tab", name="History").click()
         rows = page.locator("#history tbody tr")
         await expect(rows).to_have_count(2)
-        await expect(rows.first).to_contain_text(f"SELL 20 GONE #{second}")
-        await expect(rows.first).to_contain_text("▼ −₹20.00")
-        await expect(rows.first).to_contain_text("By hand")
+        await expect(rows.first).to_contain_text(f"BUY 10 BYGONE #{first}")  # closed last
+        await expect(rows.last).to_contain_text(f"SELL 20 GONE #{second}")
+        await expect(rows.last).to_contain_text("▼ −₹20.00")
+        await expect(rows.last).to_contain_text("By hand")
         assert not await violations(page)
 
         panel = page.locator("#history-filter")

@@ -65,6 +65,7 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     await expect(rows).to_have_count(1)
     first = await page.locator(SENDING).inner_text()
     assert re.match(rf"Opened #\d+ in session {desk.session_id}: BUY 65 NIFTY at \d", first)
+    await expect(rows.first.locator(".last small")).to_be_empty()  # its price is not one of now
     await page.locator("#place").click()  # the same once more is meant so
     await expect(rows).to_have_count(2)
     await rows.first.get_by_role("button", name="Close trade").click()
@@ -245,6 +246,9 @@ async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_l
         await expect(place).to_have_text("Sell 50 NIFTY, market")
         red = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
         assert green != red
+        await press(page, "ONES")
+        await page.reload()
+        await expect(place).to_have_text("Buy 1 ONES, market")  # the symbol that was chosen
 
 
 async def test_the_rule_that_would_refuse_an_order_is_named_before_it_is_sent(
@@ -260,7 +264,9 @@ async def test_the_rule_that_would_refuse_an_order_is_named_before_it_is_sent(
             "A rule of the session refuses it: one opening is worth ₹5,000.00 at most."
         )
         await page.locator("#place").click()
-        await expect(page.locator("#ticket .error").first).to_contain_text("maxOrderValue")
+        await expect(page.locator("#ticket [data-error-form]")).to_contain_text(
+            "Value of an opening: "
+        )
         await quantity.fill("50")
         await expect(refusal).to_be_empty()
         for _ in range(2):

@@ -103,10 +103,12 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
     await expect(page.locator("#halts li").first).to_contain_text(
         re.compile(r"HALTED · by hand · at \d\d:\d\d:\d\d")
     )
+    changes = await page.locator("#halts li").all_inner_texts()
     await page.get_by_role("button", name="Change rules").click()
     await page.get_by_label("Halt at a loss of").fill("")
     await page.keyboard.press("Enter")
     await expect(rules).not_to_contain_text("Daily loss")
+    await expect(page.locator("#halts li")).to_have_text(changes)  # other rules: no other status
 
 
 async def test_axe_finds_no_violation_in_rules_and_sessions(
