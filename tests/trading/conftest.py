@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.trading.bench import Bench, new_bench
-from vyomo_rt.trading import births, desk, ledger
+from vyomo_rt.trading import births, ledger, loading
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "_FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(ledger, "_LAST_RETRY_S", 0.05)
     monkeypatch.setattr(births, "_SETTLE_S", 0.02)
-    monkeypatch.setattr(desk, "_LOAD_PATIENCE_S", 0)
+    monkeypatch.setattr(loading, "_PATIENCE_S", 0)
 
 
 @pytest.fixture

@@ -305,11 +305,7 @@ class Relay:
             answer = await self._ask(_encode(Question(first)), _ANSWER_S)
         except OSError:
             answer = _NOT_OWNER
-        if self._term is not None or self._take_answer(first, answer):
-            return True
-        is_late = self._time_s() - (self._missing_since_s or 0) > _SILENT_S
-        self._needs_whole = self._needs_whole or is_late
-        return False
+        return self._term is not None or self._take_answer(first, answer)
 
     def _take_answer(self, first: int, answer: bytes) -> bool:
         """Whether it is one."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from vyomo_rt.domain.decisions import NewDayMs
 from vyomo_rt.domain.demand import Demand
-from vyomo_rt.domain.errors import Conflict, NotFound, Unavailable
+from vyomo_rt.domain.errors import Conflict, NotFound
 from vyomo_rt.domain.event import Event, EventKind, Record
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.guarding import amended
@@ -41,7 +41,7 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.late_writes import LateWrites
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.ledgers import Ledgers
-from vyomo_rt.trading.loading import load_states
+from vyomo_rt.trading.loading import load_states, patiently
 from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.owners import Owners
 from vyomo_rt.trading.positions import Positions
@@ -55,7 +55,6 @@ from vyomo_rt.trading.writer import Writer
 log = logging.getLogger(__name__)
 
 _LIFTS = (SessionStatus.ACTIVE, SessionStatus.PAUSED)
-_LOAD_PATIENCE_S, _LOAD_PAUSE_S = 30.0, 1.0
 
 
 class Desk(Writer):
@@ -317,24 +316,18 @@ class Desk(Writer):
 
     async def load(self) -> None:
         """Load all sessions except those that rest. Raises Unavailable or NewerData."""
-        deadline = asyncio.get_running_loop().time() + _LOAD_PATIENCE_S
-        while True:
-            try:
-                states = await load_states(self._journal, self._replica.today)
-                break
-            except Unavailable as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                log.warning("the sessions could not be read; trying again: %s", error)
-                await asyncio.sleep(_LOAD_PAUSE_S)
+        states = await patiently(lambda: load_states(self._journal, self._replica.today))
         for state in states:
             self.sessions.take_up(state)
+        await patiently(self._count_all)
+        replica = self._replica
+        log.info("%d sessions with %d open trades", len(replica), replica.open_count)
+
+    async def _count_all(self) -> None:
         kinds = {"trades": Trade, "orders": PendingEntry}
         counts = (self._count(counter, kind) for counter, kind in kinds.items())
         await asyncio.gather(self._count_sessions(), *counts)
         await self.late_writes.expect_sessions(self.sessions.highest_id)
-        replica = self._replica
-        log.info("%d sessions with %d open trades", len(replica), replica.open_count)
 
     async def _count_sessions(self) -> None:
         await self._journal.raise_counter("sessions", self.sessions.highest_id)

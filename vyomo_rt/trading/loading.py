@@ -8,6 +8,8 @@ import time
 from collections import defaultdict, deque
 from collections.abc import (
     AsyncGenerator,
+    Awaitable,
+    Callable,
     Collection,
     Coroutine,
     Iterable,
@@ -20,6 +22,7 @@ from datetime import date
 from itertools import islice
 from typing import Any, TypeVar
 
+from vyomo_rt.domain.errors import Unavailable
 from vyomo_rt.domain.event import Event, Record
 from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import Session
@@ -37,6 +40,23 @@ _FIRST_DEPTH, _LAST_DEPTH = 2, 256
 _MANY_EVENTS = 100
 """So many events read at a start are worth a checkpoint: reading them takes longer."""
 _TELL_EVERY_S = 2.0
+_PATIENCE_S, _PAUSE_S = 30.0, 1.0
+
+
+async def patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """What a step of the start finds; it is repeated while the store does not answer.
+
+    Or while this server stood still, and does not know whether it may write. Raises Unavailable.
+    """
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while True:
+        try:
+            return await step()
+        except Unavailable as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("the sessions could not be read; trying again: %s", error)
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def load_states(journal: Journal, today: date) -> list[SessionState]:
