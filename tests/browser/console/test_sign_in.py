@@ -102,7 +102,6 @@ async def test_viewers_see_the_lines_of_a_chart_and_move_none(page: Page, guarde
         trade = (await answer.json())["tradeId"]
     ticket = await ask_for_ticket(guarded, signed(sub="visitor"))
     await page.goto(f"{guarded}/?session=6&symbols=RELIANCE#ticket={ticket}")
-    await page.get_by_role("button", name="Candles").click()
     drawn = re.compile(f"Stop #{trade} at 1.00")
     await expect(page.locator("#bars-chart")).to_have_attribute("aria-label", drawn)
     await expect(page.get_by_role("slider")).to_have_count(0)
