@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -42,6 +43,7 @@ async def nodes(embedded_uri: str, nats_url: str) -> AsyncIterator[list[Rest]]:
         calendar=KNOWN_YEARS,
         auth_key=KEY,
         call_burst=10_000,
+        failed_tokens_per_minute=10_000,  # the tests ask until they are refused
     )
     async with AsyncExitStack() as stack:
         found = [await stack.enter_async_context(serve_here(settings)) for _ in range(2)]
@@ -61,13 +63,14 @@ async def opened(node: Rest, **claims: Any) -> aiohttp.ClientWebSocketResponse:
 
 async def test_a_revocation_on_one_node_ends_what_is_open_on_the_other(nodes: list[Rest]) -> None:
     here, there = nodes
-    stream = await opened(there, sub="asha", **now())
+    sub = f"asha {uuid4().hex}"  # who is revoked stays so
+    stream = await opened(there, sub=sub, **now())
     admin = caller(here, sub="root", role="admin", **now())
-    status, _ = await admin.call("POST", "/revocations", {"sub": "asha"})
+    status, _ = await admin.call("POST", "/revocations", {"sub": sub})
     assert status == 201
     message = await stream.receive(timeout=PATIENCE_S)
     assert (message.type, stream.close_code) == (aiohttp.WSMsgType.CLOSE, 4500)
-    await until(lambda: is_refused(caller(there, sub="asha", **now())))
+    await until(lambda: is_refused(caller(there, sub=sub, **now())))
 
 
 async def is_refused(rest: Rest) -> bool:

@@ -42,9 +42,9 @@ def fill(bench: Bench, sessions: int, trades: int) -> None:
 def median_us(bench: Bench) -> float:
     took = []
     for number in range(500):
-        began = time.perf_counter()
+        began = time.thread_time()
         bench.tick(100_0000 - number % 5)
-        took.append((time.perf_counter() - began) * 1e6)
+        took.append((time.thread_time() - began) * 1e6)
     assert not bench.desk.waiting
     return statistics.median(took)
 
