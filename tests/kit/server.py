@@ -128,7 +128,9 @@ async def server_processes(data_dir: Path, *common: str) -> AsyncIterator[MakeSe
         made.append(ServerProcess(data_dir, *common, *flags, **more))
         return made[-1]
 
-    yield make
-    for process in made:
-        if hasattr(process, "process"):
-            await process.kill()
+    try:
+        yield make
+    finally:
+        for process in made:
+            if hasattr(process, "process"):
+                await process.kill()
