@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
+import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from statistics import fmean, linear_regression, quantiles
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aiohttp
-from playwright.async_api import CDPSession, Page, async_playwright
 
+from lab.site.devtools import Tab, devtools
 from lab.site.producer import pushing
 from lab.site.server import ServerUnderTest, on_first_core
 
@@ -23,9 +24,15 @@ API = "/api/auto-trader"
 EVERY_MS = 100
 AT_ONCE = 8
 """Orders; each has a connection."""
-SPIKE_MS = 120_000
+PATIENCE_S = 120
 """Until all of it is on the page, on a busy machine."""
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--window-size=1920,1080",
+)
 _WATCHING = """
 window.measured = { frames: [], tasks: [], firstMs: null };
 new PerformanceObserver((list) => {
@@ -40,11 +47,12 @@ requestAnimationFrame(function frame(now) {
     requestAnimationFrame(frame);
 });
 """
-_TAKEN = """() => {
+_ROWS = "document.querySelectorAll('#positions tbody tr').length"
+_TAKEN = """(() => {
     const { frames, tasks } = measured;
     Object.assign(measured, { frames: [], tasks: [] });
     return { frames, tasks };
-}"""
+})()"""
 
 
 class Load(NamedTuple):
@@ -94,7 +102,7 @@ class Cost(NamedTuple):
 class Shown(NamedTuple):
     """A page that shows a session with positions while prices are pushed."""
 
-    page: Page
+    tab: Tab
     http: aiohttp.ClientSession
     """To its server."""
     session_id: int
@@ -132,29 +140,22 @@ class Shown(NamedTuple):
 
     async def cut(self) -> None:
         """End the page's connection; it comes back by itself."""
-        await self.page.evaluate('import("/static/console/stream.js").then((m) => m.client.cut())')
+        await self.tab.evaluate('import("/static/console/stream.js").then((m) => m.client.cut())')
 
     async def longest_task_ms(self, positions: int, *acts: Awaitable[None]) -> float:
         """CPU time of the page's longest task from these acts until it shows so many positions.
 
         By the clock it would also count what other programs do.
         """
-        browser = self.page.context.browser
-        assert browser is not None
-        await browser.start_tracing(page=self.page, categories=["toplevel"])
+        await self.tab.browser.trace("toplevel")
         for act in acts:
             await act
-        rows = self.page.locator("#positions tbody tr")
-        if positions:
-            await rows.nth(positions - 1).wait_for(state="attached", timeout=SPIKE_MS)
-        else:
-            await rows.first.wait_for(state="detached", timeout=SPIKE_MS)
+        await self.tab.becomes(_ROWS, f"^{positions}$", PATIENCE_S)
         await asyncio.sleep(1)
-        return _longest_task_ms(json.loads(await browser.stop_tracing()))
+        return _longest_task_ms(await self.tab.browser.traced())
 
 
-def _longest_task_ms(trace: dict[str, Any]) -> float:
-    events = trace["traceEvents"]
+def _longest_task_ms(events: list[dict[str, Any]]) -> float:
     pages = {
         (event["pid"], event["tid"])
         for event in events
@@ -189,27 +190,39 @@ async def shown(load: Load) -> AsyncIterator[Shown]:
         capital = {"startingCapital": 10_000_000, "name": "Many positions"}
         async with http.post(f"{API}/sessions", json=capital, raise_for_status=True) as answer:
             session_id = int((await answer.json())["sessionId"])
-        playwright = await stack.enter_async_context(async_playwright())
-        # A program that this process starts is on the core where this process is.
-        browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
-            args=FLAGS,
-        )
-        stack.push_async_callback(browser.close)
-        page = await browser.new_page(viewport={"width": 1920, "height": 1080})
-        await page.add_init_script(_WATCHING)
-        console = Shown(page, http, session_id, load.symbols)
+        tab = await stack.enter_async_context(_page(core))
+        console = Shown(tab, http, session_id, load.symbols)
         await console.open(load.positions)
         symbols = ",".join(f"S{number}" for number in range(load.symbols))
-        await page.goto(f"{server.url}/?session={session_id}&symbols={symbols}&interval={EVERY_MS}")
-        await page.locator(".tile .last b", has_text=re.compile(r"\d")).first.wait_for()
+        place = f"session={session_id}&symbols={symbols}&interval={EVERY_MS}"
+        await tab.go(f"{server.url}/?{place}", _WATCHING)
+        await tab.becomes("measured.firstMs", r"\d", PATIENCE_S)
         yield console
+
+
+@asynccontextmanager
+async def _page(core: int | None) -> AsyncIterator[Tab]:
+    """An empty one, of a browser on the cores where this process was; this process then leaves
+    them to it for another one, if there is one."""
+    program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    if program is None:
+        raise FileNotFoundError("chromium is not installed")
+    with tempfile.TemporaryDirectory(prefix="vyomo-browser-") as folder:
+        async with devtools(program, Path(folder), *FLAGS) as browser:
+            cores = os.sched_getaffinity(0) if core is not None else set()
+            if core is not None:
+                os.sched_setaffinity(0, {core})
+            try:
+                yield await browser.open("about:blank")
+            finally:
+                if core is not None:
+                    os.sched_setaffinity(0, cores)
 
 
 async def measure(load: Load) -> Cost:
     """What the page costs while prices come, and in spikes. Raises ServerFailed, ProducerFailed."""
     async with shown(load) as console:
-        cost = await _watched(console.page, load)
+        cost = await _watched(console.tab, load)
         return cost._replace(spikes_ms=await spikes(console, load.positions))
 
 
@@ -224,38 +237,36 @@ async def spikes(console: Shown, positions: int) -> dict[str, float]:
     }
 
 
-async def _watched(page: Page, load: Load) -> Cost:
-    first_ms = float(await page.evaluate("measured.firstMs ?? performance.now()"))
+async def _watched(tab: Tab, load: Load) -> Cost:
+    first_ms = float(await tab.evaluate("measured.firstMs"))
     await asyncio.sleep(load.settle_s)
-    devtools = await page.context.new_cdp_session(page)
     # CPU time of the page's own thread: the clock would also count what other programs do.
-    await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-    heaps, frames, tasks = [await _heap(devtools)], [], []
-    elements = [int(await _metric(devtools, "Nodes"))]
+    await tab.ask("Performance.enable", timeDomain="threadTicks")
+    heaps, frames, tasks = [await _heap(tab)], [], []
+    elements = [int(await _metric(tab, "Nodes"))]
     busy_s = 0.0
     for _ in range(load.samples - 1):
         # A collection is a long task of our own making: what it does to frames does not count.
         await asyncio.sleep(1)
-        await page.evaluate(_TAKEN)
-        before_s = await _metric(devtools, "TaskDuration")
+        await tab.evaluate(_TAKEN)
+        before_s = await _metric(tab, "TaskDuration")
         await asyncio.sleep(load.watch_s / (load.samples - 1) - 1)
-        busy_s += await _metric(devtools, "TaskDuration") - before_s
-        taken = await page.evaluate(_TAKEN)
+        busy_s += await _metric(tab, "TaskDuration") - before_s
+        taken = await tab.evaluate(_TAKEN)
         frames += taken["frames"]
         tasks += taken["tasks"]
-        heaps.append(await _heap(devtools))
-        elements.append(int(await _metric(devtools, "Nodes")))
+        heaps.append(await _heap(tab))
+        elements.append(int(await _metric(tab, "Nodes")))
     busy_percent = busy_s / (load.watch_s - load.samples + 1) * 100
     return Cost(first_ms, frames, tasks, busy_percent, heaps, elements, {})
 
 
-async def _heap(devtools: CDPSession) -> int:
+async def _heap(tab: Tab) -> int:
     for _ in range(2):  # what the first one finalises, the second one frees
-        await devtools.send("HeapProfiler.collectGarbage")
-    used: dict[str, Any] = await devtools.send("Runtime.getHeapUsage")
-    return int(used["usedSize"])
+        await tab.ask("HeapProfiler.collectGarbage")
+    return int((await tab.ask("Runtime.getHeapUsage"))["usedSize"])
 
 
-async def _metric(devtools: CDPSession, name: str) -> float:
-    metrics: dict[str, Any] = await devtools.send("Performance.getMetrics")
-    return float(next(one["value"] for one in metrics["metrics"] if one["name"] == name))
+async def _metric(tab: Tab, name: str) -> float:
+    metrics = (await tab.ask("Performance.getMetrics"))["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == name))

@@ -1,8 +1,14 @@
 // @ts-check
 /**
  * One paint a frame. Messages change the model and `touch` the parts of the page that show it;
- * however many come, each touched part is painted once, in the next frame.
+ * however many come, each touched part is painted once, in the next frame. Prices and figures come
+ * in beats, and are painted once a beat.
  */
+
+/** A beat comes within this time; a paint in its middle would show half of it. */
+const GATHER_MS = 20;
+/** From a paint to the next of beats: a little less than from a beat to the next. */
+const BEAT_MS = 80;
 
 /** @type {Map<string, () => void>} */
 const painters = new Map();
@@ -12,6 +18,8 @@ const dirty = new Set();
 const afterPaint = [];
 const painted = new MessageChannel();
 let asked = false;
+let gathers = false;
+let paintedMs = 0;
 
 export const counts = { paints: 0 };
 
@@ -29,6 +37,19 @@ export function touch(...names) {
   requestAnimationFrame(paint);
 }
 
+/** @param {...string} names the parts whose data a beat changed */
+export function touchInBeat(...names) {
+  for (const name of names) dirty.add(name);
+  if (asked || gathers) return;
+  gathers = true;
+  setTimeout(gathered, Math.max(GATHER_MS, paintedMs + BEAT_MS - performance.now()));
+}
+
+function gathered() {
+  gathers = false;
+  if (dirty.size) touch();
+}
+
 /** Everything, e.g. when the colours change. */
 export const touchAll = () => touch(...painters.keys());
 
@@ -38,6 +59,7 @@ export const onPainted = (listener) => afterPaint.push(listener);
 function paint() {
   asked = false;
   counts.paints += 1;
+  paintedMs = performance.now();
   const due = [...dirty];
   dirty.clear();
   for (const name of due) {

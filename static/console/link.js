@@ -3,7 +3,7 @@
 import { $, attribute, put } from "./dom.js";
 import { paintFeed } from "./feed.js";
 import { age, time } from "./format.js";
-import { part, touch } from "./frame.js";
+import { part, touch, touchInBeat } from "./frame.js";
 import { silentForMs } from "./liveness.js";
 import { model } from "./model.js";
 import { client, reconnect } from "./stream.js";
@@ -41,6 +41,7 @@ function paint() {
     wasLost = true;
   }
   document.body.dataset.link = link;
+  touch("past");
   const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
   const texts = {
     open: silentMs ? `Silent for ${age(silentMs)}` : `Live · ${NAMES[transport]}${from()}`,
@@ -76,6 +77,6 @@ export function start() {
   $("reconnect").addEventListener("click", reconnect);
   setInterval(() => {
     put($("clock"), time(Date.now()));
-    touch("link");
+    touchInBeat("link");
   }, 500);
 }

@@ -25,6 +25,7 @@ import { model } from "./model.js";
 import * as notify from "./notify.js";
 import * as overview from "./overview.js";
 import * as panels from "./panels.js";
+import * as past from "./past.js";
 import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
@@ -125,6 +126,7 @@ view.start();
 feed.start();
 replay.start();
 link.start();
+past.start();
 session.start();
 prices.start((symbol) => {
   ticket.openTicket({ symbol });

@@ -2,7 +2,7 @@
 /** What the page knows about the session and prices. Messages change it here; the parts paint
  * it. */
 import { earned, follows, pastCurve } from "./earned.js";
-import { touch } from "./frame.js";
+import { touch, touchInBeat } from "./frame.js";
 import { Seen, thin } from "./series.js";
 
 /**
@@ -100,7 +100,7 @@ export function noteFigures({ data, seq }) {
   model.figures = data;
   realised = data.totalPnL;
   addEquity(Date.parse(data.timestamp), data.totalPnL + data.unrealizedPnL);
-  touch("session");
+  touchInBeat("session");
 }
 
 /** Painted once a slot, however often figures come. @param {number} t @param {number} v */
@@ -114,7 +114,7 @@ function addEquity(t, v) {
   points.push({ t, v, gap: !live && points.length > 0 });
   model.equity.points = thin(points, EQUITY_POINTS);
   model.equity.live = true;
-  touch("equity");
+  touchInBeat("equity");
 }
 
 /** @param {Messages["trade_opened"]} message */
@@ -197,7 +197,7 @@ export function noteStatus({ sessionId, status, seq }) {
 export function notePnl(data) {
   if (closed.has(data.tradeId)) return;
   model.open.set(data.tradeId, { ...model.open.get(data.tradeId), ...data });
-  touch("positions", "session");
+  touchInBeat("positions", "session");
 }
 
 /**

@@ -3,7 +3,7 @@
 import { baseOf } from "./base.js";
 import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
 import { arrow, price, signedPercent, tone } from "./format.js";
-import { part, touch } from "./frame.js";
+import { part, touch, touchInBeat } from "./frame.js";
 import { model } from "./model.js";
 import { origin, standOf } from "./quotes.js";
 import { drawSpark, makeSpark } from "./spark.js";
@@ -130,7 +130,7 @@ function complain(problem) {
 export function start(onPick) {
   picked = onPick;
   part("prices", paint);
-  setInterval(() => touch("prices"), 1000); // ages grow without messages
+  setInterval(() => touchInBeat("prices"), 1000); // ages grow without messages
   $("add-symbols").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!$("add-symbol").value.trim()) return complain("Name a symbol, or several with commas.");

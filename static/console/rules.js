@@ -3,7 +3,7 @@
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { money, time, whole, wholeMoney } from "./format.js";
 import { onOrder } from "./forms.js";
-import { part, touch } from "./frame.js";
+import { part, touchInBeat } from "./frame.js";
 import { sentence } from "./halts.js";
 import { model } from "./model.js";
 import { noteStanding } from "./standing.js";
@@ -157,7 +157,7 @@ function asked({ armAt, floor, ...fields }) {
 
 export function start() {
   part("rules", paint);
-  client.on("session_update", () => touch("rules"));
+  client.on("session_update", () => touchInBeat("rules"));
   $("change-rules-open").addEventListener("click", openForm);
   onOrder(
     $("change-rules"),

@@ -119,7 +119,6 @@ function paint() {
     },
   );
   const { sessionId } = model;
-  document.body.toggleAttribute("data-changing", isChanging() && sessionId !== null);
   put(
     $("session-note"),
     isChanging() && sessionId !== null

@@ -38,7 +38,17 @@ export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport })
 /** Another session is chosen, but the previous one is still on screen: an order or a halt would be
  * for the wrong one. */
 export const isChanging = () => wanted !== null && wanted !== model.sessionId;
-const BOUND = ["sessions", "session", "positions", "pending", "kill", "ticket", "closing", "bars"];
+const BOUND = [
+  "past",
+  "sessions",
+  "session",
+  "positions",
+  "pending",
+  "kill",
+  "ticket",
+  "closing",
+  "bars",
+];
 
 let started = false;
 let isNewLink = true;

@@ -3,7 +3,7 @@
 import { $, put } from "./dom.js";
 import { money, price, signedMoney, whole } from "./format.js";
 import { clearProblems, fieldsOf, hint, onOrder, unreadable } from "./forms.js";
-import { part, touch } from "./frame.js";
+import { part, touch, touchInBeat } from "./frame.js";
 import { gainAt, LEVELS, symbolOf, wrongSides } from "./levels.js";
 import { followLot, inLots, stepByLots } from "./lots.js";
 import { model, noteAnswer, noteOrder } from "./model.js";
@@ -209,6 +209,6 @@ export function start() {
     status = data.status;
   });
   client.on("session_changed", () => clearProblems(ticket)); // likewise by other rules
-  setInterval(() => touch("ticket", "fill", "closing"), 500); // they show live prices
+  setInterval(() => touchInBeat("ticket", "fill", "closing"), 500); // they show live prices
   onOrder(ticket, order, placed);
 }

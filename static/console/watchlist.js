@@ -1,6 +1,6 @@
 // @ts-check
 /** What the page knows about the prices that it watches. Messages change it here. */
-import { touch } from "./frame.js";
+import { touch, touchInBeat } from "./frame.js";
 import { model } from "./model.js";
 import { Recent } from "./series.js";
 
@@ -23,7 +23,7 @@ export function notePrice(data) {
     first: before?.first ?? data.price,
     direction: change || (before?.direction ?? 0),
   });
-  touch("prices");
+  touchInBeat("prices");
 }
 
 /** @param {string[]} symbols those that the server confirmed */

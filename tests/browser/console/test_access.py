@@ -121,13 +121,15 @@ async def test_only_trades_and_errors_are_announced(page: Page, server: str, des
     await page.evaluate("""() => {
         globalThis.announced = [];
         const note = (changes) => {
-            for (const { addedNodes } of changes) {
-                for (const node of addedNodes) announced.push(node.textContent);
+            for (const { type, target, addedNodes } of changes) {
+                const said = type === "characterData" ? [target] : addedNodes;
+                for (const node of said) announced.push(node.textContent);
             }
         };
         const regions = "[aria-live], [role=status], [role=alert], [role=log]";
         for (const region of document.querySelectorAll(regions)) {
-            new MutationObserver(note).observe(region, { childList: true, subtree: true });
+            new MutationObserver(note)
+                .observe(region, { childList: true, characterData: true, subtree: true });
         }
     }""")
     for _ in range(3):

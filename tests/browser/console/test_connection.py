@@ -63,6 +63,8 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
         assert re.fullmatch(r"as of \d\d:\d\d:\d\d", said)
     looks = "getComputedStyle(document.querySelector('.figures')).filter"
     assert await page.evaluate(looks) == "grayscale(1)"
+    for row in (position(page, before), tile(page, "NIFTY")):
+        await expect(row).to_have_css("font-style", "italic")
     await desk.close(before)
     during = await desk.open()
     await desk.close(await desk.open("NIFTY"))
@@ -74,7 +76,8 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await expect(banner).to_be_hidden()
     await expect(figure(page, "totalTrades")).to_have_text("3")
     await expect(position(page, before)).to_have_count(0)
-    await expect(position(page, during)).to_be_visible()
+    for row in (position(page, during), tile(page, "NIFTY")):
+        await expect(row).to_have_css("font-style", "normal")
     await expect(toast(page, "4 trade events while you were away")).to_be_visible()
     assert await first_price(page) == first  # the tile went on where it was
     assert await page.locator(".asof").all_inner_texts() == [""] * 3
@@ -274,7 +277,7 @@ async def test_the_curl_line_gets_the_same_stream(page: Page, server: str, desk:
     assert f'"sessionId":{desk.session_id}' in await page.locator("#wscat").inner_text()
 
 
-async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
+async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_beat(
     page: Page, ingest_server: str
 ) -> None:
     symbols = [f"LOAD{number}" for number in range(50)]
@@ -299,20 +302,20 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_frame(
                 const { counts } = await import("/static/console/frame.js");
                 const { client } = await import("/static/console/stream.js");
                 const before = counts.paints;
-                let messages = 0, frames = 0;
-                const frame = () => { frames += 1; requestAnimationFrame(frame); };
-                requestAnimationFrame(frame);
+                const beganMs = performance.now();
+                let messages = 0;
                 await new Promise((done) => client.on("message", () => {
                     messages += 1;
                     if (messages === 1000) done();
                 }));
-                return { messages, frames, paints: counts.paints - before,
+                return { messages, paints: counts.paints - before,
+                    tookMs: performance.now() - beganMs,
                     nodes: document.querySelectorAll("*").length };
                 }"""
             )
         finally:
             pushing.cancel()
-    assert 0 < seen["paints"] <= seen["frames"] + 1  # of those that the browser offered
+    assert 0 < seen["paints"] <= seen["tookMs"] / 80 + 20  # some are of other things
     assert seen["paints"] < seen["messages"] / 10
     assert seen["nodes"] < 2000
 

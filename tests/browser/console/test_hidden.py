@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
+from lab.site.devtools import DevTools, devtools
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import LIVE, LOG
-from tests.kit.devtools import DevTools, devtools
+from tests.kit.chromium import FLAGS
+from tests.kit.machine import program
 from tests.kit.proxy import Proxy
 
 TITLE, LINK = "document.title", "document.querySelector('#link-text')?.textContent"
@@ -31,7 +33,8 @@ LISTEN = """Promise.all(["stream", "model"].map((name) => import(`/static/consol
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium_window(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevTools]:
-    async with devtools(tmp_path_factory.mktemp("chromium")) as window:
+    chromium = program("chromium", "chromium-browser", "google-chrome")
+    async with devtools(chromium, tmp_path_factory.mktemp("chromium"), *FLAGS) as window:
         yield window
 
 

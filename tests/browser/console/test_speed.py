@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from lab.console import Shown, spikes
+from lab.console import PATIENCE_S, Shown, spikes
+from lab.site.devtools import Tab, devtools
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import DIGIT, figure, show, tile
+from tests.kit.chromium import FLAGS
+from tests.kit.machine import program
 
 SCRIPTS = """() => {
     const inPage = (url) => new URL(url).pathname.replace(/.*static/, "static");
@@ -54,7 +58,7 @@ window.WebSocket = class extends WebSocket {
     }
 };"""
 BEATS = 500
-FASTER = """async (beats) => {
+FASTER = """(async (beats) => {
     const { onmessage } = socket;
     socket.onmessage = null;  // what really comes would go back in time
     window.atMs ??= Date.now();
@@ -71,9 +75,9 @@ FASTER = """async (beats) => {
         await new Promise(requestAnimationFrame);
     }
     socket.onmessage = onmessage;
-}"""
-"""The page's own handler gets what the server has sent, with other prices and times: as many beats
-as it paints, instead of ten a second."""
+})"""
+"""The page's own handler gets what the server has sent, with other prices and times: a beat a
+frame, instead of ten a second."""
 LEAK = """import("/static/console/stream.js").then(({ client }) => {
     class Leaked {}
     window.leaked = [];
@@ -87,15 +91,16 @@ LONG_MS = 250
 """Of CPU time, on a machine that others use: there 155 were seen for a reconnect."""
 
 
-async def census(page: Page) -> Counter[str]:
+async def census(tab: Tab) -> Counter[str]:
     """How many things of each kind the page's scripts hold, and how many elements there are."""
-    devtools = await page.context.new_cdp_session(page)
-    chunks: list[str] = []
-    devtools.on("HeapProfiler.addHeapSnapshotChunk", lambda event: chunks.append(event["chunk"]))
-    await devtools.send("HeapProfiler.takeHeapSnapshot")  # it collects what is dead
-    await devtools.send("Performance.enable")
-    metrics: dict[str, Any] = await devtools.send("Performance.getMetrics")
-    await devtools.detach()
+    await tab.ask("HeapProfiler.takeHeapSnapshot")  # it collects what is dead
+    chunks = [
+        report["params"]["chunk"]
+        for report in tab.browser.told
+        if report["method"] == "HeapProfiler.addHeapSnapshotChunk"
+    ]
+    await tab.ask("Performance.enable")
+    metrics = await tab.ask("Performance.getMetrics")
     found: dict[str, Any] = json.loads("".join(chunks))
     fields = found["snapshot"]["meta"]["node_fields"]
     assert fields[:2] == ["type", "name"]
@@ -112,30 +117,37 @@ async def census(page: Page) -> Counter[str]:
     return alive
 
 
-async def kept(page: Page) -> dict[str, int]:
+async def kept(tab: Tab) -> dict[str, int]:
     """What there is more of after many beats."""
-    before = await census(page)
-    await page.evaluate(FASTER, BEATS)
-    after = await census(page)
+    before = await census(tab)
+    await tab.evaluate(f"{FASTER}({BEATS})")
+    after = await census(tab)
     return {kind: n - before[kind] for kind, n in after.items() if n - before[kind] > FEWER}
 
 
 @pytest.mark.slow(50)
 @pytest.mark.timeout(300)
 async def test_prices_leave_nothing_behind_and_no_spike_of_positions_holds_it_up(
-    page: Page, ingest_server: str
+    ingest_server: str, tmp_path: Path
 ) -> None:
     symbols, positions = 60, 100
     names = [f"S{number}" for number in range(symbols)]
-    await page.add_init_script(KEEPING_TEXTS)
-    async with Desk.at(ingest_server) as desk, aiohttp.ClientSession(ingest_server) as http:
-        console = Shown(page, http, desk.session_id, symbols)
+    chromium = program("chromium-headless-shell", "chromium", "google-chrome")
+    async with (
+        Desk.at(ingest_server) as desk,
+        aiohttp.ClientSession(ingest_server) as http,
+        devtools(chromium, tmp_path, *FLAGS) as browser,
+    ):
+        tab = await browser.open("about:blank")
+        console = Shown(tab, http, desk.session_id, symbols)
         await desk.tick(*({"symbol": name, "price": 103 + n} for n, name in enumerate(names)))
         await console.open(positions)
-        await show(page, ingest_server, desk.session_id, symbols=",".join(names), interval=100)
-        await expect(page.locator("#positions tbody tr .pnl b").first).to_have_text(DIGIT)
-        await page.evaluate(FASTER, 60)  # until all that is bounded is full
-        await page.evaluate(LEAK)
-        assert set(await kept(page)) == {"object Leaked"}
+        place = f"session={desk.session_id}&symbols={','.join(names)}&interval=100"
+        await tab.go(f"{ingest_server}/?{place}", KEEPING_TEXTS)
+        money = "document.querySelector('#positions tbody tr .pnl b')?.textContent"
+        await tab.becomes(money, r"\d", PATIENCE_S)
+        await tab.evaluate(f"{FASTER}(60)")  # until all that is bounded is full
+        await tab.evaluate(LEAK)
+        assert set(await kept(tab)) == {"object Leaked"}
         for what, longest_ms in (await spikes(console, positions)).items():
             assert longest_ms < LONG_MS, what
