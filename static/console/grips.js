@@ -86,7 +86,8 @@ async function send({ key, title, path, field }) {
   if (order) noteOrder(order); // with a refusal, too, if it has ended
   if (trade) noteAnswer(trade); // an order may be filled at its new price
   if (answer.passing) return complain(`${title}: not asked any more; it may still be moved.`);
-  if (!answer.ok) return complain(`${title}: ${reason(answer).replace(/^\w+: /, "")}`); // it is its name
+  // The reason begins with the field's own name.
+  if (!answer.ok) return complain(`${title}: ${reason(answer).replace(/^\w+: /, "")}`);
   if (client.status.state !== "open") say(`${title} is at ${price(move.price)}.`);
 }
 
