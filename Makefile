@@ -22,10 +22,10 @@ test: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m "quiet and not slow" \
 		$$(grep -rl --include='*.py' 'mark\.quiet' tests)
 
+# Here what judges time runs alone.
 slow: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup -m "slow and not quiet"
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m "slow and quiet" \
-		$$(grep -rl --include='*.py' 'mark\.quiet' tests)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "slow and quiet" $$(grep -rl --include='*.py' 'mark\.quiet' tests)
 
 # The tools without which `make test` skips tests.
 test-tools: .venv/test
