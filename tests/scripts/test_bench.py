@@ -132,9 +132,10 @@ async def test_pushed_ticks_are_counted_by_the_server_while_clients_get_prices()
     assert measured.price_delays.samples > 0
 
 
-@pytest.mark.slow(30)
+@pytest.mark.slow(50)
+@pytest.mark.timeout(400)
 async def test_nodes_are_measured_beside_a_server_alone() -> None:
-    bench = await start("cluster", "--scale", "0.02", "--json", "-")
+    bench = await start("cluster", "--scale", "0.02", "--duration", "1", "--json", "-")
     text, progress = await bench.communicate()
     assert bench.returncode == 0, progress
     found = {row["case"]: row["figures"] for row in json.loads(text)["rows"]}

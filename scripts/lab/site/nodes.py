@@ -159,9 +159,8 @@ async def one_of_nodes(
         nodes = Nodes(Path(folder), count, "--feed", feed, kind=kind, settings=settings)
         alone = kind(Path(folder, "alone"), "--feed", feed, **settings)
         try:
-            await nodes.start()  # whoever comes first owns the prices
-            if role != "foreign":
-                await alone.start()
+            # Of the nodes, whoever comes first owns the prices.
+            await asyncio.gather(nodes.start(), *([] if role == "foreign" else [alone.start()]))
             server = alone if role == "alone" else nodes.servers[0 if role == "owns" else -1]
             assert isinstance(server, kind)
             if cores and server.pid:
@@ -171,8 +170,7 @@ async def one_of_nodes(
             url = alone.url if role == "alone" else nodes.urls[0]
             yield server, cores if role == "foreign" else cores[1:], url
         finally:
-            await alone.stop()
-            await nodes.stop()
+            await asyncio.gather(alone.stop(), nodes.stop())
             await nodes.drop()
             await nodes.close()
 
