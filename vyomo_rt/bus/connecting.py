@@ -32,7 +32,8 @@ class SafeClient(Client):
 
     nats-py leaves that to the server, whatever the URL says. It also leaves the socket open of each
     attempt that fails after a connection was lost. What it publishes goes out some turns of the
-    loop later, which is after all that the loop has to write before.
+    loop later, which is after all that the loop has to write before. Each version of it is tried
+    before it is allowed: this uses parts of it that are its own.
     """
 
     requires_tls = False
