@@ -28,6 +28,10 @@ TIME = r"\d\d:\d\d:\d\d"
 IST = timedelta(hours=5, minutes=30)
 
 
+async def _refuse_for_now(route: Route) -> None:
+    await route.fulfill(status=503, json={"detail": "the store is not reachable"})
+
+
 def calendar(path: Path, table: str, **hours: str) -> str:
     """A calendar file in which today is a holiday, or a special day."""
     today = (datetime.now(UTC) + IST).date()
@@ -168,6 +172,8 @@ async def test_old_prices_look_old_and_say_that_stops_wait(page: Page, ingest_se
         total = page.locator("#total-pnl")
         for value in (row.locator(".pnl"), figure(page, "unrealizedPnL"), total):
             await expect(value).to_have_css("color", grey)
+        # A question that the server cannot answer now is asked again.
+        await page.route(f"**/sessions/{desk.session_id}/trades?*", _refuse_for_now, times=1)
         await page.get_by_role("tab", name="Sessions").click()
         session = page.locator(f'#overview tr[data-session="{desk.session_id}"]')
         await session.scroll_into_view_if_needed()
