@@ -4,7 +4,7 @@
 import { call } from "./api.js";
 import { DAY_MS, dateOf, IST_AHEAD_MS } from "./bars.js";
 import { price } from "./format.js";
-import { touch } from "./frame.js";
+import { touchInBeat } from "./frame.js";
 
 /** @typedef {{ price: number, words: string }} Base */
 
@@ -35,7 +35,7 @@ export function baseOf({ symbol, asOf, first }) {
 async function learn(symbol, day) {
   const base = (await toldClose(symbol)) ?? (await keptPrice(symbol, day));
   known.set(symbol, { day, base });
-  touch("prices");
+  touchInBeat("prices");
 }
 
 /** @param {string} symbol @returns {Promise<Base | null>} */

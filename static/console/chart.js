@@ -6,7 +6,7 @@ import { Candles } from "./candles.js";
 import { linesOf } from "./chartlines.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { dateTime, moment, price, whole } from "./format.js";
-import { part, touch } from "./frame.js";
+import { part, touch, touchInBeat } from "./frame.js";
 import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
 import { learnLot } from "./lots.js";
 import { model } from "./model.js";
@@ -43,7 +43,7 @@ export function choose(symbol) {
  * @param {any} interval */
 function begin(symbol, interval) {
   const quote = model.prices.get(symbol);
-  bars = new Bars(symbol, interval, () => touch("bars"));
+  bars = new Bars(symbol, interval, () => touchInBeat("bars"));
   drawn = [];
   learnLot(symbol); // a line is moved by its tick
   // The market's time, as far as it is known: in a replay it is not the browser's.
