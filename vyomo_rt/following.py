@@ -14,6 +14,7 @@ from typing import Any
 from vyomo_rt.clockwork import wall_now
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.moment import to_ms
+from vyomo_rt.ending import end
 from vyomo_rt.recording.files import RecordFile
 from vyomo_rt.recording.recorder import Recorder
 from vyomo_rt.wire.record import RecordHeader
@@ -43,8 +44,7 @@ async def record(url: str, path: Path, token_file: str | None, say: Callable[[st
     except* (Refused, ApiError) as errors:
         raise CannotStart(f"{url}: {errors.exceptions[0]}") from errors
     finally:
-        following.cancel()
-        await asyncio.wait({following})
+        await end(following)
         await asyncio.to_thread(follower.recorder.close)
     say(f"{follower.count} prices recorded in {path}")
 

@@ -16,6 +16,7 @@ from tests.kit.server import MakeServer
 from tests.kit.waiting import PATIENCE_S
 from vyomo_rt.domain.errors import CannotStart, Unavailable
 from vyomo_rt.domain.event import TradeEvent
+from vyomo_rt.ending import end
 from vyomo_rt.store import lease as lease_module
 from vyomo_rt.store.client import where
 from vyomo_rt.store.journal import MongoStore
@@ -38,7 +39,7 @@ async def held(store: MongoStore, **about: object) -> AsyncIterator[None]:
     await store.leases.update_one(where(_id="writer"), {"$set": about or {"pid": os.getpid()}})
     keeping = asyncio.create_task(lease.keep())
     yield
-    keeping.cancel()
+    await end(keeping)
 
 
 async def test_a_second_server_is_kept_out_and_told_by_whom(store: MongoStore) -> None:
@@ -254,7 +255,7 @@ async def test_who_stood_still_writes_only_once_it_has_renewed(
         while not store.fence.is_open:  # noqa: ASYNC110 - only the fence tells
             await asyncio.sleep(0.005)
     await store.append([opening(1)])
-    keeping.cancel()
+    await end(keeping)
 
 
 async def test_who_lost_the_lease_writes_nothing_more(

@@ -13,6 +13,7 @@ from tests.kit.waiting import PATIENCE_S, until
 from vyomo_rt.domain.errors import CannotStart
 from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
+from vyomo_rt.ending import end
 from vyomo_rt.store import nodes as nodes_module
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.journal import MongoStore
@@ -61,8 +62,7 @@ async def living(store: MongoStore, reads: int = SHAPE) -> AsyncIterator[Node]:
     try:
         yield node
     finally:
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        await end(keeping)
 
 
 def shards(node: Node) -> set[int]:
@@ -119,7 +119,7 @@ async def test_a_node_that_was_taken_for_dead_writes_nothing_and_joins_anew(
             lambda: len(shards(frozen)) == SHARDS // 2 and not shards(frozen) & shards(first)
         )
         assert frozen.id != name
-        keeping.cancel()
+        await end(keeping)
 
 
 async def test_a_server_without_nodes_is_refused_while_one_lives_and_begins_after_them(
@@ -195,7 +195,7 @@ async def test_a_server_alone_keeps_nodes_out(store: MongoStore, another: Open) 
     await store.leases.update_one({"_id": "writer"}, {"$set": {"machine": "elsewhere"}})
     with pytest.raises(CannotStart, match="another server writes"):
         await Node(await another(), "here").join()
-    keeping.cancel()
+    await end(keeping)
 
 
 def test_an_even_split_moves_as_little_as_possible() -> None:

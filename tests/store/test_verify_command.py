@@ -11,6 +11,7 @@ import pytest
 from tests.kit.forking import start_program
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
+from vyomo_rt.ending import end
 from vyomo_rt.store.client import connect
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.journal import MongoStore
@@ -70,7 +71,7 @@ async def test_a_mongodb_that_a_server_writes_to_is_not_verified(
     await lease.acquire()
     keeping = asyncio.create_task(lease.keep())
     code, said, complaint = await run("--mongo-uri", uri)
-    keeping.cancel()
+    await end(keeping)
     await store.close()
     assert (code, said) == (1, [])
     assert "another server writes to this database (process" in complaint
@@ -87,7 +88,7 @@ async def test_verify_takes_nothing_over_whatever_the_environment_says(
     keeping = asyncio.create_task(lease.keep())
     code, said, complaint = await run("--mongo-uri", uri)
     assert not keeping.done()
-    keeping.cancel()
+    await end(keeping)
     await store.close()
     assert (code, said) == (1, [])
     assert "another server writes to this database (process" in complaint

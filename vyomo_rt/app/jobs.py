@@ -12,6 +12,7 @@ from vyomo_rt.app.calendars import CalendarWarning
 from vyomo_rt.app.cluster import Cluster
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.errors import CannotStart, NewerData
+from vyomo_rt.ending import end
 from vyomo_rt.store.opening import LAST_WRITE_S
 from vyomo_rt.stream.wheel import SLOT_MS
 
@@ -64,9 +65,7 @@ class Jobs:
 
     async def stop(self) -> None:
         """End them; finish writes in progress, and keep the audit and the last prices."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._rooms.desk.stop()
         if self._rooms.gate is not None:
             await _in_short(self._rooms.gate.audit.write())

@@ -6,6 +6,7 @@ import asyncio
 
 from vyomo_rt.app.rooms import Rooms
 from vyomo_rt.domain.errors import VyomoError
+from vyomo_rt.ending import end
 from vyomo_rt.store.notices import SavedPlaces
 
 _RETRY_S = 1.0
@@ -35,8 +36,7 @@ class SharedNotices:
     async def end(self) -> None:
         """Another node does, or none."""
         if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait([self._telling])
+            await end(self._telling)
             self._telling = None
 
     async def _tell(self) -> None:

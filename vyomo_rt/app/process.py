@@ -18,6 +18,7 @@ from vyomo_rt.app.server import running
 from vyomo_rt.config import Settings
 from vyomo_rt.demo import DemoTrader
 from vyomo_rt.domain.errors import CannotStart
+from vyomo_rt.ending import end
 from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.version import version
 from vyomo_rt.web.listening import bind_sockets
@@ -71,9 +72,7 @@ async def _unless(stopping: asyncio.Event, starting: Coroutine[Any, Any, T]) -> 
         await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
         return await start if start.done() else None
     finally:
-        for task in (start, stop):
-            task.cancel()
-        await asyncio.wait({start, stop})
+        await end(start, stop)
 
 
 def _stopping_on_signals() -> asyncio.Event:

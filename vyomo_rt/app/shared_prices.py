@@ -19,6 +19,7 @@ from vyomo_rt.domain.errors import Unavailable, VyomoError
 from vyomo_rt.domain.market import PreviousClose
 from vyomo_rt.domain.quote import FeedState, FeedStatus, Quote
 from vyomo_rt.domain.shard import PRICES
+from vyomo_rt.ending import end
 from vyomo_rt.market.common_clock import CommonClock
 from vyomo_rt.market.relay import Relay
 from vyomo_rt.market.relayed_board import RelayedBoard
@@ -140,9 +141,7 @@ class SharedPrices:
     async def end(self) -> None:
         """End the sources and the notices, if they run here."""
         await self._notices.end()
-        for task in self._sources:
-            task.cancel()
-        await asyncio.gather(*self._sources, return_exceptions=True)
+        await end(*self._sources)
         self._sources = []
 
     async def _beat(self) -> None:

@@ -81,7 +81,6 @@ class Lease:
         pause_s = 0.0
         while True:
             await self._wait(pause_s)
-            heed_cancellation()
             try:
                 await self._renew()
                 pause_s = RENEW_S
@@ -266,17 +265,6 @@ def _machine() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
-
-
-def heed_cancellation() -> None:
-    """End a task that was cancelled while the store was asked.
-
-    Drivers can lose that: ``asyncio.wait_for`` before Python 3.12, for one, returns an answer that
-    came in the same step, and a loop would go on for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _lasts_s(holder: Document) -> float:

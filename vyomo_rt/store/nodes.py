@@ -19,7 +19,7 @@ from vyomo_rt.domain.event import SHAPE
 from vyomo_rt.domain.shard import PRICES, SHARDS, even_split
 from vyomo_rt.store.client import where
 from vyomo_rt.store.documents import Document
-from vyomo_rt.store.lease import ID, NODES, Lease, heed_cancellation, is_of_a_node, this_process
+from vyomo_rt.store.lease import ID, NODES, Lease, is_of_a_node, this_process
 from vyomo_rt.store.shards import Change, Row, Shards
 from vyomo_rt.store.store_clock import StoreClock
 from vyomo_rt.version import version
@@ -145,7 +145,6 @@ class Node:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S * random.uniform(0.8, 1.0)):  # noqa: S311
                     await self._wait()
-            heed_cancellation()
             try:
                 await self._round()
             except (PyMongoError, Unavailable):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vyomo_rt import config
 from vyomo_rt.domain.errors import CannotStart, VyomoError
+from vyomo_rt.ending import end
 from vyomo_rt.store.client import connect, database_of
 from vyomo_rt.store.embedded import EmbeddedServer, uri_of_running
 from vyomo_rt.store.journal import MongoStore
@@ -40,8 +41,7 @@ async def owned_store(settings: Settings) -> AsyncIterator[tuple[MongoStore, asy
         try:
             yield store, keeping
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            await end(keeping)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WRITE_S):
                     await lease.release()
@@ -63,8 +63,7 @@ async def shared_store(
         try:
             yield store, node, keeping
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            await end(keeping)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WRITE_S):
                     await node.leave()

@@ -19,6 +19,7 @@ from vyomo_rt.domain.pending import PendingEntry
 from vyomo_rt.domain.session import ChangeReason
 from vyomo_rt.domain.state import Priced, SessionState
 from vyomo_rt.domain.trade import Exit, Trade
+from vyomo_rt.ending import end
 from vyomo_rt.trading.copying import Copying
 from vyomo_rt.trading.fills import Fills
 from vyomo_rt.trading.journal import Journal
@@ -287,8 +288,7 @@ class Ledger:
         """Give work in progress a moment, then leave the rest to the next start."""
         if self.worker is not None and not self.worker.done():
             await asyncio.wait([self.worker], timeout=0.5)
-            self.worker.cancel()
-            await asyncio.wait([self.worker])
+            await end(self.worker)
 
     def abandon(self) -> None:
         """Leave the rest to the node that has taken the session over."""
