@@ -2,13 +2,12 @@
 /** Bars of a symbol: what the server has, and what prices make of the last one until it is asked
  * again. */
 import { call, reason } from "./api.js";
+import { DAY_MS, IST_AHEAD_MS } from "./format.js";
 
 /** @typedef {"1m" | "5m" | "15m" | "1h" | "1d"} Interval */
 /** @typedef {{ startMs: number, open: number, high: number, low: number, close: number }} Bar */
 
 const MINUTE_MS = 60_000;
-export const DAY_MS = 86_400_000;
-export const IST_AHEAD_MS = 19_800_000;
 
 /** How long a bar is, and how far back the chart begins.
  * @type {Record<Interval, { lengthMs: number, backMs: number }>} */

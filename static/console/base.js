@@ -2,8 +2,8 @@
 /** What the change of a symbol is counted from: the previous close, as its source or the server's
  * bars tell it; without one, the first price of the day. */
 import { call } from "./api.js";
-import { DAY_MS, dateOf, IST_AHEAD_MS } from "./bars.js";
-import { price } from "./format.js";
+import { dateOf } from "./bars.js";
+import { DAY_MS, IST_AHEAD_MS, price } from "./format.js";
 import { touchInBeat } from "./frame.js";
 
 /** @typedef {{ price: number, words: string }} Base */

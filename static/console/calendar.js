@@ -2,11 +2,10 @@
 /** Pictures of gains and losses: a calendar of days, and bars. Signs stand beside the colours; the
  * numbers are in the table. */
 import { attribute, el, keyed } from "./dom.js";
-import { arrow, roundMoney, shortMoney, signedMoney, tone } from "./format.js";
+import { arrow, DAY_MS, roundMoney, shortMoney, signedMoney, tone } from "./format.js";
 
 /** @typedef {{ key: string, value: number }} Value */
 
-const DAY_MS = 86_400_000;
 const MOST_WEEKS = 14;
 const MOST_BARS = 24;
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];

@@ -3,7 +3,7 @@
  * watch. */
 import { blank, colour, follow } from "./canvas.js";
 import { $, put } from "./dom.js";
-import { dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
+import { DAY_MS, dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { range, roundTimes } from "./series.js";
@@ -85,11 +85,7 @@ function paint() {
   for (const t of roundTimes(start, end, spans)) {
     ink.textAlign = x(t) > right - 30 ? "right" : x(t) < EDGE.left + 30 ? "left" : "center";
     ink.fillText(
-      end - start < 600_000
-        ? time(t)
-        : end - start < 86_400_000
-          ? minute(t)
-          : dateTime(t).slice(0, -3),
+      end - start < 600_000 ? time(t) : end - start < DAY_MS ? minute(t) : dateTime(t).slice(0, -3),
       x(t),
       height - 5,
     );

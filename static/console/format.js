@@ -1,6 +1,9 @@
 // @ts-check
 /** Numbers in Indian digits, money in ₹, times in Asia/Kolkata: the zone of the trading day. */
 
+export const DAY_MS = 86_400_000;
+/** India's clock before UTC. */
+export const IST_AHEAD_MS = 19_800_000;
 const NONE = "–";
 
 /** @param {Intl.NumberFormatOptions} options */
@@ -74,9 +77,8 @@ export const istDate = (at) => dateFormat.format(new Date(at));
 /** With its date only where it is of another day. @param {string} at */
 export const moment = (at) => (isNear(at) ? time(at) : dateTime(at));
 
-const HALF_A_DAY_MS = 43_200_000;
 /** @param {string} at */
-const isNear = (at) => Math.abs(Date.now() - Date.parse(at)) < HALF_A_DAY_MS;
+const isNear = (at) => Math.abs(Date.now() - Date.parse(at)) < DAY_MS / 2;
 
 /** The server writes moments in UTC; this page shows none, and a date only where it matters.
  * @param {string} text */
@@ -88,7 +90,5 @@ export function age(ms) {
   if (!(ms >= 1000)) return "now";
   if (ms < 60_000) return `${Math.floor(ms / 1000)} s`;
   if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
-  return ms < 172_800_000
-    ? `${Math.floor(ms / 3_600_000)} h`
-    : `${Math.floor(ms / 86_400_000)} days`;
+  return ms < 2 * DAY_MS ? `${Math.floor(ms / 3_600_000)} h` : `${Math.floor(ms / DAY_MS)} days`;
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Values over time, bounded. */
+import { DAY_MS, IST_AHEAD_MS } from "./format.js";
 
 /**
  * @typedef {{ t: number, v: number, gap?: boolean, away?: boolean }} Point
@@ -88,14 +89,13 @@ export function range(values) {
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400,
 ];
-const IST_AHEAD_MS = 19_800_000;
 
 /** Round moments by the clock in India that divide a time into a few steps.
  * @param {number} start @param {number} end @param {number} most */
 export function roundTimes(start, end, most) {
   const rough = (end - start) / most;
-  const day = 86_400_000;
-  const step = 1000 * (STEPS_S.find((s) => s * 1000 >= rough) ?? 0) || Math.ceil(rough / day) * day;
+  const step =
+    1000 * (STEPS_S.find((s) => s * 1000 >= rough) ?? 0) || Math.ceil(rough / DAY_MS) * DAY_MS;
   const found = [];
   const first = Math.ceil((start + IST_AHEAD_MS) / step) * step - IST_AHEAD_MS;
   for (let at = first; at <= end; at += step) found.push(at);

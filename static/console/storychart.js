@@ -3,7 +3,7 @@
 import { Bars, INTERVALS } from "./bars.js";
 import { Candles } from "./candles.js";
 import { $, attribute } from "./dom.js";
-import { price, whole } from "./format.js";
+import { DAY_MS, price, whole } from "./format.js";
 import { fillsOf } from "./moments.js";
 
 /** @typedef {import("./bars.js").Interval} Interval */
@@ -12,7 +12,7 @@ const MOST_BARS = 400;
 /** As much is shown before and after it. */
 const BARS_BESIDE = 20;
 /** So long the server keeps what is shorter than a day. */
-const KEPT_MS = 29 * 86_400_000;
+const KEPT_MS = 29 * DAY_MS;
 
 /** Loaded with the first story. @type {Promise<Candles> | null} */
 let loaded = null;

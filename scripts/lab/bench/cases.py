@@ -7,11 +7,10 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from lab.site.nodes import Role
+
 Transport = Literal["ws", "sse", "both"]
 Kind = Literal["prices", "idle", "event", "ingest", "nodes"]
-Role = Literal["alone", "owns", "follows", "foreign"]
-"""What is measured: a server alone; a node that owns the prices, or follows them; or one that
-hears of a session about which another decides."""
 
 
 class Case(Struct, frozen=True):

@@ -26,6 +26,9 @@ from vyomo_rt.store.embedded import EmbeddedServer
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _EVEN_S = 60.0
+Role = Literal["alone", "owns", "follows", "foreign"]
+"""What is measured: a server alone; a node that owns the prices, or follows them; or one that
+hears of a session about which another decides."""
 
 
 class NotEven(Exception):
@@ -143,7 +146,7 @@ async def one_of_nodes(
     count: int,
     connections: int,
     feed: str,
-    role: Literal["alone", "owns", "follows", "foreign"],
+    role: Role,
 ) -> AsyncIterator[tuple[Server, list[int], str]]:
     """One of some nodes, or a server alone beside them, on the first core; all else on the others.
 
