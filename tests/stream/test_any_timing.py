@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.stream.client import Client
@@ -264,10 +264,18 @@ class Play:
 
 
 stories = st.lists(steps, min_size=25, max_size=60)
+THERE_AND_BACK = [
+    *(Step("open_trades", (1, "A", 1)), Step("watch_sessions", (0, 100))),
+    *(Step("watch_sessions", (1, 300)), Step("wait", (250,)), Step("wait", (250,))),
+    *(Step("tick", ("A", price, False)) if price else Step("to_beat") for price in (96, 0, 97, 0)),
+    *(Step("tick", ("A", price, False)) if price else Step("to_beat") for price in (96, 0, 97, 0)),
+]
+"""Figures that change and are as before once the slower watcher's interval has passed."""
 
 
 @settings(deadline=None, max_examples=100)
 @given(stories)
+@example(THERE_AND_BACK)
 def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the_end(
     story: list[Step],
 ) -> None:

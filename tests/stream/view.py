@@ -11,6 +11,7 @@ from vyomo_rt.domain.event import Event
 from vyomo_rt.domain.moment import iso
 from vyomo_rt.domain.quote import FeedState
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.state import SessionState
 from vyomo_rt.wire.encoding import encode
 from vyomo_rt.wire.session import session_data
 
@@ -42,6 +43,8 @@ class View:
         self._returned: set[int] = set()
         """Sessions whose own stream was left: they may be repeated."""
         self._states_before: dict[int, int] = {}
+        self._figures_before: dict[int, int] = {}
+        """How many figures of a session there had been when it was told."""
 
     def asked(self, command: dict[str, Any]) -> None:
         self.last_asked = command
@@ -148,7 +151,8 @@ class View:
         self._require(
             session_id in self._returned
             or before is None
-            or before | {"timestamp": data["timestamp"]} != data,
+            or before | {"timestamp": data["timestamp"]} != data
+            or self._was_otherwise(session_id, before),
             "nothing has changed",
             message,
         )
@@ -160,6 +164,12 @@ class View:
         )
         self._returned.discard(session_id)
         self.watched[session_id] = data
+        self._figures_before[session_id] = len(self._world.books[session_id].figures)
+
+    def _was_otherwise(self, session_id: int, told: dict[str, Any]) -> bool:
+        """Whether figures that are again what was told have been others since."""
+        since = self._world.books[session_id].figures[self._figures_before[session_id] :]
+        return any(_figures_of(*each, told["timestamp"]) != told for each in since)
 
     def _comes_by_itself(self, session_id: int) -> bool:
         return session_id == self.session_id and "session_update" in self.types
@@ -167,10 +177,7 @@ class View:
     def _figures(self, session_id: int) -> dict[str, Any]:
         state = self._world.books[session_id].state
         unrealised_paise = state.unrealised_paise(self._world.quotes.get)
-        figures: dict[str, Any] = json.loads(
-            encode(session_data(state, unrealised_paise, self._world.now()))
-        )
-        return figures
+        return _figures_of(state, unrealised_paise, iso(self._world.now()))
 
     def _on_event(self, message: Message, json_: dict[str, Any]) -> None:
         self._require(json_["data"]["sessionId"] == self.session_id, "another session", message)
@@ -317,3 +324,8 @@ class View:
     def _require(self, holds: bool, why: str, message: Message) -> None:
         if not holds:
             self._client.wrong(f"{why}: {message.text} after {self.last_asked}")
+
+
+def _figures_of(state: SessionState, unrealised_paise: int, timestamp: str) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(encode(session_data(state, unrealised_paise, 0)))
+    return figures | {"timestamp": timestamp}

@@ -55,6 +55,8 @@ class Book:
 
     states: list[SessionState]
     events: list[Event] = field(default_factory=list)
+    figures: list[tuple[SessionState, int]] = field(default_factory=list)
+    """Each state and what its open trades made, as ticks and events changed them."""
 
     @property
     def state(self) -> SessionState:
@@ -219,6 +221,8 @@ class World:
         quote = Quote(symbol, price * 10_000, START_MS + len(told), "test", stale)
         told.append((self.now(), quote))
         self.quotes[symbol] = quote
+        for book in self.books.values():
+            self._note_figures(book)
         self.hub.on_quote(quote)
 
     def change_feed(self, state: FeedState) -> None:
@@ -242,8 +246,12 @@ class World:
         book = self.books[event.session_id]
         book.events.append(event)
         book.states.append(book.state.after(event))
+        self._note_figures(book)
         self.hub.publish_events([event], book.state)
         return event
+
+    def _note_figures(self, book: Book) -> None:
+        book.figures.append((book.state, book.state.unrealised_paise(self.quotes.get)))
 
     async def _history(self, session_id: int, after: int, upto: int) -> Sequence[Event]:
         self.pages_read.append((after, upto))
