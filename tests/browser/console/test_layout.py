@@ -51,7 +51,8 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
 ) -> None:
     async with Desk.at(server) as desk:
         for number in range(22):
-            await desk.open(OPTION, quantity=number + 1, stopLoss=400, target=700)
+            # As far away as no day's price goes.
+            await desk.open(OPTION, quantity=number + 1, stopLoss=100, target=3000)
         for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
             await page.set_viewport_size({"width": width, "height": height})
             await show(page, server, desk.session_id, symbols=OPTION)
