@@ -78,6 +78,9 @@ class Memory:
     def term_of(self, _: int) -> int:
         return 0
 
+    def require_right(self) -> None:
+        pass
+
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
         return ()
 

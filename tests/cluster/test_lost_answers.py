@@ -191,3 +191,19 @@ async def resumed(here: Rest, session_id: int) -> tuple[bool, int]:
                 ack = json.loads(line.removeprefix(b"data:"))["result"]
                 return ack["recovered"], ack["seq"]
     raise AssertionError("the stream has ended")
+
+
+async def test_what_a_kill_has_closed_is_told_although_its_answer_came_late(
+    nodes: Parted,
+) -> None:
+    """The other node is asked again when it has nothing left to close."""
+    here, there = nodes.here, nodes.there
+    own, foreign = await foreign_session(there), await foreign_session(here)
+    await here.tick("NIFTY", 100)
+    trades = [(await here.open_trade(id_, **ORDER))["tradeId"] for id_ in (own, foreign)]
+    nodes.lose_answers()
+    asyncio.get_running_loop().call_later(0.9, nodes.mend)
+    status, answer = await here.call("POST", "/halt", {"closeAll": True})
+    assert status == 200, answer
+    closed = {each["sessionId"]: each["closed"] for each in answer["sessions"]}
+    assert [closed[own], closed[foreign]] == [[trade] for trade in trades]

@@ -285,16 +285,40 @@ async def test_a_kill_that_the_store_does_not_answer_happens_whole_or_not_at_all
     await bench.assert_sound(session_id)
 
 
-async def test_a_repeated_close_of_everything_closes_what_was_opened_meanwhile(
+@pytest.mark.parametrize("is_halt", [True, False])
+async def test_a_kill_that_comes_again_closes_nothing_more_and_tells_what_it_had_closed(
+    bench: Bench, *, is_halt: bool
+) -> None:
+    """A node asks again under the key of its command if an answer was lost."""
+    session_id, other = await bench.new_session(), await bench.new_session()
+    trade = await bench.open(session_id)
+    bench.tick(100_0000)
+    order = HaltOrder(halt=is_halt, close_all=True)
+    operation = Operation.asked("same", by="ravi")
+    first = await bench.desk.close_all(session_id, operation, lambda: order)
+    assert first == Halted(session_id, [trade.trade_id], {})
+    await bench.change_session(session_id, status=SessionStatus.ACTIVE)
+    newer = await bench.open(session_id)
+    again = await bench.desk.close_all(session_id, operation, lambda: order)
+    assert again.closed == [trade.trade_id]
+    assert newer.trade_id in bench.replica.state(session_id).open_trades
+    if is_halt:
+        assert bench.replica.state(session_id).session.status is SessionStatus.ACTIVE
+        reached = await bench.desk.halt(Grant.EVERYTHING, operation, lambda: order)
+        assert [each.closed for each in reached] == [[trade.trade_id], []]
+        assert bench.replica.state(other).session.status is SessionStatus.HALTED
+    await bench.assert_sound(session_id)
+
+
+async def test_a_server_that_stood_still_does_not_say_that_sessions_are_halted(
     bench: Bench,
 ) -> None:
-    """Another node may ask again under the key that it has made."""
+    """Others may have lifted what it remembers, or have sessions of which it has never heard."""
     session_id = await bench.new_session()
-    bench.tick(100_0000)
-    order = HaltOrder(halt=False, close_all=True)
-    for _ in range(2):
-        trade = await bench.open(session_id)
-        operation = Operation.asked("same", by="ravi")
-        halted = await bench.desk.close_all(session_id, operation, lambda: order)
-        assert halted.closed == [trade.trade_id]
-    await bench.assert_sound(session_id)
+    await halt(bench)
+    bench.store.fence.extend((0, 0), 0)
+    for again in (halt(bench), close_all(bench, session_id)):
+        with pytest.raises(Unavailable):
+            await again
+    with pytest.raises(Unavailable):
+        await bench.change_session(session_id, status=SessionStatus.HALTED)

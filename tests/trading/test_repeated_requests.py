@@ -9,9 +9,10 @@ import pytest
 
 from tests.kit.events import trade_event
 from tests.trading.bench import Bench
-from vyomo_rt.domain.errors import Conflict, KeyReused
+from vyomo_rt.domain.errors import Conflict, KeyReused, Moved
 from vyomo_rt.domain.order import Operation
 from vyomo_rt.domain.session import SessionStatus
+from vyomo_rt.domain.shard import EVERY_SHARD
 from vyomo_rt.domain.trade import Exit, ExitReason
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
@@ -39,6 +40,26 @@ async def test_a_repeated_close_finds_the_closed_trade(bench: Bench) -> None:
     closed = await bench.close(trade.trade_id, key="key")
     assert await bench.desk.close_trade(trade.trade_id, ONCE_MORE, never) == (closed, True)
     assert bench.seq(session_id) == 2
+
+
+async def test_a_session_that_moves_while_it_is_made_is_left_to_whoever_decides_about_it_now(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A halt right after the answer goes to that node, which has to know the session."""
+    sessions, insert = bench.desk.sessions, bench.store.create_session
+
+    async def insert_late(*about: Any) -> None:
+        await insert(*about)
+        sessions.shards = frozenset()
+
+    monkeypatch.setattr(bench.store, "create_session", insert_late)
+    with pytest.raises(Moved):
+        await bench.new_session(key="key")
+    assert not bench.replica.states()
+    sessions.shards = EVERY_SHARD
+    state, repeated = await bench.desk.create_session(ONCE_MORE, never)
+    assert repeated
+    assert bench.replica.states() == [state]
 
 
 async def test_a_repeated_request_finds_its_session(bench: Bench) -> None:

@@ -129,6 +129,10 @@ class Database:
         """The term of prices that are written now."""
         return self.fence.term
 
+    def require_right(self) -> None:
+        """Raise Unavailable if others may have taken over what this process owns."""
+        self.fence.require()
+
     def term_of(self, session_id: int) -> int:
         """The term of a session's events that are written now. Raises Unavailable."""
         if self.terms is None:

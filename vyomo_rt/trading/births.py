@@ -52,6 +52,8 @@ class Births:
                     return made, True
                 words = "an earlier attempt at this request is being settled"
                 raise OutcomeUnknown(words) from None
+            # Whoever has taken it over meanwhile may not have found it yet, and is asked for it.
+            self._sessions.require_own(session_id)
             self._sessions.bear(session)
             return await self._declared(session_id, at_ms), False
 

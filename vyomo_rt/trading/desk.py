@@ -117,7 +117,7 @@ class Desk(Writer):
             most=max_open_trades,
             now=clocks.market,
         )
-        self._halts = Halts(replica, self._commanding, self.sessions.decides, clocks.market)
+        self._halts = Halts(journal, replica, self._once, self.sessions.decides, clocks.market)
         self.late_writes = LateWrites(journal, replica, self.ledgers, self.sessions)
 
     @property
@@ -353,6 +353,8 @@ class Desk(Writer):
         ledger.require_settled(operation)
         async with ledger.turns.turn():
             self.sessions.require_own(session_id)
+            # Also where nothing is to be written: another node may have changed it since.
+            self._journal.require_right()
             ledger.require_settled(operation)
             yield ledger
 

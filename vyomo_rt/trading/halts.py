@@ -8,17 +8,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from vyomo_rt.domain.errors import Conflict, OutcomeUnknown, VyomoError
-from vyomo_rt.domain.event import Event, TradeEvent
+from vyomo_rt.domain.event import Event, EventKind, SessionEvent, TradeEvent
 from vyomo_rt.domain.grant import Grant
 from vyomo_rt.domain.halt import Halted, HaltOrder, SessionChange
 from vyomo_rt.domain.moment import MarketClock
 from vyomo_rt.domain.order import Operation, Read
 from vyomo_rt.domain.session import ChangeReason, SessionStatus
-from vyomo_rt.domain.trade import ExitDetail
+from vyomo_rt.domain.state import SessionState
+from vyomo_rt.domain.trade import ExitDetail, ExitReason
+from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.replica import Replica
 
-Commanding = Callable[[int, Operation], AbstractAsyncContextManager[Ledger]]
+Turn = Callable[[int, Operation], AbstractAsyncContextManager[Ledger | Event]]
+"""A session's turn; if the operation comes again, what it has made instead."""
 
 
 class Halts:
@@ -29,30 +32,33 @@ class Halts:
 
     def __init__(
         self,
+        journal: Journal,
         replica: Replica,
-        commanding: Commanding,
+        turn: Turn,
         decides: Callable[[int], bool],
         now: MarketClock,
     ) -> None:
+        self._journal = journal
         self._replica = replica
         self._decides = decides
-        self._commanding = commanding
+        self._turn = turn
         self._now = now
 
     async def close_all(
         self, session_id: int, operation: Operation, read_order: Read[HaltOrder]
     ) -> Halted:
         """Close all trades of a session and, if the order says so, halt it before."""
-        operation = _without_key(operation)
-        async with self._commanding(session_id, operation) as ledger:
-            await ledger.prepare()
+        async with self._turn(session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._done_before(turn)
+            await turn.prepare()
             order = read_order()
             if order.halt:
-                _require_lasting(ledger)
-                events = await self._halt(ledger, order, operation)
+                _require_lasting(turn)
+                events = await self._halt(turn, order, operation)
             else:
-                events = await ledger.record_closes(self._now(), operation)
-            return self._halted(ledger, events)
+                events = await turn.record_closes(self._now(), operation)
+            return _halted(turn.state, events)
 
     async def halt(
         self, grant: Grant, operation: Operation, read_order: Read[HaltOrder]
@@ -61,9 +67,11 @@ class Halts:
 
         With several nodes, those about which this one decides.
 
-        Each is halted whatever becomes of the others. Raises OutcomeUnknown if some could not be.
+        Each is halted whatever becomes of the others. Raises OutcomeUnknown if some could not be,
+        and Unavailable if this process stood still: others may decide about them by now.
         """
-        order, operation = read_order(), _without_key(operation)
+        self._journal.require_right()
+        order = read_order()
         reached = [
             state.session.session_id
             for state in self._replica.states()
@@ -92,12 +100,16 @@ class Halts:
         self, session_id: int, order: HaltOrder, operation: Operation
     ) -> Halted | None:
         """None for a session that was stopped meanwhile."""
-        async with self._commanding(session_id, operation) as ledger:
-            await ledger.prepare()
-            if ledger.state.session.status is SessionStatus.STOPPED:
-                return None
-            events = await self._halt(ledger, order, operation)
-            return self._halted(ledger, events) if order.close_all else Halted(session_id, [], {})
+        async with self._turn(session_id, operation) as turn:
+            if isinstance(turn, Event):
+                done = await self._done_before(turn)
+            else:
+                await turn.prepare()
+                if turn.state.session.status is SessionStatus.STOPPED:
+                    return None
+                events = await self._halt(turn, order, operation)
+                done = _halted(turn.state, events)
+            return done if order.close_all else Halted(session_id, [], {})
 
     async def _halt(self, ledger: Ledger, order: HaltOrder, operation: Operation) -> list[Event]:
         """Nothing is awaited before the halt is decided; there is no event if nothing changes."""
@@ -114,22 +126,40 @@ class Halts:
         )
         return await ledger.record_change(change, operation)
 
-    def _halted(self, ledger: Ledger, events: list[Event]) -> Halted:
-        closed = [
-            event.trade.trade_id
-            for event in events
-            if isinstance(event, TradeEvent) and not event.trade.is_open
-        ]
-        failed = {
-            trade_id: Conflict(f"no price of {trade.symbol} is known", "tradeId")
-            for trade_id, trade in sorted(ledger.state.open_trades.items())
-        }
-        return Halted(ledger.session_id, closed, failed)
+    async def _done_before(self, made: Event) -> Halted:
+        """What an earlier attempt has closed, and whoever went on with it, and what is open still.
+
+        The answer to that attempt was lost between two nodes.
+        """
+        state, events, seq = self._replica.state(made.session_id), [made], made.seq
+        kinds = [EventKind.CLOSED]
+        while more := await self._journal.events_of(made.session_id, seq, state.seq, kinds):
+            events += more
+            seq = more[-1].seq
+        return _halted(state, [event for event in events if _is_part_of(event, made)])
 
 
-def _without_key(operation: Operation) -> Operation:
-    """Each time it may be more that is closed, so what it has made says nothing of the next."""
-    return replace(Operation.internal(), by=operation.by)
+def _is_part_of(event: Event, made: Event) -> bool:
+    """Whether a close is part of what a request has begun with an event."""
+    exit_ = event.trade.exit if isinstance(event, TradeEvent) else None
+    if exit_ is None or exit_.reason is not ExitReason.MANUAL:
+        return False
+    if isinstance(made, SessionEvent):
+        return exit_.detail is ExitDetail.KILL
+    return exit_.at_ms == made.at_ms
+
+
+def _halted(state: SessionState, events: list[Event]) -> Halted:
+    closed = [
+        event.trade.trade_id
+        for event in events
+        if isinstance(event, TradeEvent) and not event.trade.is_open
+    ]
+    failed = {
+        trade_id: Conflict(f"no price of {trade.symbol} is known", "tradeId")
+        for trade_id, trade in sorted(state.open_trades.items())
+    }
+    return Halted(state.session.session_id, closed, failed)
 
 
 def _require_lasting(ledger: Ledger) -> None:

@@ -32,6 +32,9 @@ class Journal(Protocol):
         Raises Moved if another one owns it now.
         """
 
+    def require_right(self) -> None:
+        """Raise Unavailable if others may have taken over what this process owns."""
+
     async def load_sessions(self) -> Sequence[tuple[Session, Figures | None]]:
         """All sessions by id, as of their newest checkpoint, if there is one.
 

@@ -43,11 +43,13 @@ class Write(NamedTuple):
 def signed_all(events: Sequence[Event], operation: Operation, term: int, shape: int) -> list[Event]:
     """Events that a subject's request caused, up to what a rule decides; moves are nobody's.
 
-    One of them has the request's id: the change of the session, if there is one.
+    One of them has the request's id: the change of the session, otherwise the first close.
     """
     found: list[Event] = []
     is_by_rule = False
-    own = next((event for event in events if isinstance(event, SessionEvent)), events[0])
+    changes = (event for event in events if isinstance(event, SessionEvent))
+    closes = (event for event in events if event.kind is EventKind.CLOSED)
+    own = next(changes, None) or next(closes, events[0])
     for event in events:
         is_by_rule = is_by_rule or _is_by_rule(event)
         is_own = not is_by_rule and event.kind is not EventKind.CHANGED

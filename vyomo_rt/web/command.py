@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from msgspec import UNSET, Raw, Struct
 
 from vyomo_rt.domain.errors import BadRequest, OutcomeUnknown, Unavailable, VyomoError
@@ -76,6 +76,7 @@ class Command:
         takes: Takes,
         require_standing: Callable[[], None],
         *,
+        takes_key: bool,
         limit_s: float | None = None,
         call_log: CallLog | None = None,
     ) -> None:
@@ -89,6 +90,7 @@ class Command:
         self._fields: dict[str, Any] = {}
         self._fault: VyomoError | None = None
         self._takes_null = takes_null
+        self._takes_key = takes_key
         self._takes_effect = False
         self._log = call_log
         self._body = body
@@ -153,8 +155,8 @@ class Command:
         )
 
     def with_key(self, error: OutcomeUnknown) -> OutcomeUnknown:
-        """The error, with the key under which a repetition finds out; PATCH needs none."""
-        if self.asked.method == hdrs.METH_POST:
+        """The error, with the key under which a repetition finds out, if the call takes one."""
+        if self._takes_key:
             error.idempotency_key = self.operation.key
         return error
 
@@ -191,13 +193,19 @@ async def read_command(request: web.Request, route: Route) -> Command:
         method=request.method,
         path=request.path,
         ids=ids,
-        # What changes or ends something may be repeated as it is: it takes no key.
-        key=_idempotency_key(request) if request.method == hdrs.METH_POST else None,
+        # What changes, ends or halts something may be repeated as it is: it takes no key.
+        key=_idempotency_key(request) if route.idempotent else None,
         body=body,
         grant=request[GRANT],
     )
     standing = partial(_require_standing, request)
-    return Command(asked, route.takes, standing, call_log=request.config_dict.get(CALL_LOG))
+    return Command(
+        asked,
+        route.takes,
+        standing,
+        takes_key=route.idempotent,
+        call_log=request.config_dict.get(CALL_LOG),
+    )
 
 
 def _require_standing(request: web.Request) -> None:

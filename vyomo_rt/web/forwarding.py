@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from secrets import token_hex
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import hdrs, web
@@ -39,6 +39,8 @@ _NOBODY = (
 )
 _OPEN = "the node that decides has not answered; it may or may not have happened"
 _AWAY = HTTPStatus.SERVICE_UNAVAILABLE
+_HERE = ""
+"""In place of another node's id."""
 
 
 class Carried(Struct, array_like=True):
@@ -51,6 +53,8 @@ class Carried(Struct, array_like=True):
     asked: Asked
     last_tick: int = 0
     """The number of the newest one that the client may have seen: nothing older decides."""
+    is_first: bool = False
+    """Of what concerns all sessions: whether no node was asked for it before."""
 
 
 class Outcome(Struct, array_like=True):
@@ -209,6 +213,7 @@ class Forwarding:
         """The outcome on a node; without a status if nothing happened. Raises NotSent, NoAnswer."""
         left_s = command.left_s - _MARGIN_S
         carried = _to_carry(command, route, session_id, request_id, left_s)
+        carried.is_first = session_id is None and command.operation.is_fresh
         carried.last_tick = self._cluster.last_tick
         message = _encode(carried)
         answer = await self._cluster.ask(node, message, min(_AN_ANSWER_S, left_s))
@@ -223,36 +228,44 @@ class Forwarding:
                 await self._cluster.follow(session_id, seq)
 
     async def _halt(self, command: Command, route: Route) -> web.StreamResponse:
-        """Halt all sessions, wherever they are decided about; a shard that moves is not missed."""
-        halted: dict[int, HaltedSession] = {}
-        heads: dict[int, int] = {}
-        left = set(EVERY_SHARD)
-        request_ids: defaultdict[str, str] = defaultdict(lambda: token_hex(8))
-        while left and command.left_s > _MARGIN_S + _RETRY_S:
-            nodes = self._cluster.deciders(left)
-            asking = [self._ask(node, command, route, None, request_ids[node]) for node in nodes]
-            found = await asyncio.gather(
-                self._run_for_all(command, route), *asking, return_exceptions=True
-            )
-            for outcome in found:
-                if isinstance(outcome, NotSent | NoAnswer):
-                    continue
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                if outcome.status not in (0, HTTPStatus.OK):
+        """Halt all sessions, wherever they are decided about; a shard that moves is not missed.
+
+        Until all are halted it is asked for again what is left. What an attempt has closed whose
+        answer was lost is found by the key of the command.
+        """
+        halt = _Halt()
+        while halt.left and command.left_s > _MARGIN_S + _RETRY_S:
+            for node, outcome in (await self._halt_left(halt, command, route)).items():
+                if outcome.status not in (0, HTTPStatus.OK, _AWAY):
                     return _response(outcome)
-                left.difference_update(outcome.shards)
-                if outcome.status:
-                    _join(halted, _halted(outcome))
-                    heads |= outcome.heads
-            if left:
-                request_ids.clear()
+                halt.take(node, outcome)
+            if halt.left:
+                command.operation = replace(command.operation, is_fresh=False)
                 await asyncio.sleep(_RETRY_S)
-        if left:
+        if halt.left:
             raise OutcomeUnknown("some sessions may or may not be halted; try again")
-        await asyncio.gather(*(self._follow(command, *head) for head in heads.items()))
-        answer = HaltAnswer([halted[session_id] for session_id in sorted(halted)])
-        return web.Response(body=encode(answer), content_type="application/json")
+        await asyncio.gather(*(self._follow(command, *head) for head in halt.heads.items()))
+        sessions = [halt.halted[session_id] for session_id in sorted(halt.halted)]
+        return web.Response(body=encode(HaltAnswer(sessions)), content_type="application/json")
+
+    async def _halt_left(
+        self, halt: _Halt, command: Command, route: Route
+    ) -> Mapping[str, Outcome]:
+        """The outcomes on all nodes that have answered and decide about what is left."""
+        asking: dict[str, Coroutine[Any, Any, Outcome]] = {
+            node: self._ask(node, command, route, None, halt.request_ids[node])
+            for node in self._cluster.deciders(halt.left)
+        }
+        if halt.left & self._cluster.shards:
+            asking[_HERE] = self._run_for_all(command, route)
+        found = await asyncio.gather(*asking.values(), return_exceptions=True)
+        outcomes: dict[str, Outcome] = {}
+        for node, outcome in zip(asking, found, strict=True):
+            if isinstance(outcome, Outcome):
+                outcomes[node] = outcome
+            elif not isinstance(outcome, NotSent | NoAnswer):
+                raise outcome
+        return outcomes
 
     # -- for other nodes -------------------------------------------------------
 
@@ -275,8 +288,10 @@ class Forwarding:
             carried.asked,
             route.takes,
             lambda: self._require_standing(grant),
+            takes_key=route.idempotent,
             limit_s=carried.left_s,
         )
+        command.operation = replace(command.operation, is_fresh=carried.is_first)
         try:
             async with command.in_time():
                 await self._know(grant)
@@ -293,8 +308,8 @@ class Forwarding:
         """Carry out what concerns all sessions, for those about which this node decides."""
         before = self._cluster.shards
         outcome = await self._run(command, route)
-        outcome.shards = sorted(before & self._cluster.shards)
         if outcome.status == HTTPStatus.OK:
+            outcome.shards = sorted(before & self._cluster.shards)
             halted = _halted(outcome)
             outcome.heads = {each.session_id: self._cluster.seq(each.session_id) for each in halted}
         return outcome
@@ -331,6 +346,26 @@ def _to_carry(
         # A request without a key gets one: its outcome can then be asked for.
         asked=replace(asked, key=command.operation.key),
     )
+
+
+class _Halt:
+    """How far a halt of all sessions has come."""
+
+    def __init__(self) -> None:
+        self.left = set(EVERY_SHARD)
+        """The shards whose sessions may not be halted yet."""
+        self.halted: dict[int, HaltedSession] = {}
+        self.heads: dict[int, int] = {}
+        self.request_ids: defaultdict[str, str] = defaultdict(lambda: token_hex(8))
+        """Of each node; kept until it answers, so that a late answer is not lost."""
+
+    def take(self, node: str, outcome: Outcome) -> None:
+        """A node has answered."""
+        self.request_ids.pop(node, None)
+        self.left.difference_update(outcome.shards)
+        if outcome.status == HTTPStatus.OK:
+            _join(self.halted, _halted(outcome))
+            self.heads |= outcome.heads
 
 
 def _halted(outcome: Outcome) -> list[HaltedSession]:
