@@ -56,22 +56,18 @@ types: tests/js/node_modules
 	tests/js/node_modules/.bin/tsc -p tests/js --outDir build/types
 	cp build/types/vyomo-rt.d.ts static/
 
-tests/js/node_modules: tests/js/package-lock.json | .venv/run
+tests/js/node_modules: tests/js/package-lock.json | .venv/test
 	@.ci/node
 	npm ci --prefix tests/js --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.venv/run: setup.cfg pyproject.toml
+.venv/test: EXTRAS = [test,check]
+.venv/run .venv/test: setup.cfg pyproject.toml
 	@$(if $(PYTHON),,echo "vyomo-rt needs Python 3.11 or newer with its venv module: install python3 and python3-venv (Debian, Ubuntu), or see https://www.python.org/downloads/" >&2; exit 1)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; echo "Making a virtual environment with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv .venv; }
-	@echo "Installing (the first time takes about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
-
-.venv/test: .venv/run
-	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
-	@touch $@
+	@echo "Installing$(if $(EXTRAS), with what the tests need) (the first time takes about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
+	@touch .venv/run $@
 
 clean:
 	rm -rf .venv build dist *.egg-info tests/js/node_modules
