@@ -52,8 +52,7 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": OPTION, "price": 512.35})
         for number in range(22):
-            # As far away as no day's price goes.
-            await desk.open(OPTION, quantity=number + 1, stopLoss=100, target=3000)
+            await desk.open(OPTION, quantity=number + 1, stopLoss=400, target=700)
         for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
             await page.set_viewport_size({"width": width, "height": height})
             await show(page, ingest_server, desk.session_id, symbols=OPTION)
