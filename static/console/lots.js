@@ -55,14 +55,18 @@ export function inLots(symbol, quantity) {
  * @returns {() => Promise<void>} to be called with each other symbol */
 export function followLot(input, symbol) {
   let isTyped = false;
+  let edits = 0;
   input.addEventListener("input", () => {
     isTyped = input.value !== "";
+    edits += 1;
   });
   return async () => {
     const name = symbol();
+    const before = edits;
     if (!isTyped && !known.has(name)) input.value = "";
     await learnLot(name);
-    if (isTyped || name !== symbol()) return; // another one was chosen meanwhile
+    // Another one was chosen meanwhile, or the quantity emptied to type one.
+    if (isTyped || edits !== before || name !== symbol()) return;
     input.value = name ? String(lotOf(name)) : "";
     if (document.activeElement === input) input.select();
   };

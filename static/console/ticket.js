@@ -184,8 +184,12 @@ const waits = ({ orderId, sessionId, side, quantity, symbol, type, price: at }) 
   `Order #${orderId} waits in session ${sessionId}: ${side} ${whole(quantity)} ${symbol}, ` +
   `${String(type).toLowerCase()} ${price(at)}.`;
 
-/** Asks for what is not known of the symbol. */
+/** Until the symbol stands still. @type {ReturnType<typeof setTimeout>} */
+let typing;
+
+/** Asks for what is not known of the symbol, once it is left or stands still. */
 async function learn() {
+  clearTimeout(typing);
   touch("ticket");
   await Promise.all([lookUp(symbolNow()), followed()]);
   touch("ticket");
@@ -194,8 +198,6 @@ async function learn() {
 export function start() {
   part("ticket", paint);
   for (const event of ["input", "change"]) ticket.addEventListener(event, () => touch("ticket"));
-  /** @type {ReturnType<typeof setTimeout>} */
-  let typing;
   field("symbol").addEventListener("change", learn);
   field("symbol").addEventListener("input", () => {
     clearTimeout(typing);
