@@ -9,7 +9,7 @@ import { feedWasLive } from "./market.js";
 import { model } from "./model.js";
 import { alarm } from "./notify.js";
 import { isOld } from "./quotes.js";
-import { recall, remember } from "./remembered.js";
+import { isOf, recall, remember } from "./remembered.js";
 import { sinceWords } from "./since.js";
 import { symbolsIn } from "./symbols.js";
 
@@ -92,7 +92,7 @@ function look() {
   const now = !isLive() ? "line" : feedIsLost ? "feed" : pnlIsOld() ? "prices" : "";
   if (now && now !== trouble && model.heardAtWallMs) alarm(TROUBLES[now]());
   trouble = now;
-  if (now) return;
+  if (now === "line") return; // else each alert looks at what it is about
   const due = alerts.filter((alert) => !alert.firedAtMs && HOLDS[alert.kind](alert));
   for (const alert of due) alarm(`Alert: ${WORDS[alert.kind](alert)}.`);
   if (due.length)
@@ -175,4 +175,9 @@ export function start() {
     add();
   });
   everyHalfSecond(look);
+  addEventListener("storage", ({ key }) => {
+    if (!isOf(key, "alerts")) return;
+    alerts = readAlerts(); // another tab has changed them
+    touch("alerts");
+  });
 }

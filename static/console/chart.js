@@ -9,6 +9,7 @@ import { dateTime, moment, price, whole } from "./format.js";
 import { part, touch, touchInBeat } from "./frame.js";
 import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
 import { learnLot } from "./lots.js";
+import { marketNowMs } from "./market.js";
 import { model } from "./model.js";
 import { fillsOf, momentsOf } from "./moments.js";
 import { standOf } from "./quotes.js";
@@ -46,8 +47,7 @@ function begin(symbol, interval) {
   bars = new Bars(symbol, interval, () => touchInBeat("bars"));
   drawn = [];
   learnLot(symbol); // a line is moved by its tick
-  // The market's time, as far as it is known: in a replay it is not the browser's.
-  bars.load(quote ? Date.parse(quote.asOf) : Date.now());
+  bars.load(quote ? Date.parse(quote.asOf) : marketNowMs());
 }
 
 function paint() {

@@ -7,12 +7,12 @@ import { price, signedMoney, whole } from "./format.js";
 import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { signOf } from "./levels.js";
-import { lotOf } from "./lots.js";
+import { halfOf } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { complain, say } from "./notify.js";
 import { distance, lookUp, standing } from "./quotes.js";
 import { settle } from "./sending.js";
-import { client, isChanging } from "./stream.js";
+import { client, isChanging, strayed } from "./stream.js";
 import { opened } from "./ticket.js";
 
 /** @typedef {import("./model.js").Position} Position */
@@ -22,16 +22,12 @@ const dialog = $("close-dialog");
 /** @type {HTMLFormElement} */
 const form = $("close-trade");
 let closingId = 0;
+/** The session it is of. @type {number | null} */
+let of = null;
 /** Whether as much is opened the other way once it is closed. */
 let reverses = false;
 /** What was focused before the dialog. */
 let opener = /** @type {HTMLElement | null} */ (null);
-
-/** In whole lots, if it has more than one. @param {Position} trade */
-function half({ symbol, quantity }) {
-  const lot = quantity > lotOf(symbol) ? lotOf(symbol) : 1;
-  return Math.floor(quantity / 2 / lot) * lot;
-}
 
 const other = (/** @type {string} */ side) => (side === "SELL" ? "BUY" : "SELL");
 
@@ -41,12 +37,13 @@ export function openClosing(tradeId, how = "all") {
   const trade = model.open.get(tradeId);
   if (!trade || isChanging()) return;
   closingId = tradeId;
+  of = model.sessionId;
   reverses = how === "reverse";
   opener = /** @type {HTMLElement} */ (document.activeElement);
   form.reset();
   clearProblems(form);
   $("close-terms").hidden = $("close-terms").disabled = reverses;
-  if (how === "half") $("close-quantity").value = String(half(trade));
+  if (how === "half") $("close-quantity").value = String(halfOf(trade.symbol, trade.quantity));
   dialog.showModal();
   lookUp(trade.symbol);
   touch("closing");
@@ -56,7 +53,7 @@ function paint() {
   if (!dialog.open) return;
   const trade = model.open.get(closingId);
   $("close-do").hidden = !trade;
-  if (!trade) return put($("close-what"), `#${closingId} is closed by now.`);
+  if (!trade) return put($("close-what"), strayed(of) || `#${closingId} is closed by now.`);
   const from = standing(trade);
   const at = fieldsOf(form).price;
   const given =
@@ -87,22 +84,23 @@ function deed({ side, symbol, quantity: open }) {
 async function order(body) {
   const tradeId = closingId;
   const trade = model.open.get(tradeId);
-  const { price: at, quantity = trade?.quantity } = body;
-  if (reverses && !trade) return `#${tradeId} is closed by now: there is nothing to reverse.`;
+  const [isReversal, { price: at, quantity = trade?.quantity }] = [reverses, body];
+  if (strayed(of)) return strayed(of);
+  if (isReversal && !trade) return `#${tradeId} is closed by now: there is nothing to reverse.`;
   const gain = trade && (at - trade.entryPrice) * quantity * signOf(trade);
   const wanted =
     at === undefined ||
     !trade ||
     (await confirmsPrice(`Closing #${tradeId}, ${trade.symbol},`, at, trade.currentPrice, gain));
-  return wanted ? { path: `trades/${tradeId}/close`, body } : null;
+  if (!wanted) return null;
+  return strayed(of) || { path: `trades/${tradeId}/close`, body, isReversal };
 }
 
-/** @param {any} trade */
-function closed(trade) {
+/** @param {any} trade @param {import("./forms.js").Fields} _
+ * @param {{ isReversal: boolean }} order */
+function closed(trade, _, { isReversal }) {
   noteAnswer(trade);
-  const isAsked = trade.tradeId === closingId; // another one may be asked about by now
-  if (isAsked) dialog.close();
-  if (isAsked && reverses) openOther(trade);
+  if (isReversal) openOther(trade);
   // The stream tells it, if it is there.
   if (client.status.state !== "open") say(outcome(trade));
   return "";

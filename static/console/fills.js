@@ -1,15 +1,17 @@
 // @ts-check
 /** Booking a fill that was made elsewhere: a record of it, no order. */
+
+import { confirmed } from "./dialogs.js";
 import { $, put } from "./dom.js";
 import { money, price, signedMoney, whole } from "./format.js";
-import { clearProblems, confirmed, fieldsOf, hint, onOrder, unreadable } from "./forms.js";
+import { clearProblems, fieldsOf, hint, onOrder, unreadable } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { signOf, symbolOf, wrongSides } from "./levels.js";
 import { inLots, learnLot, stepByLots } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
 import { distance, isFar, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
-import { client } from "./stream.js";
+import { client, strayed } from "./stream.js";
 import { obstacle, opened } from "./ticket.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
@@ -64,20 +66,20 @@ async function order(body) {
   const name = symbolOf(body);
   await lookUp(name);
   const why = obstacle();
-  if (why || sessionId !== model.sessionId) return why || "Another session came on screen.";
+  if (why || strayed(sessionId)) return why || strayed(sessionId);
   const [wrong] = misplaced(body);
   if (wrong) return wrong;
   const { side, quantity, entryPrice } = body;
   const last = lastOf(name)?.price;
   const gain = last === undefined ? undefined : (last - entryPrice) * quantity * signOf(body);
   const wanted = await confirmsPrice(`${side} ${whole(quantity)} ${name}`, entryPrice, last, gain);
-  return wanted ? { path: `sessions/${sessionId}/trades`, body } : null;
+  if (!wanted) return null;
+  return strayed(sessionId) || { path: `sessions/${sessionId}/trades`, body };
 }
 
 /** @param {any} trade */
 function booked(trade) {
   noteAnswer(trade);
-  dialog.close();
   if (client.status.state !== "open") say(opened(trade)); // else the stream tells it
   return "";
 }

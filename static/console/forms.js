@@ -7,6 +7,8 @@ import { numberOf } from "./numbers.js";
 import { settle } from "./sending.js";
 
 /** @typedef {Record<string, any>} Fields */
+/** @typedef {{ method?: string, path: string, body: object }} Order by POST, if it says nothing
+ *   else; what else it holds is for `done` */
 
 const GIVEN_UP =
   "The page has stopped asking whether it was done: look for it before you send it again.";
@@ -150,7 +152,11 @@ export function checkWhileTyping(form) {
 function say(form, text, isOpen = false) {
   put(form, "[data-sending]", text);
   const stop = /** @type {HTMLElement | null} */ (form.querySelector("[data-give-up]"));
-  if (stop) stop.hidden = !isOpen;
+  if (!stop) return;
+  // The focus would be lost with it.
+  if (!isOpen && document.activeElement === stop)
+    /** @type {any} */ (form.querySelector(".primary"))?.focus();
+  stop.hidden = !isOpen;
 }
 
 /** @param {HTMLFormElement} form @param {boolean} busy */
@@ -160,71 +166,83 @@ function setBusy(form, busy) {
   form.querySelector(".primary")?.setAttribute("aria-disabled", String(busy));
 }
 
+/** What is sent from a form, until its dialog is closed: the next one there is another.
+ * @type {WeakMap<HTMLFormElement, AbortController>} */
+const shown = new WeakMap();
+
+/** @param {HTMLFormElement} form */
+function letGo(form) {
+  shown.delete(form);
+  setBusy(form, false);
+  say(form, "");
+}
+
 /**
- * Sends a form, one order per press, and says what becomes of it.
+ * Sends a form, one order per press, and says what becomes of it. Its dialog is closed when it is
+ * done; closed before, the order goes on, and messages say what became of it.
+ * @template {Order} T
  * @param {HTMLFormElement} form
- * @param {(fields: Fields) => Promise<{ method?: string, path: string, body: object } | string
- *   | null>} request by POST, if it says nothing else; a text says why there is none; null: thought
- *   better of it
- * @param {(document: any, fields: Fields) => string} done says what was done, if the form is to
+ * @param {(fields: Fields) => Promise<T | string | null>} request a text says why there is none;
+ *   null: thought better of it
+ * @param {(document: any, fields: Fields, order: T, isShown: boolean) => string} done says what was
+ *   done, if the form is to; `isShown`: the form is still that of the order
  */
 export function onOrder(form, request, done) {
-  /** @type {AbortController} */
-  let sending;
   checkWhileTyping(form);
   form.addEventListener("input", () => {
-    if (form.getAttribute("aria-busy") !== "true") say(form, "");
+    if (!shown.has(form)) say(form, "");
   });
-  form.querySelector("[data-give-up]")?.addEventListener("click", () => sending.abort());
+  form.querySelector("[data-give-up]")?.addEventListener("click", () => shown.get(form)?.abort());
+  const dialog = form.closest("dialog");
+  dialog?.addEventListener("close", () => {
+    if (!dialog.open) letGo(form); // the event comes late: it may have been opened again
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (form.getAttribute("aria-busy") === "true") return;
+    if (shown.has(form)) return;
     clearProblems(form);
     say(form, "");
     setBusy(form, true);
+    const sending = new AbortController();
+    shown.set(form, sending);
     try {
-      sending = new AbortController();
-      await send(form, fieldsOf(form), request, done, sending.signal);
+      await send(form, fieldsOf(form), request, done, sending);
     } finally {
-      setBusy(form, false);
+      if (shown.get(form) === sending) {
+        shown.delete(form);
+        setBusy(form, false);
+      }
     }
   });
 }
 
-/** @param {HTMLFormElement} form @param {Fields} fields
- * @param {Parameters<typeof onOrder>[1]} request @param {Parameters<typeof onOrder>[2]} done
- * @param {AbortSignal} givenUp */
-async function send(form, fields, request, done, givenUp) {
+/** @param {HTMLFormElement} form */
+const titleOf = (form) => form.querySelector("h2")?.textContent ?? "";
+
+/** @template {Order} T
+ * @param {HTMLFormElement} form @param {Fields} fields
+ * @param {(fields: Fields) => Promise<T | string | null>} request
+ * @param {(document: any, fields: Fields, order: T, isShown: boolean) => string} done
+ * @param {AbortController} sending */
+async function send(form, fields, request, done, sending) {
+  const isShown = () => shown.get(form) === sending;
   const order = unreadable(form, fields).at(0) ?? (await request(fields));
-  if (order === null) return;
+  if (order === null || !isShown()) return; // left before anything was sent
   if (typeof order === "string") return showProblem(form, order);
-  const answer = await settle(
-    order.method ?? "POST",
-    order.path,
-    order.body,
-    (how, isOpen) => say(form, how, isOpen),
-    givenUp,
-  );
-  say(form, answer.ok ? done(answer.document, fields) : "");
-  if (answer.ok) return;
-  const text = givenUp.aborted ? GIVEN_UP : reason(answer);
-  const dialog = form.closest("dialog");
-  if (dialog && !dialog.open)
-    complain(inWords(form, text)); // it was closed meanwhile
-  else showProblem(form, text);
-}
-
-/** @param {HTMLDialogElement} dialog @returns {Promise<boolean>} */
-export const confirmed = (dialog) =>
-  new Promise((resolve) => {
-    dialog.returnValue = "";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.showModal();
-  });
-
-/** Buttons that only close a dialog. */
-export function wireDialogs() {
-  for (const button of document.querySelectorAll("dialog [data-cancel]")) {
-    button.addEventListener("click", () => button.closest("dialog")?.close());
+  const tell = (/** @type {string} */ how, /** @type {boolean} */ isOpen) => {
+    if (isShown()) say(form, how, isOpen);
+    else if (isOpen) complain(`${titleOf(form)}: ${how}`);
+  };
+  const { method = "POST", path, body } = order;
+  const answer = await settle(method, path, body, tell, sending.signal);
+  if (answer.ok) {
+    const text = done(answer.document, fields, order, isShown());
+    if (!isShown()) return;
+    say(form, text);
+    return form.closest("dialog")?.close();
   }
+  const text = sending.signal.aborted ? GIVEN_UP : reason(answer);
+  if (!isShown()) return complain(`${titleOf(form)}: ${inWords(form, text)}`);
+  say(form, "");
+  showProblem(form, text);
 }

@@ -5,6 +5,8 @@
  * in beats, and are painted once a beat.
  */
 
+import { keepFocus } from "./focus.js";
+
 /** A beat comes within this time; a paint in its middle would show half of it. */
 const GATHER_MS = 20;
 /** From a paint to the next of beats: a little less than from a beat to the next. */
@@ -62,6 +64,7 @@ function paint() {
   paintedMs = performance.now();
   const due = [...dirty];
   dirty.clear();
+  const keep = keepFocus();
   for (const name of due) {
     try {
       painters.get(name)?.();
@@ -69,6 +72,7 @@ function paint() {
       reportError(error); // a part that fails leaves the others alone
     }
   }
+  keep();
   painted.port2.postMessage(null); // a task after this frame's callbacks runs once it is painted
 }
 

@@ -7,13 +7,15 @@ import { part, touch } from "./frame.js";
 import { GUARDS, model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
 import { lookUp } from "./quotes.js";
-import { client, isChanging } from "./stream.js";
+import { client, isChanging, strayed } from "./stream.js";
 
 /** @type {HTMLDialogElement} */
 const dialog = $("guards-dialog");
 /** @type {HTMLFormElement} */
 const form = $("change-guards");
 let tradeId = 0;
+/** The session it is of. @type {number | null} */
+let of = null;
 /** As the fields were filled: only what was changed is sent. @type {Record<string, any>} */
 let before = {};
 let opener = /** @type {HTMLElement | null} */ (null);
@@ -23,23 +25,36 @@ export function openGuards(id) {
   const trade = /** @type {any} */ (model.open.get(id));
   if (!trade || isChanging()) return;
   tradeId = id;
+  of = model.sessionId;
   opener = /** @type {HTMLElement} */ (document.activeElement);
   form.reset();
   clearProblems(form);
-  for (const name of GUARDS) {
-    const field = /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
-    field.value = trade[name] == null ? "" : String(trade[name]);
-  }
-  before = fieldsOf(form);
+  before = {};
+  follow(trade);
   dialog.showModal();
   lookUp(trade.symbol);
   touch("guards");
 }
 
+/** What nobody has touched shows what guards the trade now: a stop may move meanwhile.
+ * @param {any} trade */
+function follow(trade) {
+  const fields = fieldsOf(form);
+  for (const name of GUARDS) {
+    if (fields[name] !== before[name]) continue;
+    const field = /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
+    const now = trade[name] == null ? "" : String(trade[name]);
+    if (field.value !== now) field.value = now;
+    before[name] = trade[name] ?? undefined;
+  }
+}
+
 function paint() {
   if (!dialog.open) return;
   const trade = model.open.get(tradeId);
-  if (!trade) return put($("guards-what"), `#${tradeId} is closed by now.`);
+  $("guards-do").hidden = !trade;
+  if (!trade) return put($("guards-what"), strayed(of) || `#${tradeId} is closed by now.`);
+  follow(trade);
   put(
     $("guards-what"),
     `#${tradeId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
@@ -50,6 +65,7 @@ function paint() {
 
 /** @param {import("./forms.js").Fields} fields */
 async function order(fields) {
+  if (strayed(of)) return strayed(of);
   /** @type {Record<string, any>} */
   const body = {};
   for (const name of GUARDS) {
@@ -63,7 +79,6 @@ async function order(fields) {
 /** @param {any} trade */
 function changed(trade) {
   noteAnswer(trade);
-  if (trade.tradeId === tradeId) dialog.close();
   if (client.status.state !== "open") say(`Changed #${trade.tradeId} ${trade.symbol}.`);
   return "";
 }

@@ -4,6 +4,7 @@ import { call, reason } from "./api.js";
 import { $, el, keyed, nameOf, put } from "./dom.js";
 import { age, arrowMoney, dateTime, istDate, price, signedMoney, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
+import { marketNowMs } from "./market.js";
 import { model } from "./model.js";
 import { openStory } from "./story.js";
 import { client } from "./stream.js";
@@ -92,9 +93,10 @@ function makeRow(trade) {
 
 function paint() {
   if (!isVisible()) return;
-  const rows = shown.trades.map(
-    (trade) => /** @type {[string, any]} */ ([`${trade.sessionId} ${trade.tradeId}`, trade]),
-  );
+  // Those of another session stand there until this one's have come.
+  const rows = shown.trades
+    .filter(({ sessionId }) => sessionId === model.sessionId)
+    .map((trade) => /** @type {[string, any]} */ ([`${trade.sessionId} ${trade.tradeId}`, trade]));
   keyed($("history").tBodies[0], rows, makeRow, () => {});
   $("history").hidden = rows.length === 0;
   put($("no-history"), rows.length ? "" : "No closed trade is like that.");
@@ -111,7 +113,7 @@ function paint() {
 
 /** Today's trades, all of them, on paper. */
 async function print() {
-  const today = istDate(Date.now());
+  const today = istDate(marketNowMs());
   form.reset();
   for (const name of ["from", "to"]) {
     /** @type {any} */
@@ -144,6 +146,7 @@ export function start() {
   client.on("session_update", () => {
     if (of === model.sessionId) return;
     of = model.sessionId;
+    touch("history");
     reload();
   });
 }

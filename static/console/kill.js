@@ -1,14 +1,14 @@
 // @ts-check
 /** Closing everything in the session on screen, with one confirmation that names it all. */
 import { reason } from "./api.js";
-import { $, el, keyed, put } from "./dom.js";
+import { confirmed } from "./dialogs.js";
+import { $, attribute, el, keyed, put } from "./dom.js";
 import { price, whole } from "./format.js";
-import { confirmed } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
 import { complain, say } from "./notify.js";
 import { settle } from "./sending.js";
-import { isChanging } from "./stream.js";
+import { isChanging, strayed } from "./stream.js";
 
 const dialog = $("kill-dialog");
 const FOLLOWED_MS = 500;
@@ -52,7 +52,7 @@ async function closeAll() {
   askedOf = sessionId;
   list();
   if (!(await confirmed(dialog))) return;
-  if (sessionId !== model.sessionId) return complain("Another session came on screen.");
+  if (strayed(sessionId)) return complain(strayed(sessionId));
   isSending = true;
   touch("kill");
   const body = { halt: $("kill-halt").checked };
@@ -70,7 +70,8 @@ async function closeAll() {
 
 function paint() {
   if (dialog.open && askedOf === model.sessionId) list();
-  $("close-all").disabled = isChanging() || isSending;
+  $("close-all").disabled = isChanging();
+  attribute($("close-all"), "aria-disabled", isSending ? "true" : null); // it keeps the focus
 }
 
 export function start() {

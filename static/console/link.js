@@ -1,5 +1,6 @@
 // @ts-check
 /** Whether what is on screen is true now: the connection, and since when it is not. */
+import { serverNowMs } from "./clock.js";
 import { $, attribute, put } from "./dom.js";
 import { paintFeed } from "./feed.js";
 import { age, time } from "./format.js";
@@ -76,7 +77,7 @@ export function start() {
   });
   $("reconnect").addEventListener("click", reconnect);
   setInterval(() => {
-    put($("clock"), time(Date.now()));
+    put($("clock"), time(serverNowMs()));
     touchInBeat("link");
   }, 500);
 }

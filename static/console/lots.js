@@ -40,6 +40,13 @@ export function ticksFrom(symbol, at, steps) {
 /** @param {string} symbol @param {number} ticks */
 const ofTicks = (symbol, ticks) => Number((ticks * tickOf(symbol)).toFixed(DECIMALS));
 
+/** Half of a quantity, in whole lots if that leaves any. @param {string} symbol
+ * @param {number} quantity */
+export function halfOf(symbol, quantity) {
+  const half = Math.floor(quantity / 2);
+  return half - (half % lotOf(symbol)) || half;
+}
+
 /** A quantity in lots, in words; empty where lots mean nothing.
  * @param {string} symbol @param {unknown} quantity */
 export function inLots(symbol, quantity) {

@@ -7,12 +7,12 @@ import { call } from "./api.js";
 import { forgetColours } from "./canvas.js";
 import * as chart from "./chart.js";
 import * as closing from "./closing.js";
+import { wireDialogs } from "./dialogs.js";
 import { $, put } from "./dom.js";
 import * as drawer from "./drawer.js";
 import * as equity from "./equity.js";
 import * as feed from "./feed.js";
 import * as fills from "./fills.js";
-import { wireDialogs } from "./forms.js";
 import { part, touch, touchAll } from "./frame.js";
 import * as guards from "./guards.js";
 import * as history from "./history.js";
@@ -29,6 +29,7 @@ import * as past from "./past.js";
 import * as pending from "./pending.js";
 import { readPlace, writePlace } from "./place.js";
 import * as positions from "./positions.js";
+import { takeDoubleClicksForOne } from "./presses.js";
 import * as prices from "./prices.js";
 import { recall, remember } from "./remembered.js";
 import * as replay from "./replay.js";
@@ -115,6 +116,7 @@ async function showPlace() {
 }
 
 wireDialogs();
+takeDoubleClicksForOne();
 paintTheme();
 overview.start();
 standing.start();

@@ -1,6 +1,7 @@
 // @ts-check
 /** What goes on in the market, in words, and which old prices are only the close. */
 import { call } from "./api.js";
+import { serverNowMs } from "./clock.js";
 import { touch } from "./frame.js";
 import { model } from "./model.js";
 
@@ -53,6 +54,9 @@ export function replayTime() {
   const runs = paused || typeof rate !== "number" ? 0 : rate;
   return Date.parse(marketTime) + runs * (performance.now() - feedAt);
 }
+
+/** The time by which the server opens, closes and counts days, in epoch milliseconds. */
+export const marketNowMs = () => replayTime() ?? serverNowMs();
 
 /** Whether an old price of a symbol is no reason to worry, because it is not traded now.
  * @param {string} symbol @param {string | undefined} source */

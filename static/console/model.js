@@ -55,7 +55,7 @@ export const model = {
   /** @type {Messages["feed_status"]["data"] | null} null: as the page was served */
   feed: null,
   intervalMs: 1000,
-  /** When the last message came, by the page's clock and by the wall's. */
+  /** When the last message came, by the page's clock and by the server's. */
   heardAt: 0,
   heardAtWallMs: 0,
   gaps: 0,
@@ -133,7 +133,8 @@ export function noteOrder({ sessionId, orderId, status, ...order }) {
   if (status && status !== "PENDING") {
     ended.add(orderId);
     model.orders.delete(orderId);
-  } else if (!ended.has(orderId)) model.orders.set(orderId, { ...order, orderId });
+  } else if (!ended.has(orderId) && !(model.orders.get(orderId)?.timestamp > order.timestamp))
+    model.orders.set(orderId, { ...order, orderId }); // an answer may be late
   touch("pending");
 }
 
@@ -179,8 +180,9 @@ export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
     closed.add(tradeId);
     model.open.delete(tradeId);
   } else if (!closed.has(tradeId)) {
-    const { quantity } = trade;
     const known = model.open.get(tradeId) ?? { ...trade, tradeId };
+    // An answer may be late: what is left only becomes less.
+    const quantity = Math.min(known.quantity, trade.quantity);
     model.open.set(tradeId, { ...known, quantity, ...guardsOf(trade) });
   }
   touch("positions", "session");

@@ -1,9 +1,10 @@
 // @ts-check
 /** All sessions at once: status, P&L, open trades, what halted them. Asked for while shown. */
 import { reason } from "./api.js";
+import { confirmed } from "./dialogs.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { arrowMoney, moment, tone, whole } from "./format.js";
-import { confirmed, onOrder } from "./forms.js";
+import { onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { lookUp } from "./halts.js";
 import { feedIsLate } from "./liveness.js";
@@ -23,6 +24,8 @@ const rows = new Map();
  * @type {Map<number, { of: string, text: string }>} */
 const halts = new Map();
 let isShown = false;
+/** The connection is new, and nothing of all sessions has come on it. */
+let isAnew = false;
 /** The session that is being renamed. */
 let renamed = 0;
 
@@ -150,6 +153,16 @@ function setShown(shown) {
 export function start() {
   part("overview", paint);
   client.on("session_update", noteFigures);
+  // A new line begins with the figures of each: one that was stopped meanwhile has none.
+  client.on("status", ({ state }) => {
+    if (state === "connecting") isAnew = true;
+  });
+  client.on("ack", ({ result }) => {
+    if (!isAnew || !result.watching) return;
+    isAnew = false;
+    rows.clear();
+    touch("overview");
+  });
   $("tabs").addEventListener("chosen", (/** @type {any} */ { target }) =>
     setShown(target.id === "tab-sessions"),
   );
@@ -157,7 +170,6 @@ export function start() {
     $("rename-session"),
     async (fields) => ({ method: "PATCH", path: `sessions/${renamed}`, body: fields }),
     (session) => {
-      $("rename-dialog").close();
       noteChange(session);
       touch("overview");
       return "";

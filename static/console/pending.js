@@ -1,7 +1,7 @@
 // @ts-check
 /** Pending entries: what waits for its price, and how to cancel it. */
 import { reason } from "./api.js";
-import { $, el, keyed, nameOf, put } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put } from "./dom.js";
 import { price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model, noteOrder } from "./model.js";
@@ -10,8 +10,8 @@ import { distance, isOld } from "./quotes.js";
 import { settle } from "./sending.js";
 import { client, isChanging } from "./stream.js";
 
-/** Those whose cancelling is under way. @type {Set<number>} */
-const ending = new Set();
+/** Those whose cancelling is under way, and how that stands. @type {Map<number, string>} */
+const ending = new Map();
 
 /** @param {any} order */
 function makeRow(order) {
@@ -59,19 +59,25 @@ function updateRow({ parts }, order) {
   put(parts.terms, `${type === "STOP" ? "stop" : "limit"} ${price(order.price)}`);
   put(
     parts.guards,
-    [last && !isOld(last) && distance(order.price, last.price), guardsOf(order)]
+    [
+      ending.get(orderId),
+      last && !isOld(last) && distance(order.price, last.price),
+      guardsOf(order),
+    ]
       .filter(Boolean)
       .join(" · "),
   );
-  parts.button.disabled = isChanging() || ending.has(orderId);
+  parts.button.disabled = isChanging();
+  attribute(parts.button, "aria-disabled", ending.has(orderId) ? "true" : null);
 }
 
 /** @param {number} orderId */
 async function cancel(orderId) {
   if (isChanging() || ending.has(orderId)) return;
-  ending.add(orderId);
-  touch("pending");
-  const answer = await settle("DELETE", `orders/${orderId}`, undefined, () => {});
+  const answer = await settle("DELETE", `orders/${orderId}`, undefined, (how) => {
+    ending.set(orderId, how);
+    touch("pending");
+  });
   ending.delete(orderId);
   const ended = answer.document.order;
   if (ended) noteOrder(ended);
@@ -81,10 +87,7 @@ async function cancel(orderId) {
 }
 
 function paint() {
-  const list = $("pending");
-  const focused = list.contains(document.activeElement);
-  keyed(list, model.orders, makeRow, updateRow);
-  if (focused && !list.contains(document.activeElement)) $("orders-title").focus();
+  keyed($("pending"), model.orders, makeRow, updateRow);
   $("no-pending").hidden = model.orders.size > 0;
   put($("pending-count"), model.orders.size ? `${whole(model.orders.size)} waiting` : "");
 }

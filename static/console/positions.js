@@ -195,10 +195,8 @@ function paint() {
         trade,
       ]),
   );
-  const focused = document.activeElement?.closest("#positions tr");
   const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
   if (!isWhole) touch("positions");
-  if (focused && !focused.isConnected) $("positions-title").focus(); // not to the page's top
   paintTotals(model.open.values());
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;

@@ -1,6 +1,7 @@
 // @ts-check
 /** Which rule of the session would refuse an opening, so that it is known before it is sent. */
 import { minute, money, time, whole } from "./format.js";
+import { marketNowMs } from "./market.js";
 import { model } from "./model.js";
 
 /** @typedef {import("./forms.js").Fields} Fields */
@@ -16,11 +17,11 @@ const RULES = {
     (model.figures?.openTrades ?? 0) >= most ? `${whole(most)} trades are open already` : "",
   cooldownSeconds: () => {
     const until = model.session.today?.cooldownUntil;
-    return until && Date.parse(until) > Date.now()
+    return until && Date.parse(until) > marketNowMs()
       ? `a pause after a loss lasts until ${time(until)} IST`
       : "";
   },
-  squareOff: (at) => (minute(Date.now()) >= at ? `trades were squared off at ${at} IST` : ""),
+  squareOff: (at) => (minute(marketNowMs()) >= at ? `trades were squared off at ${at} IST` : ""),
 };
 
 /** Why the server would refuse to open this now; empty if no rule is in the way.

@@ -10,6 +10,10 @@ export function recall(name) {
   }
 }
 
+/** Whether a key of the storage is that of a name; null: it was emptied.
+ * @param {string | null} key @param {string} name */
+export const isOf = (key, name) => key === null || key === `vyomo-rt.${name}`;
+
 /** @param {string} name @param {string | null} value null forgets it */
 export function remember(name, value) {
   try {

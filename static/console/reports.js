@@ -104,8 +104,9 @@ const newRow = () =>
 
 function paint() {
   const isWaiting = shown?.path !== asked && !failure;
+  const isOfThis = shown?.path.startsWith(`sessions/${model.sessionId}/`); // else it has just left
   put($("report-error"), failure);
-  const { by, net, document } = shown ?? { by: "", net: false, document: null };
+  const { by, net, document } = (isOfThis && shown) || { by: "", net: false, document: null };
   /** @type {any[]} */
   const rows = document?.rows ?? [];
   $("report").hidden = rows.length === 0;

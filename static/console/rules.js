@@ -2,18 +2,22 @@
 /** The rules of the session on screen: how far each is from tripping, its halts, a form. */
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { money, time, whole, wholeMoney } from "./format.js";
-import { onOrder } from "./forms.js";
+import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touchInBeat } from "./frame.js";
 import { sentence } from "./halts.js";
 import { model } from "./model.js";
 import { noteStanding } from "./standing.js";
-import { client, isChanging } from "./stream.js";
+import { client, isChanging, strayed } from "./stream.js";
 import { inWords } from "./words.js";
 
 /** A rule in words: its name, how far it is from tripping, and that as a share of it.
  * @typedef {{ name: string, text: string, share?: number }} Line */
 
 const MOST_HALTS = 20;
+/** The session whose rules are being changed, and these as the form was opened.
+ * @type {number | null} */
+let of = null;
+let before = /** @type {Record<string, any>} */ ({});
 const FIELDS = [
   "maxDailyLoss",
   "dailyTarget",
@@ -137,35 +141,46 @@ function paint() {
 
 function openForm() {
   const form = $("change-rules");
-  const { rules } = model.session;
+  const { rules, sessionId } = model.session;
+  of = sessionId;
+  put($("rules-dialog-title"), `Rules of session ${sessionId}`);
+  clearProblems(form);
   for (const name of FIELDS) form.elements[name].value = rules[name] ?? "";
   form.elements.armAt.value = rules.profitLock?.armAt ?? "";
   form.elements.floor.value = rules.profitLock?.floor ?? "";
+  before = rulesIn(fieldsOf(form));
   $("rules-dialog").showModal();
 }
 
-/** An empty field takes its rule away. @param {Record<string, any>} fields */
-function asked({ armAt, floor, ...fields }) {
+/** @param {Record<string, any>} fields @returns {Record<string, any>} null: the rule is not set */
+function rulesIn({ armAt, floor, ...fields }) {
+  const rules = Object.fromEntries(FIELDS.map((name) => [name, fields[name] ?? null]));
+  return { ...rules, profitLock: armAt === undefined ? null : { armAt, floor } };
+}
+
+/** Only what was changed: somebody else may change the rest meanwhile. An empty field takes its
+ * rule away. @param {Record<string, any>} fields */
+async function asked(fields) {
+  const { armAt, floor } = fields;
   if ((armAt === undefined) !== (floor === undefined)) {
     return `${armAt === undefined ? "armAt" : "floor"}: a profit lock needs both`;
   }
-  const rules = Object.fromEntries(FIELDS.map((name) => [name, fields[name] ?? null]));
-  const profitLock = armAt === undefined ? null : { armAt, floor };
-  const path = `sessions/${model.session.sessionId}`;
-  return { method: "PATCH", path, body: { rules: { ...rules, profitLock } } };
+  if (strayed(of)) return strayed(of);
+  const isNew = (/** @type {[string, any]} */ [name, rule]) =>
+    JSON.stringify(rule) !== JSON.stringify(before[name]);
+  const rules = Object.fromEntries(Object.entries(rulesIn(fields)).filter(isNew));
+  if (Object.keys(rules).length)
+    return { method: "PATCH", path: `sessions/${of}`, body: { rules } };
+  $("rules-dialog").close();
+  return null;
 }
 
 export function start() {
   part("rules", paint);
   client.on("session_update", () => touchInBeat("rules"));
   $("change-rules-open").addEventListener("click", openForm);
-  onOrder(
-    $("change-rules"),
-    async (fields) => asked(fields),
-    (session) => {
-      $("rules-dialog").close();
-      noteStanding(session);
-      return "";
-    },
-  );
+  onOrder($("change-rules"), asked, (session) => {
+    noteStanding(session);
+    return "";
+  });
 }

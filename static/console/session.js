@@ -2,6 +2,7 @@
 /** The session on screen: which one, its figures, its status. */
 import { callAll, reason } from "./api.js";
 import { demoNote } from "./demo.js";
+import { confirmed } from "./dialogs.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import {
   arrowMoney,
@@ -13,9 +14,10 @@ import {
   whole,
   wholeMoney,
 } from "./format.js";
-import { confirmed, onOrder } from "./forms.js";
+import { onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { model, noteStatus } from "./model.js";
+import { say } from "./notify.js";
 import { settle } from "./sending.js";
 import { pnlIsOfThePast, sinceWords } from "./since.js";
 import { asked, client, isChanging, showSession } from "./stream.js";
@@ -115,7 +117,8 @@ function paint() {
     (button, text, to) => {
       put(button, text);
       button.dataset.to = to;
-      button.disabled = isChanging() || isSending;
+      button.disabled = isChanging();
+      attribute(button, "aria-disabled", isSending ? "true" : null); // it keeps the focus
     },
   );
   const { sessionId } = model;
@@ -171,7 +174,8 @@ async function changeStatus(status) {
       ? `Session ${sessionId} is ${answer.document.status}.`
       : "",
   );
-  put($("session-error"), answer.ok ? "" : reason(answer));
+  const of = sessionId === model.sessionId ? "" : `Session ${sessionId}: `;
+  put($("session-error"), answer.ok ? "" : of + reason(answer));
 }
 
 /** @param {string} text */
@@ -211,10 +215,12 @@ export function start() {
   onOrder(
     $("create-session"),
     async (fields) => ({ path: "sessions", body: fields }),
-    (session) => {
-      dialog.close();
+    (session, _fields, _order, isShown) => {
       sessions = [...sessions, session];
-      choose(session.sessionId);
+      touch("sessions");
+      // Who has left the form may be at work in another session by now.
+      if (isShown) choose(session.sessionId);
+      else say(`Session ${session.sessionId} was created.`);
       return "";
     },
   );

@@ -12,6 +12,7 @@ let timer;
 
 /** @param {any} session its document as it is now */
 export function noteStanding(session) {
+  if (session.sessionId !== model.sessionId) return;
   model.session = session;
   touch("session", "rules", "ticket");
 }
@@ -31,7 +32,7 @@ async function load() {
   const { sessionId } = model;
   if (sessionId === null) return;
   const answer = await call("GET", `sessions/${sessionId}`);
-  if (answer.ok && sessionId === model.sessionId) noteStanding(answer.document);
+  if (answer.ok) noteStanding(answer.document);
 }
 
 export function start() {

@@ -2,6 +2,7 @@
 /** The connection: what the page asks of the server, and what its messages make of the model. */
 import { VyomoClient } from "../vyomo-rt.js";
 import { call, callAll } from "./api.js";
+import { noteServerTime, serverNowMs } from "./clock.js";
 import { istDate } from "./format.js";
 import { touch } from "./frame.js";
 import { noteFeed } from "./market.js";
@@ -38,6 +39,10 @@ export const asked = () => ({ sessionId: wanted ?? model.sessionId, transport })
 /** Another session is chosen, but the previous one is still on screen: an order or a halt would be
  * for the wrong one. */
 export const isChanging = () => wanted !== null && wanted !== model.sessionId;
+/** Why nothing is sent for what was opened in a session; empty while that is on screen.
+ * @param {number | null} sessionId */
+export const strayed = (sessionId) =>
+  isChanging() || sessionId !== model.sessionId ? "Another session came on screen." : "";
 const BOUND = [
   "past",
   "sessions",
@@ -100,10 +105,12 @@ export function reconnect() {
 
 client.on("message", ({ type }) => {
   model.heardAt = performance.now();
-  if (type !== "pong") model.heardAtWallMs = Date.now(); // a pong says nothing about the figures
+  if (type !== "pong") model.heardAtWallMs = serverNowMs(); // a pong says nothing of the figures
 });
 client.on("price_update", ({ data }) => notePrice(data));
 client.on("session_update", book.noteFigures);
+client.on("session_update", ({ data }) => noteServerTime(data.timestamp));
+client.on("pong", ({ timestamp }) => noteServerTime(timestamp));
 for (const type of NUMBERED) client.on(type, (message) => book.addToLog([message]));
 client.on("trade_opened", book.noteOpened);
 client.on("trade_closed", book.noteClosed);

@@ -211,6 +211,7 @@ export function start() {
     status = data.status;
   });
   client.on("session_changed", () => clearProblems(ticket)); // likewise by other rules
-  setInterval(() => touchInBeat("ticket", "fill", "closing"), 500); // they show live prices
+  // They show live prices.
+  setInterval(() => touchInBeat("ticket", "fill", "closing", "guards"), 500);
   onOrder(ticket, order, placed);
 }

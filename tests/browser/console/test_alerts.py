@@ -10,12 +10,20 @@ from tests.browser.console.desk import Desk
 from tests.browser.console.parts import press, show, tile, violations
 from tests.kit.proxy import Proxy
 
+STALE = {"symbol": "STANDS", "price": 100, "ts": "2026-01-01T09:15:00+05:30"}
+ADD_ELSEWHERE = """() => { // as another tab does
+    const [key, alerts] = ["vyomo-rt.alerts", JSON.parse(localStorage["vyomo-rt.alerts"])];
+    localStorage[key] = JSON.stringify([...alerts, { id: 1, kind: "gain", value: 7 }]);
+    dispatchEvent(new StorageEvent("storage", { key }));
+}"""
+
 
 async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
-        await desk.tick({"symbol": "RISES", "price": 100})
+        await desk.tick({"symbol": "RISES", "price": 100}, STALE)
+        await desk.open("STANDS", entryPrice=100)  # its old price silences no alert of another
         await show(page, ingest_server, desk.session_id, symbols="RISES", interval=100)
         await expect(tile(page, "RISES")).to_contain_text("100.00")
         await press(page, "Alerts")
@@ -33,6 +41,10 @@ async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
         await press(page, "Add the alert")
         item = dialog.locator("#alert-list li")
         await expect(item).to_contain_text("RISES at 105.00 or above armed")
+        await page.evaluate(ADD_ELSEWHERE)
+        await expect(item).to_have_count(2)
+        await press(page, "Remove: today’s P&L at ₹7.00 or above")
+        await expect(item).to_have_count(1)
         assert not await violations(page)
         await press(page, "Done")
 

@@ -68,12 +68,13 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await desk.close(before)
     during = await desk.open()
     await desk.close(await desk.open("NIFTY"))
-    await press(page, "Reconnect now")
+    await page.locator("#reconnect").press("Enter")
     await expect(banner).to_be_visible()
     proxy.mend()
 
     await expect(link(page)).to_have_text(LIVE[transport])
     await expect(banner).to_be_hidden()
+    await expect(page.locator("h1")).to_be_focused()  # the button was in the banner
     await expect(figure(page, "totalTrades")).to_have_text("3")
     await expect(position(page, before)).to_have_count(0)
     for row in (position(page, during), tile(page, "NIFTY")):

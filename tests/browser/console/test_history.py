@@ -8,17 +8,21 @@ from datetime import datetime
 from io import StringIO
 from zoneinfo import ZoneInfo
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import press, show, violations
 from tests.kit.waiting import until
 
 
+async def _never(_route: Route) -> None:
+    """Leaves a question without an answer."""
+
+
 async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_shown(
     page: Page, ingest_server: str
 ) -> None:
-    async with Desk.at(ingest_server) as desk:
+    async with Desk.at(ingest_server) as desk, Desk.at(ingest_server) as other:
         await desk.tick({"symbol": "BYGONE", "price": 100}, {"symbol": "GONE", "price": 50})
         first = await desk.open("BYGONE", quantity=10, tags=["breakout"])
         second = await desk.open("GONE", side="SELL", quantity=20)
@@ -53,6 +57,9 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
         await desk.close(third, price=99)
         await expect(rows).to_have_count(2)
         await expect(rows.first).to_contain_text(f"#{third}")
+        await page.route(f"**/sessions/{other.session_id}/trades?status=CLOSED**", _never)
+        await page.get_by_label("Session on screen").select_option(str(other.session_id))
+        await expect(rows).to_have_count(0)  # those of the session that has left
 
 
 async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) -> None:

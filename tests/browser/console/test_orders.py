@@ -300,6 +300,29 @@ async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_sta
         await expect(row).to_have_count(1)
         turned = (await desk.open_trades())[0]
 
+        # A close that is left goes on, and what is looked at afterwards is no part of it.
+        left, other = await desk.open("TURNS"), await desk.open("TURNS")
+        on_its_way: list[Route] = []
+
+        async def hold(route: Route) -> None:
+            on_its_way.append(route)
+
+        await page.route(f"**/trades/{left}/close", hold)
+        await press(page, f"Close trade {left}, TURNS")
+        await page.locator("#close-do").click()
+        await until(lambda: bool(on_its_way))
+        await page.keyboard.press("Escape")
+        await press(page, f"Close trade {other}, TURNS")
+        await page.locator("#close-do").click()
+        await expect(row).to_have_count(2)
+        await press(page, f"Reverse trade {left}, TURNS")
+        await expect(page.locator("#close-trade [data-sending]")).to_be_empty()
+        await on_its_way[0].continue_()
+        await expect(page.locator("#close-what")).to_have_text(f"#{left} is closed by now.")
+        await expect(page.locator("#close-title")).to_be_focused()  # the button is gone
+        await press(page, "Keep it")
+        await expect(row).to_have_count(1)
+
         await desk.change(status="PAUSED")
         await press(page, f"Reverse trade {turned}, TURNS")
         await page.locator("#close-do").click()

@@ -70,6 +70,16 @@ async def test_a_session_is_renamed_and_stopped_from_the_overview_after_a_questi
         await expect(row(page, other)).to_contain_text("STOPPED")
         await expect(stop).to_be_hidden()
         assert (await other.figures())["status"] == "STOPPED"
+        await expect(page.locator("#overview-title")).to_be_focused()  # the button is gone
+
+        async with Desk.at(server, name="Stopped unseen") as third:
+            await expect(row(page, third)).to_contain_text("ACTIVE")
+            stream = "import('/static/console/stream.js')"
+            await page.evaluate(f"{stream}.then(({{ client }}) => client.close())")
+            await third.change(status="STOPPED")
+            await page.evaluate(f"{stream}.then(({{ client }}) => client.connect())")
+            await expect(row(page, third)).to_have_count(0)
+            await expect(row(page, desk)).to_contain_text("ACTIVE")
 
 
 async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_form(
@@ -105,9 +115,11 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
     )
     changes = await page.locator("#halts li").all_inner_texts()
     await page.get_by_role("button", name="Change rules").click()
+    await desk.change(rules={"maxTradesPerDay": 9})  # by somebody else, while the form is open
     await page.get_by_label("Halt at a loss of").fill("")
     await page.keyboard.press("Enter")
     await expect(rules).not_to_contain_text("Daily loss")
+    await expect(rules).to_contain_text("Trades a day 9")
     await expect(page.locator("#halts li")).to_have_text(changes)  # other rules: no other status
 
 

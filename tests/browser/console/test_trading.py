@@ -108,6 +108,8 @@ async def test_a_refused_order_is_explained_beside_the_field_as_text(
     assert await page.locator("#ticket p b").count() == 0
 
     await symbol.fill("NIFTY")
+    await expect(page.locator("#quantity")).to_have_value("65")
+    await symbol.blur()  # what is empty from now on stays so
     await page.locator("#quantity").fill("")
     await page.locator("#place").click()
     await expect(page.locator("#quantity")).to_have_accessible_description("Quantity is required")
@@ -154,8 +156,9 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await expect(sessions.locator("option:checked")).to_contain_text("Evening")
 
     status = page.locator("#session-status")
-    await press(page, "Pause")
+    await page.get_by_role("button", name="Pause").press("Enter")
     await expect(status).to_have_text("PAUSED")
+    await expect(page.locator("#session-title")).to_be_focused()  # "Pause" is gone
     await page.locator("#place").click()
     await expect(page.locator("#ticket [data-error-form]")).to_contain_text("PAUSED")
     await press(page, "Resume")
@@ -167,12 +170,13 @@ async def test_a_session_is_made_chosen_and_led_through_its_states(
     await page.reload()
     await expect(page.locator("#log tbody tr")).to_have_text(in_log)
     await expect(page.locator("#ticket [data-error-form]")).to_be_empty()
-    await page.locator("#place").click()
+    await page.locator("#place").dblclick()
     await expect(page.locator("#positions tbody tr")).to_have_count(1)
     await press(page, "Stop…")
     await press(page, "Stop it")
     await expect(page.locator("#session-error")).to_contain_text("open")
     await expect(status).to_have_text("ACTIVE")
+    await expect(figure(page, "totalTrades")).to_have_text("1")  # a double click is one press
 
     await sessions.select_option(str(desk.session_id))
     await expect(figure(page, "currentCapital")).to_have_text("₹50,000.00")
