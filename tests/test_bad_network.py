@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 import aiohttp
 import pytest
 
+from tests.kit.machine import Strain
 from tests.kit.proxy import Proxy, proxy_before
 from tests.kit.rest import Rest
 from tests.kit.server import server_processes
@@ -24,7 +25,7 @@ from vyomo_rt.store.verification import verify
 pytestmark = pytest.mark.quiet
 
 MOST_ANSWER_S = 2.5
-"""Two seconds are promised; a busy machine may need some more."""
+"""Two seconds are promised. A busy machine may take the more for this and what follows."""
 MOST_GAP_S = 1.0
 MOST_RECOVERY_S = 5.0
 
@@ -110,24 +111,26 @@ async def through_a_fault(url: str, proxy: Proxy, break_: Callable[[Proxy], None
             return all(len(writer.acknowledged_closed) >= times for writer in writers)
 
         await until(lambda: has_written(2) and watcher.prices > 2)
+        strain = Strain()
         broke_at, seen = time.monotonic(), watcher.prices
         break_(proxy)
-        await until(is_not_ready, within_s=5)
+        await until(is_not_ready)
         await until(lambda: all(writer.refusals for writer in writers))
         await until(lambda: time.monotonic() - broke_at > 5)
         assert await is_not_ready(), "as long as it lasts"
-        assert watcher.prices > seen + 10
+        assert watcher.prices > seen + 10 / strain.factor()
         reached = max(len(writer.acknowledged_closed) for writer in writers)
 
         proxy.mend()
-        async with asyncio.timeout(MOST_RECOVERY_S):
-            await until(is_ready, within_s=MOST_RECOVERY_S)
-            await until(lambda: has_written(reached + 1), within_s=MOST_RECOVERY_S)
+        mended_at = time.monotonic()
+        await until(is_ready)
+        await until(lambda: has_written(reached + 1))
+        assert time.monotonic() - mended_at < MOST_RECOVERY_S * strain.factor()
         done.set()
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*writing)
-        assert max(writer.longest_s for writer in writers) < MOST_ANSWER_S
-        assert watcher.longest_gap_s < MOST_GAP_S
+        assert max(writer.longest_s for writer in writers) < MOST_ANSWER_S * strain.factor()
+        assert watcher.longest_gap_s < MOST_GAP_S * strain.factor()
 
         for session_id in sessions:
             history = await raw_history(rest, session_id)

@@ -44,7 +44,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw."""
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     thrown: list[str] = []
     page.on("pageerror", lambda error: thrown.append(str(error)))
     yield page

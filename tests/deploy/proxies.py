@@ -24,10 +24,11 @@ PAGE = ROOT / "docs" / "deploy.md"
 NODES_PAGE = ROOT / "docs" / "nodes.md"
 NAME = "rt.example.com"
 RECIPES_TIMEOUT_S = 60.0
-SHORT_TIMEOUT_S = 1.0
+SHORT_TIMEOUT_S = 2.0
 """What the recipes' time-outs are shrunk to where they are tested; a busy machine exceeds it."""
-KEEP_ALIVE_S = 0.25
-"""How often the server behind them then says that it is there."""
+KEEP_ALIVE_S = 0.8
+"""How often the server behind them then says that it is there, and nearly as long it waits for a
+client's answer."""
 _START_S = 10.0
 
 

@@ -30,6 +30,7 @@ from lab.crowd.swarm import Swarm
 from lab.crowd.workers import Workers
 from lab.site.machine import usage
 from tests.kit.frames import RawWebSocket, raw_websocket, read_out, stall
+from tests.kit.machine import Strain
 from tests.kit.rest import Rest
 from tests.kit.server import START_S, MakeServer, ServerProcess
 from tests.kit.store import new_database
@@ -57,7 +58,8 @@ FLOOR_MS = 25.0
 class Others:
     """Twenty well-behaved clients of both transports, and the trades that they watch."""
 
-    def __init__(self, rest: Rest, session_id: int) -> None:
+    def __init__(self, rest: Rest, session_id: int, server: ServerProcess) -> None:
+        self._server = server
         self.plan = plan(rest.url, session_id, SYMBOLS[:5], clients=20)
         self.opened = 0
         self._rest = rest
@@ -80,16 +82,18 @@ class Others:
         return tally.price_delays.percentile_ms(99) or 0.0
 
     async def require_as_quick_as(self, undisturbed: Others) -> None:
-        """Several tries: other programs may have taken the core of this server meanwhile."""
-        found: list[tuple[float, float]] = []
+        """Several tries, each with what this server had to wait for a core beside other programs:
+        it has more to do than the undisturbed one, so it waits longer."""
+        found: list[tuple[float, float, float]] = []
         for _ in range(TRIES):
+            strain = Strain(self._server.process.pid)
             windows = [
                 await asyncio.gather(self.p99_ms(), undisturbed.p99_ms()) for _ in range(WINDOWS)
             ]
             own_ms = statistics.median(own for own, _ in windows)
             undisturbed_ms = statistics.median(other for _, other in windows)
-            found.append((own_ms, undisturbed_ms))
-            if own_ms <= max(FLOOR_MS, MOST_SLOWER * undisturbed_ms):
+            found.append((own_ms, undisturbed_ms, strain.factor()))
+            if own_ms <= max(FLOOR_MS, MOST_SLOWER * undisturbed_ms) * strain.factor():
                 return
         raise AssertionError(found)
 
@@ -159,18 +163,18 @@ async def server(
 @pytest.fixture
 async def undisturbed(embedded_uri: str, server_process: MakeServer) -> AsyncIterator[Others]:
     """Clients of a server that has no others."""
-    async with serving(server_process, new_database(embedded_uri)) as (rest, _):
-        others = Others(rest, await rest.new_session())
+    async with serving(server_process, new_database(embedded_uri)) as (rest, process):
+        others = Others(rest, await rest.new_session(), process)
         await others.come()
         yield others
         await others.require_complete()
 
 
-async def closed_with(rest: Rest, code: int) -> int:
-    """How many streams the server has closed with a code."""
+async def thrown_out(rest: Rest) -> int:
+    """How many streams the server has closed as too slow, or without a pong."""
     async with rest.http.get(f"{rest.url}/metrics") as response:
         text = await response.text()
-    found = re.findall(rf'connections_closed_total{{reason="{code}",.*}} (\d+)', text)
+    found = re.findall(r'connections_closed_total{reason="(?:4008|4012)",.*} (\d+)', text)
     return sum(map(int, found))
 
 
@@ -194,7 +198,7 @@ async def test_clients_that_stop_reading_cost_a_mebibyte_at_most_and_the_others_
     """Each is closed as too slow, and gets what it missed when it comes back."""
     rest, process = server
     session_id = await rest.new_session()
-    others = Others(rest, session_id)
+    others = Others(rest, session_id, process)
     await others.come()
     before = most = memory(process)
     came_at = others.opened
@@ -206,20 +210,23 @@ async def test_clients_that_stop_reading_cost_a_mebibyte_at_most_and_the_others_
         [worker] = stopped.pids
         os.kill(worker, signal.SIGSTOP)
         stack.callback(os.kill, worker, signal.SIGCONT)
-        trickling = [
-            await stack.enter_async_context(raw_websocket(rest.url, receive_buffer=4096))
-            for _ in range(TRICKLING)
-        ]
-        for raw in trickling:
-            await stall(raw, session_id, SYMBOLS)
+        trickling: list[RawWebSocket] = []
+        late = 0
+        while len(trickling) < TRICKLING:
+            raw = await stack.enter_async_context(raw_websocket(rest.url, receive_buffer=4096))
+            try:
+                await stall(raw, session_id, SYMBOLS)
+                trickling.append(raw)
+            except EOFError:  # on a busy machine it was too slow already
+                late += 1
         reading = [asyncio.create_task(a_byte_a_second(raw)) for raw in trickling]
 
         await others.require_as_quick_as(undisturbed)
-        while await closed_with(rest, 4008) < STOPPED + TRICKLING:
+        while await thrown_out(rest) < STOPPED + TRICKLING + late:
             most = max(most, memory(process))
             await others.trade()
             await asyncio.sleep(0.05)
-        assert most - before <= (STOPPED + TRICKLING) * MIB
+        assert most - before <= (STOPPED + TRICKLING + late) * MIB
 
         os.kill(worker, signal.SIGCONT)
         await until(lambda: stopped.progress.dropped == STOPPED)
@@ -260,7 +267,7 @@ async def test_junk_half_and_huge_frames_and_floods_hold_up_nobody_else(
     server: tuple[Rest, ServerProcess], undisturbed: Others
 ) -> None:
     rest, process = server
-    others = Others(rest, await rest.new_session())
+    others = Others(rest, await rest.new_session(), process)
     await others.come()
     before = memory(process)
     async with pests(rest.url, 10, "junk", "half", "huge", "vanish", "mute"):
@@ -277,7 +284,7 @@ async def test_a_thousand_clients_who_come_at_once_leave_and_come_again_hold_up_
 ) -> None:
     rest, process = server
     session_id = await rest.new_session()
-    others = Others(rest, session_id)
+    others = Others(rest, session_id, process)
     await others.come()
     storm = plan(rest.url, session_id, SYMBOLS[:2], clients=STORM)
     # On a quiet machine each is in before the next comes; on a busy one they must not time out.

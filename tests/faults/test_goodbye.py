@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.kit.frames import HANDSHAKE, frame
-from tests.kit.machine import children_of, is_running
+from tests.kit.machine import Strain, children_of, is_running
 from tests.kit.messages import Message, read_events, read_frames
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
@@ -146,10 +146,10 @@ async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_re
             for number in range(WRITERS)
         ]
         await until(lambda: sum(made is not None for made in answers.values()) > WRITERS)
-        started_s = time.monotonic()
+        started_s, strain = time.monotonic(), Strain()
         process.process.terminate()
         code = await process.process.wait()
-        took_s = time.monotonic() - started_s
+        took_s, most_s = time.monotonic() - started_s, MOST_S * strain.factor()
         await asyncio.gather(*writing)
         for client in stuck:
             client.transport.resume_reading()
@@ -157,7 +157,7 @@ async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_re
             await asyncio.gather(*(client.ended for client in clients))
 
     assert code == 0
-    assert took_s < MOST_S
+    assert took_s < most_s
     assert not is_running(store)
     assert not [line for line in process.output if "Traceback" in line or " ERROR " in line]
 
@@ -209,9 +209,9 @@ async def test_a_second_signal_leaves_no_store_behind(
         client = await connected(url, "ws", session_id, stuck=False)
         process.process.terminate()  # its goodbye waits for the client's, which does not come
         await until(lambda: b"server_shutdown" in client.got)
-        started_s = time.monotonic()
+        started_s, strain = time.monotonic(), Strain()
         process.process.terminate()
         assert await process.process.wait() == 130
-        assert time.monotonic() - started_s < 1.5
+        assert time.monotonic() - started_s < 1.5 * strain.factor()
         await until(lambda: not is_running(store))
         client.transport.abort()

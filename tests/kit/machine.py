@@ -37,6 +37,29 @@ def is_running(pid: int) -> bool:
         return False
 
 
+class Strain:
+    """How many times longer than on a quiet machine a process takes for what it does.
+
+    That is the time in which its main thread worked or waited for a core, compared with the time
+    in which it worked, since this was made. Work in a bound of time may take that much longer.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
+        self._file = Path(f"/proc/{pid or os.getpid()}/schedstat")
+        self._before = self._read()
+
+    def _read(self) -> tuple[int, int]:
+        worked_ns, waited_ns, _ = map(int, self._file.read_text().split())
+        return worked_ns, waited_ns
+
+    def factor(self) -> float:
+        """At least 1, which is a quiet machine, and at most 10."""
+        worked_ns, waited_ns = (
+            now - before for now, before in zip(self._read(), self._before, strict=True)
+        )
+        return min(10.0, 1 + waited_ns / max(1, worked_ns))
+
+
 def cpu_ms(pid: int) -> float:
     """The CPU time of a process's threads so far."""
     spent = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]

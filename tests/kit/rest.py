@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from tests.kit.waiting import until
+from tests.kit.waiting import PATIENCE_S, until
 
 API = "/api/auto-trader"
 
@@ -30,9 +31,25 @@ class Rest:
         ) as response:
             return response.status, json.loads(await response.read())
 
+    async def asked(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        """A POST that is asked again, as clients do, where a busy machine was too late."""
+        key: dict[str, str] = {}
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                status, document = await self.call("POST", path, body, **key)
+                if status != 503:
+                    return status, document
+                if "idempotencyKey" in document:  # it may have been made
+                    key = {"Idempotency_Key": document["idempotencyKey"]}
+                await asyncio.sleep(0.02)
+
+    async def made(self, path: str, body: Any) -> dict[str, Any]:
+        status, document = await self.asked(path, body)
+        assert status in {200, 201}, document
+        return document
+
     async def new_session(self, capital: float = 50_000) -> int:
-        status, session = await self.call("POST", "/sessions", {"startingCapital": capital})
-        assert status == 201, session
+        session = await self.made("/sessions", {"startingCapital": capital})
         return int(session["sessionId"])
 
     async def tick(self, symbol: str, price: float, **more: Any) -> None:
@@ -43,9 +60,7 @@ class Rest:
     async def open_trade(self, session_id: int, **order: Any) -> dict[str, Any]:
         """Open a trade, by default a BUY of 50 BANKNIFTY at 195.25."""
         order = {"symbol": "BANKNIFTY", "quantity": 50, "entryPrice": 195.25} | order
-        status, trade = await self.call("POST", f"/sessions/{session_id}/trades", order)
-        assert status == 201, trade
-        return trade
+        return await self.made(f"/sessions/{session_id}/trades", order)
 
     async def ready(self) -> Rest:
         """Wait until it may write: the loop that a shared server lives in stands still between the

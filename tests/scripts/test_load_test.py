@@ -19,7 +19,7 @@ import pytest
 from lab.load.options import PRESETS, parse
 from lab.load.report import Report, broken_budgets
 from lab.load.run import run
-from lab.site.machine import listening_pid, process_name, usage
+from lab.site.machine import DISTURBED_PERCENT, listening_pid, process_name, usage
 from lab.site.target import TargetError, connected
 from lab.site.trader import BusyTrader
 from tests.kit.rest import Rest
@@ -81,19 +81,22 @@ async def test_twenty_clients_on_a_server_of_its_own_get_everything_in_time(tmp_
     assert outcome.code == 0, outcome
     assert (report["connected"], report["failed"], report["dropped"]) == (20, {}, {})
     assert report["parameters"]["sseClients"] == 10
-    assert report["windowS"] == pytest.approx(2, abs=1)
-
+    # What other programs keep waiting does less in the time.
+    server_waited = report["server"]["waitedPercent"]
+    is_disturbed = max(server_waited, *report["loadWaitedPercent"]) > DISTURBED_PERCENT
+    least, most_s, most_ms = (0.1, 30, 30_000) if is_disturbed else (0.8, 3, 5000)
+    assert 1 < report["windowS"] < most_s
     due = 20 * 4 * 5
     assert report["pricesDuePerS"] == due
-    assert report["pricesPerS"] == pytest.approx(due, rel=0.2)
+    assert least * due < report["pricesPerS"] < 1.2 * due
     # Beside the prices: each event with the figures after it, figures and P&L every 2 s.
     each_gets = due / 20 + 2 * BusyTrader.EVENTS_PER_TRADE * 5 + 1
-    assert report["messagesPerS"] == pytest.approx(20 * each_gets, rel=0.2)
+    assert least < report["messagesPerS"] / (20 * each_gets) < 1.2
 
     events, trades = report["events"], report["trades"]
     wrong = ("lost", "doubled", "outOfOrder", "altered")
     assert {name: events[name] for name in wrong} == dict.fromkeys(wrong, 0)
-    assert trades["opened"] == trades["closed"] >= 5
+    assert trades["opened"] == trades["closed"] >= (1 if is_disturbed else 5)
     assert trades["failed"] == {}
     assert events["stored"] == BusyTrader.EVENTS_PER_TRADE * trades["opened"]
     assert sorted(events["kinds"]) == [
@@ -103,7 +106,7 @@ async def test_twenty_clients_on_a_server_of_its_own_get_everything_in_time(tmp_
     assert 10 * 20 < events["due"] <= events["stored"] * 20
     for delays in (report["priceDelays"], report["eventDelays"], report["connects"]):
         assert delays["samples"] >= 20
-        assert 0 <= delays["p50Ms"] <= delays["p99Ms"] <= delays["maxMs"] < 5000
+        assert 0 <= delays["p50Ms"] <= delays["p99Ms"] <= delays["maxMs"] < most_ms
 
     assert report["server"]["cpuPercent"] > 0
     assert 20e6 < report["server"]["memoryBeforeBytes"] <= report["server"]["memoryAfterBytes"]

@@ -78,6 +78,7 @@ async def commands(server: Rest) -> list[tuple[str, str]]:
 
 
 @pytest.mark.quiet
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("no_collector")
 async def test_no_body_holds_the_loop(server: Rest) -> None:
     """Whatever comes within a MiB, packed or not: the loop turns every 20 ms.

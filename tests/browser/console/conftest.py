@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package", autouse=True)
 def patience() -> Iterator[None]:
     """What the tests of this folder expect may take a while: the machine may be shared."""
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=30_000)
     yield
     expect.set_options(timeout=None)  # Playwright's own
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.kit.rest import API
+from tests.kit.rest import API, Rest
 
 
 class Desk:
@@ -77,7 +77,6 @@ class Desk:
             return document
 
     async def post(self, path: str, body: Any) -> dict[str, Any]:
-        async with self._http.post(f"{API}/{path}", json=body) as response:
-            document: dict[str, Any] = await response.json(content_type=None)
-            assert response.ok, document
-            return document
+        status, document = await Rest("", self._http).asked(f"/{path}", body)
+        assert status < 300, document
+        return document

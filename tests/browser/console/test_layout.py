@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import DIGIT, OVERFLOWING, figure, press, show
@@ -29,6 +29,7 @@ CUT = """[...document.querySelectorAll("body *")].filter((one) =>
     && one.scrollWidth > one.clientWidth
 ).map((one) => one.outerHTML.slice(0, 80))"""
 """What is not there to its end."""
+TRIES = 5
 OPTION = "BANKNIFTY26DEC52000PE"
 TOO_SMALL = """[...document.querySelectorAll(
     "button, input:not([type=radio], [type=checkbox]), select, .sides span, a[download]")]
@@ -208,16 +209,25 @@ async def test_only_rows_in_sight_are_painted_and_others_when_they_come_into_sig
             await desk.open(symbol, quantity=10)
         await show(page, ingest_server, desk.session_id, symbols=",".join(symbols), interval=100)
         lists = (page.locator(".tile .last b"), page.locator("#positions tbody .last span"))
-        for prices in lists:
-            await expect(prices.first).to_have_text("100.00")
-        await push(101)
-        for prices in lists:
-            await expect(prices.first).to_have_text("101.00")
-            await expect(prices.last).not_to_have_text("101.00")
-        for prices in lists:
-            await prices.last.scroll_into_view_if_needed()
-            await expect(prices.last).to_have_text("101.00")
-        await push(102)
-        for prices in lists:
-            await expect(prices.last).to_have_text("102.00")
-            await expect(prices.first).not_to_have_text("102.00")
+        price = 100
+
+        async def only_these_follow(seen: list[Locator], hidden: list[Locator]) -> None:
+            """Soon: the browser says a moment later what has gone out of sight."""
+            nonlocal price
+            for _ in range(TRIES):
+                price += 1
+                await push(price)
+                for one in seen:
+                    await expect(one).to_have_text(f"{price}.00")
+                if all([await one.inner_text() != f"{price}.00" for one in hidden]):
+                    return
+            raise AssertionError("what is out of sight is painted")
+
+        first, last = ([prices.first for prices in lists], [prices.last for prices in lists])
+        for one in first:
+            await expect(one).to_have_text("100.00")
+        await only_these_follow(first, last)
+        for one in last:
+            await one.scroll_into_view_if_needed()
+            await expect(one).to_have_text(f"{price}.00")
+        await only_these_follow(last, first)

@@ -14,7 +14,7 @@ def test_the_scripts_pass_their_own_tests(node: str) -> None:
     files = sorted((JS / "console").glob("*.test.mjs"))
     assert files
     done = subprocess.run(
-        [node, "--test", *files], capture_output=True, text=True, timeout=60, check=False
+        [node, "--test", *files], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
