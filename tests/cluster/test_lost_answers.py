@@ -147,7 +147,7 @@ async def test_what_nobody_has_told_a_node_of_is_looked_up_before_it_is_answered
     here, there = nodes.here, nodes.there
     nodes.lose_news()
     for first in ("session", "trade", "order", "position", "list"):
-        id_ = await foreign_session_of(there)
+        id_ = await own_session(there)
         _, trade = await there.call("POST", f"/sessions/{id_}/trades", ORDER)
         _, placed = await there.call("POST", f"/sessions/{id_}/orders", LIMIT)
         match first:
@@ -171,7 +171,7 @@ async def test_what_nobody_has_told_a_node_of_is_looked_up_before_it_is_answered
     assert (await here.call("GET", f"/trades/{trade['tradeId'] + 10_000}"))[0] == 404
 
 
-async def foreign_session_of(there: Rest) -> int:
+async def own_session(there: Rest) -> int:
     """A new session about which this very node decides."""
     while True:
         before = await hops(there)

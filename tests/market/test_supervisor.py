@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 import pytest
 
@@ -93,3 +94,31 @@ async def test_a_feed_whose_ticks_are_posted_need_not_be_kept_running() -> None:
     kept = Kept(IngestFeed())
     await asyncio.wait_for(kept.supervisor.run(), timeout=30)
     assert kept.monitor.status().state is FeedState.DEGRADED
+
+
+async def test_what_is_no_tick_is_refused_and_the_log_names_feed_and_symbol_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong: list[Any] = [99.5, True, "100", None]
+
+    class Floating(Cable):
+        async def ticks(self, wanted: Wanted) -> AsyncGenerator[Tick, None]:
+            for price in wrong:
+                yield Tick("NIFTY", price, None, self.source)
+            yield Tick("NIFTY", 100, cast("int", 1.5), self.source)
+            async for tick in super().ticks(wanted):
+                yield tick
+
+    feed = Floating()
+    kept = Kept(feed)
+    running = asyncio.create_task(kept.supervisor.run())
+    feed.told.put_nowait(MORE)
+    await kept.becomes(FeedState.LIVE)
+    assert [quote.price_e4 for quote in kept.heard] == [100]
+    [line] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert line == (
+        "the feed cable yields what is no tick, of 'NIFTY': price_e4 is 99.5, it must be an int,"
+        " of ₹0.0001"
+    )
+    running.cancel()
+    await asyncio.wait([running])

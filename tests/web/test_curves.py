@@ -95,6 +95,7 @@ async def test_a_wrong_parameter_of_a_curve_is_named(
     session_id = await shared_server.new_session()
     problem = await refused(shared_server, 400, "GET", f"/sessions/{session_id}/curve?{query}")
     assert (problem["code"], problem["field"]) == ("bad_request", field)
+    assert "a date such as" in problem["detail"] or field == "minutes"
 
 
 async def test_a_session_that_there_is_not_has_no_curve(server: Rest) -> None:

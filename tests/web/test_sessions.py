@@ -66,6 +66,7 @@ async def test_a_session_is_made_shown_and_listed(timed: Rest) -> None:
         ('{"startingCapital":1e-2000000}', "startingCapital"),
         ('{"startingCapital":1e99999999999999999999}', "startingCapital"),
         ('{"startingCapital":1,"name":5}', "name"),
+        ('{"startingCapital":1,"name":""}', "name"),
         ('{"startingCapital":1,"name":"' + "x" * 201 + '"}', "name"),
     ],
     ids=lambda text: text[:40],

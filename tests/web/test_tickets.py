@@ -95,7 +95,8 @@ async def test_a_ticket_is_for_a_stream_and_made_of_a_bearer(guarded: Rest) -> N
     viewer = caller(guarded, role="viewer")
     wrong: list[Any] = [
         {"path": "/api/auto-trader/sessions"}, {"path": "/sse/prices?symbols=A"}, {}, {"path": 5},
-        {"path": "/", "query": "a=1"}, {"path": WS, "typo": 1},
+        {"path": "/", "query": "a=1"},
+        {"path": "/sse/prices", "query": "?symbols=A"}, {"path": WS, "typo": 1},
     ]  # fmt: skip
     for body in wrong:
         assert (await viewer.call("POST", "/tickets", body))[0] == 400, body

@@ -7,6 +7,7 @@ import logging
 import random
 from contextlib import aclosing
 
+from vyomo_rt.domain.quote import Tick
 from vyomo_rt.market.board import Board
 from vyomo_rt.market.feed import FeedFailed, FeedRefused
 from vyomo_rt.market.health import SourceHealth
@@ -34,6 +35,7 @@ class Supervisor:
         self._wanted = wanted
         self._board = board
         self._pause_s = _FIRST_PAUSE_S
+        self._told_fault = False
 
     async def run(self) -> None:
         """Take ticks until cancelled, or until the feed ends for good.
@@ -66,8 +68,19 @@ class Supervisor:
         async with aclosing(self._feed.ticks(self._wanted)) as ticks:
             async for tick in ticks:
                 if tick is not None:
-                    self._board.accept(tick)
+                    self._take(tick)
                 self._health.failure = None
+
+    def _take(self, tick: Tick) -> None:
+        """The store and other nodes take a tick as its types say, which nobody else checks."""
+        if (fault := _fault(tick)) is None:
+            self._board.accept(tick)
+            return
+        if not self._told_fault:
+            self._told_fault = True
+            name = self._feed.source
+            log.error("the feed %s yields what is no tick, of %r: %s", name, tick.symbol, fault)
+        self._board.refuse(self._feed.source, None, fault)
 
     def _fail(self, why: str) -> None:
         self._health.failure = why
@@ -81,3 +94,15 @@ class Supervisor:
         else:
             pause_s = asked_for_s
         return pause_s * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
+
+
+def _fault(tick: Tick) -> str | None:
+    """What is wrong with the types of a tick, for the author of its feed."""
+    symbol, price_e4, as_of_ms, _ = tick
+    if type(symbol) is not str:
+        return f"symbol is {symbol!r}, it must be a str"
+    if type(price_e4) is not int:
+        return f"price_e4 is {price_e4!r}, it must be an int, of ₹0.0001"
+    if as_of_ms is not None and type(as_of_ms) is not int:
+        return f"as_of_ms is {as_of_ms!r}, it must be an int of epoch milliseconds, or None"
+    return None

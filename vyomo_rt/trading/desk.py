@@ -107,7 +107,7 @@ class Desk(Writer):
         self._repeated = Repeated(journal, self.records, self.sessions)
         self._entries = Entries(
             self.records,
-            once=self._once,
+            turn=self._turn,
             repeated=self._repeated,
             openings=self._openings,
             ids=self._order_ids,
@@ -117,7 +117,7 @@ class Desk(Writer):
             most=max_open_trades,
             now=clocks.market,
         )
-        self._halts = Halts(journal, replica, self._once, self.sessions.decides, clocks.market)
+        self._halts = Halts(journal, replica, self._turn, self.sessions.decides, clocks.market)
         self.late_writes = LateWrites(journal, replica, self.ledgers, self.sessions)
 
     @property
@@ -145,9 +145,10 @@ class Desk(Writer):
     async def change_session(
         self, session_id: int, operation: Operation, read_order: Read[ChangeOrder]
     ) -> SessionState:
-        async with self._once(session_id, operation) as ledger:
-            if isinstance(ledger, Event):
+        async with self._turn(session_id, operation) as turn:
+            if isinstance(turn, Event):
                 return await self.records.session(session_id)
+            ledger = turn
             await ledger.prepare()
             order = read_order()
             if order.status is SessionStatus.STOPPED:
@@ -168,9 +169,10 @@ class Desk(Writer):
     async def open_trade(
         self, session_id: int, operation: Operation, read_order: Read[TradeOrder]
     ) -> tuple[Trade, bool]:
-        async with self._once(session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.trade(ledger), True
+        async with self._turn(session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.trade(turn), True
+            ledger = turn
             await ledger.prepare()
             while not self._trade_ids:
                 await self._trade_ids.draw()
@@ -186,9 +188,10 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_order: Read[AmendOrder]
     ) -> Trade:
         known = await self.records.trade(trade_id)
-        async with self._once(known.session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.trade(ledger)
+        async with self._turn(known.session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.trade(turn)
+            ledger = turn
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             changes = read_order().changes
@@ -224,9 +227,10 @@ class Desk(Writer):
         self, trade_id: int, operation: Operation, read_order: Read[ClosingOrder]
     ) -> tuple[Trade, bool]:
         known = await self.records.trade(trade_id)
-        async with self._once(known.session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.trade(ledger), True
+        async with self._turn(known.session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.trade(turn), True
+            ledger = turn
             await self._prepare(ledger, known)
             # No await from here on: no price comes in between.
             order = read_order()
@@ -359,7 +363,7 @@ class Desk(Writer):
             yield ledger
 
     @asynccontextmanager
-    async def _once(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger | Event]:
+    async def _turn(self, session_id: int, operation: Operation) -> AsyncIterator[Ledger | Event]:
         """A session's turn; if the operation comes again, what it has made instead."""
         if made := await self._repeated.made_elsewhere(session_id, operation):
             yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,10 +29,7 @@ from vyomo_rt.trading.ids import Ids
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.openings import Openings
 from vyomo_rt.trading.records import Records
-from vyomo_rt.trading.repeated import Repeated
-
-Once = Callable[[int, Operation], AbstractAsyncContextManager[Ledger | Event]]
-"""A session's turn, or what the operation has made already."""
+from vyomo_rt.trading.repeated import Repeated, Turn
 
 
 class Entries:
@@ -43,7 +39,7 @@ class Entries:
         self,
         records: Records,
         *,
-        once: Once,
+        turn: Turn,
         repeated: Repeated,
         openings: Openings,
         ids: Ids,
@@ -58,7 +54,7 @@ class Entries:
         ``expect`` makes every later price of a symbol count for what is about to be written.
         """
         self._records = records
-        self._once = once
+        self._turn = turn
         self._repeated = repeated
         self._openings = openings
         self._ids = ids
@@ -72,9 +68,10 @@ class Entries:
         self, session_id: int, operation: Operation, read_terms: Read[EntryTerms]
     ) -> Entered:
         """Place an order, or fill it at once."""
-        async with self._once(session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.entered(ledger)
+        async with self._turn(session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.entered(turn)
+            ledger = turn
             await self._prepare(ledger)
             terms, now_ms = read_terms(), self._now()
             self._check_placing(ledger.state, terms)
@@ -93,9 +90,10 @@ class Entries:
     ) -> Entered:
         """Change an order's members, or fill it at once; there is no event if nothing changes."""
         known = await self._records.order(order_id)
-        async with self._once(known.session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.entered(ledger)
+        async with self._turn(known.session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.entered(turn)
+            ledger = turn
             await self._prepare(ledger)
             change = read_change()
             entry = await self._pending(ledger, order_id)
@@ -108,9 +106,10 @@ class Entries:
     async def cancel(self, order_id: int, operation: Operation, read: Read[object]) -> Entered:
         """Cancel an order."""
         known = await self._records.order(order_id)
-        async with self._once(known.session_id, operation) as ledger:
-            if isinstance(ledger, Event):
-                return await self._repeated.entered(ledger)
+        async with self._turn(known.session_id, operation) as turn:
+            if isinstance(turn, Event):
+                return await self._repeated.entered(turn)
+            ledger = turn
             await ledger.prepare()
             read()
             entry = await self._pending(ledger, order_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from vyomo_rt.domain.errors import Conflict, OutcomeUnknown, VyomoError
@@ -18,10 +17,8 @@ from vyomo_rt.domain.state import SessionState
 from vyomo_rt.domain.trade import ExitDetail, ExitReason
 from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
+from vyomo_rt.trading.repeated import Turn
 from vyomo_rt.trading.replica import Replica
-
-Turn = Callable[[int, Operation], AbstractAsyncContextManager[Ledger | Event]]
-"""A session's turn; if the operation comes again, what it has made instead."""
 
 
 class Halts:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
 from vyomo_rt.domain.errors import KeyReused
 from vyomo_rt.domain.event import Event, TradeEvent
 from vyomo_rt.domain.order import Operation
@@ -11,6 +14,9 @@ from vyomo_rt.trading.journal import Journal
 from vyomo_rt.trading.ledger import Ledger
 from vyomo_rt.trading.records import Records
 from vyomo_rt.trading.sessions import Sessions
+
+Turn = Callable[[int, Operation], AbstractAsyncContextManager[Ledger | Event]]
+"""A session's turn; if the operation comes again, what it has made instead."""
 
 
 class Repeated:

@@ -44,6 +44,8 @@ class NewTicket(Body):
         if "?" in self.path or not (self.path == FRONT_DOOR or self.path.startswith(_STREAMS)):
             words = "expected that of a stream, such as /sse/prices, without a query, or /"
             raise BadRequest(f"path: {words}", "path")
+        if self.query.startswith("?"):
+            raise BadRequest("query: leave out the ? itself", "query")
         if self.path == FRONT_DOOR and self.query:
             raise BadRequest("query: leave it out for a sign-in", "query")
 

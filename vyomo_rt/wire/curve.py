@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, field
 
 from vyomo_rt.domain.curve import CurveRow
+from vyomo_rt.domain.errors import BadRequest
 from vyomo_rt.domain.moment import DAY_MS, MINUTE_MS, day_start_ms, iso
 from vyomo_rt.wire.decoding import Body
 from vyomo_rt.wire.encoding import Data, around_list, encode
@@ -57,7 +58,10 @@ def _span_ms(name: str, text: int | str | None) -> tuple[int, int]:
         day = read_day(name, text)
         assert day is not None
         return day_start_ms(day), day_start_ms(day) + DAY_MS - 1
-    moment_ms = query_moment_ms(text, name)
+    try:
+        moment_ms = query_moment_ms(text, name)
+    except BadRequest as error:
+        raise BadRequest(f"{error}, or a date such as 2026-11-23", name) from None
     return moment_ms, moment_ms
 
 

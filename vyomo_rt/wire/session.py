@@ -30,10 +30,12 @@ from vyomo_rt.wire.rules import (
 )
 from vyomo_rt.wire.values import MAX_INT, By, Count, Epoch, Id, Money, Percent, Seq, Timestamp
 
+_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
 
 class NewSession(Body):
     starting_capital: AmountPaise
-    name: Annotated[str, Meta(max_length=200)] | None = None
+    name: _Name | None = None
     rules: RulesBody | None = None
     charges: ChargePlan | None = None
 
@@ -54,7 +56,7 @@ class SessionChange(Body):
     """
 
     status: SessionStatus | None = None
-    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    name: _Name | None = None
     rules: RulesBody | None = None
     charges: ChargePlan | UnsetType | None = UNSET
 
