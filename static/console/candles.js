@@ -3,11 +3,13 @@
 import { slotOf, withGaps } from "./bars.js";
 import { colour } from "./canvas.js";
 import { price } from "./format.js";
+import { drawMarks, fillMarks, MARGIN_PX } from "./marks.js";
+import { rangeWith } from "./scale.js";
 
 /** @typedef {import("./bars.js").Bar} Bar */
 /** @typedef {import("./bars.js").Interval} Interval */
-/** @typedef {{ price: number, title: string, tone: string, isDashed: boolean }} Line */
-/** @typedef {{ atMs: number, side: "BUY" | "SELL", text: string }} Fill */
+/** @typedef {{ price: number, tone: string, isDashed: boolean }} Line */
+/** @typedef {{ atMs: number, side: "BUY" | "SELL", quantity: number, text: string }} Fill */
 /** @typedef {{ atMs: number, text: string }} Moment something that is of no one price */
 
 const LIBRARY = new URL(
@@ -17,9 +19,9 @@ const LIBRARY = new URL(
 /** The library's axis is in UTC, this page in IST. */
 const AHEAD_S = 19_800;
 const DASHED = 2;
-const NEAR = 0.05;
-/** A share of the price: what moved less is drawn as if it hardly moved. */
-const LEAST = 0.001;
+const FONT_PX = 12;
+/** More prices on the axis would push each other far from where they are. */
+const MOST_LABELS = 6;
 
 /** @param {number} atMs */
 const axisTime = (atMs) => Math.floor(atMs / 1000) + AHEAD_S;
@@ -52,18 +54,23 @@ export class Candles {
 
   /** Called after each drawing: the scales may have moved. */
   onDrawn = () => {};
+  /** Draws once more what no price has changed. */
+  redraw = () => {};
+  /** The bars that the marks belong to. @type {Bar[] | null} */
+  marked = null;
 
   /** @param {any} library @param {HTMLElement} box */
   constructor(library, box) {
     const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const { chart, series } = colours();
+    const { fontFamily } = getComputedStyle(box);
     this.chart = library.createChart(box, {
       ...chart,
       autoSize: true,
       layout: {
         ...chart.layout,
         attributionLogo: false, // it would bring a style of its own; the page names the author
-        fontFamily: getComputedStyle(box).fontFamily,
+        fontFamily,
       },
       timeScale: {
         ...chart.timeScale,
@@ -83,8 +90,7 @@ export class Candles {
       priceFormat: { type: "price", precision: 4, minMove: 0.0001 },
       autoscaleInfoProvider: (/** @type {() => any} */ own) => this.withLevels(own()),
     });
-    this.markers = library.createSeriesMarkers(this.series, []);
-    // A moment may fall into a gap, where there is no candle to be marked.
+    // A moment may fall into a gap: this series has its place on the axis, and draws nothing.
     this.moments = this.chart.addSeries(library.LineSeries, {
       lineVisible: false,
       crosshairMarkerVisible: false,
@@ -92,28 +98,36 @@ export class Candles {
       priceLineVisible: false,
       autoscaleInfoProvider: () => null,
     });
-    this.momentMarkers = library.createSeriesMarkers(this.moments, []);
-    const views = [{ renderer: () => ({ draw: () => this.onDrawn() }) }];
-    this.series.attachPrimitive({ paneViews: () => views });
+    const draw = (/** @type {any} */ target) => {
+      target.useMediaCoordinateSpace((/** @type {any} */ { context: ink, mediaSize }) => {
+        ink.font = `${FONT_PX}px ${fontFamily}`;
+        const xOf = (/** @type {number} */ at) => this.chart.timeScale().timeToCoordinate(at);
+        drawMarks({ ink, ...mediaSize, xOf, yOf: (at) => this.yOf(at) }, this.marks);
+      });
+      this.onDrawn();
+    };
+    const views = [{ zOrder: () => "top", renderer: () => ({ draw }) }];
+    this.series.attachPrimitive({
+      paneViews: () => views,
+      attached: (/** @type {any} */ { requestUpdate }) => {
+        this.redraw = requestUpdate;
+      },
+    });
     /** @type {any[]} */
     this.lines = [];
     /** Their prices. @type {number[]} */
     this.levels = [];
-    this.drawn = { lines: "", fills: "", moments: "", count: 0 };
+    this.drawn = { lines: "", marks: "", count: 0 };
+    /** @type {import("./marks.js").Mark[]} */
+    this.marks = [];
   }
 
-  /** The range of prices on screen with the lines in it, unless they are far away: then the
-   * candles would be flat. @param {any} info */
+  /** What the scale shows besides the candles on screen. @param {any} info */
   withLevels(info) {
     if (!info?.priceRange) return info;
-    const { minValue, maxValue } = info.priceRange;
-    const near = this.levels.filter(
-      (at) => at > minValue * (1 - NEAR) && at < maxValue * (1 + NEAR),
-    );
-    const [lowest, highest] = [Math.min(minValue, ...near), Math.max(maxValue, ...near)];
-    const missing = Math.max(0, highest * LEAST - (highest - lowest)) / 2;
-    const priceRange = { minValue: lowest - missing, maxValue: highest + missing };
-    return { ...info, priceRange };
+    const px = this.marks.length ? MARGIN_PX : 0;
+    const margins = { above: px, below: px };
+    return { ...info, priceRange: rangeWith(info.priceRange, this.levels), margins };
   }
 
   /** The theme changed. */
@@ -121,7 +135,8 @@ export class Candles {
     const { chart, series } = colours();
     this.chart.applyOptions(chart);
     this.series.applyOptions(series);
-    this.drawn.lines = this.drawn.fills = this.drawn.moments = "";
+    this.drawn.lines = "";
+    this.redraw();
   }
 
   /** @param {Bar[]} bars @param {Interval} interval @param {boolean} isNew another symbol or
@@ -145,63 +160,39 @@ export class Candles {
     if (this.drawn.lines === text) return;
     this.drawn.lines = text;
     for (const line of this.lines) this.series.removePriceLine(line);
-    this.lines = lines.map(({ price: at, title, tone, isDashed }) =>
+    this.lines = lines.map(({ price: at, tone, isDashed }) =>
       this.series.createPriceLine({
         price: at,
-        title,
         color: colour(tone),
         lineWidth: 1,
         lineStyle: isDashed ? DASHED : 0,
-        axisLabelVisible: true,
+        axisLabelVisible: lines.length <= MOST_LABELS,
       }),
     );
   }
 
-  /** @param {Fill[]} fills @param {Bar[]} bars */
-  mark(fills, bars) {
-    const text = JSON.stringify([fills, bars.length]);
-    if (this.drawn.fills === text) return;
-    this.drawn.fills = text;
-    const found = [];
-    for (const { atMs, side, text: words } of fills) {
-      const bar = bars.findLast(({ startMs }) => startMs <= atMs);
-      if (bar)
-        found.push({
-          time: axisTime(bar.startMs),
-          position: side === "BUY" ? "belowBar" : "aboveBar",
-          shape: side === "BUY" ? "arrowUp" : "arrowDown",
-          color: colour(side === "BUY" ? "gain" : "loss"),
-          text: words,
-        });
-    }
-    this.markers.setMarkers(found.sort((one, other) => one.time - other.time));
-  }
-
-  /** Halts and the like. @param {Moment[]} moments @param {Bar[]} bars
+  /** @param {Fill[]} fills @param {Moment[]} moments halts and the like @param {Bar[]} bars
    * @param {Interval} interval */
-  markMoments(moments, bars, interval) {
-    const text = JSON.stringify([moments, bars.length, bars[0]?.startMs]);
-    if (this.drawn.moments === text) return;
-    this.drawn.moments = text;
+  mark(fills, moments, bars, interval) {
+    const text = JSON.stringify([fills, moments, bars.length, bars[0]?.startMs]);
+    if (this.drawn.marks === text && this.marked === bars) return;
+    this.drawn.marks = text;
+    this.marked = bars;
     /** @type {Map<number, number>} */
     const points = new Map();
+    /** @type {import("./marks.js").Mark[]} */
     const found = [];
     for (const { atMs, text: words } of moments) {
       const bar = bars.findLast(({ startMs }) => startMs <= atMs);
       if (!bar) continue;
       const time = axisTime(slotOf(bar, atMs, interval));
       points.set(time, bar.close);
-      found.push({
-        time,
-        position: "aboveBar",
-        shape: "square",
-        color: colour("warn"),
-        text: words,
-      });
+      found.push({ time, text: words, tone: "warn", bar: null, isBuy: false });
     }
     const sorted = [...points].sort(([one], [other]) => one - other);
     this.moments.setData(sorted.map(([time, value]) => ({ time, value })));
-    this.momentMarkers.setMarkers(found.sort((one, other) => one.time - other.time));
+    this.marks = [...fillMarks(fills, bars, axisTime), ...found];
+    this.redraw();
   }
 
   /** All of it, from the first bar to the last. */

@@ -7,7 +7,7 @@ import { linesOf } from "./chartlines.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
 import { dateTime, moment, price, whole } from "./format.js";
 import { part, touch, touchInBeat } from "./frame.js";
-import { hasGrip, isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
+import { isHeld, paintGrips, placeGrips, placeOf } from "./grips.js";
 import { learnLot } from "./lots.js";
 import { marketNowMs } from "./market.js";
 import { model } from "./model.js";
@@ -76,8 +76,7 @@ function paint() {
   paintGrips(lines);
   candles.show(drawn, bars.interval, isNew);
   candles.draw(lines.map(asDrawn), isHeld());
-  candles.mark(fills, drawn);
-  candles.markMoments(moments, drawn, bars.interval);
+  candles.mark(fills, moments, drawn, bars.interval);
   placeGrips(candles);
   attribute($("bars-chart"), "aria-label", inWords(symbol, lines, fills, moments));
 }
@@ -89,11 +88,10 @@ function silentSince(symbol) {
   return quote && standOf(quote) === "stale" ? moment(quote.asOf) : null;
 }
 
-/** A line that can be moved has its name on its slider. @param {ChartLine} line
+/** Its name stands on its label. @param {ChartLine} line
  * @returns {import("./candles.js").Line} */
 const asDrawn = (line) => ({
   price: placeOf(line),
-  title: hasGrip(line) ? "" : line.title,
   tone: line.tone,
   isDashed: line.isDashed,
 });

@@ -1,6 +1,7 @@
 // @ts-check
-/** Moves the lines of the chart, by pointer or by keyboard: each has a slider that lies on it.
- * Nothing is sent before the pointer lets go, or Enter is pressed. */
+/** Moves the lines of the chart, by pointer or by keyboard: each has a slider that lies on it. Of a
+ * line beyond the scale it stands at the edge. Nothing is sent before the pointer lets go, or Enter
+ * is pressed. */
 import { reason } from "./api.js";
 import { readout } from "./chartlines.js";
 import { $, attribute, el, keyed, put } from "./dom.js";
@@ -27,12 +28,17 @@ const STEPS = {
 };
 /** Labels nearer to each other stand side by side. */
 const LABEL_PX = 22;
-const BESIDE_PX = 160;
+const BESIDE_PX = 200;
+/** So many rows of labels at an edge, and one at a price; those of more lines show when they have
+ * the focus. */
+const MOST_ROWS = 2;
+/** A hand that presses is not quite still. */
+const STILL_PX = 3;
 
 /** By the key of the line. @type {Map<string, Move>} */
 const moves = new Map();
-/** The line under the pointer, and how far below it that has taken it.
- * @type {{ key: string, offPx: number } | null} */
+/** The line under the pointer, how far below it that has taken it, and where.
+ * @type {{ key: string, offPx: number, fromPx: number, isStill: boolean } | null} */
 let held = null;
 /** @type {import("./candles.js").Candles | null} */
 let candles = null;
@@ -101,16 +107,28 @@ function grab(grip, event) {
   event.preventDefault(); // it would select text
   grip.focus({ preventScroll: true });
   grip.setPointerCapture(event.pointerId);
-  held = { key: grip.line.key, offPx: event.clientY - box.getBoundingClientRect().top };
-  held.offPx -= within(candles?.yOf(placeOf(grip.line)) ?? 0);
+  const offPx =
+    event.clientY - box.getBoundingClientRect().top - within(candles?.yOf(placeOf(grip.line)) ?? 0);
+  held = { key: grip.line.key, offPx, fromPx: event.clientY, isStill: true };
+}
+
+/** What a line would be at: where the pointer is; of one beyond the scale that is drawn further
+ * away, as much further. @param {ChartLine} line @param {number} y of the line, as it is dragged */
+function priceOf({ price: from }, y) {
+  const edge = within(candles?.yOf(from) ?? 0);
+  const isAway = y !== within(y) && edge !== candles?.yOf(from);
+  const [at, before] = [candles?.priceAt(isAway ? y : within(y)), candles?.priceAt(edge)];
+  if (at == null || before == null) return null;
+  return isAway ? from + at - before : at;
 }
 
 /** @param {ChartLine} line @param {PointerEvent} event */
 function drag(line, event) {
   if (held?.key !== line.key) return;
-  const { top } = box.getBoundingClientRect();
-  const at = candles?.priceAt(within(event.clientY - held.offPx - top));
-  if (at == null) return;
+  if (held.isStill && Math.abs(event.clientY - held.fromPx) < STILL_PX) return;
+  held.isStill = false;
+  const at = priceOf(line, event.clientY - held.offPx - box.getBoundingClientRect().top);
+  if (at === null) return;
   const to = nearestTick(line.symbol, at);
   moveTo(line, to === nearestTick(line.symbol, line.price) ? line.price : to);
 }
@@ -134,15 +152,20 @@ function press(line, event) {
   event.preventDefault();
 }
 
-function makeGrip() {
-  const name = el("b");
-  const text = el("span");
-  const label = el("span", { class: "label" }, name, text);
-  const grip = el(
-    "div",
-    { class: "grip", role: "slider", tabindex: "0", "aria-valuemin": "0" },
-    label,
-  );
+/** @param {ChartLine} line */
+function makeGrip(line) {
+  const [name, text] = [el("b"), el("span")];
+  const level = el("span", { class: "level" });
+  const label = el("span", { class: "label" }, level, name, text);
+  const grip = el("div", {}, label);
+  Object.assign(grip, { parts: { name, level, text, label } });
+  if (!hasGrip(line)) {
+    attribute(grip, "aria-hidden", "true"); // the chart says it
+    return grip;
+  }
+  attribute(grip, "role", "slider");
+  attribute(grip, "tabindex", "0");
+  attribute(grip, "aria-valuemin", "0");
   attribute(grip, "aria-orientation", "vertical");
   grip.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => grab(grip, event));
   grip.addEventListener("pointermove", (/** @type {any} */ event) => drag(grip.line, event));
@@ -151,7 +174,7 @@ function makeGrip() {
   grip.addEventListener("keydown", (/** @type {any} */ event) => press(grip.line, event));
   // What is not sent must not stand there as if it were.
   grip.addEventListener("blur", () => takeBack(grip.line.key));
-  return Object.assign(grip, { parts: { name, text, label } });
+  return grip;
 }
 
 /** @param {any} grip @param {ChartLine} line */
@@ -161,8 +184,10 @@ function updateGrip(grip, line) {
   const at = placeOf(line);
   const words = move ? `${readout(line, at)} · ${move.how || "not sent yet"}` : price(at);
   put(grip.parts.name, line.title);
+  put(grip.parts.level, move ? "" : price(at));
   put(grip.parts.text, move ? words : "");
   attribute(grip, "class", `grip ${line.tone}${move ? " moved" : ""}`);
+  if (!hasGrip(line)) return;
   attribute(grip, "aria-label", line.title);
   attribute(grip, "aria-valuenow", String(at));
   attribute(grip, "aria-valuemax", String(Math.max(at, 2 * line.price)));
@@ -172,17 +197,19 @@ function updateGrip(grip, line) {
 
 /** @param {ChartLine[]} lines of the chart */
 export function paintGrips(lines) {
-  const gripped = lines.filter(hasGrip);
-  const known = new Set(gripped.map(({ key }) => key));
+  const known = new Set(lines.filter(hasGrip).map(({ key }) => key));
   for (const [key, { sent }] of moves) if (!sent && !known.has(key)) moves.delete(key);
   if (held && !known.has(held.key)) held = null; // its trade was closed meanwhile
   keyed(
     box,
-    gripped.map((line) => /** @type {[string, ChartLine]} */ ([line.key, line])),
+    // Somebody else may sign in, and move more or less.
+    lines.map(
+      (line) => /** @type {[string, ChartLine]} */ ([`${line.key} ${hasGrip(line)}`, line]),
+    ),
     makeGrip,
     updateGrip,
   );
-  box.hidden = gripped.length === 0;
+  box.hidden = lines.length === 0;
 }
 
 /** Puts the sliders where the lines are. @param {import("./candles.js").Candles} drawn */
@@ -195,10 +222,16 @@ export function placeGrips(drawn) {
   /** @type {number[]} */
   const tops = [];
   for (const grip of /** @type {Iterable<any>} */ (box.children)) {
-    const y = within(drawn.yOf(placeOf(grip.line)) ?? height, LABEL_PX / 2);
-    const beside = tops.filter((top) => Math.abs(top - y) < LABEL_PX).length % columns;
+    const at = drawn.yOf(placeOf(grip.line)) ?? height;
+    const edge = at < 0 ? "above" : at > height ? "below" : null;
+    attribute(grip, "data-beyond", edge);
+    const y = within(at, LABEL_PX / 2);
+    const beside = tops.filter((top) => Math.abs(top - y) < LABEL_PX).length;
+    const row = Math.min(edge ? MOST_ROWS : 1, Math.floor(beside / columns));
     tops.push(y);
-    grip.style.top = `${y}px`;
-    grip.parts.label.style.left = `${4 + beside * BESIDE_PX}px`;
+    attribute(grip, "data-piled", row === (edge ? MOST_ROWS : 1) ? "" : null);
+    const inwardPx = row * LABEL_PX;
+    grip.style.top = `${edge === "below" ? y - inwardPx : edge ? y + inwardPx : y}px`;
+    grip.parts.label.style.left = `${4 + (beside % columns) * BESIDE_PX}px`;
   }
 }

@@ -8,6 +8,7 @@ import { marketNowMs } from "./market.js";
 import { model } from "./model.js";
 import { openStory } from "./story.js";
 import { client } from "./stream.js";
+import { sumOf } from "./sums.js";
 import { whyClosed } from "./words.js";
 
 const ROWS_A_PAGE = 50;
@@ -76,7 +77,9 @@ function makeRow(trade) {
     cell(
       "what",
       el("span", { class: `side ${side}` }, side),
-      ` ${whole(openedQuantity)} `,
+      " ",
+      el("span", {}, whole(openedQuantity)),
+      " ",
       el("b", {}, ...nameOf(symbol)),
       " ",
       story,
@@ -100,6 +103,7 @@ function paint() {
   keyed($("history").tBodies[0], rows, makeRow, () => {});
   $("history").hidden = rows.length === 0;
   put($("no-history"), rows.length ? "" : "No closed trade is like that.");
+  paintSum();
   put($("history-error"), problem);
   $("history-more").hidden = !shown.next;
   const wanted = query();
@@ -109,6 +113,18 @@ function paint() {
     import.meta.url,
   );
   $("history-csv").href = csv.href;
+}
+
+/** Of what is listed. */
+function paintSum() {
+  const { count, won, lost, pnl, net } = sumOf(shown.trades);
+  put(
+    $("history-count"),
+    `${whole(count)} ${count === 1 ? "trade" : "trades"}${shown.next ? " listed" : ""}`,
+  );
+  put($("history-pnl"), arrowMoney(pnl), `number ${tone(pnl)}`);
+  put($("history-net"), net === null ? "" : signedMoney(net), `number ${tone(net)}`);
+  put($("history-won"), `${whole(won)} won · ${whole(lost)} lost`);
 }
 
 /** Today's trades, all of them, on paper. */

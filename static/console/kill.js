@@ -39,10 +39,7 @@ function list() {
     `Close all ${whole(model.open.size)} positions of session ${model.sessionId}?`,
   );
   keyed($("kill-list"), model.open, makeRow, updateRow);
-  put(
-    $("kill-orders"),
-    orders ? `With the halt ${whole(orders)} pending entries are cancelled, too.` : "",
-  );
+  put($("kill-orders"), orders ? `Pending entries that end with the halt: ${whole(orders)}.` : "");
 }
 
 async function closeAll() {

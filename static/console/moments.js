@@ -19,7 +19,12 @@ export function fillsOf(symbol, events) {
       const isEntry = type === "trade_opened";
       const side = isEntry === (data.side === "BUY") ? "BUY" : "SELL";
       const quantity = isEntry ? data.quantity : (data.closedQuantity ?? data.quantity);
-      return { atMs: Date.parse(data.timestamp), side, text: `${side} ${whole(quantity)}` };
+      return {
+        atMs: Date.parse(data.timestamp),
+        side,
+        quantity,
+        text: `${side} ${whole(quantity)}`,
+      };
     });
 }
 

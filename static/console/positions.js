@@ -117,7 +117,7 @@ function putLevel({ parts }, name, level, now, more = "") {
   if (!isKnown) return put(parts.away, "");
   const away = Math.abs(level - now);
   const decimals = away < 0.01 ? 4 : 2;
-  put(parts.away, ` · ${price(Number(away.toFixed(decimals)))}`);
+  put(parts.away, ` · ${away < 100 ? price(Number(away.toFixed(decimals))) : whole(away)}`);
 }
 
 /** What an old price doesn't do. @param {Position} trade */

@@ -52,7 +52,7 @@ export async function drawStory({ symbol, openedAt, closedAt }, events, isWanted
   const fills = fillsOf(symbol, events);
   candles.recolour();
   candles.show(found.bars, interval, true);
-  candles.mark(fills, found.bars);
+  candles.mark(fills, [], found.bars, interval);
   candles.fit();
   attribute($("story-chart"), "aria-label", inWords(symbol, found, fills));
 }

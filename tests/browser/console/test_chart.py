@@ -94,7 +94,7 @@ async def test_fills_stops_targets_and_entries_of_the_session_are_drawn(
         trade = await desk.open("DRAWN", stopLoss=98, target=103)
         await show(page, ingest_server, desk.session_id, symbols="OTHER,DRAWN", interval=100)
         await page.locator("#bars-symbol").select_option("DRAWN")
-        await push(desk, "DRAWN", 100.5)
+        await push(desk, "DRAWN", 100.02)
         drawn = (
             f"BUY 50 #{trade} at 100.00; Stop #{trade} at 98.00; Target #{trade} at 103.00; "
             "fills: BUY 50, BUY 7, SELL 7"
@@ -102,7 +102,7 @@ async def test_fills_stops_targets_and_entries_of_the_session_are_drawn(
         await expect(chart(page)).to_have_attribute("aria-label", re.compile(re.escape(drawn)))
         await until(lambda: is_painted(page, "accent"))
         await desk.close(trade)
-        words = re.compile(r"now 100.50; fills: SELL 50, BUY 50, BUY 7, SELL 7$")
+        words = re.compile(r"now 100.02; fills: SELL 50, BUY 50, BUY 7, SELL 7$")
         await expect(chart(page)).to_have_attribute("aria-label", words)
 
 

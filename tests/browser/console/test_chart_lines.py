@@ -20,13 +20,17 @@ def line(page: Page, title: str) -> Locator:
 
 
 async def grab(page: Page, title: str, by_px: float) -> None:
-    """Take the line at its right end, move it down by so much, and hold it there."""
-    strip = await line(page, title).bounding_box()
+    """Take the line at its right end, or at its label where it is beyond the scale, move it down
+    by so much, and hold it there."""
+    is_beyond = await line(page, title).get_attribute("data-beyond") is not None
+    handle = line(page, title).locator(".label") if is_beyond else line(page, title)
+    strip = await handle.bounding_box()
     assert strip
-    await line(page, title).hover(position={"x": strip["width"] - 20, "y": strip["height"] / 2})
-    strip = await line(page, title).bounding_box()  # it stands still by now
+    await handle.hover(position={"x": strip["width"] - 20, "y": strip["height"] / 2})
+    strip = await handle.bounding_box()  # it stands still by now
     assert strip
     x, y = strip["x"] + strip["width"] - 20, strip["y"] + strip["height"] / 2
+    await page.mouse.move(x, y)
     await page.mouse.down()
     await expect(line(page, title)).to_be_focused()
     for part in (0.5, 1):
@@ -56,6 +60,12 @@ async def test_lines_are_dragged_with_a_readout_and_sent_when_they_are_let_go(
         await desk.tick({"symbol": DRAGGED, "price": 100.1})
         await expect(chart).to_have_attribute("aria-label", re.compile("now 100.10"))
         await expect(line(page, stop)).to_have_attribute("aria-valuetext", "98.00")
+        # Far from the candles it stands at the edge, and a press that is not quite still is none.
+        await expect(line(page, stop)).to_have_attribute("data-beyond", "below")
+        await expect(line(page, stop)).to_have_text(f"98.00{stop}")
+        await expect(line(page, f"Target #{trade}")).to_have_attribute("data-beyond", "above")
+        await grab(page, stop, -2)
+        await page.mouse.up()
         await grab(page, stop, -12)
         words = re.compile(r"^Stop #\d+(9[89]\.\d[05]) · \d\.\d+% below .* 100\.10 · −₹\d+\.\d\d")
         await expect(line(page, stop)).to_have_text(words)
@@ -67,7 +77,7 @@ async def test_lines_are_dragged_with_a_readout_and_sent_when_they_are_let_go(
         await expect(line(page, stop)).not_to_have_class(OFF)
         assert [one["stopLoss"] for one in await desk.trades()] == [moved]
         await grab(page, entry, 12)
-        await expect(line(page, entry)).to_contain_text("value ₹7,")
+        await expect(line(page, entry)).to_contain_text("value ₹7,")  # further away than it was
         moved = await level(page, entry)
         await page.mouse.up()
         await expect(line(page, entry)).not_to_have_class(OFF)

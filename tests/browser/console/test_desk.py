@@ -146,7 +146,9 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         await expect(page.locator("#kill-list li")).to_have_text(
             [f"BUY 50 ENDED #{trades[0]}, last 100.00", f"SELL 7 OVER #{trades[1]}, last 50.00"]
         )
-        await expect(page.locator("#kill-orders")).to_contain_text("1 pending")
+        await expect(page.locator("#kill-orders")).to_contain_text(
+            "Pending entries that end with the halt: 1."
+        )
         assert not await violations(page)
         await press(page, "Cancel")
         assert await desk.open_trades() == trades[::-1]

@@ -96,8 +96,8 @@ async def test_what_is_printed_is_the_trades_of_today_as_a_table(
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "PAPER", "price": 100})
         trades = [await desk.open("PAPER") for _ in range(60)]
-        for trade in trades:
-            await desk.close(trade)
+        for number, trade in enumerate(trades):
+            await desk.close(trade, price=101 if number else 99)
         await page.add_init_script("globalThis.print = () => { globalThis.printed = true; }")
         await show(page, ingest_server, desk.session_id)
         await page.get_by_role("tab", name="History").click()
@@ -110,6 +110,8 @@ async def test_what_is_printed_is_the_trades_of_today_as_a_table(
         await expect(page.locator("#print-title")).to_contain_text(today)
         for hidden in ("#top", "#ticket", "#history-filter", ".session"):
             await expect(page.locator(hidden)).to_be_hidden()
-        shown = await page.locator("#history tbody tr").last.bounding_box()
+        total = page.locator("#history tfoot")
+        await expect(total).to_have_text(re.compile(r"^60 trades▲ \+₹2,900\.00.*59 won · 1 lost$"))
+        shown = await page.locator("#history tfoot tr").last.bounding_box()
         assert shown is not None
         assert shown["height"] > 0

@@ -267,6 +267,7 @@ async def test_the_rule_that_would_refuse_an_order_is_named_before_it_is_sent(
         await expect(page.locator("#ticket [data-error-form]")).to_contain_text(
             "Value of an opening: "
         )
+        await expect(refusal).to_be_hidden()  # said once
         await quantity.fill("50")
         await expect(refusal).to_be_empty()
         for _ in range(2):
