@@ -103,7 +103,7 @@ const newRow = () =>
   el("tr", {}, el("th", { scope: "row" }), ...COLUMNS.map(() => el("td", { class: "number" })));
 
 function paint() {
-  const isWaiting = shown?.path !== asked && !failure;
+  const isWaiting = (shown?.path ?? "") !== asked && !failure;
   const isOfThis = shown?.path.startsWith(`sessions/${model.sessionId}/`); // else it has just left
   put($("report-error"), failure);
   const { by, net, document } = (isOfThis && shown) || { by: "", net: false, document: null };

@@ -57,11 +57,15 @@ const BOUND = [
 
 let started = false;
 let isNewLink = true;
+/** Another session was asked for, so that even the one on screen begins with a fresh snapshot: what
+ * happened before that is not told. */
+let beginsAnew = false;
 /** A new object each time a session begins anew. */
 let begun = {};
 
 /** @param {number} sessionId */
 export function showSession(sessionId) {
+  if (sessionId !== asked().sessionId) beginsAnew = true;
   wanted = sessionId;
   client.subscribeSession(sessionId, { updateInterval: model.intervalMs });
   if (client.status.state === "closed" && started) connect();
@@ -136,7 +140,8 @@ client.on("ack", ({ result }) => {
   if (result.symbols.length) model.intervalMs = result.priceInterval ?? model.intervalMs;
   else if (result.sessionId) model.intervalMs = result.updateInterval ?? model.intervalMs;
   confirmed = result.sessionId ?? null;
-  const isNew = confirmed !== model.sessionId || result.recovered === false;
+  const isLeft = confirmed !== model.sessionId || (beginsAnew && confirmed === wanted);
+  const isNew = isLeft || result.recovered === false;
   if (confirmed !== null && isNew) startSession(confirmed);
   else if (result.recovered) book.beginReplay();
   if (confirmed === wanted) wanted = null;
@@ -163,6 +168,7 @@ client.on("status", ({ state }) => {
 
 /** @param {number | null} sessionId */
 function startSession(sessionId) {
+  beginsAnew = false;
   book.begin(sessionId);
   begun = {};
   if (sessionId !== null) loadPast(sessionId, begun);

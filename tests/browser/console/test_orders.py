@@ -79,6 +79,16 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     await expect(page.locator("#session-status")).to_have_text("HALTED")
     happened = [what for what, _ in await desk.trade_ids()]
     assert happened == ["trade_closed", "trade_opened", "trade_opened"]
+    # Another session is chosen and this one again: nothing of the time between is missing.
+    for trade in await desk.open_trades():
+        await desk.close(trade)
+    for chosen in (desk.session_id + 1_000_000, desk.session_id):
+        stream = "import('/static/console/stream.js')"
+        await page.evaluate(f"{stream}.then(({{ showSession }}) => showSession({chosen}))")
+    proxy.refuses_websockets = False
+    await page.locator("#reconnect").dispatch_event("click")
+    await expect(rows).to_have_count(0)
+    await expect(page.locator("#log tr[data-type=trade_closed]")).to_have_count(2)
 
 
 async def test_an_order_whose_answer_is_lost_is_asked_for_by_its_key_and_the_next_has_another(
