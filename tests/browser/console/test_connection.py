@@ -61,6 +61,9 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await expect(link(page)).to_have_text(re.compile(r"Reconnecting in \d+ s|Connecting…"))
     for said in await page.locator(".asof").all_inner_texts():
         assert re.fullmatch(r"as of \d\d:\d\d:\d\d", said)
+    header = await page.locator(".prices > header").bounding_box()
+    assert header
+    assert header["height"] < 50  # one line
     looks = "getComputedStyle(document.querySelector('.figures')).filter"
     assert await page.evaluate(looks) == "grayscale(1)"
     for row in (position(page, before), tile(page, "NIFTY")):
