@@ -27,7 +27,7 @@ class Nginx(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nginx(
+async def standing_nginx(
     embedded_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Nginx]:
     """One nginx with a site for each fault, before a server with a session and a price."""
@@ -48,6 +48,14 @@ async def nginx(
             await server.close_trade(trade["tradeId"], 196.3)
         async with running_nginx(folder, rest.url, elsewhere.url) as sites:
             yield Nginx(sites, rest)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def nginx(standing_nginx: Nginx) -> Nginx:
+    """Its server may write, and its price is fresh, however long the tests before took."""
+    await standing_nginx.rest.ready()
+    await standing_nginx.rest.tick("NIFTY", 22150.5)
+    return standing_nginx
 
 
 async def test_a_good_proxy_is_named_and_all_is_well(nginx: Nginx) -> None:
