@@ -187,11 +187,7 @@ class ReRun:
         if step is None:
             self._pace = Pace()
         elif isinstance(step, Moment):
-            before = Moment(step.at_ms, last=dict(self._last))
-            self._decided(decide(state, pace, [before, step], self._around))
-            if step.symbol is not None:
-                quote = Quote(step.symbol, step.price_e4, step.at_ms, "test", stale=False)
-                self._last[step.symbol] = self._around.prices[step.symbol] = quote
+            self._take_moment(step)
         elif isinstance(step, SessionEvent):
             change = SessionChange(
                 standing=step.standing, reason=step.reason, at_ms=step.at_ms, detail=step.detail
@@ -201,6 +197,17 @@ class ReRun:
             self._take_trade(step)
         else:
             self._append(step)
+
+    def _take_moment(self, moment: Moment) -> None:
+        """The clock acts before a tick; a square-off that had no price waits for the first one."""
+        known = dict(self._last)
+        if moment.symbol is not None:
+            quote = Quote(moment.symbol, moment.price_e4, moment.at_ms, "test", stale=False)
+            known.setdefault(moment.symbol, quote)
+            self._last[moment.symbol] = quote
+        before = Moment(moment.at_ms, last=known)
+        self._decided(decide(self._state, self._pace, [before, moment], self._around))
+        self._around.prices.update(self._last)
 
     def _take_trade(self, step: TradeEvent) -> None:
         now = self._state.open_trades.get(step.trade.trade_id)

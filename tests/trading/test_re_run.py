@@ -34,6 +34,8 @@ SQUARED_OFF = [
     *(("reduce", 0, 4), ("tick", 102, 500), ("tick", 99, 60_000), ("open", 3, 0)),
 ]
 """At the price before the last tick, and nothing opens after it."""
+WITHOUT_A_PRICE = [("open", 2, 0), ("square_off", 1, True), ("clock", 60_000, 0), ("tick", 90, 0)]
+"""Its first price is below every stop, and closes as what has waited for it."""
 AFTER_A_DOWNTIME = [
     *(("square_off", 1, True), ("tick", 102, 500), ("lose", False, 0), ("clock", 60_000, 0)),
     *(("crash", 0, 0), ("tick", 98, 10)),
@@ -49,6 +51,7 @@ histories = st.lists(ticks | ticks | others, min_size=5, max_size=30)
 @settings(max_examples=12, deadline=None)
 @given(histories)
 @example(SQUARED_OFF)
+@example(WITHOUT_A_PRICE)
 @example(AFTER_A_DOWNTIME)
 @example(HALTED)
 async def test_the_log_says_what_a_re_run_over_the_ticks_since_the_newest_stored_event_says(
