@@ -24,7 +24,7 @@ generation.max-examples = 25
 [phases.stateful]
 generation.max-examples = 10
 """
-LONG = [pytest.mark.slow(75), pytest.mark.timeout(600)]
+LONG = [pytest.mark.slow(45), pytest.mark.timeout(600)]
 ANY_PACE = "1000000"
 GUARDED = {
     "VYOMO_RT_AUTH_KEY": KEY,
@@ -53,9 +53,14 @@ async def test_schemathesis_finds_nothing(
     assert re.search(r"([1-9]\d+) selected / \1 total", output), output
 
 
-@pytest.mark.slow(45)
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("role", [None, "viewer", "feed", "admin"])
+@pytest.mark.parametrize(
+    "role",
+    [
+        *(pytest.param(role, marks=pytest.mark.slow(20)) for role in (None, "viewer", "feed")),
+        pytest.param("admin", marks=pytest.mark.slow(32)),
+    ],
+)
 async def test_schemathesis_finds_nothing_whatever_rights_it_has(
     role: str | None, server_process: MakeServer, tmp_path: Path
 ) -> None:

@@ -283,7 +283,7 @@ def test_every_client_sees_every_event_once_in_order_and_the_newest_state_in_the
     require_no_wrongs(story)
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(55)
 @pytest.mark.timeout(600)
 @settings(deadline=None, max_examples=1500)
 @given(stories)

@@ -135,7 +135,7 @@ async def test_each_order_ends_once_and_the_log_says_what_a_re_run_says(
         await check_orders(bench, steps)
 
 
-@pytest.mark.slow(40)
+@pytest.mark.slow(32)
 @pytest.mark.timeout(900)
 @settings(max_examples=300, deadline=None)
 @given(histories)

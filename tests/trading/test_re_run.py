@@ -61,7 +61,7 @@ async def test_the_log_says_what_a_re_run_over_the_ticks_since_the_newest_stored
         await check(bench, steps)
 
 
-@pytest.mark.slow(38)
+@pytest.mark.slow(34)
 @pytest.mark.timeout(900)
 @settings(max_examples=400, deadline=None)
 @given(histories)

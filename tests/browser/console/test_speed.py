@@ -125,7 +125,7 @@ async def kept(tab: Tab) -> dict[str, int]:
     return {kind: n - before[kind] for kind, n in after.items() if n - before[kind] > FEWER}
 
 
-@pytest.mark.slow(50)
+@pytest.mark.slow(30)
 @pytest.mark.timeout(300)
 async def test_prices_leave_nothing_behind_and_no_spike_of_positions_holds_it_up(
     ingest_server: str, tmp_path: Path
