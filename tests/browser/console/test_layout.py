@@ -51,11 +51,13 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
     page: Page, ingest_server: str
 ) -> None:
     async with Desk.at(ingest_server) as desk:
-        await desk.tick({"symbol": OPTION, "price": 512.35})
+        fresh = {"symbol": OPTION, "price": 512.35}
+        await desk.tick(fresh)
         for number in range(22):
             await desk.open(OPTION, quantity=number + 1, stopLoss=400, target=700)
         for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
             await page.set_viewport_size({"width": width, "height": height})
+            await desk.tick(fresh)  # a warning of old prices would take the place of rows
             await show(page, ingest_server, desk.session_id, symbols=OPTION)
             await expect(page.locator("#positions tbody tr")).to_have_count(22)
             assert await page.evaluate(WHOLE_ROWS) >= rows
