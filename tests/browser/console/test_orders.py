@@ -328,6 +328,7 @@ async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_sta
         await expect(row).to_have_count(2)
         await press(page, f"Reverse trade {left}, TURNS")
         await expect(page.locator("#close-trade [data-sending]")).to_be_empty()
+        await page.locator("#close-do").focus()
         await on_its_way[0].continue_()
         await expect(page.locator("#close-what")).to_have_text(f"#{left} is closed by now.")
         await expect(page.locator("#close-title")).to_be_focused()  # the button is gone
