@@ -64,7 +64,7 @@ async def start_s(server: ServerProcess) -> float:
     async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz") as ready:
         took_s = time.monotonic() - began
         assert ready.status == 200
-    assert any(f"{SESSIONS} sessions" in line for line in server.output)
+    await server.logged(f"{SESSIONS} sessions")
     await server.stop()
     return took_s
 

@@ -43,7 +43,7 @@ async def test_a_server_that_wakes_up_after_another_took_over_carries_out_nothin
         assert (status, problem["code"]) == (503, "unavailable")
         await until(lambda: first.process.returncode is not None)
         assert first.process.returncode == 1
-        assert any("taken this database over" in line for line in first.output)
+        await first.logged("taken this database over")
 
         _, session = await other.call("GET", f"/sessions/{session_id}")
         assert (session["seq"], session["openTrades"]) == (0, 0)
@@ -109,11 +109,13 @@ async def replace_a_dead_one(make: MakeServer, offset_s: int) -> None:
     await first.kill()
     second = make(program=shifted)
     await second.start()
-    waited_s = _logged_at(second, "taking its place") - _logged_at(second, "waiting to see")
-    assert 15 <= waited_s <= 16.5
+    waits_at, takes_at = [
+        await _logged_at(second, words) for words in ("waiting to see", "taking its place")
+    ]
+    assert 15 <= takes_at - waits_at <= 16.5
 
 
-def _logged_at(server: ServerProcess, words: str) -> float:
+async def _logged_at(server: ServerProcess, words: str) -> float:
     """The moment of a line in the server's log, on its own clock."""
-    line = next(line for line in server.output if words in line)
+    line = await server.logged(words)
     return datetime.fromisoformat(line.split()[0]).timestamp()

@@ -15,6 +15,7 @@ import aiohttp
 
 from tests.kit.forking import PROGRAM, TRUSTS_NOBODY
 from tests.kit.rest import Rest
+from tests.kit.waiting import until
 from vyomo_rt.app.server import running
 from vyomo_rt.app.site import application
 from vyomo_rt.config import Settings
@@ -102,6 +103,11 @@ class ServerProcess:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.output.append(line.decode())
+
+    async def logged(self, words: str) -> str:
+        """The first line with these words. A thread writes the log, maybe after the address."""
+        line: str = await until(lambda: next((o for o in self.output if words in o), None))
+        return line
 
     async def stop(self, signal_: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""

@@ -19,6 +19,7 @@ MOST_START_S = 3.0
 
 
 @pytest.mark.slow(32)
+@pytest.mark.quiet
 @pytest.mark.timeout(1800)
 async def test_a_start_after_a_kill_takes_seconds_however_many_trades_there_are(
     server_process: MakeServer, tmp_path: Path
@@ -30,7 +31,7 @@ async def test_a_start_after_a_kill_takes_seconds_however_many_trades_there_are(
         began = time.monotonic()
         await server.start()
         assert time.monotonic() - began < MOST_START_S
-        assert any("1 sessions with 10 open trades" in line for line in server.output)
+        await server.logged("1 sessions with 10 open trades")
         await server.kill()
 
 
