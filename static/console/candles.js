@@ -2,7 +2,7 @@
 /** Draws bars with lightweight-charts, which is loaded when somebody looks. */
 import { slotOf, withGaps } from "./bars.js";
 import { colour } from "./canvas.js";
-import { price } from "./format.js";
+import { IST_AHEAD_MS, price } from "./format.js";
 import { drawMarks, fillMarks, MARGIN_PX } from "./marks.js";
 import { rangeWith } from "./scale.js";
 
@@ -17,7 +17,7 @@ const LIBRARY = new URL(
   import.meta.url,
 ).href;
 /** The library's axis is in UTC, this page in IST. */
-const AHEAD_S = 19_800;
+const AHEAD_S = IST_AHEAD_MS / 1000;
 const DASHED = 2;
 const FONT_PX = 12;
 /** More prices on the axis would push each other far from where they are. */

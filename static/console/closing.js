@@ -84,7 +84,8 @@ function deed({ side, symbol, quantity: open }) {
 async function order(body) {
   const tradeId = closingId;
   const trade = model.open.get(tradeId);
-  const [isReversal, { price: at, quantity = trade?.quantity }] = [reverses, body];
+  const isReversal = reverses; // another one may be asked about before this is done
+  const { price: at, quantity = trade?.quantity } = body;
   if (strayed(of)) return strayed(of);
   if (isReversal && !trade) return `#${tradeId} is closed by now: there is nothing to reverse.`;
   const gain = trade && (at - trade.entryPrice) * quantity * signOf(trade);

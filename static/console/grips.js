@@ -227,9 +227,10 @@ export function placeGrips(drawn) {
     attribute(grip, "data-beyond", edge);
     const y = within(at, LABEL_PX / 2);
     const beside = tops.filter((top) => Math.abs(top - y) < LABEL_PX).length;
-    const row = Math.min(edge ? MOST_ROWS : 1, Math.floor(beside / columns));
+    const most = edge ? MOST_ROWS : 1;
+    const row = Math.min(most, Math.floor(beside / columns));
     tops.push(y);
-    attribute(grip, "data-piled", row === (edge ? MOST_ROWS : 1) ? "" : null);
+    attribute(grip, "data-piled", row === most ? "" : null);
     const inwardPx = row * LABEL_PX;
     grip.style.top = `${edge === "below" ? y - inwardPx : edge ? y + inwardPx : y}px`;
     grip.parts.label.style.left = `${4 + (beside % columns) * BESIDE_PX}px`;

@@ -97,13 +97,12 @@ function makeRow(trade) {
 function paint() {
   if (!isVisible()) return;
   // Those of another session stand there until this one's have come.
-  const rows = shown.trades
-    .filter(({ sessionId }) => sessionId === model.sessionId)
-    .map((trade) => /** @type {[string, any]} */ ([`${trade.sessionId} ${trade.tradeId}`, trade]));
+  const trades = shown.trades.filter(({ sessionId }) => sessionId === model.sessionId);
+  const rows = trades.map((trade) => /** @type {[number, any]} */ ([trade.tradeId, trade]));
   keyed($("history").tBodies[0], rows, makeRow, () => {});
   $("history").hidden = rows.length === 0;
   put($("no-history"), rows.length ? "" : "No closed trade is like that.");
-  paintSum();
+  paintSum(trades);
   put($("history-error"), problem);
   $("history-more").hidden = !shown.next;
   const wanted = query();
@@ -115,9 +114,9 @@ function paint() {
   $("history-csv").href = csv.href;
 }
 
-/** Of what is listed. */
-function paintSum() {
-  const { count, won, lost, pnl, net } = sumOf(shown.trades);
+/** Of what is listed. @param {any[]} trades */
+function paintSum(trades) {
+  const { count, won, lost, pnl, net } = sumOf(trades);
   put(
     $("history-count"),
     `${whole(count)} ${count === 1 ? "trade" : "trades"}${shown.next ? " listed" : ""}`,

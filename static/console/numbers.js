@@ -1,5 +1,5 @@
 // @ts-check
-/** Numbers as people type them. */
+/** Numbers as people type them, and amounts that were reckoned here. */
 
 /** 1,50,000.50 or 150,000.50, but not 22,50: that may be meant as 22.50. */
 const GROUPED = /^\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?$/;
@@ -20,3 +20,7 @@ export function numberOf(text) {
   const digits = GROUPED.test(text) ? text.replaceAll(",", "") : text;
   return PLAIN.test(digits) && String(Number(digits)) === shortest(digits) ? Number(digits) : text;
 }
+
+/** The exact amount that a sum or a product of binary numbers stands for.
+ * @param {number} rupees */
+export const toPaisa = (rupees) => Math.round(rupees * 100) / 100;

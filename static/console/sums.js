@@ -1,8 +1,9 @@
 // @ts-check
 /** What closed trades come to. */
+import { toPaisa } from "./numbers.js";
 
-/** A sum of exact amounts, but of binary ones. @param {number[]} amounts */
-const exact = (amounts) => Math.round(amounts.reduce((sum, one) => sum + one, 0) * 100) / 100;
+/** @param {number[]} amounts */
+const sum = (amounts) => toPaisa(amounts.reduce((all, one) => all + one, 0));
 
 /** @param {{ pnl: number, netPnl?: number | null }[]} trades
  * @returns {{ count: number, won: number, lost: number, pnl: number, net: number | null }} `net`:
@@ -14,7 +15,7 @@ export function sumOf(trades) {
     count: trades.length,
     won: pnls.filter((pnl) => pnl > 0).length,
     lost: pnls.filter((pnl) => pnl < 0).length,
-    pnl: exact(pnls),
-    net: trades.length > 0 && nets.length === trades.length ? exact(nets) : null,
+    pnl: sum(pnls),
+    net: trades.length > 0 && nets.length === trades.length ? sum(nets) : null,
   };
 }

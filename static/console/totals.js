@@ -2,6 +2,7 @@
 /** What all positions come to: their P&L, and what is held of each symbol on balance. */
 import { $, el, keyed, put } from "./dom.js";
 import { arrowMoney, tone, whole } from "./format.js";
+import { toPaisa } from "./numbers.js";
 import { pnlIsOfThePast } from "./since.js";
 
 /** @typedef {import("./model.js").Position} Position */
@@ -33,9 +34,9 @@ function makeNet(_net, symbol) {
   return Object.assign(item, { parts: { held, pnl } });
 }
 
-/** A sum of exact amounts, but of binary ones. @param {any} element @param {number} sum */
+/** @param {any} element @param {number} sum */
 function putSum(element, sum) {
-  const rounded = Math.round(sum * 100) / 100;
+  const rounded = toPaisa(sum);
   put(element, arrowMoney(rounded), tone(rounded));
 }
 
