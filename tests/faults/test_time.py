@@ -74,10 +74,10 @@ async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still
     server_process: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Server and store are stopped for longer than any patience; the clients are elsewhere."""
-    monkeypatch.setenv("VYOMO_RT_PING_INTERVAL_S", "0.6")
-    monkeypatch.setenv("VYOMO_RT_PONG_TIMEOUT_S", "0.5")
+    monkeypatch.setenv("VYOMO_RT_PING_INTERVAL_S", "1.1")
+    monkeypatch.setenv("VYOMO_RT_PONG_TIMEOUT_S", "1")
     monkeypatch.setenv("VYOMO_RT_SSE_KEEP_ALIVE_S", "0.5")
-    monkeypatch.setenv("VYOMO_RT_SLOW_TIMEOUT_S", "0.5")
+    monkeypatch.setenv("VYOMO_RT_SLOW_TIMEOUT_S", "1")
     process = server_process()
     url = await process.start()
     pids = [process.process.pid, *children_of(process.process.pid)]
@@ -102,8 +102,8 @@ async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still
             await opening
             for stream in (ws, sse):
                 await stream.until_seq(1)
-            # Several pings, and longer than every patience.
-            await asyncio.gather(*(read_on(stream, prices=20) for stream in (ws, sse)))
+            # Two pings, and longer than every patience.
+            await asyncio.gather(*(read_on(stream, prices=25) for stream in (ws, sse)))
             for stream in (ws, sse):
                 sent_s = [time_of(price) for price in stream.messages("price_update")]
                 since_s = [at_s for at_s in sent_s if at_s > woken_at]
