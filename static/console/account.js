@@ -31,6 +31,9 @@ function ask(why) {
   if (!dialog.open) dialog.showModal();
 }
 
+/** @param {string} why if nobody was signed in before */
+const askAgain = (why) => ask(isSignedIn ? "Signed out: the sign-in has ended." : why);
+
 /** A link may carry a ticket behind its `#`, which goes to no server and into no log.
  * @returns {Promise<string>} why it was refused, if it was */
 async function useTicket() {
@@ -63,13 +66,13 @@ export async function start() {
     if (code && SIGNED_OUT.has(code)) ask(`Signed out: ${detail}.`);
   });
   client.on("error", ({ code, message }) => {
-    if (code === "unauthorized") ask(message);
+    if (code === "unauthorized") askAgain(message);
   });
   client.on("token_expiring", ({ data }) => {
     complain(`Your sign-in ends at ${time(data.expiresAt)}.`);
   });
   // A call may find out before the stream does.
-  onUnauthorized((why) => ask(isSignedIn ? "Signed out: the sign-in has ended." : why));
+  onUnauthorized(askAgain);
   const refusal = await useTicket();
   const me = await call("GET", "me");
   if (me.ok) show(me.document);

@@ -49,7 +49,10 @@ export async function call(method, path, body, { key, givenUp } = {}) {
       if (ok && status !== 204) throw cut; // of its answer only a part came
       return { detail: `HTTP ${status}` };
     });
-    if (status === 401 && !ASKS_WHO.has(path)) unauthorized(document.detail);
+    if (status === 401 && !ASKS_WHO.has(path)) {
+      unauthorized(document.detail);
+      document.detail = "nobody is signed in any more";
+    }
     return { ok, passing: status >= 500, status, document };
   } catch {
     const document = {

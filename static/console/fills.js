@@ -20,6 +20,8 @@ import { obstacle, opened } from "./ticket.js";
 const dialog = $("book-dialog");
 /** @type {HTMLFormElement} */
 const form = $("book-fill");
+/** The session that the form was opened in. @type {number | null} */
+let of = null;
 
 /** Asks before booking a price that looks as if nobody got it.
  * @param {string} what @param {number} at @param {number | undefined} last
@@ -54,19 +56,18 @@ function paint() {
     if (Number.isInteger(quantity)) parts.push(`value ${money(at * quantity)}`);
   } else if (last) parts.push(`Last ${priceAndOrigin(last)}`);
   const lots = inLots(symbolOf(fields), quantity);
-  put($("book-preview"), obstacle() || [...parts, lots].filter(Boolean).join(" · "));
+  put($("book-preview"), obstacle() || strayed(of) || [...parts, lots].filter(Boolean).join(" · "));
   hint(form, [...unreadable(form, fields), ...misplaced(fields)]);
 }
 
 /** @param {Fields} body @returns {Promise<{ path: string, body: object } | string | null>} */
 async function order(body) {
-  const { sessionId } = model; // what is on screen now, whatever is chosen while this asks
   for (const name of ["symbol", "quantity", "entryPrice"])
     if (body[name] === undefined) return `${name} is required`;
   const name = symbolOf(body);
   await lookUp(name);
   const why = obstacle();
-  if (why || strayed(sessionId)) return why || strayed(sessionId);
+  if (why || strayed(of)) return why || strayed(of);
   const [wrong] = misplaced(body);
   if (wrong) return wrong;
   const { side, quantity, entryPrice } = body;
@@ -74,7 +75,7 @@ async function order(body) {
   const gain = last === undefined ? undefined : (last - entryPrice) * quantity * signOf(body);
   const wanted = await confirmsPrice(`${side} ${whole(quantity)} ${name}`, entryPrice, last, gain);
   if (!wanted) return null;
-  return strayed(sessionId) || { path: `sessions/${sessionId}/trades`, body };
+  return strayed(of) || { path: `sessions/${of}/trades`, body };
 }
 
 /** @param {any} trade */
@@ -86,6 +87,7 @@ function booked(trade) {
 
 /** The form, with what the ticket holds already. */
 function open() {
+  of = model.sessionId;
   form.reset();
   clearProblems(form);
   const { symbol = "", quantity = "", side = "BUY" } = fieldsOf($("ticket"));

@@ -2,7 +2,7 @@
 /** Forms that send an order: errors appear beside their field, and nothing happens twice. */
 import { reason } from "./api.js";
 import { $, el } from "./dom.js";
-import { complain } from "./notify.js";
+import { complain, isCovered } from "./notify.js";
 import { numberOf } from "./numbers.js";
 import { settle } from "./sending.js";
 
@@ -226,11 +226,12 @@ const titleOf = (form) => form.querySelector("h2")?.textContent ?? "";
  * @param {AbortController} sending */
 async function send(form, fields, request, done, sending) {
   const isShown = () => shown.get(form) === sending;
+  const isSeen = () => isShown() && !(isCovered() && !form.closest("#sign-in-dialog"));
   const order = unreadable(form, fields).at(0) ?? (await request(fields));
   if (order === null || !isShown()) return; // left before anything was sent
   if (typeof order === "string") return showProblem(form, order);
   const tell = (/** @type {string} */ how, /** @type {boolean} */ isOpen) => {
-    if (isShown()) say(form, how, isOpen);
+    if (isSeen()) say(form, how, isOpen);
     else if (isOpen) complain(`${titleOf(form)}: ${how}`);
   };
   const { method = "POST", path, body } = order;
@@ -242,7 +243,7 @@ async function send(form, fields, request, done, sending) {
     return form.closest("dialog")?.close();
   }
   const text = sending.signal.aborted ? GIVEN_UP : reason(answer);
-  if (!isShown()) return complain(`${titleOf(form)}: ${inWords(form, text)}`);
+  if (!isSeen()) return complain(`${titleOf(form)}: ${inWords(form, text)}`);
   say(form, "");
   showProblem(form, text);
 }

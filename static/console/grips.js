@@ -94,7 +94,7 @@ async function send({ key, title, path, field }) {
   if (answer.passing) return complain(`${title}: not asked any more; it may still be moved.`);
   // The reason begins with the field's own name.
   if (!answer.ok) return complain(`${title}: ${reason(answer).replace(/^\w+: /, "")}`);
-  if (client.status.state !== "open") say(`${title} is at ${price(move.price)}.`);
+  if (client.status.state !== "open") say(`${title} is at ${price((order ?? trade)[field])}.`);
 }
 
 /** A line that is off the screen is held at its edge. @param {number} y @param {number} [edgePx] */

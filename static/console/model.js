@@ -16,7 +16,8 @@ import { Seen, thin } from "./series.js";
  * @typedef {{ tradeId: number, symbol: string, side: "BUY" | "SELL", quantity: number,
  *   entryPrice: number, stopLoss?: number | null, target?: number | null,
  *   trailingStop?: number | null, openedAt?: string, currentPrice?: number,
- *   unrealizedPnL?: number, pnlPercent?: number, stale?: boolean }} Position
+ *   unrealizedPnL?: number, pnlPercent?: number, stale?: boolean, toldMs?: number }} Position
+ *   `toldMs`: when an event changed it last
  */
 
 /** Of each kind of event but changes of the session: these are few, and a halt is long. */
@@ -165,10 +166,11 @@ export function noteGuards({ data }) {
 /** @param {any} trade @returns {Partial<Position>} */
 const guardsOf = (trade) => Object.fromEntries(GUARDS.map((name) => [name, trade[name] ?? null]));
 
-/** @param {{ tradeId: number }} data @param {Partial<Position>} news */
-function noteTrade({ tradeId }, news) {
+/** @param {{ tradeId: number, timestamp: string }} data @param {Partial<Position>} news */
+function noteTrade({ tradeId, timestamp }, news) {
   const known = model.open.get(tradeId);
-  if (known) model.open.set(tradeId, { ...known, ...news });
+  const toldMs = Math.max(known?.toldMs ?? 0, Date.parse(timestamp));
+  if (known) model.open.set(tradeId, { ...known, ...news, toldMs });
   touch("positions");
 }
 
@@ -181,9 +183,10 @@ export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
     model.open.delete(tradeId);
   } else if (!closed.has(tradeId)) {
     const known = model.open.get(tradeId) ?? { ...trade, tradeId };
-    // An answer may be late: what is left only becomes less.
+    // An answer may be late: what is left only becomes less, and guards may have moved since.
     const quantity = Math.min(known.quantity, trade.quantity);
-    model.open.set(tradeId, { ...known, quantity, ...guardsOf(trade) });
+    const guards = Date.parse(trade.timestamp) > (known.toldMs ?? 0) ? guardsOf(trade) : {};
+    model.open.set(tradeId, { ...known, quantity, ...guards });
   }
   touch("positions", "session");
 }

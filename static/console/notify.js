@@ -44,11 +44,23 @@ function toast(place, text, kind, ms) {
 
 /** @param {string} text */
 export const say = (text) => toast("toasts", text, "", SHOWN_MS);
+/** Whether the question who is there covers all else. The page starts anew after it. */
+export const isCovered = () => $("sign-in-dialog").open;
+/** @param {HTMLElement} list @param {string} text */
+function forget(list, text) {
+  for (const same of list.children) if (same.textContent === text) same.remove();
+}
 /** @param {string} text */
-export const complain = (text) => {
-  for (const same of $("alerts").children) if (same.textContent === text) same.remove();
+function warn(text) {
+  forget($("alerts"), text);
   toast("alerts", text, "loss", ERROR_MS);
-};
+}
+/** @param {string} text */
+export function complain(text) {
+  if (!isCovered()) return warn(text);
+  forget($("sign-in-missed"), text);
+  $("sign-in-missed").append(el("p", {}, text)); // it must not go unread
+}
 
 /** @param {string} name of the tune */
 function play(name) {
@@ -93,7 +105,7 @@ function notice(text) {
 
 /** What must not go unnoticed. @param {string} text */
 export function alarm(text) {
-  complain(text);
+  warn(text);
   play("alarm");
   notice(text);
 }
@@ -148,7 +160,8 @@ export function start() {
     if (missed) say(`${whole(missed)} ${events} while you were away: see the log`);
     missed = 0;
   });
-  client.on("error", ({ message, command }) => {
+  client.on("error", ({ message, command, code }) => {
+    if (code === "unauthorized") return; // it is asked who is there
     if (!command?.endsWith("_prices")) complain(message); // those stand beside their field
   });
 }

@@ -12,7 +12,8 @@ let timer;
 
 /** @param {any} session its document as it is now */
 export function noteStanding(session) {
-  if (session.sessionId !== model.sessionId) return;
+  const isLate = session.seq < model.session?.seq;
+  if (session.sessionId !== model.sessionId || isLate) return;
   model.session = session;
   touch("session", "rules", "ticket");
 }

@@ -151,7 +151,8 @@ client.on("ack", ({ result }) => {
 client.on("error", ({ command, code }) => {
   // Over SSE a command is a new stream, and its refusal names none.
   const isSession = command === "subscribe_session" || (command === undefined && wanted !== null);
-  if (!isSession || code === "unavailable") return;
+  // That the store is away, or that nobody is signed in any more, says nothing of the session.
+  if (!isSession || code === "unavailable" || code === "unauthorized") return;
   wanted = null;
   if (confirmed === null) startSession(null); // it was there before the server came back without it
   touch(...BOUND, "place");

@@ -29,6 +29,18 @@ async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
         await expect(figure(page, "totalTrades")).to_have_text(DIGIT)
 
 
+async def bring_on_screen(page: Page, session_id: int) -> None:
+    """Another session, though a dialog is open, and wait until it is there."""
+    await page.evaluate(
+        """async (sessionId) => {
+            const { isChanging, showSession } = await import("/static/console/stream.js");
+            showSession(sessionId);
+            while (isChanging()) await new Promise((resolve) => setTimeout(resolve, 20));
+        }""",
+        session_id,
+    )
+
+
 def link(page: Page) -> Locator:
     return page.locator("#link-text")
 

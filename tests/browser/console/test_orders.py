@@ -8,7 +8,17 @@ import signal
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import DIGIT, LIVE, figure, link, position, press, show, toast
+from tests.browser.console.parts import (
+    DIGIT,
+    LIVE,
+    bring_on_screen,
+    figure,
+    link,
+    position,
+    press,
+    show,
+    toast,
+)
 from tests.kit.proxy import Proxy
 from tests.kit.server import MakeServer
 from tests.kit.waiting import until
@@ -192,6 +202,16 @@ async def test_a_fill_made_elsewhere_is_booked_on_its_own_form_and_asked_about_i
         await expect(page.locator("#close-what")).to_contain_text("0.67% above the last price")
         await page.locator("#close-do").click()
         await expect(row).to_have_count(1)
+
+        await press(page, "A fill made elsewhere…")
+        await filled.fill("23800")
+        happened = await desk.trade_ids()
+        async with Desk.at(ingest_server) as other:
+            await bring_on_screen(page, other.session_id)
+            await press(page, "Book the fill")
+            await expect(book.get_by_role("alert")).to_have_text("Another session came on screen.")
+            assert await other.trade_ids() == []
+        assert await desk.trade_ids() == happened
 
 
 async def test_an_entry_that_waits_says_so_and_one_that_does_not_is_filled_at_once(

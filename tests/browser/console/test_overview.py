@@ -7,7 +7,7 @@ import re
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import show, violations
+from tests.browser.console.parts import bring_on_screen, show, violations
 
 
 def row(page: Page, desk: Desk) -> Locator:
@@ -64,6 +64,7 @@ async def test_a_session_is_renamed_and_stopped_from_the_overview_after_a_questi
         dialog = page.locator("#stop-dialog")
         await expect(dialog).to_contain_text(f"Stop session {other.session_id}?")
         await dialog.get_by_role("button", name="Cancel").click()
+        await expect(stop).to_be_focused()
         assert (await other.figures())["status"] == "ACTIVE"
         await stop.click()
         await dialog.get_by_role("button", name="Stop it").click()
@@ -121,6 +122,16 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
     await expect(rules).not_to_contain_text("Daily loss")
     await expect(rules).to_contain_text("Trades a day 9")
     await expect(page.locator("#halts li")).to_have_text(changes)  # other rules: no other status
+
+    async with Desk.at(server) as other:
+        await page.get_by_role("button", name="Change rules").click()
+        await page.locator("#maxOpenTrades").fill("7")
+        await bring_on_screen(page, other.session_id)
+        await page.keyboard.press("Enter")
+        problem = page.locator("#rules-dialog").get_by_role("alert")
+        await expect(problem).to_have_text("Another session came on screen.")
+        assert (await other.figures())["rules"] == {}
+    assert (await desk.figures())["rules"]["maxOpenTrades"] == 3
 
 
 async def test_axe_finds_no_violation_in_rules_and_sessions(

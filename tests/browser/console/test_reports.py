@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
-from tests.browser.console.parts import OVERFLOWING, position, show, violations
+from tests.browser.console.parts import OVERFLOWING, bring_on_screen, position, show, violations
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -90,6 +91,21 @@ async def test_reports_are_a_calendar_and_numbers_of_what_was_chosen(
     await expect(cells(page, "no tag").locator("td").first).to_have_text("▼ −₹120.00")
     await trade(rest, session_id, 20)
     await expect(cells(page, "no tag").locator("td").first).to_have_text("▼ −₹100.00")
+
+    other = await rest.new_session()
+    await trade(rest, other, 7)
+    on_its_way = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await on_its_way.wait()
+        await route.continue_()
+
+    await page.route(f"**/sessions/{other}/report?*", hold)
+    await bring_on_screen(page, other)
+    await expect(page.locator("#no-report")).to_have_text("Adding up…")
+    await expect(page.locator("#report")).to_be_hidden()  # that of the session before
+    on_its_way.set()
+    await expect(cells(page, "Total").locator("td").first).to_have_text("▲ +₹7.00")
 
 
 async def test_a_report_that_is_refused_or_cut_says_why(page: Page, rest: Rest) -> None:

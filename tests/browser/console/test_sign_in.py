@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.access.signing import KEY, token
-from tests.browser.console.parts import LIVE, link, press, show, violations
+from tests.browser.console.parts import LIVE, link, position, press, show, violations
 from tests.kit.rest import API
 from tests.kit.server import server_processes
 from tests.kit.store import new_database
@@ -68,9 +68,17 @@ async def test_a_pasted_token_signs_in_and_signing_out_ends_everything_at_once(
     elsewhere = await page.context.new_page()
     await show(elsewhere, guarded, 6, transport="sse")
     await expect(link(elsewhere)).to_have_text(LIVE["sse"])
+    lost = {"status": 503, "json": {"detail": "the store is away"}}
+    await elsewhere.route("**/sessions/6/trades", lambda route: route.fulfill(**lost))
+    await elsewhere.locator("#quantity").fill("1")
+    await elsewhere.locator("#place").click()
+    await expect(elsewhere.locator("#ticket [data-sending]")).to_contain_text("Not known yet")
     await press(page, "Sign out")
     await expect(page.locator("#sign-in-dialog")).to_be_visible()
     await expect(elsewhere.locator("#sign-in-dialog")).to_be_visible()
+    await elsewhere.unroute("**/sessions/6/trades")
+    missed = elsewhere.locator("#sign-in-missed")
+    await expect(missed).to_contain_text("signed in any more. It may have been done before")
     await elsewhere.close()
 
 
@@ -106,6 +114,16 @@ async def test_viewers_see_the_lines_of_a_chart_and_move_none(page: Page, guarde
     drawn = re.compile(f"Stop #{trade} at 1.00")
     await expect(page.locator("#bars-chart")).to_have_attribute("aria-label", drawn)
     await expect(page.get_by_role("slider")).to_have_count(0)
+    # A line that comes back without its sign-in says nothing of the session.
+    await page.context.clear_cookies()
+    await page.evaluate(
+        "import('/static/console/stream.js').then(({ client, reconnect, setTransport }) =>"
+        " { client.close(); setTransport('ws'); reconnect(); })"
+    )
+    await expect(page.locator("#sign-in-why")).to_have_text("Signed out: the sign-in has ended.")
+    await expect(position(page, trade)).to_have_count(1)
+    assert "session=6&" in page.url
+    await expect(page.locator("#sign-in-missed")).to_be_empty()
 
 
 async def test_before_a_sign_in_ends_it_is_said_and_then_asked_again(

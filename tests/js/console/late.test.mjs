@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { serve } from "./page.mjs";
 
-const { begin, model, noteAnswer, noteOpened, noteOrder, noteReduced } = await import(
+const { begin, model, noteAnswer, noteGuards, noteOpened, noteOrder, noteReduced } = await import(
   "../../../static/console/model.js"
 );
 const { noteServerTime, serverNowMs } = await import("../../../static/console/clock.js");
@@ -19,6 +19,17 @@ test("a late answer makes no position larger than the stream has told", () => {
   noteReduced({ seq: 2, data: { ...OPEN, quantity: 50, pnl: 0 } });
   noteAnswer({ ...OPEN, quantity: 80, status: "OPEN" }); // of a part that was closed before that
   assert.equal(model.open.get(7)?.quantity, 50);
+});
+
+test("a late answer puts no guard back that has moved since", () => {
+  const at = (/** @type {number} */ second) => `2026-11-27T06:00:0${second}.000Z`;
+  noteOpened({ seq: 1, data: { ...OPEN, stopLoss: 40, timestamp: at(1) } });
+  noteAnswer({ ...OPEN, stopLoss: 41, timestamp: at(3), status: "OPEN" }); // before its event
+  assert.equal(model.open.get(7)?.stopLoss, 41);
+  noteGuards({ seq: 2, data: { ...OPEN, stopLoss: 41, timestamp: at(3) } });
+  noteGuards({ seq: 3, data: { ...OPEN, stopLoss: 45, timestamp: at(2) } }); // of an earlier tick
+  noteAnswer({ ...OPEN, stopLoss: 41, timestamp: at(3), status: "OPEN" });
+  assert.equal(model.open.get(7)?.stopLoss, 45);
 });
 
 test("a late answer moves no entry back", () => {

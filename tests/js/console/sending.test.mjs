@@ -106,5 +106,8 @@ test("who is signed out before an order is known hears that it may have been don
   serve({ [`POST ${path}`]: [LOST, [401, { detail: "the token has ended" }]] });
   const { ok, document } = await sent("POST", path, {});
   assert.equal(ok, false);
-  assert.match(document.detail, /^the token has ended\. It may have been done before: look/);
+  assert.match(
+    document.detail,
+    /^nobody is signed in any more\. It may have been done before: look/,
+  );
 });
