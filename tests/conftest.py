@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Those that take longest begin first, so that no worker is left with one of them at the end.
     """
-    items.sort(key=_slow_s, reverse=True)
+    items.sort(key=_takes_s, reverse=True)
     for item in items:
         if item.get_closest_marker("browser"):
             half = "first" if item.path.stem <= "test_history" else "second"
@@ -66,10 +66,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _slow_s(item: pytest.Item) -> float:
-    """What the marker says; 0 if it says nothing, and for what isn't slow."""
-    mark = item.get_closest_marker("slow")
-    return float(mark.args[0]) if mark is not None and mark.args else 0.0
+def _takes_s(item: pytest.Item) -> float:
+    """What its marker `slow` or `quiet` says; 0 if neither says anything."""
+    marks = (item.get_closest_marker(name) for name in ("slow", "quiet"))
+    return next((float(mark.args[0]) for mark in marks if mark is not None and mark.args), 0.0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,7 +22,7 @@ from vyomo_rt.store.embedded import EmbeddedServer
 from vyomo_rt.store.journal import MongoStore
 from vyomo_rt.store.verification import verify
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.quiet(11)
 
 MOST_ANSWER_S = 2.5
 """Two seconds are promised. A busy machine may take the more for this and what follows."""

@@ -155,7 +155,7 @@ async def streaming(url: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         yield peer
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(2)
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 async def test_it_stops_in_under_two_seconds_tells_its_clients_and_leaves_no_process(
     server_process: MakeServer, signal_: int

@@ -39,7 +39,7 @@ from tests.kit.waiting import until
 
 PESTS = Path(__file__).parents[2] / "scripts" / "lab" / "crowd" / "pests.py"
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.quiet(5)
 
 STOPPED = 20
 TRICKLING = 10

@@ -69,7 +69,7 @@ async def start_s(server: ServerProcess) -> float:
     return took_s
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(4)
 @pytest.mark.timeout(180)
 async def test_a_thousand_sessions_twenty_milliseconds_away_are_read_in_three_seconds(
     server_process: MakeServer, tmp_path: Path
@@ -94,7 +94,7 @@ async def test_a_thousand_sessions_twenty_milliseconds_away_are_read_in_three_se
     assert far_s < MOST_S or far_s - near_s < MOST_ROUNDS * 2 * WAY_S, took
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(6)
 async def test_while_a_server_loads_its_lease_is_kept_and_readyz_says_so(
     server_process: MakeServer, embedded_uri: str
 ) -> None:
@@ -119,7 +119,7 @@ async def test_while_a_server_loads_its_lease_is_kept_and_readyz_says_so(
         await server.stop()
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(2)
 async def test_sigterm_ends_a_start_that_is_loading_at_once(
     server_process: MakeServer, embedded_uri: str
 ) -> None:

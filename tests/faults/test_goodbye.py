@@ -110,7 +110,7 @@ async def writer(number: int, rest: Rest, session_id: int, answers: dict[str, in
         answers[key] = trade["tradeId"]
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(5)
 async def test_a_thousand_streams_are_told_and_what_was_being_done_is_done_or_refused(
     server_process: MakeServer,
 ) -> None:

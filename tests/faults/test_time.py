@@ -69,7 +69,7 @@ async def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(
             assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(5)
 async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still(
     server_process: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ async def test_who_wakes_up_after_a_sleep_has_its_clients_and_its_database_still
         assert process.process.returncode is None
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(4)
 async def test_a_tick_that_waited_while_the_server_stood_still_fires_no_stop(
     server_process: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,7 @@ async def proxy(server: Rest) -> AsyncIterator[SpoilingProxy]:
     await proxy.stop()
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(4)
 async def test_twenty_clients_on_a_server_of_its_own_get_everything_in_time(tmp_path: Path) -> None:
     flags = ("--clients", "20", "--interval-ms", "200", "--duration", "2", "--symbols", "4")
     outcome = await load_test(tmp_path, *flags, "--trades-per-s", "5", "--processes", "2")

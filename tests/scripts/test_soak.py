@@ -42,7 +42,7 @@ async def run_soak(*flags: str, interrupt_at: bytes = b"") -> tuple[int, str, st
     return await process.wait(), report, progress.decode()
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(12)
 @pytest.mark.timeout(300)
 async def test_a_short_soak_with_kills_crowds_and_a_bad_feed_finds_nothing(tmp_path: Path) -> None:
     file = tmp_path / "report.json"

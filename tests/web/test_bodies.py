@@ -77,7 +77,7 @@ async def commands(server: Rest) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(4)
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("no_collector")
 async def test_no_body_holds_the_loop(server: Rest) -> None:

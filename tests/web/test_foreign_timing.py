@@ -58,7 +58,7 @@ async def one_share(ask: Ask, foreign: list[str], unknown: list[str]) -> float:
     return slower / ROUNDS
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(6)
 @pytest.mark.timeout(300)
 async def test_what_is_foreign_is_answered_as_fast_as_what_is_not_there(
     make_settings: MakeSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch

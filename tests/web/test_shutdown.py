@@ -22,7 +22,7 @@ EACH = 100
 """Open streams of each transport."""
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(3)
 @pytest.mark.parametrize("stuck", [False, True], ids=["all read", "one does not read"])
 async def test_all_open_streams_are_told_and_closed_and_the_process_ends_within_two_seconds(
     server_process: MakeServer, stuck: bool
