@@ -1,5 +1,6 @@
 // @ts-check
 /** Alerts that this browser keeps: a price, the session's P&L, a stop that comes near. */
+import { serverNowMs } from "./clock.js";
 import { $, el, keyed, put } from "./dom.js";
 import { inIst, money, percent, price, time } from "./format.js";
 import { checkWhileTyping, clearProblems, fieldsOf, hint, unreadable } from "./forms.js";
@@ -97,7 +98,7 @@ function look() {
   for (const alert of due) alarm(`Alert: ${WORDS[alert.kind](alert)}.`);
   if (due.length)
     keep(
-      alerts.map((alert) => (due.includes(alert) ? { ...alert, firedAtMs: Date.now() } : alert)),
+      alerts.map((alert) => (due.includes(alert) ? { ...alert, firedAtMs: serverNowMs() } : alert)),
     );
 }
 

@@ -217,7 +217,7 @@ export function onOrder(form, request, done) {
 }
 
 /** @param {HTMLFormElement} form */
-const titleOf = (form) => form.querySelector("h2")?.textContent ?? "";
+const titleOf = (form) => form.closest("dialog, section")?.querySelector("h2")?.textContent ?? "";
 
 /** @template {Order} T
  * @param {HTMLFormElement} form @param {Fields} fields

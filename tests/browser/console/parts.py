@@ -87,12 +87,13 @@ async def changes(value: Locator) -> None:
     await expect(value).not_to_have_text(await value.inner_text())
 
 
-async def violations(page: Page, *only: str) -> str:
+async def violations(page: Page, *only: str, within: str = "html") -> str:
     """What axe-core finds, by all rules of WCAG 2.2 AA and good practice or `only` some."""
     rules = only or ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
     # All that it finds right besides, with its place, takes as long as the search itself.
     options = {"runOnly": list(rules), "resultTypes": ["violations"], "preload": False}
     if not await page.evaluate("'axe' in globalThis"):
         await page.evaluate(AXE_SCRIPT)
-    results = AxeResults(await page.evaluate("(options) => axe.run(options)", options))
+    run = "([within, options]) => axe.run(within, options)"
+    results = AxeResults(await page.evaluate(run, [within, options]))
     return str(results.generate_report()) if results.violations_count else ""

@@ -203,6 +203,10 @@ async def test_axe_finds_no_violation_where_nothing_is_or_lives(
         await page.keyboard.press("v")
         await is_clean()
         await press(page, "Done")
+        dialogs = page.locator("dialog")
+        await dialogs.evaluate_all("dialogs => dialogs.forEach((dialog) => dialog.show())")
+        assert not await violations(page, within="dialog")
+        await dialogs.evaluate_all("dialogs => dialogs.forEach((dialog) => dialog.close())")
         await page.set_viewport_size({"width": 390, "height": 844})
         await page.evaluate(
             "import('/static/console/stream.js').then(({ client }) => client.close())"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import press, show, tile, violations
+from tests.browser.console.parts import position, press, show, tile, violations
 from tests.kit.proxy import Proxy
 
 STALE = {"symbol": "STANDS", "price": 100, "ts": "2026-01-01T09:15:00+05:30"}
@@ -75,7 +76,8 @@ async def test_results_of_the_day_and_stops_that_come_near_are_told(
         await show(page, ingest_server, desk.session_id, symbols="DAY", interval=100)
         dialog = page.locator("#alerts-dialog")
         await press(page, "Alerts")
-        for kind, value in (("loss", "300"), ("stop", "4")):
+        await expect(dialog).to_contain_text("the server posts them: see VYOMO_RT_NOTIFY_URL")
+        for kind, value in (("loss", "300"), ("stop", "4"), ("below", "91"), ("gain", "50")):
             await dialog.get_by_label("When").select_option(kind)
             await dialog.get_by_label("Value").fill(value)
             await press(page, "Add the alert")
@@ -85,6 +87,10 @@ async def test_results_of_the_day_and_stops_that_come_near_are_told(
         await expect(told.filter(has_text="today’s P&L at −₹300.00 or below")).to_be_visible()
         await desk.tick({"symbol": "DAY", "price": 93})
         await expect(told.filter(has_text="a price within 4.00% of a stop")).to_be_visible()
+        await desk.tick({"symbol": "DAY", "price": 91})
+        await expect(told.filter(has_text="DAY at 91.00 or below")).to_be_visible()
+        await desk.tick({"symbol": "DAY", "price": 101})
+        await expect(told.filter(has_text="today’s P&L at ₹50.00 or above")).to_be_visible()
 
 
 async def test_a_line_that_is_lost_is_an_alert_without_being_asked_for(
@@ -105,6 +111,7 @@ async def test_a_feed_that_is_lost_is_an_alert(page: Page, server: str, desk: De
         lines.append(browser)
         browser.connect_to_server()
 
+    trade = await desk.open("NIFTY", entryPrice=1)
     await page.route_web_socket("**/ws/auto-trader", carry)
     await show(page, server, desk.session_id, symbols="NIFTY", transport="ws")
     await expect(page.locator("#feed-text")).to_have_text("Feed sim LIVE")
@@ -115,3 +122,6 @@ async def test_a_feed_that_is_lost_is_an_alert(page: Page, server: str, desk: De
     lost = page.locator("#alerts .toast", has_text="The price feed is DOWN: no tick since 01 Jan, ")
     await expect(lost).to_be_visible()
     await expect(page.locator("#feed-banner")).to_contain_text("Stops and targets wait")
+    await expect(page).to_have_title(re.compile("^stale prices"))
+    for old in (position(page, trade), page.locator(".figures .lead")):
+        await expect(old).to_have_class(re.compile(r"\bold\b"))

@@ -152,6 +152,10 @@ async def test_in_a_freeze_the_title_shows_no_profit_and_an_order_is_done_once_a
         await expect(page.locator(SENDING)).to_have_text(re.compile("^Sending…"))
         await expect(page).to_have_title(f"not live · Session {desk.session_id} · vyomo-rt")
         untrue_ms = await page.evaluate("untrueMs")
+        await expect(page.locator("#link-banner-text")).to_have_text(
+            re.compile(r"^Figures are as of \d\d:\d\d:\d\d IST\. The server fell silent\.$")
+        )
+        await expect(page.locator(".figures")).to_have_css("filter", "grayscale(1)")
         server.process.send_signal(signal.SIGCONT)
         assert untrue_ms < 10_000  # it takes 4.5 s where the machine is idle
         await expect(page.locator(SENDING)).to_have_text(re.compile("^Opened #"))
@@ -271,11 +275,14 @@ async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_l
         await press(page, "ONES")
         await expect(place).to_have_text("Buy 50 ONES, market")  # as it was typed
         await press(page, "NIFTY")
-        green = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
+        colour = """getComputedStyle(document.querySelector("#place")).backgroundColor
+            .match(/\\d+/g).map(Number)"""
+        red, green, _ = await page.evaluate(colour)
+        assert green > red
         await page.get_by_text("Sell", exact=True).click()
         await expect(place).to_have_text("Sell 50 NIFTY, market")
-        red = await page.evaluate("getComputedStyle(document.querySelector('#place')).background")
-        assert green != red
+        red, green, _ = await page.evaluate(colour)
+        assert red > green
         await press(page, "ONES")
         await page.reload()
         await expect(place).to_have_text("Buy 1 ONES, market")  # the symbol that was chosen

@@ -30,10 +30,11 @@ async def test_the_overview_shows_each_session_as_it_changes_and_leads_into_it(
         await row(page, other).scroll_into_view_if_needed()
         open_trades = row(page, other).locator("td.number").nth(2)
         await expect(open_trades).to_have_text("0")
-        trade = await other.open()
+        trade = await other.open(entryPrice=100)
         await expect(open_trades).to_have_text("1")
-        await other.close(trade)
+        await other.close(trade, price=101)
         await expect(open_trades).to_have_text("0")
+        await expect(row(page, other).locator("td.number").first).to_have_text("▲ +₹50.00")
         await other.post(f"sessions/{other.session_id}/close-all", {"reason": "too wild today"})
         await expect(row(page, other)).to_contain_text("HALTED")
         await expect(row(page, other)).to_contain_text(

@@ -78,7 +78,9 @@ async def test_a_pasted_token_signs_in_and_signing_out_ends_everything_at_once(
     await expect(elsewhere.locator("#sign-in-dialog")).to_be_visible()
     await elsewhere.unroute("**/sessions/6/trades")
     missed = elsewhere.locator("#sign-in-missed")
-    await expect(missed).to_contain_text("signed in any more. It may have been done before")
+    await expect(missed).to_contain_text(
+        "New trade: nobody is signed in any more. It may have been done before"
+    )
     await elsewhere.close()
 
 
