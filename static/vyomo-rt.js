@@ -19,6 +19,11 @@ import { Connection } from "./vyomo-rt/connection.js";
  */
 export class VyomoClient extends EventTarget {
   #connection;
+  /** By type, in their order. @type {Map<string, { listener: (detail: any) => void }[]>} */
+  #listeners = new Map();
+  /** Only these are made events of: that costs many times what calling a listener does.
+   * @type {Set<string>} */
+  #eventTypes = new Set();
 
   /**
    * @param {object} [options]
@@ -48,9 +53,19 @@ export class VyomoClient extends EventTarget {
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
       EventSource: options.EventSource ?? globalThis.EventSource,
     };
-    this.#connection = new Connection(means, (type, detail) => {
-      this.dispatchEvent(new CustomEvent(type, { detail }));
-    });
+    this.#connection = new Connection(means, (type, detail) => this.#tell(type, detail));
+  }
+
+  /** @param {string} type @param {any} detail */
+  #tell(type, detail) {
+    for (const heard of this.#listeners.get(type) ?? []) {
+      try {
+        heard.listener(detail);
+      } catch (error) {
+        (globalThis.reportError ?? console.error)(error); // Node would end the process
+      }
+    }
+    if (this.#eventTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   /** The connection, as last reported by a `status` event.
@@ -78,15 +93,25 @@ export class VyomoClient extends EventTarget {
    * @returns {() => void} ends it
    */
   on(type, listener) {
-    const heard = (/** @type {any} */ event) => {
-      try {
-        listener(event.detail);
-      } catch (error) {
-        (globalThis.reportError ?? console.error)(error); // Node would end the process
-      }
+    const heard = { listener }; // the same listener may be given twice
+    this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), heard]);
+    return () => {
+      const others = this.#listeners.get(type)?.filter((one) => one !== heard) ?? [];
+      this.#listeners.set(type, others);
+      heard.listener = () => {}; // its turn may be yet to come
     };
-    this.addEventListener(type, heard);
-    return () => this.removeEventListener(type, heard);
+  }
+
+  /**
+   * As of any `EventTarget`: the event's `detail` is what a listener of `on` gets.
+   * @override
+   * @param {string} type
+   * @param {EventListenerOrEventListenerObject | null} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   */
+  addEventListener(type, listener, options) {
+    this.#eventTypes.add(type);
+    super.addEventListener(type, listener, options);
   }
 
   /**

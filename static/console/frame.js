@@ -36,7 +36,7 @@ export function touch(...names) {
   for (const name of names) dirty.add(name);
   if (asked) return;
   asked = true;
-  requestAnimationFrame(paint);
+  requestAnimationFrame(paintFrame);
 }
 
 /** @param {...string} names the parts whose data a beat changed */
@@ -47,9 +47,14 @@ export function touchInBeat(...names) {
   setTimeout(gathered, Math.max(GATHER_MS, paintedMs + BEAT_MS - performance.now()));
 }
 
+/** Between two frames: the chart, which asks for a frame of its own, then comes into the same one as
+ * all else, and that has less to do. A page that is not looked at has no frames. */
 function gathered() {
   gathers = false;
-  if (dirty.size) touch();
+  if (asked || !dirty.size) return;
+  if (document.hidden) return touch();
+  paint();
+  requestAnimationFrame(tellPainted);
 }
 
 /** Everything, e.g. when the colours change. */
@@ -73,8 +78,15 @@ function paint() {
     }
   }
   keep();
-  painted.port2.postMessage(null); // a task after this frame's callbacks runs once it is painted
 }
+
+function paintFrame() {
+  paint();
+  tellPainted();
+}
+
+/** A task after a frame's callbacks runs once that is painted. */
+const tellPainted = () => painted.port2.postMessage(null);
 
 painted.port1.onmessage = () => {
   for (const listener of afterPaint) listener();

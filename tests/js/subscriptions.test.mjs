@@ -333,6 +333,29 @@ describe("listeners", () => {
       ["ack", "trade_opened", "trade_opened"],
     );
   });
+
+  it("that come or go while a message is told hear the next one, or nothing more", (t) => {
+    const { client } = following(t);
+    const seen = [];
+    const hear = (name) => client.on("trade_opened", ({ seq }) => seen.push(`${name} ${seq}`));
+    client.on("trade_opened", ({ seq }) => {
+      if (seq > 11) return;
+      hear("new");
+      end();
+    });
+    const end = hear("gone");
+    for (const seq of [11, 12]) sockets[0].say(opened(seq));
+    assert.deepEqual(seen, ["new 12"]);
+  });
+
+  it("of any kind hear the same message, by `on` or as those of an EventTarget", (t) => {
+    const { client } = following(t);
+    const seen = [];
+    client.on("trade_opened", (message) => seen.push(message));
+    client.addEventListener("trade_opened", ({ detail }) => seen.push(detail), { once: true });
+    for (const seq of [11, 12]) sockets[0].say(opened(seq));
+    assert.deepEqual(seen, [opened(11), opened(11), opened(12)]);
+  });
 });
 
 describe("the connection's name", () => {

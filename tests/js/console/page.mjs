@@ -1,6 +1,7 @@
-/** What modules of the page need besides Node.js, to be imported before them: frames that never
- * come, and a server that answers as a test says. */
+/** What modules of the page need besides Node.js, to be imported before them: a page that is not
+ * looked at, whose frames never come, and a server that answers as a test says. */
 
+globalThis.document = /** @type {any} */ ({ hidden: true });
 globalThis.requestAnimationFrame = () => 0;
 // The real one would keep the process from ending.
 globalThis.MessageChannel = /** @type {any} */ (
