@@ -139,7 +139,7 @@ def post(url: str, path: str, body: Any, method: str = "POST") -> Any:
 
 
 def open_trades(url: str) -> None:
-    """Two that stay, with stop and target in sight; an order; rules."""
+    """Two that stay, far from their stops and targets; orders; rules that no demo gets to."""
     for symbol, quantity, side in (("TCS", 40, 1), ("HDFCBANK", 120, -1)):
         with urllib.request.urlopen(f"{url}/api/auto-trader/prices?symbols={symbol}") as answer:
             price = json.load(answer)["prices"][0]["price"]
@@ -147,14 +147,14 @@ def open_trades(url: str) -> None:
             "symbol": symbol,
             "side": "BUY" if side > 0 else "SELL",
             "quantity": quantity,
-            "stopLoss": round(price * (1 - 0.003 * side), 1),
-            "target": round(price * (1 + 0.004 * side), 1),
+            "stopLoss": round(price * (1 - 0.02 * side), 1),
+            "target": round(price * (1 + 0.03 * side), 1),
         }
         post(url, "sessions/6/trades", order)
-        limit = {"type": "LIMIT", "price": round(price * (1 - 0.03 * side), 1)}
+        limit = {"type": "LIMIT", "price": round(price * (1 - 0.04 * side), 1)}
         waiting = {name: order[name] for name in ("symbol", "side", "quantity")} | limit
         post(url, "sessions/6/orders", waiting)
-    rules = {"maxDailyLoss": 50_000, "dailyTarget": 80_000, "maxTradesPerDay": 500}
+    rules = {"maxDailyLoss": 500_000, "dailyTarget": 800_000, "maxTradesPerDay": 500}
     post(url, "sessions/6", {"rules": rules}, "PATCH")
 
 

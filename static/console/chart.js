@@ -66,7 +66,7 @@ function paint() {
   const since = silentSince(symbol);
   $("bars").classList.toggle("old", since !== null);
   const silence = since && `No fresh price since ${since}.`;
-  put($("bars-note"), [note(symbol), silence].filter(Boolean).join(" "));
+  put($("bars-note"), [note(symbol), silence].filter(Boolean).join(" · "));
   if (!candles || !bars || !symbol) return;
   const isNew = drawn !== bars.bars;
   drawn = bars.bars;

@@ -1,6 +1,7 @@
 // @ts-check
 /** Numbers in Indian digits, money in ₹, times in Asia/Kolkata: the zone of the trading day. */
 
+export const LAKH = 100_000;
 export const DAY_MS = 86_400_000;
 /** India's clock before UTC. */
 export const IST_AHEAD_MS = 19_800_000;
@@ -18,6 +19,11 @@ export const money = formatter(rupees);
 /** With its sign, so that the colour only repeats what stands there. */
 export const signedMoney = formatter({ ...rupees, signDisplay: "exceptZero" });
 export const wholeMoney = formatter({ ...rupees, maximumFractionDigits: 0 });
+const signedWholeMoney = formatter({
+  ...rupees,
+  maximumFractionDigits: 0,
+  signDisplay: "exceptZero",
+});
 /** For the axis of a chart: ₹1.5L, ₹2Cr. */
 export const shortMoney = formatter({
   ...rupees,
@@ -41,6 +47,9 @@ const signedPercentDigits = formatter({ ...twoDigits, signDisplay: "exceptZero" 
 export const percent = (value) => withUnit(percentDigits(value));
 /** @param {number | null | undefined} value */
 export const signedPercent = (value) => withUnit(signedPercentDigits(value));
+const signedWholeDigits = formatter({ maximumFractionDigits: 0, signDisplay: "exceptZero" });
+/** @param {number | null | undefined} value */
+export const signedWholePercent = (value) => withUnit(signedWholeDigits(value));
 /** @param {string} text */
 const withUnit = (text) => (text === NONE ? text : `${text}%`);
 
@@ -51,6 +60,9 @@ export const arrow = (value) => (value ? (value > 0 ? "▲" : "▼") : "");
 
 /** With an arrow besides its sign: ▲ +₹52.50. @param {number} value */
 export const arrowMoney = (value) => `${arrow(value)} ${signedMoney(value)}`.trim();
+
+/** @param {number} value */
+export const wholeArrowMoney = (value) => `${arrow(value)} ${signedWholeMoney(value)}`.trim();
 
 /** @param {Intl.DateTimeFormatOptions} options */
 const timeFormatter = (options) => {

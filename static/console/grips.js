@@ -28,6 +28,8 @@ const STEPS = {
 };
 /** Labels nearer to each other stand side by side. */
 const LABEL_PX = 22;
+/** From one row of labels to the next, for a thumb. */
+const ROW_PX = matchMedia("(pointer: coarse)").matches ? 44 : LABEL_PX;
 const BESIDE_PX = 200;
 /** So many rows of labels at an edge, and one at a price; those of more lines show when they have
  * the focus. */
@@ -225,14 +227,14 @@ export function placeGrips(drawn) {
     const at = drawn.yOf(placeOf(grip.line)) ?? height;
     const edge = at < 0 ? "above" : at > height ? "below" : null;
     attribute(grip, "data-beyond", edge);
-    const y = within(at, LABEL_PX / 2);
+    const y = within(at, (edge ? ROW_PX : LABEL_PX) / 2);
     const beside = tops.filter((top) => Math.abs(top - y) < LABEL_PX).length;
     const most = edge ? MOST_ROWS : 1;
     const row = Math.min(most, Math.floor(beside / columns));
     tops.push(y);
     attribute(grip, "data-piled", row === most ? "" : null);
-    const inwardPx = row * LABEL_PX;
+    const inwardPx = row * ROW_PX;
     grip.style.top = `${edge === "below" ? y - inwardPx : edge ? y + inwardPx : y}px`;
-    grip.parts.label.style.left = `${4 + (beside % columns) * BESIDE_PX}px`;
+    grip.style.setProperty("--left", `${4 + (beside % columns) * BESIDE_PX}px`);
   }
 }

@@ -69,6 +69,13 @@ function drawSign({ ink, height, yOf }, { tone, bar, isBuy }, x) {
   );
 }
 
+/** Where words begin: those of a moment beside its line. @param {Mark} mark @param {number} width
+ * @param {number} x @param {number} most the chart's width */
+function leftOf({ bar }, width, x, most) {
+  if (bar) return Math.max(2, Math.min(most - width - 2, x - width / 2));
+  return x + AWAY_PX + width <= most ? x + AWAY_PX : Math.max(2, x - AWAY_PX - width);
+}
+
 /** @param {Place} place @param {Mark[]} marks in the order of time */
 export function drawMarks(place, marks) {
   const { ink, width: most, xOf } = place;
@@ -79,7 +86,7 @@ export function drawMarks(place, marks) {
     .map(({ mark, x }) => {
       const tops = drawSign(place, mark, x);
       mark.width ??= ink.measureText(mark.text).width;
-      const left = Math.max(2, Math.min(most - mark.width - 2, x - mark.width / 2));
+      const left = leftOf(mark, mark.width, x, most);
       return { mark, left, width: mark.width, tops };
     });
   const tops = placed(shown);

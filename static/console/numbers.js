@@ -21,6 +21,13 @@ export function numberOf(text) {
   return PLAIN.test(digits) && String(Number(digits)) === shortest(digits) ? Number(digits) : text;
 }
 
+const { format: grouped } = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 4 });
+
+/** The reverse, for a field: a large amount is read in groups, as it is shown.
+ * @param {unknown} value @returns {string} */
+export const typed = (value) =>
+  typeof value === "number" && value >= 1000 ? grouped(value) : String(value ?? "");
+
 /** The exact amount that a sum or a product of binary numbers stands for.
  * @param {number} rupees */
 export const toPaisa = (rupees) => Math.round(rupees * 100) / 100;

@@ -1,7 +1,8 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
+import { putGain, putLevel, putPrice, share } from "./cells.js";
 import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
-import { age, arrowMoney, price, signedPercent, tone, whole } from "./format.js";
+import { age, price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { feedIsLate, isLive, isStale, shutTrades, staleTrades } from "./liveness.js";
 import { marketWords } from "./market.js";
@@ -16,10 +17,15 @@ import { paintTotals } from "./totals.js";
 
 /** Symbols in one sentence. */
 const MOST_NAMED = 6;
+/** More digits of a quantity move only the name beside them. */
+const MOST_OF_QUANTITY = "99,999".length;
 /** @type {(tradeId: number, how?: "all" | "half" | "reverse") => void} */
 let closing = () => {};
 /** @type {(tradeId: number) => void} */
 let guarding = () => {};
+
+/** When rows were painted last. */
+let wasLive = false;
 
 /** @param {string} text @param {string} label which tells a row's from another's
  * @param {() => void} act */
@@ -39,7 +45,8 @@ function makeRow(trade) {
   const half = action("½", `Close half of ${which}`, () => closing(tradeId, "half"));
   const reverse = action("⇄", `Reverse ${which}`, () => closing(tradeId, "reverse"));
   const guards = action("Guards", `Guards of ${which}`, () => guarding(tradeId));
-  const quantity = el("span");
+  const [quantity, entry] = [el("span", { class: "quantity" }), el("span")];
+  putPrice(entry, trade.entryPrice);
   const track = el(
     "span",
     { class: "track", "aria-hidden": "true" },
@@ -68,7 +75,7 @@ function makeRow(trade) {
       el("small", {}, `#${tradeId}`),
       el("small", { class: "waits" }),
     ),
-    cell("number entry-price", price(trade.entryPrice)),
+    cell("number entry-price", entry),
     cell("number last", el("span"), el("small")),
     cell("number pnl", el("b"), el("small")),
     cell("levels", track, ends),
@@ -97,27 +104,6 @@ function makeRow(trade) {
       held,
     },
   });
-}
-
-/** The share of the way from stop to target, which for a SELL lies below. @param {Position} trade
- * @param {number | undefined} at */
-function share({ stopLoss, target }, at) {
-  if (stopLoss == null || target == null || at === undefined) return null;
-  return Math.min(1, Math.max(0, (at - stopLoss) / (target - stopLoss)));
-}
-
-/** A level and how far the price is from it. @param {any} end @param {string} name
- * @param {number | null | undefined} level @param {number | undefined} now @param {string} more */
-function putLevel({ parts }, name, level, now, more = "") {
-  const isKnown = level != null && now !== undefined;
-  put(parts.word, level == null ? "" : `${name} `);
-  put(parts.unit, isKnown ? " away" : "");
-  put(parts.level, level == null ? `no ${name.toLowerCase()}` : price(level));
-  put(parts.more, level == null ? "" : more);
-  if (!isKnown) return put(parts.away, "");
-  const away = Math.abs(level - now);
-  const decimals = away < 0.01 ? 4 : 2;
-  put(parts.away, ` · ${away < 100 ? price(Number(away.toFixed(decimals))) : whole(away)}`);
 }
 
 /** What an old price doesn't do. @param {Position} trade */
@@ -154,23 +140,20 @@ function untilWhenStopsWait() {
 /** @param {any} row @param {Position} trade */
 function updateRow(row, trade) {
   const { parts } = row;
-  const { unrealizedPnL, pnlPercent, currentPrice } = trade;
+  const { currentPrice } = trade;
   for (const button of parts.buttons) button.disabled = isChanging();
   parts.half.hidden = trade.quantity < 2;
   put(parts.quantity, whole(trade.quantity));
   const isOld = isStale(trade);
   row.classList.toggle("old", isOfThePast(trade));
   parts.last.classList.toggle("stale", isOld);
-  put(parts.price, price(currentPrice));
+  putPrice(parts.price, currentPrice);
   const isNow = currentPrice !== undefined && !trade.stale && isLive();
   put(parts.origin, isNow ? ageOrSource(trade) : "");
   attribute(parts.last, "title", currentPrice === undefined ? null : originOf(trade));
   const words = isOld ? `${staleWords(trade)}${waiting(trade)}` : trade.stale && originOf(trade);
   put(parts.waits, words || "", isOld ? "waits" : "waits quiet");
-  put(parts.money, unrealizedPnL === undefined ? "no price yet" : arrowMoney(unrealizedPnL));
-  put(parts.percent, signedPercent(pnlPercent));
-  const pnlClass = `number pnl ${tone(unrealizedPnL)}`;
-  if (parts.pnl.className !== pnlClass) parts.pnl.className = pnlClass;
+  putGain(parts, trade);
   const at = share(trade, currentPrice);
   parts.track.classList.toggle("none", at === null);
   parts.now.hidden = parts.entryMark.hidden = at === null;
@@ -187,6 +170,7 @@ function updateRow(row, trade) {
 }
 
 function paint() {
+  wasLive = isLive();
   // What a row never changes is its key: a wiped store gives its ids again.
   const rows = sorted([...model.open.values()]).map(
     (trade) =>
@@ -197,6 +181,9 @@ function paint() {
   );
   const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
   if (!isWhole) touch("positions");
+  const digits = rows.map(([, { quantity }]) => whole(quantity).length);
+  const most = Math.min(MOST_OF_QUANTITY, Math.max(3, ...digits));
+  $("positions").style.setProperty("--digits", String(most));
   paintTotals(model.open.values());
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;
@@ -219,9 +206,7 @@ export function start(onClose, onGuards) {
   guarding = onGuards;
   wireSorting($("positions"));
   part("positions", paint);
-  let wasLive = isLive();
   setInterval(() => {
     if (isLive() !== wasLive) touch("positions"); // silence comes without a message
-    wasLive = isLive();
   }, 500);
 }

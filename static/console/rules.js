@@ -1,11 +1,12 @@
 // @ts-check
 /** The rules of the session on screen: how far each is from tripping, its halts, a form. */
 import { $, attribute, el, keyed, put } from "./dom.js";
-import { money, time, whole, wholeMoney } from "./format.js";
+import { LAKH, money, time, whole, wholeMoney } from "./format.js";
 import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touchInBeat } from "./frame.js";
 import { sentence } from "./halts.js";
 import { model } from "./model.js";
+import { typed } from "./numbers.js";
 import { noteStanding } from "./standing.js";
 import { client, isChanging, strayed } from "./stream.js";
 import { inWords } from "./words.js";
@@ -31,6 +32,10 @@ const FIELDS = [
 /** @param {number} amount a round one, most often */
 const limit = (amount) => (Number.isInteger(amount) ? wholeMoney(amount) : money(amount));
 
+/** What is left of it: beside its name there is no room for the paise of lakhs.
+ * @param {number} amount */
+const rest = (amount) => (amount < LAKH ? money : wholeMoney)(amount);
+
 /** @param {number} done @param {number} limit */
 const share = (done, limit) => Math.min(1, Math.max(0, done / limit));
 
@@ -40,21 +45,21 @@ const LINES = {
     const left = today?.lossLeft ?? most + pnl;
     return {
       name: `Daily loss ${limit(most)}`,
-      text: left > 0 ? `${money(left)} left` : "reached",
+      text: left > 0 ? `${rest(left)} left` : "reached",
       share: share(most - left, most),
     };
   },
   dailyTarget: (goal, { pnl }) => ({
     name: `Daily target ${limit(goal)}`,
-    text: pnl < goal ? `${money(goal - pnl)} to go` : "reached",
+    text: pnl < goal ? `${rest(goal - pnl)} to go` : "reached",
     share: share(pnl, goal),
   }),
   profitLock: ({ armAt, floor }, { pnl, lock }) =>
     lock
-      ? { name: `Profit lock at ${limit(lock.floor)}`, text: `armed, ${money(pnl - floor)} above` }
+      ? { name: `Profit lock at ${limit(lock.floor)}`, text: `armed, ${rest(pnl - floor)} above` }
       : {
           name: `Profit lock at ${limit(floor)}`,
-          text: `armed in ${money(Math.max(0, armAt - pnl))}`,
+          text: `armed in ${rest(Math.max(0, armAt - pnl))}`,
           share: share(pnl, armAt),
         },
   maxOrderValue: (most) => ({ name: "Value of an opening", text: `at most ${limit(most)}` }),
@@ -145,9 +150,9 @@ function openForm() {
   of = sessionId;
   put($("rules-dialog-title"), `Rules of session ${sessionId}`);
   clearProblems(form);
-  for (const name of FIELDS) form.elements[name].value = rules[name] ?? "";
-  form.elements.armAt.value = rules.profitLock?.armAt ?? "";
-  form.elements.floor.value = rules.profitLock?.floor ?? "";
+  for (const name of FIELDS) form.elements[name].value = typed(rules[name]);
+  form.elements.armAt.value = typed(rules.profitLock?.armAt);
+  form.elements.floor.value = typed(rules.profitLock?.floor);
   before = rulesIn(fieldsOf(form));
   $("rules-dialog").showModal();
 }

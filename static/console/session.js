@@ -74,11 +74,10 @@ function figures(isOld) {
     unrealizedPnL: gainOrLoss(data.unrealizedPnL),
     equity: [`equity ${money(data.currentCapital + data.unrealizedPnL)}${age}`],
     todayPnL: gainOrLoss(data.todayPnL),
-    todayNet: [
+    todayNet:
       data.netTodayPnL === undefined
-        ? "realised, by the date in IST"
-        : `net of charges ${signedMoney(data.netTodayPnL)}`,
-    ],
+        ? ["realised, by the date in IST"]
+        : [`net of charges ${signedMoney(data.netTodayPnL)}`, "net"],
     totalPnL: gainOrLoss(data.totalPnL),
     return: [
       starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised",
@@ -102,7 +101,7 @@ function paint() {
     put(
       element,
       text || (element.tagName === "B" ? "–" : ""),
-      text.length > 17 ? `${kind} long` : kind,
+      element.tagName === "B" && text.length > 17 ? `${kind} long` : kind,
     );
   }
   document.querySelector(".figures .lead")?.classList.toggle("old", isOld);

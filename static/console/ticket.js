@@ -74,7 +74,6 @@ function terms(fields, fill) {
  * @param {Fields} fields @returns {string} */
 function preview(fields) {
   const name = symbolOf(fields);
-  const last = lastOf(name);
   const fill = fillOf(fields);
   const parts = [];
   if (fill !== undefined) parts.push(terms(fields, fill));
@@ -86,9 +85,18 @@ function preview(fields) {
     if (fill !== undefined)
       parts.push(`value ${money(fill * fields.quantity)}`, ...stakes(fields, fill));
   }
-  if (fields.type === "MARKET" && last && isOld(last))
-    parts.push(isClose(last) ? "nothing opens at a close" : "an old price opens nothing");
   return parts.join(" · ");
+}
+
+/** Why it would be refused, or why that is not known. It may be sent: the server answers beside the
+ * stream, and may know more than this page. @param {Fields} fields */
+function doubt(fields) {
+  if (document.body.dataset.link !== "live")
+    return "Not live: what is sent may wait, and be filled at a price that is not shown here.";
+  const refusal = refusalOf(fields, fillOf(fields));
+  const last = fields.type === "MARKET" ? lastOf(symbolOf(fields)) : undefined;
+  if (refusal || !last || !isOld(last)) return refusal;
+  return isClose(last) ? "Nothing opens at a close." : "An old price opens nothing.";
 }
 
 /** @param {Fields} fields @param {number} fill @returns {string[]} */
@@ -119,7 +127,7 @@ function paint() {
   const why = obstacle();
   $("place").disabled = why !== "";
   put($("preview"), why || preview(fields), why ? "preview obstacle" : "preview");
-  put($("refusal"), why ? "" : refusalOf(fields, fillOf(fields)));
+  put($("refusal"), why ? "" : doubt(fields));
   hint(ticket, [...unreadable(ticket, fields), ...misplaced(fields)]);
   const last = lastOf(waitsFor);
   if (last && !isOld(last)) {

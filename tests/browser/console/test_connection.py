@@ -54,6 +54,9 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
 
     await expect(tile(page, "NIFTY").locator(".last b")).to_have_text(DIGIT)
     first = await first_price(page)
+    place, refusal = page.locator("#place"), page.locator("#refusal")
+    await expect(refusal).to_be_empty()
+    green = await place.evaluate("one => getComputedStyle(one).backgroundColor")
 
     proxy.cut()
     banner = page.locator("#link-banner")
@@ -68,6 +71,8 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     assert await page.evaluate(looks) == "grayscale(1)"
     for row in (position(page, before), tile(page, "NIFTY")):
         await expect(row).to_have_css("font-style", "italic")
+    await expect(refusal).to_contain_text("Not live: what is sent may wait")
+    await expect(place).not_to_have_css("background-color", green)
     await desk.close(before)
     during = await desk.open()
     await desk.close(await desk.open("NIFTY"))
@@ -82,6 +87,7 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await expect(position(page, before)).to_have_count(0)
     for row in (position(page, during), tile(page, "NIFTY")):
         await expect(row).to_have_css("font-style", "normal")
+    await expect(place).to_have_css("background-color", green)
     await expect(toast(page, "4 trade events while you were away")).to_be_visible()
     assert await first_price(page) == first  # the tile went on where it was
     assert await page.locator(".asof").all_inner_texts() == [""] * 3

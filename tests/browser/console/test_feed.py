@@ -77,7 +77,7 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
         await expect(page).to_have_title(re.compile("^[+]₹"))
         await expect(page.locator("#top")).to_contain_text("Trading on delayed prices")
         await expect(page.locator("#feed-banner")).to_be_hidden()
-        await expect(page.locator("#preview")).to_contain_text("nothing opens at a close")
+        await expect(page.locator("#refusal")).to_have_text("Nothing opens at a close.")
         assert await violations(page) == ""
         await row.get_by_role("button", name="Close trade").click()
         await expect(page.locator("#close-what")).to_contain_text(

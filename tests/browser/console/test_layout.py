@@ -29,6 +29,21 @@ CUT = """[...document.querySelectorAll("body *")].filter((one) =>
     && one.scrollWidth > one.clientWidth
 ).map((one) => one.outerHTML.slice(0, 80))"""
 """What is not there to its end."""
+COLUMNS = """[...new Set([...document.querySelectorAll("#positions tbody tr")].map((row) =>
+    [...row.cells].map((one) => one.getBoundingClientRect().right).join()
+))].length"""
+"""How many different places of columns there are."""
+LABELS_ARE_HIT = """() => {
+    document.querySelector("#bars-lines").scrollIntoView({ block: "center" });
+    const labels = [...document.querySelectorAll("[role=slider][data-beyond] .label")];
+    return labels.length === 4 && labels.every((label) => {
+        const { left, top, height } = label.getBoundingClientRect();
+        const grip = label.closest("[role=slider]");
+        return [-20, 20].every((y) =>
+            grip.contains(document.elementFromPoint(left + 20, top + height / 2 + y)));
+    });
+}"""
+"""Whether a thumb that misses labels at the chart's edge by 20 px still takes them."""
 TRIES = 5
 OPTION = "BANKNIFTY26DEC52000PE"
 TOO_SMALL = """[...document.querySelectorAll(
@@ -53,8 +68,13 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
     async with Desk.at(ingest_server) as desk:
         fresh = {"symbol": OPTION, "price": 512.35}
         await desk.tick(fresh)
-        for number in range(22):
+        for number in range(19):
             await desk.open(OPTION, quantity=number + 1, stopLoss=400, target=700)
+        index = {"quantity": 1500, "entryPrice": 22150.35, "stopLoss": 21950.25, "target": 22450.75}
+        for price in (22150.4, 22260, 122_000):
+            symbol = f"INDEX{int(price)}"
+            await desk.tick({"symbol": symbol, "price": price})
+            await desk.open(symbol, **index | ({"target": 150_000} if price > 1e5 else {}))
         for width, height, rows in ((1440, 900, 12), (1920, 1080, 20)):
             await page.set_viewport_size({"width": width, "height": height})
             await desk.tick(fresh)  # a warning of old prices would take the place of rows
@@ -63,8 +83,10 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
             assert await page.evaluate(WHOLE_ROWS) >= rows
             assert await page.evaluate(SMALL) == []
             assert await page.evaluate(CUT) == []
+            assert await page.evaluate(COLUMNS) == 1
         await page.set_viewport_size({"width": 1280, "height": 720})
         assert await page.evaluate(CUT) == []
+        assert await page.evaluate(COLUMNS) == 1
         table = page.locator(".positions .scroll")
         assert await table.evaluate("one => one.scrollWidth <= one.clientWidth")
         await page.set_viewport_size({"width": 2560, "height": 1440})
@@ -79,10 +101,12 @@ async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_la
     page: Page, ingest_server: str
 ) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
+    browser = await page.context.new_cdp_session(page)
+    await browser.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "THUMB", "price": 100})
         for _ in range(2):
-            await desk.open("THUMB")
+            await desk.open("THUMB", stopLoss=50, target=200)
         await show(page, ingest_server, desk.session_id, symbols="THUMB")
         rows = page.locator("#positions tbody tr")
         await expect(rows).to_have_count(2)
@@ -92,6 +116,10 @@ async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_la
         upper: Any = await rows.first.locator(".actions").bounding_box()
         lower: Any = await rows.last.bounding_box()
         assert upper["y"] + upper["height"] <= lower["y"]
+        await press(page, "Chart")
+        await desk.tick({"symbol": "THUMB", "price": 100.1})  # its first candle
+        # Panels above the chart grow while prices are old, and shrink again.
+        await page.wait_for_function(LABELS_ARE_HIT)
         await press(page, "Sell…")
         place = page.locator("#place")
         await expect(place).to_have_text("Sell 1 THUMB, market")

@@ -329,6 +329,7 @@ async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_sta
         await page.locator("#close-do").click()
         await expect(position(page, trade)).to_contain_text("25 TURNS")
 
+        await desk.tick({"symbol": "TURNS", "price": 100})  # an old price opens nothing
         await press(page, f"Reverse trade {trade}, TURNS")
         await expect(page.get_by_label("How many")).to_be_hidden()
         await expect(page.locator("#close-do")).to_have_text("Close 25 TURNS, then SELL 25")

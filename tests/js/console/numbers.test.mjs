@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { numberOf } from "../../../static/console/numbers.js";
+import { numberOf, typed } from "../../../static/console/numbers.js";
 
 /** A decimal as an exact integer of 10⁻³⁰; undefined if it is none. */
 function exact(text) {
@@ -26,6 +26,13 @@ const made = {
 };
 
 describe("a number that is typed", () => {
+  it("stands in a field as it is shown, and is read back as it was", () => {
+    assert.equal(typed(1_250_000.5), "12,50,000.5");
+    for (const value of [0, 999, 1000, 22150.0525, 500_000, 10_000_000_000, -1500])
+      assert.equal(numberOf(typed(value)), value);
+    assert.deepEqual([undefined, null, "15:15"].map(typed), ["", "", "15:15"]);
+  });
+
   it("is sent as exactly this number, or as it was typed", () => {
     for (const make of Object.values(made)) {
       for (let left = 20_000; left > 0; left -= 1) {
