@@ -24,6 +24,8 @@ from tests.kit.server import MakeServer
 from tests.kit.waiting import until
 
 SENDING = "#ticket [data-sending]"
+RED, GREEN = 0, 1
+"""Where they are in a colour."""
 
 
 async def lose_the_stream(page: Page, proxy: Proxy) -> None:
@@ -275,14 +277,17 @@ async def test_a_button_says_what_it_does_in_its_colour_and_quantities_step_by_l
         await press(page, "ONES")
         await expect(place).to_have_text("Buy 50 ONES, market")  # as it was typed
         await press(page, "NIFTY")
-        colour = """getComputedStyle(document.querySelector("#place")).backgroundColor
-            .match(/\\d+/g).map(Number)"""
-        red, green, _ = await page.evaluate(colour)
-        assert green > red
+
+        async def has_colour(strong: int, weak: int) -> bool:
+            await desk.tick({"symbol": "NIFTY", "price": 22_000})  # an old one makes it grey
+            colour = "getComputedStyle(document.querySelector('#place')).backgroundColor"
+            channels = await page.evaluate(f"{colour}.match(/\\d+/g).map(Number)")
+            return bool(channels[strong] > channels[weak])
+
+        await until(lambda: has_colour(GREEN, RED))
         await page.get_by_text("Sell", exact=True).click()
         await expect(place).to_have_text("Sell 50 NIFTY, market")
-        red, green, _ = await page.evaluate(colour)
-        assert red > green
+        await until(lambda: has_colour(RED, GREEN))
         await press(page, "ONES")
         await page.reload()
         await expect(place).to_have_text("Buy 1 ONES, market")  # the symbol that was chosen
