@@ -1,12 +1,12 @@
 // @ts-check
 /** Pictures of gains and losses: a calendar of days, and bars. Signs stand beside the colours; the
  * numbers are in the table. */
-import { attribute, el, keyed } from "./dom.js";
+import { attribute, el, keyed, nameOf } from "./dom.js";
 import { arrow, DAY_MS, roundMoney, shortMoney, signedMoney, tone } from "./format.js";
 
 /** @typedef {{ key: string, value: number }} Value */
 
-const MOST_WEEKS = 14;
+const MOST_WEEKS = 13;
 const MOST_BARS = 24;
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const month = new Intl.DateTimeFormat("en-GB", { month: "short", timeZone: "UTC" });
@@ -32,11 +32,13 @@ function dayName(day, n) {
   return n === 0 || number === "1" ? `${number} ${month.format(new Date(day))}` : number;
 }
 
-/** A square a day. @param {HTMLElement} picture @param {Value[]} values by day, in order */
+/** A square a day. @param {HTMLElement} picture @param {Value[]} values by day, in order
+ * @returns {string} what is not in it */
 export function paintCalendar(picture, values) {
   const known = new Map(values.map(({ key, value }) => [key, value]));
   const heads = values.length ? WEEKDAYS : [];
-  const squares = days(values).map((day, n) => ({ day: dayName(day, n), value: known.get(day) }));
+  const shown = days(values);
+  const squares = shown.map((day, n) => ({ day: dayName(day, n), value: known.get(day) }));
   /** @type {[string, { day: string, value?: number, isHead?: boolean }][]} */
   const cells = [
     ...heads.map((day) => /** @type {any} */ ([day, { day, isHead: true }])),
@@ -49,9 +51,12 @@ export function paintCalendar(picture, values) {
     cell.replaceChildren(el("span", {}, day), el("b", {}, amount));
   });
   describe(picture, "P&L by day", values);
+  const isCut = values.length > 0 && values[0].key < shown[0];
+  return isCut ? `The calendar shows the newest ${MOST_WEEKS} weeks.` : "";
 }
 
-/** A bar a value. @param {HTMLElement} picture @param {Value[]} values */
+/** A bar a value. @param {HTMLElement} picture @param {Value[]} values
+ * @returns {string} what is not in it */
 export function paintBars(picture, values) {
   const drawn = values.slice(-MOST_BARS);
   const most = Math.max(...drawn.map(({ value }) => Math.abs(value)), 0) || 1;
@@ -61,9 +66,10 @@ export function paintBars(picture, values) {
     const bar = el("i");
     bar.style.width = `${(Math.abs(value) / most) * 100}%`;
     const amount = `${arrow(value)} ${shortMoney(Math.abs(value))}`.trim();
-    cell.replaceChildren(el("span", {}, key), el("b", {}, bar), el("small", {}, amount));
+    cell.replaceChildren(el("span", {}, ...nameOf(key)), el("b", {}, bar), el("small", {}, amount));
   });
   describe(picture, "P&L as bars", values);
+  return values.length > MOST_BARS ? `The bars are the last ${MOST_BARS} of ${values.length}.` : "";
 }
 
 /** @param {HTMLElement} picture @param {string} kind @param {[string, any][]} cells

@@ -3,7 +3,17 @@
  * watch. */
 import { blank, colour, follow } from "./canvas.js";
 import { $, put } from "./dom.js";
-import { DAY_MS, dateTime, minute, money, shortMoney, signedMoney, time, tone } from "./format.js";
+import {
+  DAY_MS,
+  dateTime,
+  day,
+  minute,
+  money,
+  shortMoney,
+  signedMoney,
+  time,
+  tone,
+} from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
 import { range, roundTimes } from "./series.js";
@@ -82,13 +92,11 @@ function paint() {
   }
   ink.textBaseline = "alphabetic";
   const spans = Math.max(1, Math.min(6, Math.floor((right - EDGE.left) / 110)));
-  for (const t of roundTimes(start, end, spans)) {
+  const times = roundTimes(start, end, spans);
+  const nameOf = names(times, end - start);
+  for (const t of times) {
     ink.textAlign = x(t) > right - 30 ? "right" : x(t) < EDGE.left + 30 ? "left" : "center";
-    ink.fillText(
-      end - start < 600_000 ? time(t) : end - start < DAY_MS ? minute(t) : dateTime(t).slice(0, -3),
-      x(t),
-      height - 5,
-    );
+    ink.fillText(nameOf(t), x(t), height - 5);
   }
 
   // The same paths, painted twice: green above zero, red below.
@@ -148,6 +156,15 @@ function paint() {
     if (at !== null)
       put($("equity-readout"), `${dateTime(near.t)} IST  ${signedMoney(near.v) || money(0)}`);
   }
+}
+
+/** What moments of the axis are called. @param {number[]} times @param {number} spanMs
+ * @returns {(t: number) => string} */
+function names(times, spanMs) {
+  if (spanMs < 600_000) return time;
+  if (spanMs < DAY_MS) return minute;
+  const areDays = times.every((t) => minute(t) === "00:00");
+  return areDays ? day : (t) => dateTime(t).slice(0, -3);
 }
 
 export function start() {

@@ -73,6 +73,8 @@ const timeFormatter = (options) => {
 export const time = timeFormatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 /** hh:mm, IST. */
 export const minute = timeFormatter({ hour: "2-digit", minute: "2-digit" });
+/** Day and month, IST. */
+export const day = timeFormatter({ day: "2-digit", month: "short" });
 /** Day, month and time, IST. */
 export const dateTime = timeFormatter({
   day: "2-digit",

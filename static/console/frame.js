@@ -47,8 +47,8 @@ export function touchInBeat(...names) {
   setTimeout(gathered, Math.max(GATHER_MS, paintedMs + BEAT_MS - performance.now()));
 }
 
-/** Between two frames: the chart, which asks for a frame of its own, then comes into the same one as
- * all else, and that has less to do. A page that is not looked at has no frames. */
+/** Between two frames: the chart, which asks for a frame of its own, then comes into the same one
+ * as all else, and that has less to do. A page that is not looked at has no frames. */
 function gathered() {
   gathers = false;
   if (asked || !dirty.size) return;

@@ -2,7 +2,7 @@
 /** What the session's closed trades earned: a picture of it, and its numbers. */
 import { call, reason } from "./api.js";
 import { paintBars, paintCalendar } from "./calendar.js";
-import { $, attribute, el, keyed, put } from "./dom.js";
+import { $, attribute, el, keyed, put, nameOf as symbolParts } from "./dom.js";
 import { arrowMoney, percent, signedMoney, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model } from "./model.js";
@@ -95,7 +95,7 @@ function noteClosing() {
 
 /** @param {any} tr @param {string} name @param {any} row @param {boolean} net */
 function paintRow(tr, name, row, net) {
-  put(tr.cells[0], name);
+  if (tr.cells[0].textContent !== name) tr.cells[0].replaceChildren(...symbolParts(name));
   for (const [index, column] of COLUMNS.entries()) put(tr.cells[index + 1], ...column(row, net));
 }
 
@@ -118,7 +118,7 @@ function paint() {
     key: nameOf(by, row.key),
     value: net ? row.netPnl : row.pnl,
   }));
-  (by === "day" ? paintCalendar : paintBars)($("report-picture"), values);
+  const cut = (by === "day" ? paintCalendar : paintBars)($("report-picture"), values);
   const listed = rows.map((row, index) => /** @type {[string, any]} */ ([values[index].key, row]));
   if (DATES.has(by)) listed.reverse(); // the newest first
   keyed($("report-rows"), listed.slice(0, MOST_ROWS), newRow, (tr, row, key) =>
@@ -126,7 +126,8 @@ function paint() {
   );
   put($("report-key"), by === "" ? "" : by[0].toUpperCase() + by.slice(1));
   const left = rows.length - MOST_ROWS;
-  put($("report-more"), left > 0 ? `${left} more rows are not shown, and are in the total.` : "");
+  const more = left > 0 ? `${left} more rows are not shown, and are in the total.` : "";
+  put($("report-more"), [cut, more].filter(Boolean).join(" "));
   if (rows.length) paintRow($("report-total"), "Total", document.total, net);
 }
 

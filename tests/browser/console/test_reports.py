@@ -14,6 +14,8 @@ from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
 
+CUT = """picture => [...picture.querySelectorAll("b")].filter(
+    (one) => one.scrollWidth > one.clientWidth).length"""
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 MONDAY_MS = 1_795_408_200_000  # 2026-11-23 10:00 in India
 
@@ -138,8 +140,17 @@ async def test_reports_are_accessible_in_both_themes_and_fit_a_phone(
     for pnl in (1_234_567.5, -7_654_321.25, 0):
         await trade(rest, session_id, max(pnl, -1000) if pnl < 0 else pnl, symbol="VERYLONGNAME")
         clock.now_ms += DAY_MS
+    clock.now_ms += 100 * DAY_MS
+    await trade(rest, session_id, 12_345, symbol="VERYLONGNAME")
     await show(page, rest.url, session_id)
     await page.get_by_role("tab", name="Reports").click()
+    # Weeks are columns, and no amount is cut.
+    await expect(page.locator("#report-more")).to_have_text(
+        "The calendar shows the newest 13 weeks."
+    )
+    picture = page.locator("#report-picture")
+    assert await picture.evaluate("one => one.clientHeight") < 400
+    assert await picture.evaluate(CUT) == 0
     for by, of_picture in (("day", ".day.gain"), ("symbol", ".stripe")):
         await page.locator("#report-form").get_by_label("by").select_option(by)
         await expect(page.locator(f"#report-picture {of_picture}")).to_have_count(1)
