@@ -44,8 +44,10 @@ let last = performance.now();
 requestAnimationFrame(function frame(now) {
     measured.frames.push(now - last);
     last = now;
-    const first = document.querySelector(".tile .last b")?.textContent ?? "";
-    if (measured.firstMs === null && /\\d/.test(first)) measured.firstMs = now;
+    if (measured.firstMs === null) {
+        const first = document.querySelector(".tile .last b")?.textContent ?? "";
+        if (/\\d/.test(first)) measured.firstMs = now;
+    }
     requestAnimationFrame(frame);
 });
 """

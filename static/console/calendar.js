@@ -76,12 +76,7 @@ export function paintBars(picture, values) {
  * @param {(cell: HTMLElement, what: any) => void} update */
 function paintCells(picture, kind, cells, update) {
   if (picture.className !== kind) {
-    keyed(
-      picture,
-      [],
-      () => el("div"),
-      () => {},
-    );
+    keyed(picture, [], () => el("div"));
     picture.className = kind;
   }
   keyed(picture, cells, () => el("div"), update);

@@ -57,7 +57,6 @@ function paint() {
     $("bars-symbol"),
     [...model.prices.keys()].map((one) => [one, one]),
     (one) => el("option", { value: one }, one),
-    () => {},
   );
   $("bars-symbol").value = symbol;
   const interval = $("bars-interval").value;
@@ -172,7 +171,7 @@ export function start() {
   client.on("price_update", ({ data }) => {
     if (isOpen() && data.symbol === bars?.symbol) bars.note(data);
   });
-  setInterval(() => isOpen() && touch("bars"), 1000); // silence comes without a message
+  setInterval(() => isOpen() && touchInBeat("bars"), 1000); // silence comes without a message
   for (const type of NUMBERED) client.on(type, () => isOpen() && touch("bars"));
   client.on("status", ({ state }) => {
     if (state === "open" && isOpen()) bars?.refresh();

@@ -73,11 +73,12 @@ function catchUp(child) {
  * @param {Element} parent
  * @param {Iterable<[K, T]>} items
  * @param {(item: T, key: K) => any} make
- * @param {(child: any, item: T, key: K) => void} update
+ * @param {((child: any, item: T, key: K) => void) | null} [update] without it, a child stays as it
+ *   was made
  * @param {number} [most] that are made at once
  * @returns {boolean} whether all are there; if not, the caller comes back in the next frame
  */
-export function keyed(parent, items, make, update, most = Infinity) {
+export function keyed(parent, items, make, update = null, most = Infinity) {
   const before = children.get(parent) ?? new Map();
   const entries = [...items];
   const stays = new Set(entries.map(([key]) => key));
@@ -89,7 +90,8 @@ export function keyed(parent, items, make, update, most = Infinity) {
   }
   const now = new Map();
   const focused = document.activeElement;
-  const isSeen = !(parent instanceof HTMLSelectElement); // options have no place of their own
+  // Options have no place of their own; and each observed child costs each frame a little.
+  const isSeen = update !== null && !(parent instanceof HTMLSelectElement);
   let next = parent.firstElementChild;
   let made = 0;
   for (const [key, item] of entries) {
@@ -101,9 +103,9 @@ export function keyed(parent, items, make, update, most = Infinity) {
       if (isSeen) sight.observe(child);
     }
     now.set(key, child);
-    if (outOfSight.has(child) && !child.contains(focused))
+    if (update && outOfSight.has(child) && !child.contains(focused))
       overdue.set(child, () => update(child, item, key));
-    else update(child, item, key);
+    else update?.(child, item, key);
     if (child === next) next = child.nextElementSibling;
     else parent.insertBefore(child, next);
   }

@@ -42,7 +42,7 @@ function paint() {
     wasLost = true;
   }
   document.body.dataset.link = link;
-  touch("past");
+  touchInBeat("past");
   const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
   const texts = {
     open: silentMs ? `Silent for ${age(silentMs)}` : `Live · ${NAMES[transport]}${from()}`,

@@ -44,7 +44,7 @@ function paint() {
       .slice(0, MOST_ROWS)
       .map((event) => [`${event.data.sessionId} ${event.seq} ${event.data.timestamp}`, event]),
     makeRow,
-    () => {},
+    null,
     ROWS_A_FRAME,
   );
   if (!isWhole) touch("log");

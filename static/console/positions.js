@@ -124,8 +124,10 @@ function symbolsOf(trades) {
 /** Why stops do nothing now; empty if they do. */
 function whyStopsWait() {
   const symbols = symbolsOf(staleTrades());
-  const since = sinceWords("no fresh price since", "no fresh price comes");
-  if (symbols) return `Stops and targets of ${symbols} wait: ${since}.`;
+  if (symbols) {
+    const since = sinceWords("no fresh price since", "no fresh price comes");
+    return `Stops and targets of ${symbols} wait: ${since}.`;
+  }
   return model.open.size && feedIsLate()
     ? `Stops and targets may wait: the price feed is ${model.feed?.state}.`
     : "";
