@@ -183,9 +183,8 @@ function paint() {
   );
   const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
   if (!isWhole) touch("positions");
-  const digits = rows.map(([, { quantity }]) => whole(quantity).length);
-  const most = Math.min(MOST_OF_QUANTITY, Math.max(3, ...digits));
-  $("positions").style.setProperty("--digits", String(most));
+  const longest = whole(Math.max(100, ...rows.map(([, { quantity }]) => quantity)));
+  $("positions").style.setProperty("--digits", String(Math.min(MOST_OF_QUANTITY, longest.length)));
   paintTotals(model.open.values());
   $("positions").hidden = model.open.size === 0;
   $("no-positions").hidden = model.open.size > 0;

@@ -62,13 +62,11 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     banner = page.locator("#link-banner")
     await expect(banner).to_contain_text(re.compile(r"Figures are as of \d\d:\d\d:\d\d IST"))
     await expect(link(page)).to_have_text(re.compile(r"Reconnecting in \d+ s|Connecting…"))
-    for said in await page.locator(".asof").all_inner_texts():
-        assert re.fullmatch(r"as of \d\d:\d\d:\d\d", said)
+    await expect(page.locator(".asof")).to_have_text([re.compile(r"^as of \d\d:\d\d:\d\d$")] * 3)
     header = await page.locator(".prices > header").bounding_box()
     assert header
     assert header["height"] < 50  # one line
-    looks = "getComputedStyle(document.querySelector('.figures')).filter"
-    assert await page.evaluate(looks) == "grayscale(1)"
+    await expect(page.locator(".figures")).to_have_css("filter", "grayscale(1)")
     for row in (position(page, before), tile(page, "NIFTY")):
         await expect(row).to_have_css("font-style", "italic")
     await expect(refusal).to_contain_text("Not live: what is sent may wait")
@@ -90,7 +88,7 @@ async def test_a_cut_line_dims_the_figures_and_is_resumed_without_a_gap(
     await expect(place).to_have_css("background-color", green)
     await expect(toast(page, "4 trade events while you were away")).to_be_visible()
     assert await first_price(page) == first  # the tile went on where it was
-    assert await page.locator(".asof").all_inner_texts() == [""] * 3
+    await expect(page.locator(".asof")).to_have_text([""] * 3)
     assert await log(page) == await desk.trade_ids()
 
 
