@@ -43,7 +43,7 @@ export function attribute(element, name, value) {
 }
 
 /** Of rows of a table: so many are made in one frame, so that a hundred at once hold up nothing. */
-export const ROWS_A_FRAME = 12;
+export const ROWS_A_FRAME = 8;
 /** @type {WeakMap<Element, Map<any, any>>} */
 const children = new WeakMap();
 /** Of each child out of sight: what brings it up to date. @type {WeakMap<Element, () => void>} */
