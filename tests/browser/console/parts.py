@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page, expect
+
+from tests.kit.waiting import until
 
 DIGIT = re.compile(r"\d")
 LIVE = {"ws": "Live · WebSocket", "sse": "Live · SSE"}
@@ -27,6 +30,17 @@ async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
     await page.goto(f"{url}/?{query}")
     if session_id:
         await expect(figure(page, "totalTrades")).to_have_text(DIGIT)
+
+
+async def fits(page: Page) -> None:
+    """Nothing reaches beyond the page's right edge, once the chart has followed a new width."""
+    with suppress(TimeoutError):
+        await until(lambda: _overflows_not(page))
+    assert await page.evaluate(OVERFLOWING) == []
+
+
+async def _overflows_not(page: Page) -> bool:
+    return bool(await page.evaluate(OVERFLOWING) == [])
 
 
 async def bring_on_screen(page: Page, session_id: int) -> None:

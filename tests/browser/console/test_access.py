@@ -7,10 +7,10 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import (
     DIGIT,
-    OVERFLOWING,
     changes,
     drawer,
     figure,
+    fits,
     link,
     position,
     press,
@@ -227,10 +227,10 @@ async def test_a_phone_needs_no_sideways_scrolling_whatever_is_on_it(
         await expect(position(page, short).locator(".pnl")).to_contain_text("9,99,99,98,")
         await expect(page.locator("#log tbody tr")).to_have_count(3)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
         await press(page, "Developer drawer")
         await expect(page.locator("#rate-messages")).to_have_text(DIGIT)
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
 
 
 LINES = """(element) => {

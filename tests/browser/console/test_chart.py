@@ -8,7 +8,7 @@ import time
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import OVERFLOWING, show, tile, violations
+from tests.browser.console.parts import fits, show, tile, violations
 from tests.kit.waiting import until
 
 LIBRARY = "lightweight-charts"
@@ -55,7 +55,7 @@ async def test_candles_are_the_first_view_and_follow_prices(page: Page, ingest_s
         await expect(chart(page)).to_have_attribute("aria-label", re.compile("now 104.00$"))
         await expect(page.get_by_role("link", name="tradingview.com")).to_be_visible()
         await until(lambda: is_painted(page, "gain"))
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
         for theme in ("light", "dark"):
             await page.emulate_media(color_scheme=theme)
             assert await violations(page) == ""

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import OVERFLOWING, show, violations
+from tests.browser.console.parts import fits, show, violations
 
 DRAGGED, KEYED = "NIFTY26DEC91000CE", "NIFTY26DEC92000CE"
 """Options: their tick is 0.05."""
@@ -93,7 +93,7 @@ async def test_lines_are_dragged_with_a_readout_and_sent_when_they_are_let_go(
         await page.mouse.up()
         await expect(line(page, stop)).to_have_attribute("aria-valuenow", f"{before:g}")
         assert [one["stopLoss"] for one in await desk.trades()] == [before]
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
 
 
 async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
@@ -116,7 +116,7 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
         )
         assert await violations(page) == ""
         await page.set_viewport_size({"width": 390, "height": 844})
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
         await stop.press("Escape")  # the other layout may have taken the focus
         await expect(stop).to_have_attribute("aria-valuetext", "98.03")
         await page.keyboard.press("PageUp")

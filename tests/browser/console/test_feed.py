@@ -13,15 +13,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import (
-    OVERFLOWING,
-    figure,
-    position,
-    press,
-    show,
-    tile,
-    violations,
-)
+from tests.browser.console.parts import figure, fits, position, press, show, tile, violations
 from tests.kit.server import MakeServer
 
 TIME = r"\d\d:\d\d:\d\d"
@@ -94,7 +86,7 @@ async def test_in_a_closed_market_the_last_price_is_the_close_and_nothing_alarms
         await expect(position(page, bought)).to_have_class("old")
         await expect(figure(page, "equity")).to_contain_text(re.compile(rf"as of {TIME}$"))
         await page.set_viewport_size({"width": 360, "height": 740})
-        assert await page.evaluate(OVERFLOWING) == []
+        await fits(page)
 
 
 async def test_of_several_sources_each_has_its_state_and_late_prices_say_that_stops_wait(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from tests.browser.console.parts import OVERFLOWING, bring_on_screen, position, show, violations
+from tests.browser.console.parts import bring_on_screen, fits, position, show, violations
 from tests.kit.rest import Rest
 from tests.kit.server import MakeSettings, serve_here
 from tests.kit.waiting import until
@@ -158,7 +158,7 @@ async def test_reports_are_accessible_in_both_themes_and_fit_a_phone(
             await page.emulate_media(color_scheme=theme)
             assert not await violations(page)
     await page.set_viewport_size({"width": 360, "height": 740})
-    assert await page.evaluate(OVERFLOWING) == []
+    await fits(page)
 
 
 async def test_the_curve_begins_with_the_stored_day_and_shows_a_restart_as_a_gap(
