@@ -35,13 +35,14 @@ export function putPrice(element, value) {
 export function putGain({ pnl, money, percent }, { unrealizedPnL, pnlPercent }) {
   const name = `number pnl ${tone(unrealizedPnL)}`;
   if (pnl.className !== name) pnl.className = name;
-  const [size, share] = [Math.abs(unrealizedPnL ?? 0), Math.abs(pnlPercent ?? 0)];
-  const gain = size < LAKH ? arrowMoney : wholeArrowMoney;
+  const size = Math.abs(unrealizedPnL ?? 0);
+  const [isLarge, isManifold] = [size >= LAKH, Math.abs(pnlPercent ?? 0) >= 100];
+  const gain = isLarge ? wholeArrowMoney : arrowMoney;
   put(money, unrealizedPnL === undefined ? "no price yet" : gain(unrealizedPnL));
-  const inPercent = share < 100 ? signedPercent : signedWholePercent;
+  const inPercent = isManifold ? signedWholePercent : signedPercent;
   put(percent, size < CRORE ? inPercent(pnlPercent) : "");
   const exact = () => `${signedMoney(unrealizedPnL)} · ${signedPercent(pnlPercent)}`;
-  attribute(pnl, "title", size < LAKH && share < 100 ? null : exact());
+  attribute(pnl, "title", isLarge || isManifold ? exact() : null);
 }
 
 /** The share of the way from stop to target, which for a SELL lies below. @param {Position} trade

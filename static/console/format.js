@@ -58,11 +58,11 @@ export const tone = (value) => (value ? (value > 0 ? "gain" : "loss") : "");
 /** @param {number | null | undefined} value */
 export const arrow = (value) => (value ? (value > 0 ? "▲" : "▼") : "");
 
-/** With an arrow besides its sign: ▲ +₹52.50. @param {number} value */
-export const arrowMoney = (value) => `${arrow(value)} ${signedMoney(value)}`.trim();
-
-/** @param {number} value */
-export const wholeArrowMoney = (value) => `${arrow(value)} ${signedWholeMoney(value)}`.trim();
+/** With an arrow besides its sign: ▲ +₹52.50. @param {(value: number) => string} signed */
+const withArrow = (signed) => (/** @type {number} */ value) =>
+  `${arrow(value)} ${signed(value)}`.trim();
+export const arrowMoney = withArrow(signedMoney);
+export const wholeArrowMoney = withArrow(signedWholeMoney);
 
 /** @param {Intl.DateTimeFormatOptions} options */
 const timeFormatter = (options) => {

@@ -226,7 +226,7 @@ const titleOf = (form) => form.closest("dialog, section")?.querySelector("h2")?.
  * @param {AbortController} sending */
 async function send(form, fields, request, done, sending) {
   const isShown = () => shown.get(form) === sending;
-  const isSeen = () => isShown() && !(isCovered() && !form.closest("#sign-in-dialog"));
+  const isSeen = () => isShown() && (!isCovered() || form.id === "sign-in");
   const order = unreadable(form, fields).at(0) ?? (await request(fields));
   if (order === null || !isShown()) return; // left before anything was sent
   if (typeof order === "string") return showProblem(form, order);

@@ -99,7 +99,7 @@ function paint() {
   // Those of another session stand there until this one's have come.
   const trades = shown.trades.filter(({ sessionId }) => sessionId === model.sessionId);
   const rows = trades.map((trade) => /** @type {[number, any]} */ ([trade.tradeId, trade]));
-  keyed($("history").tBodies[0], rows, makeRow, () => {});
+  keyed($("history").tBodies[0], rows, makeRow);
   $("history").hidden = rows.length === 0;
   put($("no-history"), rows.length ? "" : "No closed trade is like that.");
   paintSum(trades);

@@ -35,12 +35,8 @@ async def show(page: Page, url: str, session_id: int = 0, **place: Any) -> None:
 async def fits(page: Page) -> None:
     """Nothing reaches beyond the page's right edge, once the chart has followed a new width."""
     with suppress(TimeoutError):
-        await until(lambda: _overflows_not(page))
+        await until(lambda: page.evaluate(f"{OVERFLOWING}.length === 0"))
     assert await page.evaluate(OVERFLOWING) == []
-
-
-async def _overflows_not(page: Page) -> bool:
-    return bool(await page.evaluate(OVERFLOWING) == [])
 
 
 async def bring_on_screen(page: Page, session_id: int) -> None:
