@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from tests.kit.history import make_store
-from tests.kit.machine import Strain, children_of, cpu_ms, rss_mb
+from tests.kit.machine import children_of, cpu_ms, rss_mb
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from vyomo_rt.domain.errors import Unavailable
@@ -180,6 +180,7 @@ async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
 
 
 @pytest.mark.slow(40)
+@pytest.mark.quiet
 @pytest.mark.timeout(300)
 async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_no_trade(
     server_process: Callable[..., ServerProcess], tmp_path: Path
@@ -199,7 +200,6 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
 
         alone = [await trade_s() for _ in range(100)]
         spent_before_s = spent_s(server)
-        strains = [Strain(), Strain(server.process.pid)]
         began = time.monotonic()
         response = await http.get(f"{rest.url}{API}/sessions/1/trades.csv")
         first_byte_s = time.monotonic() - began
@@ -209,7 +209,6 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
             beside.append(await trade_s())
             await asyncio.sleep(0.1)
         took_s = spent_s(server) - spent_before_s
-        strain = max(each.factor() for each in strains)
 
     rows = list(csv.DictReader(StringIO(await reading, newline=""), strict=True))
     assert [int(row["tradeId"]) for row in rows] == [*range(100_000, 0, -1)]
@@ -217,7 +216,7 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
     assert took_s <= 10
     assert first_byte_s <= max(0.3, 10 * max(alone))
     assert max(used_mb) - used_mb[0] <= 30
-    assert late(beside) <= max(0.05, 5 * late(alone)) * strain, (alone, beside)
+    assert late(beside) <= max(0.05, 5 * late(alone)), (alone, beside)
 
 
 @pytest.mark.slow(15)
