@@ -42,6 +42,12 @@ export function attribute(element, name, value) {
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
+/** The key of a row of a trade or an order: its number, and what its row never changes, for a wiped
+ * store gives its numbers again.
+ * @param {any} owner */
+export const rowKey = ({ tradeId, orderId, symbol, side, entryPrice, closedAt }) =>
+  [tradeId ?? orderId, symbol, side, entryPrice, closedAt].join(" ");
+
 /** Of rows of a table: so many are made in one frame, so that a hundred at once hold up nothing. */
 export const ROWS_A_FRAME = 8;
 /** @type {WeakMap<Element, Map<any, any>>} */

@@ -2,7 +2,7 @@
 /** Closing everything in the session on screen, with one confirmation that names it all. */
 import { reason } from "./api.js";
 import { confirmed } from "./dialogs.js";
-import { $, attribute, el, keyed, put } from "./dom.js";
+import { $, attribute, el, keyed, put, rowKey } from "./dom.js";
 import { price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
@@ -38,7 +38,10 @@ function list() {
     $("kill-title"),
     `Close all ${whole(model.open.size)} positions of session ${model.sessionId}?`,
   );
-  keyed($("kill-list"), model.open, makeRow, updateRow);
+  const rows = [...model.open.values()].map(
+    (trade) => /** @type {[string, import("./model.js").Position]} */ ([rowKey(trade), trade]),
+  );
+  keyed($("kill-list"), rows, makeRow, updateRow);
   put($("kill-orders"), orders ? `Pending entries that end with the halt: ${whole(orders)}.` : "");
 }
 

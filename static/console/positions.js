@@ -1,7 +1,7 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
 import { putGain, putLevel, putPrice, share } from "./cells.js";
-import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME, rowKey } from "./dom.js";
 import { age, price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { feedIsLate, isLive, isStale, shutTrades, staleTrades } from "./liveness.js";
@@ -173,13 +173,8 @@ function updateRow(row, trade) {
 
 function paint() {
   wasLive = isLive();
-  // What a row never changes is its key: a wiped store gives its ids again.
   const rows = sorted([...model.open.values()]).map(
-    (trade) =>
-      /** @type {[string, Position]} */ ([
-        [trade.tradeId, trade.symbol, trade.side, trade.entryPrice].join(" "),
-        trade,
-      ]),
+    (trade) => /** @type {[string, Position]} */ ([rowKey(trade), trade]),
   );
   const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
   if (!isWhole) touch("positions");

@@ -19,6 +19,14 @@ async def _never(_route: Route) -> None:
     """Leaves a question without an answer."""
 
 
+async def _with_another_trade_of_each_number(route: Route) -> None:
+    answer = await route.fetch()
+    document = await answer.json()
+    for trade in document["trades"]:
+        trade["symbol"] = "ANEW"
+    await route.fulfill(json=document)
+
+
 async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_shown(
     page: Page, ingest_server: str
 ) -> None:
@@ -68,6 +76,12 @@ async def test_closed_trades_are_found_by_symbol_side_and_tag_and_exported_as_sh
         await desk.close(third, price=99)
         await expect(rows).to_have_count(2)
         await expect(rows.first).to_contain_text(f"#{third}")
+        # A wiped store gives its numbers again.
+        closed = "**/trades?status=CLOSED**"
+        await page.route(closed, _with_another_trade_of_each_number)
+        await panel.get_by_label("Side").select_option("")
+        await expect(rows.first).to_contain_text(f"SELL 50 ANEW #{third}")
+        await page.unroute(closed)
         await page.route(f"**/sessions/{other.session_id}/trades?status=CLOSED**", _never)
         await page.get_by_label("Session on screen").select_option(str(other.session_id))
         await expect(rows).to_have_count(0)  # those of the session that has left
