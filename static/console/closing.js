@@ -10,6 +10,7 @@ import { signOf } from "./levels.js";
 import { halfOf } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { complain, say } from "./notify.js";
+import { typed } from "./numbers.js";
 import { distance, lookUp, standing } from "./quotes.js";
 import { settle } from "./sending.js";
 import { client, isChanging, strayed } from "./stream.js";
@@ -43,7 +44,7 @@ export function openClosing(tradeId, how = "all") {
   form.reset();
   clearProblems(form);
   $("close-terms").hidden = $("close-terms").disabled = reverses;
-  if (how === "half") $("close-quantity").value = String(halfOf(trade.symbol, trade.quantity));
+  if (how === "half") $("close-quantity").value = typed(halfOf(trade.symbol, trade.quantity));
   dialog.showModal();
   lookUp(trade.symbol);
   touch("closing");

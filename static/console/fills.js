@@ -10,6 +10,7 @@ import { signOf, symbolOf, wrongSides } from "./levels.js";
 import { inLots, learnLot, stepByLots } from "./lots.js";
 import { model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
+import { typed } from "./numbers.js";
 import { distance, isFar, lastOf, lookUp, priceAndOrigin } from "./quotes.js";
 import { client, strayed } from "./stream.js";
 import { obstacle, opened } from "./ticket.js";
@@ -94,7 +95,7 @@ function open() {
   for (const [name, value] of Object.entries({ symbol, quantity, side })) {
     /** @type {any} */
     const field = form.elements.namedItem(name);
-    field.value = String(value);
+    field.value = typed(value);
   }
   dialog.showModal();
   $("book-entryPrice").focus();

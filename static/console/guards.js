@@ -6,6 +6,7 @@ import { clearProblems, fieldsOf, onOrder } from "./forms.js";
 import { part, touch } from "./frame.js";
 import { GUARDS, model, noteAnswer } from "./model.js";
 import { say } from "./notify.js";
+import { typed } from "./numbers.js";
 import { lookUp } from "./quotes.js";
 import { client, isChanging, strayed } from "./stream.js";
 
@@ -43,7 +44,7 @@ function follow(trade) {
   for (const name of GUARDS) {
     if (fields[name] !== before[name]) continue;
     const field = /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
-    const now = trade[name] == null ? "" : String(trade[name]);
+    const now = typed(trade[name]);
     if (field.value !== now) field.value = now;
     before[name] = trade[name] ?? undefined;
   }

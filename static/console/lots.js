@@ -3,7 +3,7 @@
  * by a lot or by a tick. */
 import { call } from "./api.js";
 import { whole } from "./format.js";
-import { numberOf } from "./numbers.js";
+import { numberOf, typed } from "./numbers.js";
 
 /** Where an instrument is not known. */
 const USUAL = { lot: 1, tick: 0.01 };
@@ -74,7 +74,7 @@ export function followLot(input, symbol) {
     await learnLot(name);
     // Another one was chosen meanwhile, or the quantity emptied to type one.
     if (isTyped || edits !== before || name !== symbol()) return;
-    input.value = name ? String(lotOf(name)) : "";
+    input.value = name ? typed(lotOf(name)) : "";
     if (document.activeElement === input) input.select();
   };
 }
@@ -89,7 +89,7 @@ export function stepByLots(input, symbol) {
     event.preventDefault();
     const lots = Number(quantity || 0) / lotOf(symbol());
     const next = event.key === "ArrowUp" ? Math.floor(lots) + 1 : Math.ceil(lots) - 1;
-    input.value = String(Math.max(1, next) * lotOf(symbol()));
+    input.value = typed(Math.max(1, next) * lotOf(symbol()));
     input.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }

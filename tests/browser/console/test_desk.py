@@ -27,8 +27,8 @@ async def test_guards_are_changed_in_a_dialog_that_explains_what_is_refused(
         await expect(refusal).to_contain_text("100")
 
         await page.locator("#guard-stopLoss").fill("95")
-        await desk.change_trade(trade, stopLoss=91, target=140)  # meanwhile, by somebody else
-        await expect(page.locator("#guard-target")).to_have_value("140")
+        await desk.change_trade(trade, stopLoss=91, target=1_40_000.5)  # meanwhile, by somebody
+        await expect(page.locator("#guard-target")).to_have_value("1,40,000.5")
         await expect(page.locator("#guard-stopLoss")).to_have_value("95")  # it was typed
         await page.locator("#guard-target").fill("")
         await page.get_by_label("Trail the stop by").fill("5")
@@ -86,6 +86,11 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         second = (await desk.post(orders, stop | {"validity": "GTC"}))["order"]["orderId"]
         await expect(rows.nth(1)).to_contain_text("SELL 50 AWAITED stop 90.00")
         await expect(page.locator("#pending-count")).to_have_text("2 waiting")
+        named = """([id, symbol]) => import("/static/console/model.js").then(({ model }) =>
+            model.orders.set(id, { ...model.orders.get(id), symbol }))"""
+        for symbol in ("ANEW", "AWAITED"):  # a wiped store gives its numbers again
+            await page.evaluate(named, [second, symbol])
+            await expect(rows.nth(1)).to_contain_text(f"SELL 50 {symbol} stop 90.00")
         assert not await violations(page)
 
         await desk.tick({"symbol": "AWAITED", "price": 94})
