@@ -11,6 +11,12 @@ export const onUnauthorized = (listener) => {
   unauthorized = listener;
 };
 
+/** How often somebody has signed in: a refusal of before that says nothing of now. */
+let signIns = 0;
+export const noteSignIn = () => {
+  signIns += 1;
+};
+
 const base = new URL("../../api/auto-trader/", import.meta.url);
 
 /** Calls whose caller deals with a 401 itself. */
@@ -37,6 +43,7 @@ export async function call(method, path, body, { key, givenUp } = {}) {
   if (body) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const timeout = AbortSignal.timeout(15_000);
+  const before = signIns;
   try {
     const response = await fetch(new URL(path, base), {
       method,
@@ -50,7 +57,7 @@ export async function call(method, path, body, { key, givenUp } = {}) {
       return { detail: `HTTP ${status}` };
     });
     if (status === 401 && !ASKS_WHO.has(path)) {
-      unauthorized(document.detail);
+      if (before === signIns) unauthorized(document.detail);
       document.detail = "nobody is signed in any more";
     }
     return { ok, passing: status >= 500, status, document };

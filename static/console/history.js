@@ -158,6 +158,7 @@ export function start() {
   $("history-print").addEventListener("click", print);
   $("tab-history").addEventListener("chosen", () => load());
   client.on("trade_closed", reload);
+  client.on("ack", () => problem && reload()); // the server is there again, or who asks
   client.on("session_update", () => {
     if (of === model.sessionId) return;
     of = model.sessionId;

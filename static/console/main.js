@@ -178,4 +178,5 @@ keys.start([
 $("theme").addEventListener("click", nextTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 client.on("ack", () => touch("place"));
-if (await account.start()) showPlace();
+await account.start();
+showPlace();

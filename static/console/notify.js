@@ -26,25 +26,29 @@ let notifications = recall("notify") === "on" && globalThis.Notification?.permis
 let audio;
 let missed = 0;
 
-/** It disappears by itself, though not under the pointer, and on a click.
+/** It disappears by itself, though not under the pointer or in a hidden tab, and on a click.
  * @param {string} place @param {string} text @param {string} kind @param {number} ms */
 function toast(place, text, kind, ms) {
   const list = $(place);
   const item = el("p", { class: `toast ${kind}` }, text);
   list.append(item);
   while (list.childElementCount > MOST) list.firstElementChild.remove();
-  const goLater = () => setTimeout(() => item.remove(), ms);
-  let going = goLater();
+  const go = () => {
+    if (document.hidden) document.addEventListener("visibilitychange", goLater, { once: true });
+    else item.remove();
+  };
+  let going = setTimeout(go, ms);
+  const goLater = () => {
+    going = setTimeout(go, ms);
+  };
   item.addEventListener("pointerenter", () => clearTimeout(going));
-  item.addEventListener("pointerleave", () => {
-    going = goLater();
-  });
+  item.addEventListener("pointerleave", goLater);
   item.addEventListener("click", () => item.remove());
 }
 
 /** @param {string} text */
 export const say = (text) => toast("toasts", text, "", SHOWN_MS);
-/** Whether the question who is there covers all else. The page starts anew after it. */
+/** Whether the question who is there covers all else. */
 export const isCovered = () => $("sign-in-dialog").open;
 /** @param {HTMLElement} list @param {string} text */
 function forget(list, text) {
@@ -60,6 +64,12 @@ export function complain(text) {
   if (!isCovered()) return warn(text);
   forget($("sign-in-missed"), text);
   $("sign-in-missed").append(el("p", {}, text)); // it must not go unread
+}
+
+/** What came while it was covered, once more: the question may have gone by itself. */
+export function complainAgain() {
+  for (const { textContent } of $("sign-in-missed").children) warn(textContent);
+  $("sign-in-missed").replaceChildren();
 }
 
 /** @param {string} name of the tune */

@@ -49,7 +49,7 @@ async def ask_for_ticket(url: str, bearer: str) -> str:
         return str((await answer.json())["ticket"])
 
 
-async def test_a_pasted_token_signs_in_and_signing_out_ends_everything_at_once(
+async def test_a_pasted_token_signs_in_everywhere_and_signing_out_ends_everything_at_once(
     page: Page, guarded: str
 ) -> None:
     await page.goto(f"{guarded}/?session=6")
@@ -81,6 +81,21 @@ async def test_a_pasted_token_signs_in_and_signing_out_ends_everything_at_once(
     await expect(missed).to_contain_text(
         "New trade: nobody is signed in any more. It may have been done before"
     )
+
+    # Whoever signs in again goes on in every tab, with what was typed there.
+    typed = elsewhere.locator("#quantity")
+    for tab in (elsewhere, page):
+        await enter(tab, signed(sub="asha", role="trader"))
+        for other, way in ((page, "ws"), (elsewhere, "sse")):
+            await expect(link(other)).to_have_text(LIVE[way])
+            await expect(other.locator("#sign-in-dialog")).to_be_hidden()
+        await expect(typed).to_have_value("1")
+        await expect(elsewhere.locator("#alerts")).to_contain_text("It may have been done before")
+        await press(page, "Sign out")
+        await expect(elsewhere.locator("#sign-in-dialog")).to_be_visible()
+    await enter(page, signed(sub="bela"))  # for whom the page begins anew
+    await expect(elsewhere.locator("#account-name")).to_have_text("bela · viewer")
+    await expect(typed).not_to_have_value("1")
     await elsewhere.close()
 
 
