@@ -1,5 +1,6 @@
 // @ts-check
-/** Dialogs that ask, and buttons that only close one. */
+/** Dialogs that ask, buttons that only close one, and messages while one is open. */
+import { $ } from "./dom.js";
 
 /** @param {HTMLDialogElement} dialog @returns {Promise<boolean>} */
 export const confirmed = (dialog) =>
@@ -9,8 +10,25 @@ export const confirmed = (dialog) =>
     dialog.showModal();
   });
 
-/** Buttons that only close a dialog. */
+/** All but the newest dialog is inert, and a screen reader says nothing of it: messages go there. */
+function keepMessagesInReach() {
+  const messages = $("messages");
+  const home = messages.parentElement;
+  /** @type {Node[]} the newest last */
+  let open = [];
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      open = open.filter((one) => one !== target);
+      if (/** @type {Element} */ (target).matches("dialog:modal")) open.push(target);
+    }
+    const place = open.at(-1) ?? home;
+    if (messages.parentElement !== place) place.append(messages);
+  }).observe(document.body, { subtree: true, attributeFilter: ["open"] });
+}
+
+/** What all dialogs have. */
 export function wireDialogs() {
+  keepMessagesInReach();
   for (const button of document.querySelectorAll("dialog [data-cancel]")) {
     button.addEventListener("click", () => button.closest("dialog")?.close());
   }

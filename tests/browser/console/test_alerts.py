@@ -19,6 +19,13 @@ ADD_ELSEWHERE = """() => { // as another tab does
 }"""
 
 
+async def read_out(page: Page) -> list[str]:
+    """What a screen reader finds on the page: nothing of what is inert."""
+    browser = await page.context.new_cdp_session(page)
+    nodes = (await browser.send("Accessibility.getFullAXTree"))["nodes"]
+    return [node["name"]["value"] for node in nodes if "name" in node]
+
+
 async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
     page: Page, ingest_server: str
 ) -> None:
@@ -63,6 +70,7 @@ async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
         await expect(told).to_have_count(0)
         await press(page, "Again: RISES at 105.00 or above")
         await expect(told).to_be_visible()
+        assert "Alert: RISES at 105.00 or above." in await read_out(page)
         await press(page, "Remove: RISES at 105.00 or above")
         await expect(dialog).to_contain_text("No alert yet.")
 
