@@ -9,6 +9,7 @@ import { say } from "./notify.js";
 import { typed } from "./numbers.js";
 import { lookUp } from "./quotes.js";
 import { client, isChanging, strayed } from "./stream.js";
+import { guardsOf } from "./words.js";
 
 /** @type {HTMLDialogElement} */
 const dialog = $("guards-dialog");
@@ -59,7 +60,7 @@ function paint() {
   put(
     $("guards-what"),
     `#${tradeId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
-      `from ${price(trade.entryPrice)}, last ${price(trade.currentPrice)}. ` +
+      `from ${price(trade.entryPrice)}, last ${price(trade.currentPrice)}: ${guardsOf(trade, trade.currentPrice)}. ` +
       "An emptied field takes its guard away.",
   );
 }

@@ -12,6 +12,7 @@ import { isOfThePast, sinceWords, staleWords } from "./since.js";
 import { sorted, wireSorting } from "./sorting.js";
 import { isChanging } from "./stream.js";
 import { paintTotals } from "./totals.js";
+import { guardsOf } from "./words.js";
 
 /** @typedef {import("./model.js").Position} Position */
 
@@ -62,6 +63,11 @@ function makeRow(trade) {
     });
   };
   const ends = el("span", { class: "ends" }, end(), end());
+  const levels = cell("levels", track, ends);
+  levels.addEventListener("pointerenter", () => {
+    const now = model.open.get(tradeId) ?? trade; // what has no room in the row
+    attribute(levels, "title", guardsOf(now, now.currentPrice));
+  });
   const row = el(
     "tr",
     { role: "row", "data-trade": String(tradeId) },
@@ -78,7 +84,7 @@ function makeRow(trade) {
     cell("number entry-price", entry),
     cell("number last", el("span"), el("small")),
     cell("number pnl", el("b"), el("small")),
-    cell("levels", track, ends),
+    levels,
     cell("number held"),
     cell("number actions trades", guards, " ", half, " ", reverse, " ", button),
   );

@@ -36,11 +36,18 @@ export function reasonOf(reason) {
 export const whyClosed = ({ exitReason, exitDetail }) =>
   `${reasonOf(exitReason)}${exitDetail ? ` (${inWords(exitDetail)})` : ""}`;
 
-/** @param {any} owner a trade or an order */
-export const guardsOf = ({ stopLoss, target, trailingStop }) =>
+/** @param {string} name @param {number | null | undefined} level @param {number} [last] */
+function levelOf(name, level, last) {
+  if (level == null) return `no ${name}`;
+  const away = last === undefined ? "" : ` (${price(Math.abs(level - last))} away)`;
+  return `${name} ${price(level)}${away}`;
+}
+
+/** @param {any} owner a trade or an order @param {number} [last] the price that they watch */
+export const guardsOf = ({ stopLoss, target, trailingStop }, last) =>
   [
-    stopLoss == null ? "no stop" : `stop ${price(stopLoss)}`,
-    target == null ? "no target" : `target ${price(target)}`,
+    levelOf("stop", stopLoss, last),
+    levelOf("target", target, last),
     ...(trailingStop == null ? [] : [`trails by ${price(trailingStop)}`]),
   ].join(", ");
 

@@ -19,7 +19,9 @@ async def test_guards_are_changed_in_a_dialog_that_explains_what_is_refused(
         await show(page, ingest_server, desk.session_id)
         levels = position(page, trade).locator(".levels")
         await press(page, f"Guards of trade {trade}, GUARDED")
-        await expect(page.locator("#guards-what")).to_contain_text("BUY 50 GUARDED from 100.00")
+        await expect(page.locator("#guards-what")).to_contain_text(
+            "from 100.00, last 100.00: stop 90.00 (10.00 away), target 130.00 (30.00 away)."
+        )
         await expect(page.locator("#guard-stopLoss")).to_have_value("90")
         await page.locator("#guard-stopLoss").fill("101")
         await press(page, "Change guards")
@@ -40,6 +42,9 @@ async def test_guards_are_changed_in_a_dialog_that_explains_what_is_refused(
 
         await desk.tick({"symbol": "GUARDED", "price": 110})
         await expect(levels).to_contain_text("Stop 105.00 · 5.00 away")
+        await levels.hover()
+        words = "stop 105.00 (5.00 away), no target, trails by 5.00"
+        await expect(levels).to_have_attribute("title", words)
         assert not await violations(page)
         await press(page, f"Guards of trade {trade}, GUARDED")
         await desk.close(trade)
