@@ -70,13 +70,8 @@ let replaying = false;
 
 /** Another session, or the same one without its past. @param {number | null} sessionId */
 export function begin(sessionId) {
-  Object.assign(model, {
-    sessionId,
-    session: null,
-    figures: null,
-    log: [],
-    equity: { points: [], live: false },
-  });
+  const equity = { points: [], live: false };
+  Object.assign(model, { sessionId, session: null, figures: null, log: [], equity });
   model.open.clear();
   model.orders.clear();
   closed.clear();
@@ -119,8 +114,7 @@ function addEquity(t, v) {
 }
 
 /** @param {Messages["trade_opened"]} message */
-export function noteOpened(message) {
-  const { data } = message;
+export function noteOpened({ data }) {
   if (!closed.has(data.tradeId))
     model.open.set(data.tradeId, { ...data, openedAt: data.timestamp });
   const { orderId } = /** @type {any} */ (data);
@@ -140,8 +134,7 @@ export function noteOrder({ sessionId, orderId, status, ...order }) {
 }
 
 /** @param {Messages["trade_closed"]} message */
-export function noteClosed(message) {
-  const { data } = message;
+export function noteClosed({ data }) {
   closed.add(data.tradeId);
   model.open.delete(data.tradeId);
   realised += earned("trade_closed", data);
@@ -159,9 +152,7 @@ export function noteReduced(message) {
 }
 
 /** @param {Messages["trade_changed"]} message */
-export function noteGuards({ data }) {
-  noteTrade(data, guardsOf(data));
-}
+export const noteGuards = ({ data }) => noteTrade(data, guardsOf(data));
 
 /** @param {any} trade @returns {Partial<Position>} */
 const guardsOf = (trade) => Object.fromEntries(GUARDS.map((name) => [name, trade[name] ?? null]));
@@ -191,6 +182,12 @@ export function noteAnswer({ sessionId, tradeId, status, ...trade }) {
   touch("positions", "session");
 }
 
+/** Of the session; an older one may come later. @param {any} session */
+export function noteDocument(session) {
+  const isOlder = session.seq < model.session?.seq;
+  if (session.sessionId === model.sessionId && !isOlder) model.session = session;
+}
+
 /** Likewise of its status. @param {any} session */
 export function noteStatus({ sessionId, status, seq }) {
   if (sessionId !== model.sessionId || !model.figures || seq < newestSeq) return;
@@ -211,7 +208,7 @@ export function notePnl(data) {
  * @param {any[]} orders those that are pending @param {any[]} rows of today's curve
  */
 export function notePast(session, events, openTrades, orders, rows) {
-  model.session = session;
+  noteDocument(session);
   const [live] = model.equity.points;
   const firstLive = live?.t ?? Infinity;
   if (live) live.gap = !follows(rows, live.t);

@@ -3,7 +3,7 @@
  * carries. */
 import { call } from "./api.js";
 import { touch } from "./frame.js";
-import { model } from "./model.js";
+import { model, noteDocument } from "./model.js";
 import { client } from "./stream.js";
 
 const REFRESH_MS = 300;
@@ -12,16 +12,14 @@ let timer;
 
 /** @param {any} session its document as it is now */
 export function noteStanding(session) {
-  const isLate = session.seq < model.session?.seq;
-  if (session.sessionId !== model.sessionId || isLate) return;
-  model.session = session;
+  noteDocument(session);
   touch("session", "rules", "ticket");
 }
 
-/** What happens often at once is asked about once; before the past is there it comes with it. */
+/** What happens often at once is asked about once. */
 function refresh() {
   clearTimeout(timer);
-  if (model.session !== null) timer = setTimeout(load, REFRESH_MS);
+  timer = setTimeout(load, REFRESH_MS);
 }
 
 /** Only rules look at the counts that a trade changes. */

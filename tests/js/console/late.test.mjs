@@ -3,9 +3,17 @@ import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { serve } from "./page.mjs";
 
-const { begin, model, noteAnswer, noteGuards, noteOpened, noteOrder, noteReduced } = await import(
-  "../../../static/console/model.js"
-);
+const {
+  begin,
+  model,
+  noteAnswer,
+  noteDocument,
+  noteGuards,
+  noteOpened,
+  noteOrder,
+  notePast,
+  noteReduced,
+} = await import("../../../static/console/model.js");
 const { noteServerTime, serverNowMs } = await import("../../../static/console/clock.js");
 const { refusalOf } = await import("../../../static/console/refusals.js");
 const { halfOf, learnLot } = await import("../../../static/console/lots.js");
@@ -37,6 +45,17 @@ test("a late answer moves no entry back", () => {
   noteOrder(order);
   noteOrder({ ...order, price: 94, timestamp: "2026-11-27T06:00:00.001Z", status: "PENDING" });
   assert.equal(model.orders.get(9).price, 95);
+});
+
+test("an older document of the session replaces no newer one", () => {
+  const older = { sessionId: 6, seq: 8, rules: {}, totalPnL: 0 };
+  noteDocument({ ...older, seq: 9, rules: { maxOpenTrades: 5 } }); // before the past has come
+  notePast(older, [], [], [], []);
+  noteDocument(older);
+  noteDocument({ ...older, sessionId: 7, seq: 10 });
+  assert.deepEqual(model.session.rules, { maxOpenTrades: 5 });
+  noteDocument({ ...older, seq: 9 }); // counts of today change without an event
+  assert.deepEqual(model.session.rules, {});
 });
 
 test("times are those of the server, however wrong the browser's clock is", () => {
