@@ -215,7 +215,8 @@ async def test_a_fill_made_elsewhere_is_booked_on_its_own_form_and_asked_about_i
         async with Desk.at(ingest_server) as other:
             await bring_on_screen(page, other.session_id)
             await press(page, "Book the fill")
-            await expect(book.get_by_role("alert")).to_have_text("Another session came on screen.")
+            problem = book.locator("[data-error-form]")
+            await expect(problem).to_have_text("Another session came on screen.")
             assert await other.trade_ids() == []
         assert await desk.trade_ids() == happened
 
