@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Page, WebSocketRoute, expect
 
@@ -11,12 +13,17 @@ from tests.browser.console.desk import Desk
 from tests.browser.console.parts import position, press, show, tile, violations
 from tests.kit.proxy import Proxy
 
+IST = ZoneInfo("Asia/Kolkata")
 STALE = {"symbol": "STANDS", "price": 100, "ts": "2026-01-01T09:15:00+05:30"}
 ADD_ELSEWHERE = """() => { // as another tab does
     const [key, alerts] = ["vyomo-rt.alerts", JSON.parse(localStorage["vyomo-rt.alerts"])];
     localStorage[key] = JSON.stringify([...alerts, { id: 1, kind: "gain", value: 7 }]);
     dispatchEvent(new StorageEvent("storage", { key }));
 }"""
+
+
+BEHIND_MS = 420_000
+"""By how much the browser's clock is wrong."""
 
 
 async def read_out(page: Page) -> list[str]:
@@ -32,6 +39,8 @@ async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
     async with Desk.at(ingest_server) as desk:
         await desk.tick({"symbol": "RISES", "price": 100}, STALE)
         await desk.open("STANDS", entryPrice=100)  # its old price silences no alert of another
+        wrong = f"const {{ now }} = Date; Date.now = () => now() - {BEHIND_MS};"
+        await page.add_init_script(wrong)
         await show(page, ingest_server, desk.session_id, symbols="RISES", interval=100)
         await expect(tile(page, "RISES")).to_contain_text("100.00")
         await press(page, "Alerts")
@@ -67,6 +76,11 @@ async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
         await expect(tile(page, "RISES")).to_contain_text("106.00")
         await press(page, "Alerts")
         await expect(item.get_by_role("button", name="Again")).to_be_visible()
+        at = re.search(r"at (\d\d:\d\d:\d\d)", await item.inner_text())
+        assert at is not None
+        now = datetime.now(IST)
+        since = now - datetime.combine(now.date(), time.fromisoformat(at[1]), IST)
+        assert since % timedelta(days=1) < timedelta(milliseconds=BEHIND_MS / 2)
         await expect(told).to_have_count(0)
         await press(page, "Again: RISES at 105.00 or above")
         await expect(told).to_be_visible()

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
-from tests.browser.console.parts import fits, show, violations
+from tests.browser.console.parts import fits, show, toast, violations
 
 DRAGGED, KEYED = "NIFTY26DEC91000CE", "NIFTY26DEC92000CE"
 """Options: their tick is 0.05."""
@@ -141,3 +141,10 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
         await page.keyboard.press("Tab")  # what was not sent is taken back
         await expect(stop).to_have_attribute("aria-valuetext", "98.50")
         assert [one["stopLoss"] for one in await desk.trades()] == [98.5]
+        # Without the stream, whose event would say it.
+        await page.evaluate("import('/static/console/stream.js').then((it) => it.client.close())")
+        await stop.focus()
+        await page.keyboard.press("ArrowUp")
+        await page.keyboard.press("Enter")
+        await expect(toast(page, f"Stop #{trade} is at 98.55.")).to_be_visible()
+        await expect(stop).to_have_attribute("aria-valuetext", "98.55")
