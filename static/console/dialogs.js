@@ -10,7 +10,7 @@ export const confirmed = (dialog) =>
     dialog.showModal();
   });
 
-/** All but the newest dialog is inert, and a screen reader says nothing of it: messages go there. */
+/** All but the newest dialog is inert, and no screen reader says it: messages go there. */
 function keepMessagesInReach() {
   const messages = $("messages");
   const home = messages.parentElement;

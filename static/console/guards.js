@@ -60,7 +60,8 @@ function paint() {
   put(
     $("guards-what"),
     `#${tradeId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
-      `from ${price(trade.entryPrice)}, last ${price(trade.currentPrice)}: ${guardsOf(trade, trade.currentPrice)}. ` +
+      `from ${price(trade.entryPrice)}, last ${price(trade.currentPrice)}: ` +
+      `${guardsOf(trade, trade.currentPrice)}. ` +
       "An emptied field takes its guard away.",
   );
 }
