@@ -18,7 +18,7 @@ const tabs = new BroadcastChannel("vyomo-rt.sign-in");
 
 /** Who the page is of. @type {string | null} */
 let owner = null;
-/** Ends the wait for the first sign-in; null once the page has begun. @type {(() => void) | null} */
+/** Ends the wait for the first sign-in; null if nothing waits. @type {(() => void) | null} */
 let begin = null;
 
 /** @param {{ sub: string | null, role: string, expiresAt: string | null }} me */

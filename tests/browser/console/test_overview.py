@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from playwright.async_api import Locator, Page, Route, expect
@@ -128,12 +129,17 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
         await page.get_by_role("button", name="Change rules").click()
         await page.locator("#maxOpenTrades").fill("7")
 
-        async def change_instead(_route: Route) -> None:
-            await other.change(rules={"maxOpenTrades": 5})
+        seen = asyncio.Event()
 
-        await page.route(f"**/sessions/{other.session_id}/curve?*", change_instead)
+        async def change_before(route: Route) -> None:
+            await other.change(rules={"maxOpenTrades": 5})
+            await seen.wait()
+            await route.continue_()
+
+        await page.route(f"**/sessions/{other.session_id}/curve?*", change_before)
         await bring_on_screen(page, other.session_id)
         await expect(rules).to_contain_text("Open trades 5")  # though its past is on the way
+        seen.set()
         await page.keyboard.press("Enter")
         problem = page.locator("#rules-dialog [data-error-form]")
         await expect(problem).to_have_text("Another session came on screen.")
