@@ -91,7 +91,7 @@ async def served(folder: Path, *command: str | Path) -> AsyncIterator[str]:
 async def assert_pages_are_found(url: str) -> None:
     async with aiohttp.ClientSession(url) as http:
         for path, part in (
-            ("/", "static/console/main.js"),
+            ("/", "/console/main.js"),
             ("/static/console/main.js", "import"),
             ("/static/vyomo-rt.js", "export"),
             (

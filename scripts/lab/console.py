@@ -144,7 +144,9 @@ class Shown(NamedTuple):
 
     async def cut(self) -> None:
         """End the page's connection; it comes back by itself."""
-        await self.tab.evaluate('import("/static/console/stream.js").then((m) => m.client.cut())')
+        await self.tab.evaluate(
+            'import(new URL("stream.js", document.scripts[1].src)).then((m) => m.client.cut())'
+        )
 
     async def longest_task_ms(self, positions: int, *acts: Awaitable[None]) -> float:
         """CPU time of the page's longest task from these acts until it shows so many positions.

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 
 from tests.kit.chromium import chromium
 from tests.kit.firefox import Firefox, running_firefox
 from tests.kit.machine import missing, program
 from tests.kit.server import MakeServer, server_processes
 from tests.kit.store import new_database
+from tests.kit.tab import Tabs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,16 +40,28 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def tabs(browser: Browser) -> Tabs:
+    return Tabs(browser)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def page(tabs: Tabs, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw."""
-    context = await browser.new_context(viewport={"width": 1440, "height": 900})
-    page = await context.new_page()
-    page.set_default_timeout(30_000)
+    own = request.node.get_closest_marker("own_tab") is not None
+    page = await (tabs.new() if own else tabs.lend())
     thrown: list[str] = []
-    page.on("pageerror", lambda error: thrown.append(str(error)))
+
+    def note(error: Error) -> None:
+        thrown.append(str(error))
+
+    page.on("pageerror", note)
     yield page
-    await context.close()
+    if own:
+        await page.context.close()
+    else:
+        await tabs.take_back(page)
+    page.remove_listener("pageerror", note)
     assert thrown == []
 
 

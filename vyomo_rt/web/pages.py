@@ -1,12 +1,8 @@
-"""The console, its static files, and what an operator's probes ask."""
+"""The console, and what an operator's probes ask."""
 
 from __future__ import annotations
 
-import asyncio
-import posixpath
-import re
 from collections.abc import Callable
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -16,10 +12,9 @@ import jinja2
 from aiohttp import web
 from msgspec import Struct, to_builtins
 
-from vyomo_rt.domain.errors import NotFound
 from vyomo_rt.domain.quote import FeedState, FeedStatus
 from vyomo_rt.web.routes import Route
-from vyomo_rt.web.tagged import tagged
+from vyomo_rt.web.static import StaticFiles
 from vyomo_rt.wire.health import FeedReadiness, Liveness, Readiness
 
 _PACKAGE = Path(__file__).parent.parent
@@ -32,16 +27,6 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """The page loads its own files and talks to its own server; nobody may put it into a frame."""
-_MEDIA_TYPES = {
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".mjs": "text/javascript",
-    ".svg": "image/svg+xml",
-    ".ts": "text/plain",
-}
-"""For all files: what systems say about their types differs, and browsers believe it."""
-_IMPORT = re.compile(r'^(?:import|\}) [^"(]*"(\.[^"]+)"', re.MULTILINE)
-"""A static import of a module beside it."""
 
 
 class PageRoutes:
@@ -65,8 +50,7 @@ class PageRoutes:
         self._store_available = store_available
         self._notices_wait = notices_wait
         self._feed_status = feed_status
-        self._files = _files_in(_PACKAGE / "static")
-        self._modules = _imported(_PACKAGE / "static", "console/main.js")
+        self._static = StaticFiles(_PACKAGE / "static")
 
     def routes(self) -> list[Route]:
         """What an operator's probes ask."""
@@ -81,7 +65,7 @@ class PageRoutes:
             app, loader=jinja2.FileSystemLoader(_PACKAGE / "templates"), autoescape=True
         )
         app.router.add_get("/", self.console)
-        app.router.add_get("/static/{name:.+}", self.show_file)
+        self._static.install(app)
 
     async def console(self, request: web.Request) -> web.Response:
         feed = self._feed_status()
@@ -91,26 +75,12 @@ class PageRoutes:
             "feed": feed.source,
             "market": feed.market_state,
             "version": self._version,
-            "modules": self._modules,
+            "static": f"static-{await self._static.edition()}",
+            "modules": self._static.modules,
         }
         response = aiohttp_jinja2.render_template("console.html", request, context)
         response.headers.update(_PAGE_HEADERS)
         return response
-
-    async def show_file(self, request: web.Request) -> web.Response:
-        """A file of the console, if it was there at the start.
-
-        Browsers ask for it again each time, so no old script meets a new page after an upgrade.
-        """
-        path = self._files.get(request.match_info["name"])
-        missing = NotFound(f"there is nothing at {request.path}", "path")
-        if path is None:
-            raise missing
-        try:
-            body = await asyncio.to_thread(path.read_bytes)
-        except FileNotFoundError:
-            raise missing from None
-        return tagged(request, body, _MEDIA_TYPES[path.suffix])
 
     async def livez(self, _request: web.Request) -> web.Response:
         """The process runs and its loop turns."""
@@ -136,25 +106,3 @@ class PageRoutes:
 
 def _json(document: Struct, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     return web.json_response(to_builtins(document), status=status)
-
-
-@cache
-def _files_in(folder: Path) -> dict[str, Path]:
-    paths = (path for path in folder.rglob("*") if path.suffix in _MEDIA_TYPES and path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in paths}
-
-
-@cache
-def _imported(folder: Path, script: str) -> tuple[str, ...]:
-    """The modules that a script needs, also through others.
-
-    The page names them, so that a browser asks for all at once: it would learn of each only from
-    the one that imports it, round trip after round trip.
-    """
-    found = [script]
-    for name in found:
-        for path in _IMPORT.findall((folder / name).read_text(encoding="utf-8")):
-            module = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
-            if module not in found:
-                found.append(module)
-    return tuple(found[1:])

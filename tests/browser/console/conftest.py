@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import ConsoleMessage, Page, expect
 
 from tests.browser.console.desk import Desk
 from tests.kit.proxy import Proxy, proxy_before
@@ -74,9 +74,12 @@ async def desk(server: str) -> AsyncIterator[Desk]:
 async def page(page: Page) -> AsyncIterator[Page]:
     """A blank page whose scripts must not throw, nor break the page's security policy."""
     broken: list[str] = []
-    page.on(
-        "console",
-        lambda message: broken.append(message.text) if "Security Policy" in message.text else None,
-    )
+
+    def note(message: ConsoleMessage) -> None:
+        if "Security Policy" in message.text:
+            broken.append(message.text)
+
+    page.on("console", note)
     yield page
+    page.remove_listener("console", note)
     assert broken == []

@@ -37,7 +37,7 @@ async def first_price(page: Page) -> float:
     """The price from which the tile of NIFTY counts its change."""
     first: float = await page.evaluate(
         """async () => {
-            const { model } = await import("/static/console/model.js");
+            const { model } = await import(new URL("model.js", document.scripts[1].src));
             return model.prices.get("NIFTY").first;
         }"""
     )
@@ -186,7 +186,8 @@ async def test_another_interval_does_not_turn_a_change_of_the_session_back(
         await show(page, server, desk.session_id, symbols="NIFTY")
         await page.evaluate(
             """async (other) => {
-                const { updateEvery, showSession } = await import("/static/console/stream.js");
+                const stream = new URL("stream.js", document.scripts[1].src);
+                const { updateEvery, showSession } = await import(stream);
                 showSession(other);
                 updateEvery(200);
             }""",
@@ -198,6 +199,7 @@ async def test_another_interval_does_not_turn_a_change_of_the_session_back(
         await expect(position(page, trade)).to_be_visible()
 
 
+@pytest.mark.own_tab
 async def test_a_past_that_cannot_be_loaded_is_asked_for_ever_less_and_not_once_it_is_gone(
     page: Page, server: str, desk: Desk
 ) -> None:
@@ -307,8 +309,8 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_beat(
             await expect(page.locator(".tile .last b").first).to_have_text(DIGIT)
             seen = await page.evaluate(
                 """async () => {
-                const { counts } = await import("/static/console/frame.js");
-                const { client } = await import("/static/console/stream.js");
+                const { counts } = await import(new URL("frame.js", document.scripts[1].src));
+                const { client } = await import(new URL("stream.js", document.scripts[1].src));
                 const before = counts.paints;
                 const beganMs = performance.now();
                 let messages = 0;

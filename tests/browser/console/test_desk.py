@@ -91,8 +91,8 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         second = (await desk.post(orders, stop | {"validity": "GTC"}))["order"]["orderId"]
         await expect(rows.nth(1)).to_contain_text("SELL 50 AWAITED stop 90.00")
         await expect(page.locator("#pending-count")).to_have_text("2 waiting")
-        named = """([id, symbol]) => import("/static/console/model.js").then(({ model }) =>
-            model.orders.set(id, { ...model.orders.get(id), symbol }))"""
+        named = """([id, symbol]) => import(new URL("model.js", document.scripts[1].src))
+            .then(({ model }) => model.orders.set(id, { ...model.orders.get(id), symbol }))"""
         for symbol in ("ANEW", "AWAITED"):  # a wiped store gives its numbers again
             await page.evaluate(named, [second, symbol])
             await expect(rows.nth(1)).to_contain_text(f"SELL 50 {symbol} stop 90.00")

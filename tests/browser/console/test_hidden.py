@@ -16,7 +16,8 @@ from tests.kit.machine import Strain, program
 from tests.kit.proxy import Proxy
 
 TITLE, LINK = "document.title", "document.querySelector('#link-text')?.textContent"
-LISTEN = """Promise.all(["stream", "model"].map((name) => import(`/static/console/${name}.js`)))
+LISTEN = """Promise.all(["stream", "model"]
+    .map((name) => import(new URL(`${name}.js`, document.scripts[1].src))))
         .then(([{ client }, { model }]) => {
     globalThis.told = [];
     for (const type of ["freeze", "resume"]) document.addEventListener(type, () => told.push(type));

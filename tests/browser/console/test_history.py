@@ -8,6 +8,7 @@ from datetime import datetime
 from io import StringIO
 from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.console.desk import Desk
@@ -115,6 +116,7 @@ async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) 
         assert not await violations(page)
 
 
+@pytest.mark.own_tab
 async def test_what_is_printed_is_the_trades_of_today_as_a_table(
     page: Page, ingest_server: str
 ) -> None:

@@ -134,7 +134,8 @@ async def test_viewers_see_the_lines_of_a_chart_and_move_none(page: Page, guarde
     # A line that comes back without its sign-in says nothing of the session.
     await page.context.clear_cookies()
     await page.evaluate(
-        "import('/static/console/stream.js').then(({ client, reconnect, setTransport }) =>"
+        "import(new URL('stream.js', document.scripts[1].src))"
+        ".then(({ client, reconnect, setTransport }) =>"
         " { client.close(); setTransport('ws'); reconnect(); })"
     )
     await expect(page.locator("#sign-in-why")).to_have_text("Signed out: the sign-in has ended.")

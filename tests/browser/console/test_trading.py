@@ -290,7 +290,7 @@ async def test_the_curve_and_the_log_begin_with_what_was_before_the_page(
         assert await log(page) == await desk.trade_ids()
         assert await page.locator("#toasts .toast").count() == 0  # old news
         is_slope = """async (from) => {
-            const { model } = await import("/static/console/model.js");
+            const { model } = await import(new URL("model.js", document.scripts[1].src));
             const { points } = model.equity;
             const index = points.findIndex(({ t }) => t > Date.parse(from));
             const isRow = points[index - 1].t % 60_000 === 0; // a minute has ended meanwhile
@@ -324,6 +324,7 @@ async def test_a_stale_price_and_a_late_feed_are_seen_at_once(
         await expect(tile(page, "NEVER").locator(".age")).to_have_text("no price yet")
 
 
+@pytest.mark.own_tab
 async def test_trades_ring_and_notify_if_asked_to(page: Page, server: str, desk: Desk) -> None:
     await page.context.grant_permissions(["notifications"])
     await page.add_init_script("""

@@ -1,0 +1,55 @@
+"""A tab of the browser that test after test uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+WIDTH_AND_HEIGHT = 1440, 900
+
+
+class Tabs:
+    """Lends a tab to one test at a time.
+
+    What a page loads is kept by the browser for the next one, and a page of the same tab runs in
+    the same process: that is half of what a page of the console costs. What a page knows and what
+    a test set is taken away; what cannot be is for a tab of its own.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: Page | None = None
+
+    async def lend(self) -> Page:
+        """A blank one. A test that does not give it back leaves the next one a new one."""
+        page, self._free = self._free, None
+        return page or await self.new()
+
+    async def new(self) -> Page:
+        """One that shares nothing with others; to be closed with its context."""
+        width, height = WIDTH_AND_HEIGHT
+        context = await self._browser.new_context(viewport={"width": width, "height": height})
+        page = await context.new_page()
+        page.set_default_timeout(30_000)
+        return page
+
+    async def take_back(self, page: Page) -> None:
+        """Leave its page, then forget what that kept and how it was shown."""
+        context = page.context
+        for other in context.pages:
+            if other is not page:
+                await other.close()
+        await page.unroute_all(behavior="ignoreErrors")
+        await page.goto("about:blank")
+        devtools = await context.new_cdp_session(page)
+        await devtools.send(
+            "Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "cookies,local_storage"}
+        )
+        await devtools.detach()
+        await context.clear_permissions()
+        width, height = WIDTH_AND_HEIGHT
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
+        self._free = page
