@@ -16,11 +16,11 @@ replay: .venv/run
 	@$(BIN)/vyomo-rt serve --feed replay:examples/day.ndjson.gz --speed 10 --market-hours
 
 # Four workers on two cores: many tests wait for a moment, and a fifth saves a thirtieth of the time.
-# What judges time comes last, with two. Only files with such tests are read for that. Servers that
-# tests start need compiled files.
+# What judges time comes last, with three, because most of that waits. Only files with such tests
+# are read for it. Servers that tests start need compiled files.
 test: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup -m "not slow and not quiet"
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup -m "quiet and not slow" \
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 --dist loadgroup -m "quiet and not slow" \
 		$$(grep -rl --include='*.py' 'mark\.quiet' tests)
 
 # Here what judges time runs alone.
