@@ -243,7 +243,8 @@ async function send(form, fields, request, done, sending) {
     return form.closest("dialog")?.close();
   }
   const text = sending.signal.aborted ? GIVEN_UP : reason(answer);
-  if (!isSeen()) return complain(`${titleOf(form)}: ${inWords(form, text)}`);
+  if (!isSeen()) complain(`${titleOf(form)}: ${inWords(form, text)}`);
+  if (!isShown()) return;
   say(form, "");
   showProblem(form, text);
 }

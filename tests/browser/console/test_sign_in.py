@@ -90,7 +90,9 @@ async def test_a_pasted_token_signs_in_everywhere_and_signing_out_ends_everythin
             await expect(link(other)).to_have_text(LIVE[way])
             await expect(other.locator("#sign-in-dialog")).to_be_hidden()
         await expect(typed).to_have_value("1")
-        await expect(elsewhere.locator("#alerts")).to_contain_text("It may have been done before")
+        for place in ("#alerts", "#ticket [data-error-form]"):
+            await expect(elsewhere.locator(place)).to_contain_text("It may have been done before")
+        await expect(elsewhere.locator("#ticket [data-sending]")).to_be_empty()
         await press(page, "Sign out")
         await expect(elsewhere.locator("#sign-in-dialog")).to_be_visible()
     await enter(page, signed(sub="bela"))  # for whom the page begins anew
