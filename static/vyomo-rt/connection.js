@@ -229,9 +229,12 @@ export class Connection {
     if (this.#link !== link) return;
     const { detail, title, code } = problem ?? {};
     const message = detail ?? title ?? (status ? `HTTP ${status}` : "the server can't be reached");
-    const command = this.subscription.unconfirmed();
+    // Who asks was refused, not what was asked for: that is asked for again.
+    const isOfTheAsker = status === 401;
+    const command = isOfTheAsker ? undefined : this.subscription.unconfirmed();
     // What is no problem document may be a proxy's word for a server that restarts.
-    if (!problem || !FINAL_STATUSES.has(status)) this.#lost(message);
+    const mayPass = !problem || !FINAL_STATUSES.has(status) || (isOfTheAsker && this.#token);
+    if (mayPass) this.#lost(message);
     else if (!command) this.#finish(message);
     else {
       this.subscription.revert();

@@ -218,9 +218,11 @@ export class Subscriptions {
     const { command } = pending;
     refusal.command = command;
     const isSuperseded = command === "subscribe_session" && this.#isSuperseded(id);
-    if (PASSING.has(code ?? "") && !isSuperseded) {
+    // Who nobody knows is let go of, and asks again on the next connection.
+    const isOfTheAsker = code === "unauthorized";
+    if ((PASSING.has(code ?? "") || isOfTheAsker) && !isSuperseded) {
       pending.passes = true;
-      return true;
+      return !isOfTheAsker;
     }
     if (command === "subscribe_session" && !isSuperseded) this.#goBack();
     this.#answered(id);

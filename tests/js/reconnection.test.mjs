@@ -281,6 +281,18 @@ describe("SSE", () => {
     assert.equal(streams[2].url.searchParams.get("lastEventId"), "6-10-e1");
   });
 
+  it("keeps what is wanted where nobody is signed in any more", async (t) => {
+    t.mock.method(globalThis, "fetch", problem(401));
+    const { client, heard } = following(t, { transport: "sse" });
+    client.subscribeSession(7);
+    await turn();
+    streams[1].refuse();
+    await turn();
+    assert.deepEqual([client.status.state, heard.at(-1).command], ["closed", undefined]);
+    client.connect(); // somebody has signed in again
+    assert.equal(streams.at(-1).url.searchParams.get("sessionId"), "7");
+  });
+
   it("does not come back to what the page has ended where something else is refused", async (t) => {
     t.mock.method(globalThis, "fetch", problem(404));
     const { client } = following(t, { transport: "sse" });

@@ -167,6 +167,23 @@ describe("subscriptions", () => {
     );
   });
 
+  it("are kept where nobody is signed in any more", (t) => {
+    const { client } = following(t);
+    sockets[0].drop();
+    client.subscribeSession(7);
+    t.mock.timers.tick(500);
+    sockets[1].open();
+    const [{ id }] = sockets[1].sent;
+    sockets[1].say({ type: "error", id, code: "unauthorized", message: "a token is needed" });
+    client.close();
+    client.connect(); // somebody has signed in again
+    sockets[2].open();
+    assert.deepEqual(
+      [...sockets[1].sent, ...sockets[2].sent].map(({ sessionId }) => sessionId),
+      [7, 7],
+    );
+  });
+
   it("that the page has ended do not come back where others are refused", (t) => {
     const { client } = following(t);
     client.subscribePrices(["NIFTY"]);
