@@ -5,6 +5,14 @@
 
 const HOMES = "dialog, [role=tabpanel], section, header";
 
+/** @param {Element} home a part of the page */
+export function focusHeading(home) {
+  /** @type {HTMLElement | null} */
+  const heading = home.querySelector("h1, h2");
+  heading?.setAttribute("tabindex", "-1");
+  heading?.focus({ preventScroll: true });
+}
+
 /** @param {Element} element */
 const cannotHave = (element) =>
   !element.isConnected || element.matches(":disabled") || element.closest("[hidden]") !== null;
@@ -14,10 +22,6 @@ export function keepFocus() {
   const focused = document.activeElement;
   const home = focused?.closest(HOMES);
   return () => {
-    if (!focused || !home || !cannotHave(focused)) return;
-    /** @type {HTMLElement | null} */
-    const heading = home.querySelector("h1, h2");
-    heading?.setAttribute("tabindex", "-1");
-    heading?.focus({ preventScroll: true });
+    if (focused && home && cannotHave(focused)) focusHeading(home);
   };
 }

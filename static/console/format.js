@@ -18,6 +18,8 @@ const rupees = { style: /** @type {const} */ ("currency"), currency: "INR" };
 export const money = formatter(rupees);
 /** With its sign, so that the colour only repeats what stands there. */
 export const signedMoney = formatter({ ...rupees, signDisplay: "exceptZero" });
+/** In a sentence: no line ends behind a sign. @param {string} text */
+export const unbroken = (text) => text.replaceAll("−₹", "−\u2060₹");
 export const wholeMoney = formatter({ ...rupees, maximumFractionDigits: 0 });
 const signedWholeMoney = formatter({
   ...rupees,

@@ -238,9 +238,8 @@ async function send(form, fields, request, done, sending) {
   const answer = await settle(method, path, body, tell, sending.signal);
   if (answer.ok) {
     const text = done(answer.document, fields, order, isShown());
-    if (!isShown()) return;
-    say(form, text);
-    return form.closest("dialog")?.close();
+    if (isShown()) say(form, text);
+    return isShown() && form.closest("dialog")?.close();
   }
   const text = sending.signal.aborted ? GIVEN_UP : reason(answer);
   if (!isSeen()) complain(`${titleOf(form)}: ${inWords(form, text)}`);

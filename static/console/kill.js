@@ -34,10 +34,9 @@ function updateRow({ parts }, { tradeId, quantity, currentPrice, stale }) {
 /** What would be closed and ended now, while it is asked. */
 function list() {
   const orders = model.orders.size;
-  put(
-    $("kill-title"),
-    `Close all ${whole(model.open.size)} positions of session ${model.sessionId}?`,
-  );
+  const { size } = model.open;
+  const what = size === 1 ? "the one position" : `all ${whole(size)} positions`;
+  put($("kill-title"), `Close ${what} of session ${model.sessionId}?`);
   const rows = [...model.open.values()].map(
     (trade) => /** @type {[string, import("./model.js").Position]} */ ([rowKey(trade), trade]),
   );

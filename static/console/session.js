@@ -11,6 +11,7 @@ import {
   signedMoney,
   signedPercent,
   tone,
+  unbroken,
   whole,
   wholeMoney,
 } from "./format.js";
@@ -77,7 +78,7 @@ function figures(isOld) {
     todayNet:
       data.netTodayPnL === undefined
         ? ["realised, by the date in IST"]
-        : [`net of charges ${signedMoney(data.netTodayPnL)}`, "net"],
+        : [unbroken(`net of charges ${signedMoney(data.netTodayPnL)}`), "net"],
     totalPnL: gainOrLoss(data.totalPnL),
     return: [
       starting ? `${signedPercent((data.totalPnL / starting) * 100)} of the start` : "realised",

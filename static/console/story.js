@@ -2,7 +2,7 @@
 /** What became of a trade, event by event, and what it cost. */
 import { call, reason } from "./api.js";
 import { $, el, put } from "./dom.js";
-import { dateTime, money, price, signedMoney, tone, whole } from "./format.js";
+import { dateTime, money, price, signedMoney, tone, unbroken, whole } from "./format.js";
 import { newestSeq } from "./model.js";
 import { drawStory } from "./storychart.js";
 import { guardsOf, reasonOf, whyClosed } from "./words.js";
@@ -31,7 +31,8 @@ const SENTENCES = {
   trade_closed: (data) =>
     `${whyClosed(data)}: ` +
     `closed ${whole(data.closedQuantity ?? data.quantity)} at ${price(data.exitPrice)}` +
-    `${data.stale ? ", an old price" : ""}. P&L ${signedMoney(data.pnl)}` +
+    `${data.stale ? ", an old price" : ""}. ` +
+    `P&L ${data.parts ? "of all parts " : ""}${signedMoney(data.pnl)}` +
     (data.netPnl == null ? "" : `, net of charges ${signedMoney(data.netPnl)}`),
 };
 
@@ -39,8 +40,7 @@ const SENTENCES = {
 function makeLine({ type, data }) {
   const text = SENTENCES[type]?.(data) ?? type;
   const at = el("time", { datetime: data.timestamp }, dateTime(data.timestamp));
-  const unbroken = text.replaceAll("−₹", "−\u2060₹"); // no line ends behind the sign
-  return el("li", {}, at, " ", el("span", { class: tone(data.pnl) }, unbroken));
+  return el("li", {}, at, " ", el("span", { class: tone(data.pnl) }, unbroken(text)));
 }
 
 /** @param {any} trade */

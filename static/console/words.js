@@ -65,7 +65,9 @@ const EVENTS = {
   ],
   trade_closed: (data) => [
     whyClosed(data),
-    `at ${price(data.exitPrice)}${data.stale ? ", an old price" : ""}`,
+    (data.parts ? `${whole(data.closedQuantity)} ` : "") +
+      `at ${price(data.exitPrice)}${data.stale ? ", an old price" : ""}` +
+      (data.parts ? ", P&L of all parts" : ""),
   ],
   order_placed: (data) => [
     "Order",

@@ -132,7 +132,7 @@ async def test_the_log_tells_every_event_of_the_session_in_words(
         told = (
             rf"Order cancelled\s*LOGGED order #{order} session {desk.session_id} is HALTED",
             r"Session HALTED\s*Told\s*kill switch: enough",
-            rf"By hand\s*BUY 50 LOGGED #{trade}\s*at 102.00\s*▲ \+₹80.00",
+            rf"By hand\s*BUY 50 LOGGED #{trade}\s*30 at 102.00, P&L of all parts\s*▲ \+₹80.00",
             rf"Part closed\s*BUY 20 LOGGED #{trade}\s*20 at 101.00 · 30 left\s*▲ \+₹20.00",
             rf"Guards\s*BUY 50 LOGGED #{trade}\s*by hand · stop 95.00, target 110.00",
             rf"Opened\s*BUY 50 LOGGED #{trade}\s*at 100.00 · stop 95.00, no target",
@@ -166,7 +166,7 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         await press(page, "Close all…")
         await desk.close(trades[1])  # by somebody else, while it is asked
         await expect(page.locator("#kill-list li")).to_have_count(1)
-        await expect(page.locator("#kill-title")).to_contain_text("all 1 positions")
+        await expect(page.locator("#kill-title")).to_contain_text("Close the one position")
         await page.get_by_role("button", name="Close all", exact=True).click()
         await expect(page.get_by_text("No open positions.")).to_be_visible()
         await expect(page.locator("#positions-title")).to_be_focused()
