@@ -37,6 +37,7 @@ lint: .venv/test tests/js/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	tests/js/node_modules/.bin/biome ci
+	tests/js/node_modules/.bin/tsc -p tests/js/tsconfig.console.json
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd scripts && ../$(BIN)/lint-imports

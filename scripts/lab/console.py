@@ -24,8 +24,10 @@ API = "/api/auto-trader"
 EVERY_MS = 100
 AT_ONCE = 8
 """Orders; each has a connection."""
-COLLECTIONS = 8
+COLLECTIONS = 12
 """Each time that memory is looked at."""
+BETWEEN_COLLECTIONS_S = 0.13
+"""Not a multiple of `EVERY_MS`: so they come at different times of a beat."""
 PATIENCE_S = 120
 """Until all of it is on the page, on a busy machine."""
 FLAGS = (
@@ -272,6 +274,7 @@ async def _heap(tab: Tab) -> int:
     the second collection frees what the first one finalises."""
     used_bytes = []
     for _ in range(COLLECTIONS):
+        await asyncio.sleep(BETWEEN_COLLECTIONS_S)
         await tab.ask("HeapProfiler.collectGarbage")
         used_bytes.append(int((await tab.ask("Runtime.getHeapUsage"))["usedSize"]))
     return min(used_bytes)
