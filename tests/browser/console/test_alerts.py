@@ -30,6 +30,7 @@ async def read_out(page: Page) -> list[str]:
     """What a screen reader finds on the page: nothing of what is inert."""
     browser = await page.context.new_cdp_session(page)
     nodes = (await browser.send("Accessibility.getFullAXTree"))["nodes"]
+    await browser.detach()  # else the page would go on describing itself, at some cost
     return [node["name"]["value"] for node in nodes if "name" in node]
 
 

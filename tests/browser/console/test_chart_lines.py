@@ -142,7 +142,9 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
         await expect(stop).to_have_attribute("aria-valuetext", "98.50")
         assert [one["stopLoss"] for one in await desk.trades()] == [98.5]
         # Without the stream, whose event would say it.
-        await page.evaluate("import('/static/console/stream.js').then((it) => it.client.close())")
+        await page.evaluate(
+            "import(new URL('stream.js', document.scripts[1].src)).then((it) => it.client.close())"
+        )
         await stop.focus()
         await page.keyboard.press("ArrowUp")
         await page.keyboard.press("Enter")

@@ -97,6 +97,7 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
         await fits(page)
 
 
+@pytest.mark.own_tab
 async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_large_enough(
     page: Page, ingest_server: str
 ) -> None:
