@@ -106,7 +106,10 @@ async def test_a_trade_opens_to_its_whole_story(page: Page, ingest_server: str) 
                 re.compile(r"Opened 50 at 195\.25: stop 190\.00, no target$"),
                 re.compile(r"By hand: stop 190\.00, target 200\.00$"),
                 re.compile(r"Closed 20 at 196\.00, 30 left: \+₹15\.00$"),
-                re.compile(r"By hand: closed 30 at 196\.30\. P&L of all parts \+₹46\.50, net of charges −\W₹"),
+                re.compile(
+                    r"By hand: closed 30 at 196\.30\. "
+                    r"P&L of all parts \+₹46\.50, net of charges −\W₹"
+                ),
             ]
         )
         await expect(story).to_contain_text(re.compile("Charges ₹.*Brokerage ₹.*STT ₹.*GST ₹"))
