@@ -1,5 +1,5 @@
 # make run: install into .venv and start the demo; make replay: play a recorded day; make test: run the tests; make check: linters and tests.
-.PHONY: run replay test slow test-tools lint check format types clean
+.PHONY: run replay test slow test-tools machine-tools lint check format types clean
 .DEFAULT_GOAL := run
 
 # The newest Python >= 3.11 that starts and can make virtual environments; looked for once it is needed.
@@ -29,9 +29,10 @@ slow: .venv/test
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "slow and quiet" $$(grep -rl --include='*.py' 'mark\.quiet' tests)
 
 # The tools without which `make test` skips tests.
-test-tools: .venv/test
+test-tools: machine-tools tests/js/node_modules
+
+machine-tools:
 	@.ci/tools
-	@$(MAKE) --no-print-directory tests/js/node_modules
 
 lint: .venv/test tests/js/node_modules
 	$(BIN)/ruff check .
