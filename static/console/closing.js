@@ -66,7 +66,8 @@ function paint() {
     `#${closingId}: ${trade.side} ${whole(trade.quantity)} ${trade.symbol} ` +
       `from ${price(trade.entryPrice)}, ` +
       `last ${price(trade.currentPrice)}${from ? ` (${from})` : ""}, ` +
-      `P&L ${signedMoney(trade.unrealizedPnL)}${given}`,
+      `P&L ${signedMoney(trade.unrealizedPnL)}${given}` +
+      (reverses ? ". What is opened then has no stop and no target." : ""),
   );
   put($("close-title"), reverses ? "Reverse the position" : "Close the position");
   put($("close-do"), deed(trade));

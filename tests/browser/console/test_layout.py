@@ -51,10 +51,11 @@ TOO_SMALL = """[...document.querySelectorAll(
     .filter((one) => one.getClientRects().length && !one.closest("#drawer"))
     .filter((one) => {
         const { width, height } = one.getBoundingClientRect();
-        return height < 44 || width < 44;
+        const isCut = one.matches("button") && one.scrollWidth > one.clientWidth;
+        return height < 44 || width < 44 || isCut;
     })
     .map((one) => one.outerHTML.slice(0, 80))"""
-"""Targets that a thumb misses."""
+"""Targets that a thumb misses, or whose words reach beyond them."""
 
 
 async def width_of(page: Page, selector: str) -> float:
@@ -105,10 +106,14 @@ async def test_on_a_phone_ticket_and_close_are_a_tap_away_and_every_button_is_la
     browser = await page.context.new_cdp_session(page)
     await browser.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
     async with Desk.at(ingest_server) as desk:
-        await desk.tick({"symbol": "THUMB", "price": 100})
+        await desk.tick({"symbol": "THUMB", "price": 100}, {"symbol": OPTION, "price": 100})
         for _ in range(2):
             await desk.open("THUMB", stopLoss=50, target=200)
+        order = {"symbol": OPTION, "quantity": 50, "type": "LIMIT", "price": 95, "validity": "GTC"}
+        guards = {"stopLoss": 80, "target": 120, "trailingStop": 5}
+        await desk.post(f"sessions/{desk.session_id}/orders", order | guards)
         await show(page, ingest_server, desk.session_id, symbols="THUMB")
+        await expect(page.locator("#pending li")).to_have_count(1)
         rows = page.locator("#positions tbody tr")
         await expect(rows).to_have_count(2)
         for tab in ("History", "Log", "Sessions", "Orders", "Positions"):

@@ -339,6 +339,7 @@ async def test_a_half_is_closed_and_the_rest_reversed_or_it_is_said_where_it_sta
         await press(page, f"Reverse trade {trade}, TURNS")
         await expect(page.get_by_label("How many")).to_be_hidden()
         await expect(page.locator("#close-do")).to_have_text("Close 25 TURNS, then SELL 25")
+        await expect(page.locator("#close-what")).to_contain_text("has no stop and no target")
         await page.locator("#close-do").click()
         row = page.locator("#positions tbody tr")
         await expect(row).to_contain_text("SELL 25 TURNS")
