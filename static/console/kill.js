@@ -63,7 +63,8 @@ async function closeAll() {
   if (!answer.ok) return complain(reason(answer));
   const { closed, failed } = answer.document;
   for (const tradeId of closed) noteAnswer({ sessionId, tradeId, status: "CLOSED" });
-  say(`Closed ${whole(closed.length)} positions of session ${sessionId}.`);
+  const many = closed.length === 1 ? "1 position" : `${whole(closed.length)} positions`;
+  say(`Closed ${many} of session ${sessionId}.`);
   for (const { tradeId, message } of failed) complain(`#${tradeId} is not closed yet: ${message}`);
 }
 

@@ -172,6 +172,6 @@ async def test_everything_is_closed_after_one_question_that_names_it_all(
         await expect(page.locator("#positions-title")).to_be_focused()
         await expect(page.locator("#session-status")).to_have_text("HALTED")
         await expect(page.locator("#pending li")).to_have_count(0)
-        await expect(toast(page, "Closed 1 positions")).to_be_visible()
+        await expect(toast(page, "Closed 1 position of session")).to_have_count(1)
         await expect(page.locator("#log")).to_contain_text("By hand (kill switch)")
         assert await desk.open_trades() == []

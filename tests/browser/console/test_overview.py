@@ -160,7 +160,8 @@ async def test_rules_say_how_far_they_are_from_tripping_and_are_changed_by_a_for
 async def test_axe_finds_no_violation_in_rules_and_sessions(
     page: Page, server: str, desk: Desk
 ) -> None:
-    await desk.change(rules={"maxDailyLoss": 2000, "squareOff": "15:15"})
+    rules = {"maxDailyLoss": 2000, "squareOff": "15:15"}
+    await desk.change(name="Supercalifragilistic" * 9, rules=rules)
     await show(page, server, desk.session_id, symbols="NIFTY")
     await expect(page.locator("#rules-list li").first).to_be_visible()
     await open_tab(page, "Sessions")
