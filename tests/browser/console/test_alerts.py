@@ -7,6 +7,7 @@ import re
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.console.desk import Desk
@@ -34,6 +35,7 @@ async def read_out(page: Page) -> list[str]:
     return [node["name"]["value"] for node in nodes if "name" in node]
 
 
+@pytest.mark.own_tab
 async def test_an_alert_is_told_once_survives_a_reload_and_can_be_armed_again(
     page: Page, ingest_server: str
 ) -> None:
