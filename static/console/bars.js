@@ -5,6 +5,7 @@ import { call, reason } from "./api.js";
 import { DAY_MS, IST_AHEAD_MS } from "./format.js";
 
 /** @typedef {"1m" | "5m" | "15m" | "1h" | "1d"} Interval */
+/** @typedef {{ price: number, asOf: string, stale: boolean }} Quote */
 /** @typedef {{ startMs: number, open: number, high: number, low: number, close: number }} Bar */
 
 const MINUTE_MS = 60_000;
@@ -36,6 +37,8 @@ export class Bars {
   bars = [];
   problem = "";
   isLoaded = false;
+  /** The newest that came before the bars did. @type {Quote | null} */
+  early = null;
 
   /** @param {string} symbol @param {Interval} interval @param {() => void} changed */
   constructor(symbol, interval, changed) {
@@ -49,6 +52,7 @@ export class Bars {
     const { backMs } = INTERVALS[this.interval];
     await this.ask(Number.isFinite(backMs) ? Math.floor(nowMs - backMs) : null);
     this.isLoaded = true;
+    if (this.early) this.note(this.early);
     this.changed();
   }
 
@@ -87,8 +91,10 @@ export class Bars {
 
   /** A price that came on the stream: one a message, so the server is asked for what it made of
    * all of them when the next bar begins.
-   * @param {{ price: number, asOf: string, stale: boolean }} quote */
-  note({ price, asOf, stale }) {
+   * @param {Quote} quote */
+  note(quote) {
+    if (!this.isLoaded) this.early = quote;
+    const { price, asOf, stale } = quote;
     const last = this.bars.at(-1);
     const atMs = Date.parse(asOf);
     if (stale || !this.isLoaded || (last && atMs < last.startMs)) return;

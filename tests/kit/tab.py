@@ -25,7 +25,7 @@ class Tabs:
     async def lend(self) -> Page:
         """A blank one. A test that does not give it back leaves the next one a new one."""
         page, self._free = self._free, None
-        return page or await self.new()
+        return page if page is not None and not page.is_closed() else await self.new()
 
     async def new(self) -> Page:
         """One that shares nothing with others; to be closed with its context."""

@@ -59,6 +59,15 @@ test("a price of the last bar's time makes it longer, and nothing is asked", asy
   assert.equal(asked.length, 1);
 });
 
+test("a price that comes while the bars are on their way is not lost", async () => {
+  await loaded([bar("09:15")]);
+  const bars = new Bars("M&M", "5m", () => {});
+  const loading = bars.load(at("12:00"));
+  bars.note(quote("09:16:00", 102));
+  await loading;
+  assert.deepEqual(bars.bars, [{ ...bar("09:15"), high: 102, close: 102 }]);
+});
+
 test("a price after the last bar begins one, and the server is asked for both", async () => {
   const there = [bar("09:15")];
   const { bars, asked } = await loaded(there);
