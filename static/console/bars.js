@@ -93,11 +93,14 @@ export class Bars {
    * all of them when the next bar begins.
    * @param {Quote} quote */
   note(quote) {
-    if (!this.isLoaded) this.early = quote;
+    if (!this.isLoaded) {
+      this.early = quote;
+      return;
+    }
     const { price, asOf, stale } = quote;
     const last = this.bars.at(-1);
     const atMs = Date.parse(asOf);
-    if (stale || !this.isLoaded || (last && atMs < last.startMs)) return;
+    if (stale || (last && atMs < last.startMs)) return;
     const { lengthMs } = INTERVALS[this.interval];
     if (last && dateOf(atMs) === dateOf(last.startMs) && atMs < last.startMs + lengthMs) {
       last.high = Math.max(last.high, price);

@@ -42,11 +42,14 @@ export function attribute(element, name, value) {
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** The key of a row of a trade or an order: its number, and what its row never changes, for a wiped
- * store gives its numbers again.
- * @param {any} owner */
-export const rowKey = ({ tradeId, orderId, symbol, side, entryPrice, closedAt }) =>
-  [tradeId ?? orderId, symbol, side, entryPrice, closedAt].join(" ");
+/** Items of `keyed`. Of a trade or an order, the key is its number and what its row never changes,
+ * for a wiped store gives its numbers again.
+ * @template T @param {Iterable<T>} owners @returns {[string, T][]} */
+export const rowsOf = (owners) =>
+  Array.from(owners, (/** @type {any} */ owner) => {
+    const { tradeId, orderId, symbol, side, entryPrice, closedAt } = owner;
+    return [[tradeId ?? orderId, symbol, side, entryPrice, closedAt].join(" "), owner];
+  });
 
 /** Of rows of a table: so many are made in one frame, so that a hundred at once hold up nothing. */
 export const ROWS_A_FRAME = 8;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The session's closed trades: filtered, by pages, as a table to print and as CSV. */
 import { call, reason } from "./api.js";
-import { $, el, keyed, nameOf, put, rowKey } from "./dom.js";
+import { $, el, keyed, nameOf, put, rowsOf } from "./dom.js";
 import { age, arrowMoney, dateTime, istDate, price, signedMoney, tone, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { marketNowMs } from "./market.js";
@@ -98,10 +98,9 @@ function paint() {
   if (!isVisible()) return;
   // Those of another session stand there until this one's have come.
   const trades = shown.trades.filter(({ sessionId }) => sessionId === model.sessionId);
-  const rows = trades.map((trade) => /** @type {[string, any]} */ ([rowKey(trade), trade]));
-  keyed($("history").tBodies[0], rows, makeRow);
-  $("history").hidden = rows.length === 0;
-  put($("no-history"), rows.length ? "" : "No closed trade is like that.");
+  keyed($("history").tBodies[0], rowsOf(trades), makeRow);
+  $("history").hidden = trades.length === 0;
+  put($("no-history"), trades.length ? "" : "No closed trade is like that.");
   paintSum(trades);
   put($("history-error"), problem);
   $("history-more").hidden = !shown.next;

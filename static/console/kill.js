@@ -2,7 +2,7 @@
 /** Closing everything in the session on screen, with one confirmation that names it all. */
 import { reason } from "./api.js";
 import { confirmed } from "./dialogs.js";
-import { $, attribute, el, keyed, put, rowKey } from "./dom.js";
+import { $, attribute, el, keyed, put, rowsOf } from "./dom.js";
 import { price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model, noteAnswer } from "./model.js";
@@ -37,10 +37,7 @@ function list() {
   const { size } = model.open;
   const what = size === 1 ? "the one position" : `all ${whole(size)} positions`;
   put($("kill-title"), `Close ${what} of session ${model.sessionId}?`);
-  const rows = [...model.open.values()].map(
-    (trade) => /** @type {[string, import("./model.js").Position]} */ ([rowKey(trade), trade]),
-  );
-  keyed($("kill-list"), rows, makeRow, updateRow);
+  keyed($("kill-list"), rowsOf(model.open.values()), makeRow, updateRow);
   put($("kill-orders"), orders ? `Pending entries that end with the halt: ${whole(orders)}.` : "");
 }
 

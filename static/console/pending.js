@@ -1,7 +1,7 @@
 // @ts-check
 /** Pending entries: what waits for its price, and how to cancel it. */
 import { reason } from "./api.js";
-import { $, attribute, el, keyed, nameOf, put, rowKey } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put, rowsOf } from "./dom.js";
 import { price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { model, noteOrder } from "./model.js";
@@ -87,10 +87,7 @@ async function cancel(orderId) {
 }
 
 function paint() {
-  const rows = [...model.orders.values()].map(
-    (order) => /** @type {[string, any]} */ ([rowKey(order), order]),
-  );
-  keyed($("pending"), rows, makeRow, updateRow);
+  keyed($("pending"), rowsOf(model.orders.values()), makeRow, updateRow);
   $("no-pending").hidden = model.orders.size > 0;
   put($("pending-count"), model.orders.size ? `${whole(model.orders.size)} waiting` : "");
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Open trades: live P&L, and where the price stands between stop and target. */
 import { putGain, putLevel, putPrice, share } from "./cells.js";
-import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME, rowKey } from "./dom.js";
+import { $, attribute, el, keyed, nameOf, put, ROWS_A_FRAME, rowsOf } from "./dom.js";
 import { age, price, whole } from "./format.js";
 import { part, touch } from "./frame.js";
 import { feedIsLate, isLive, isStale, shutTrades, staleTrades } from "./liveness.js";
@@ -179,9 +179,7 @@ function updateRow(row, trade) {
 
 function paint() {
   wasLive = isLive();
-  const rows = sorted([...model.open.values()]).map(
-    (trade) => /** @type {[string, Position]} */ ([rowKey(trade), trade]),
-  );
+  const rows = rowsOf(sorted([...model.open.values()]));
   const isWhole = keyed($("positions").tBodies[0], rows, makeRow, updateRow, ROWS_A_FRAME);
   if (!isWhole) touch("positions");
   const longest = whole(Math.max(100, ...rows.map(([, { quantity }]) => quantity)));

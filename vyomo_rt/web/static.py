@@ -69,8 +69,7 @@ class StaticFiles:
         if edition is not None and not self._edition:
             await self.edition()
         try:
-            stamp = _stamp(path)
-            body = await asyncio.to_thread(path.read_bytes)
+            stamp, body = await asyncio.to_thread(_read, path)
         except FileNotFoundError:
             raise missing from None
         response = tagged(request, body, _MEDIA_TYPES[path.suffix])
@@ -95,6 +94,10 @@ def _stamp(path: Path) -> _Stamp | None:
         status = path.stat()
         return status.st_mtime_ns, status.st_size
     return None
+
+
+def _read(path: Path) -> tuple[_Stamp | None, bytes]:
+    return _stamp(path), path.read_bytes()
 
 
 @cache
