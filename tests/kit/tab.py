@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 WIDTH_AND_HEIGHT = 1440, 900
+MODULES = """globalThis.moduleNamed = (name) =>
+    import(new URL(`${name}.js`, document.querySelector("script[type=module]").src));"""
+"""For tests: a module of the console as the page has it, by the address of its script."""
 
 
 class Tabs:
@@ -31,6 +34,7 @@ class Tabs:
         """One that shares nothing with others; to be closed with its context."""
         width, height = WIDTH_AND_HEIGHT
         context = await self._browser.new_context(viewport={"width": width, "height": height})
+        await context.add_init_script(MODULES)
         page = await context.new_page()
         page.set_default_timeout(30_000)
         return page

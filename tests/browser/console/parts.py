@@ -43,8 +43,7 @@ async def bring_on_screen(page: Page, session_id: int) -> None:
     """Another session, though a dialog is open, and wait until it is there."""
     await page.evaluate(
         """async (sessionId) => {
-            const stream = new URL("stream.js", document.scripts[1].src);
-            const { isChanging, showSession } = await import(stream);
+            const { isChanging, showSession } = await moduleNamed("stream");
             showSession(sessionId);
             while (isChanging()) await new Promise((resolve) => setTimeout(resolve, 20));
         }""",

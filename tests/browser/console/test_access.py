@@ -167,9 +167,7 @@ async def test_axe_finds_no_violation(page: Page, server: str, desk: Desk) -> No
     await assert_no_violation(page)
 
     await page.set_viewport_size({"width": 360, "height": 740})
-    await page.evaluate(
-        "import(new URL('stream.js', document.scripts[1].src)).then(({ client }) => client.close())"
-    )
+    await page.evaluate("moduleNamed('stream').then(({ client }) => client.close())")
     await expect(link(page)).to_have_text("Disconnected")
     await press(page, "Close the drawer")
     await press(page, "Keyboard shortcuts")
@@ -186,7 +184,7 @@ async def test_axe_finds_no_violation_where_nothing_is_or_lives(
         await desk.tick({"symbol": "BARE", "price": 9, "ts": "2026-01-01T09:15:00+05:30"})
         await show(page, ingest_server, desk.session_id, symbols="BARE")
         await assert_no_violation(page)
-        moving = """import(new URL("notify.js", document.scripts[1].src)).then(({ complain }) => {
+        moving = """moduleNamed("notify").then(({ complain }) => {
             complain("calm"); return document.getAnimations().length; })"""
         assert await page.evaluate(moving) == 0
         trade = await desk.open("BARE", entryPrice=8, stopLoss=7)
@@ -208,10 +206,7 @@ async def test_axe_finds_no_violation_where_nothing_is_or_lives(
         assert not await violations(page, within="dialog")
         await dialogs.evaluate_all("dialogs => dialogs.forEach((dialog) => dialog.close())")
         await page.set_viewport_size({"width": 390, "height": 844})
-        await page.evaluate(
-            "import(new URL('stream.js', document.scripts[1].src))"
-            ".then(({ client }) => client.close())"
-        )
+        await page.evaluate("moduleNamed('stream').then(({ client }) => client.close())")
         await expect(link(page)).to_have_text("Disconnected")
         await assert_no_violation(page)
 
@@ -304,8 +299,7 @@ async def test_messages_cover_no_control(page: Page, server: str) -> None:
         await show(page, server, desk.session_id, symbols="NIFTY,TCS")
         await stop_the_clock(page)
         await page.evaluate(
-            "import(new URL('notify.js', document.scripts[1].src))"
-            ".then(({ complain }) => complain('no '.repeat(20)))"
+            "moduleNamed('notify').then(({ complain }) => complain('no '.repeat(20)))"
         )
         await desk.open("NIFTY")
         await expect(toast(page, "Opened BUY 50 NIFTY")).to_be_visible()

@@ -13,7 +13,7 @@ from tests.kit.waiting import until
 
 LIBRARY = "lightweight-charts"
 PAINTED = """async ([chart, name]) => {
-    const { colour } = await import(new URL("canvas.js", document.scripts[1].src));
+    const { colour } = await moduleNamed("canvas");
     const wanted = colour(name).match(/[\\d.]+/g).slice(0, 3).map(Number);
     return [...chart.querySelectorAll("canvas")].some((canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

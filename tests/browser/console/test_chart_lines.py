@@ -142,9 +142,7 @@ async def test_lines_are_moved_by_keyboard_and_a_halt_forbids_to_loosen(
         await expect(stop).to_have_attribute("aria-valuetext", "98.50")
         assert [one["stopLoss"] for one in await desk.trades()] == [98.5]
         # Without the stream, whose event would say it.
-        await page.evaluate(
-            "import(new URL('stream.js', document.scripts[1].src)).then((it) => it.client.close())"
-        )
+        await page.evaluate("moduleNamed('stream').then((it) => it.client.close())")
         await stop.focus()
         await page.keyboard.press("ArrowUp")
         await page.keyboard.press("Enter")

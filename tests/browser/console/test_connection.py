@@ -37,7 +37,7 @@ async def first_price(page: Page) -> float:
     """The price from which the tile of NIFTY counts its change."""
     first: float = await page.evaluate(
         """async () => {
-            const { model } = await import(new URL("model.js", document.scripts[1].src));
+            const { model } = await moduleNamed("model");
             return model.prices.get("NIFTY").first;
         }"""
     )
@@ -186,8 +186,7 @@ async def test_another_interval_does_not_turn_a_change_of_the_session_back(
         await show(page, server, desk.session_id, symbols="NIFTY")
         await page.evaluate(
             """async (other) => {
-                const stream = new URL("stream.js", document.scripts[1].src);
-                const { updateEvery, showSession } = await import(stream);
+                const { updateEvery, showSession } = await moduleNamed("stream");
                 showSession(other);
                 updateEvery(200);
             }""",
@@ -309,8 +308,8 @@ async def test_fifty_symbols_ten_times_a_second_are_painted_once_a_beat(
             await expect(page.locator(".tile .last b").first).to_have_text(DIGIT)
             seen = await page.evaluate(
                 """async () => {
-                const { counts } = await import(new URL("frame.js", document.scripts[1].src));
-                const { client } = await import(new URL("stream.js", document.scripts[1].src));
+                const { counts } = await moduleNamed("frame");
+                const { client } = await moduleNamed("stream");
                 const before = counts.paints;
                 const beganMs = performance.now();
                 let messages = 0;

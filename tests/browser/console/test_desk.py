@@ -91,7 +91,7 @@ async def test_pending_entries_are_listed_until_they_fill_or_are_cancelled(
         second = (await desk.post(orders, stop | {"validity": "GTC"}))["order"]["orderId"]
         await expect(rows.nth(1)).to_contain_text("SELL 50 AWAITED stop 90.00")
         await expect(page.locator("#pending-count")).to_have_text("2 waiting")
-        named = """([id, symbol]) => import(new URL("model.js", document.scripts[1].src))
+        named = """([id, symbol]) => moduleNamed("model")
             .then(({ model }) => model.orders.set(id, { ...model.orders.get(id), symbol }))"""
         for symbol in ("ANEW", "AWAITED"):  # a wiped store gives its numbers again
             await page.evaluate(named, [second, symbol])

@@ -95,7 +95,7 @@ async def test_without_the_stream_an_order_still_says_what_became_of_it(
     for trade in await desk.open_trades():
         await desk.close(trade)
     for chosen in (desk.session_id + 1_000_000, desk.session_id):
-        stream = "import(new URL('stream.js', document.scripts[1].src))"
+        stream = "moduleNamed('stream')"
         await page.evaluate(f"{stream}.then(({{ showSession }}) => showSession({chosen}))")
     proxy.refuses_websockets = False
     await page.locator("#reconnect").dispatch_event("click")
@@ -144,7 +144,7 @@ async def test_in_a_freeze_the_title_shows_no_profit_and_an_order_is_done_once_a
         await show(page, url, desk.session_id, symbols="NIFTY", interval=60_000)
         await expect(page).to_have_title(re.compile(r"^\+₹"))
         await page.evaluate("""async () => {
-            const { model } = await import(new URL("model.js", document.scripts[1].src));
+            const { model } = await moduleNamed("model");
             new MutationObserver(() => {
                 globalThis.untrueMs ??= performance.now() - model.heardAt;
             }).observe(document.querySelector("title"), { childList: true });

@@ -87,7 +87,7 @@ async def test_a_session_is_renamed_and_stopped_from_the_overview_after_a_questi
 
         async with Desk.at(server, name="Stopped unseen") as third:
             await expect(row(page, third)).to_contain_text("ACTIVE")
-            stream = "import(new URL('stream.js', document.scripts[1].src))"
+            stream = "moduleNamed('stream')"
             await page.evaluate(f"{stream}.then(({{ client }}) => client.close())")
             await third.change(status="STOPPED")
             await page.evaluate(f"{stream}.then(({{ client }}) => client.connect())")

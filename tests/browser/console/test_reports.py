@@ -192,7 +192,7 @@ async def test_the_curve_begins_with_the_stored_day_and_shows_a_restart_as_a_gap
         curve = page.get_by_role("img", name="P&L curve")
         await expect(curve).to_have_accessible_name(re.compile("highest \\+₹2,000.00"))
         points = await page.evaluate("""async () => {
-            const { model } = await import(new URL("model.js", document.scripts[1].src));
+            const { model } = await moduleNamed("model");
             return model.equity.points.map(({ t, away }) => ({ t, away: Boolean(away) }));
         }""")
         gaps = [point["t"] for point in points if point["away"]]

@@ -136,7 +136,7 @@ async def test_viewers_see_the_lines_of_a_chart_and_move_none(page: Page, guarde
     # A line that comes back without its sign-in says nothing of the session.
     await page.context.clear_cookies()
     await page.evaluate(
-        "import(new URL('stream.js', document.scripts[1].src))"
+        "moduleNamed('stream')"
         ".then(({ client, reconnect, setTransport }) =>"
         " { client.close(); setTransport('ws'); reconnect(); })"
     )

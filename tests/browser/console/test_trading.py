@@ -290,7 +290,7 @@ async def test_the_curve_and_the_log_begin_with_what_was_before_the_page(
         assert await log(page) == await desk.trade_ids()
         assert await page.locator("#toasts .toast").count() == 0  # old news
         is_slope = """async (from) => {
-            const { model } = await import(new URL("model.js", document.scripts[1].src));
+            const { model } = await moduleNamed("model");
             const { points } = model.equity;
             const index = points.findIndex(({ t }) => t > Date.parse(from));
             const isRow = points[index - 1].t % 60_000 === 0; // a minute has ended meanwhile
