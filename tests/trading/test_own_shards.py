@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.kit.events import trade_event
 from tests.kit.waiting import until
-from tests.trading.bench import WRITTEN, Bench
+from tests.trading.bench import NOT_WRITTEN, WRITTEN, Bench
 from vyomo_rt.domain.errors import Moved, OutcomeUnknown, Unavailable
-from vyomo_rt.domain.event import Record
+from vyomo_rt.domain.event import Event, Record, TradeEvent
 from vyomo_rt.domain.shard import EVERY_SHARD
+from vyomo_rt.domain.trade import Trade
 from vyomo_rt.trading.following import Following
 from vyomo_rt.trading.heads import Heads
 from vyomo_rt.trading.own_shards import OwnShards
@@ -126,6 +128,70 @@ async def test_a_position_is_good_where_the_answer_to_the_write_of_its_event_was
     assert reading is not None
     await reading
     assert bench.replica.state(session_id).seq == 1
+
+
+async def test_a_trade_is_found_where_the_answer_to_the_write_of_its_opening_was_lost(
+    bench: Bench,
+) -> None:
+    """A client whose answer another node has found in the log goes on with this one."""
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    bench.desk.sessions.others = node.following
+    session_id = await bench.new_session()
+    bench.store.lost += [WRITTEN, NOT_WRITTEN]
+    with pytest.raises(OutcomeUnknown):
+        await bench.open(session_id)
+    trade = await stored_trade(bench, session_id)
+    assert await bench.desk.records.trade(trade.trade_id) == trade
+
+
+async def test_a_trade_is_found_where_the_write_of_its_opening_has_no_answer_yet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    bench.desk.sessions.others = node.following
+    session_id = await bench.new_session()
+    is_stored, answer = asyncio.Event(), asyncio.Event()
+    append = bench.store.append
+
+    async def append_slowly(events: Sequence[Event]) -> None:
+        await append(events)
+        is_stored.set()
+        await answer.wait()
+
+    monkeypatch.setattr(bench.store, "append", append_slowly)
+    opening = asyncio.create_task(bench.open(session_id))
+    await is_stored.wait()
+    trade = await stored_trade(bench, session_id)
+    looking = asyncio.create_task(bench.desk.records.trade(trade.trade_id))
+    done, _ = await asyncio.wait([looking], timeout=0.05)
+    assert not done
+    answer.set()
+    assert await looking == await opening
+
+
+async def test_no_trade_is_said_to_be_missing_by_a_node_that_may_have_lost_its_sessions(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(bench)
+    await node.own.take_over(EVERY_SHARD)
+    bench.desk.sessions.others = node.following
+    trade = await bench.open(await bench.new_session())
+
+    def stood_still() -> None:
+        raise Unavailable("this server stood still")
+
+    monkeypatch.setattr(bench.store, "require_right", stood_still)
+    with pytest.raises(Unavailable):
+        await bench.desk.records.trade(trade.trade_id + 1)
+
+
+async def stored_trade(bench: Bench, session_id: int) -> Trade:
+    """The trade of a session's first event."""
+    [event] = await bench.store.events(session_id, 0)
+    assert isinstance(event, TradeEvent)
+    return event.trade
 
 
 async def test_who_takes_sessions_over_writes_only_the_copies_that_are_not_there(

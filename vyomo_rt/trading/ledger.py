@@ -98,9 +98,14 @@ class Ledger:
         return self._unsettled is None
 
     @property
+    def is_writing(self) -> bool:
+        """Whether the store may have events that are not applied yet."""
+        return bool(self._writing or self._unsettled)
+
+    @property
     def is_busy(self) -> bool:
         """Whether prices have to wait for what is being written."""
-        return bool(self._moments or self._writing or self._unsettled)
+        return bool(self._moments) or self.is_writing
 
     @property
     def waiting(self) -> int:

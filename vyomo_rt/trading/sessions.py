@@ -184,15 +184,23 @@ class Sessions:
             await ledger.read_on()
 
     async def looked_further(self, counter: str, id_: int) -> bool:
-        """Whether all sessions of other nodes were read on for a record that nobody knows.
+        """Whether all that is stored was looked through for a record that this node does not know.
 
-        With one node there are none, and an id that was never drawn is of nothing. Raises
+        With one node it knows all, and an id that was never drawn is of nothing. Raises
         Unavailable.
         """
         if self.others is None or id_ > await self._journal.counter(counter):
             return False
+        await self._settle_all()
         await self.others.read_all()
         return True
+
+    async def _settle_all(self) -> None:
+        """Know what is stored of the sessions of this node: others may have read it already."""
+        self._journal.require_right()
+        for ledger in [each for each in self._ledgers if each.is_writing]:
+            async with ledger.turns.turn():
+                await ledger.settle()
 
     async def listed(
         self, after_id: int, status: SessionStatus | None, limit: int, grant: Grant
