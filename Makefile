@@ -15,12 +15,12 @@ run: .venv/run
 replay: .venv/run
 	@$(BIN)/vyomo-rt serve --feed replay:examples/day.ndjson.gz --speed 10 --market-hours
 
-# Four workers on two cores: many tests wait for a moment, and a fifth saves a thirtieth of the time.
-# What judges time comes last, with three, because most of that waits. Only files with such tests
-# are read for it. Servers that tests start need compiled files.
+# Five workers on two cores: many tests wait for a moment. What judges time comes last, with four,
+# because most of that waits. Only files with such tests are read for it. Servers that tests start
+# need compiled files.
 test: .venv/test
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup -m "not slow and not quiet"
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 --dist loadgroup -m "quiet and not slow" \
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 5 --dist loadgroup -m "not slow and not quiet"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup -m "quiet and not slow" \
 		$$(grep -rl --include='*.py' 'mark\.quiet' tests)
 
 # Here what judges time runs alone.

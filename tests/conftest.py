@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.kit.forking import forked_programs
+from tests.kit.history import LONG, make_store
 from tests.kit.machine import FOR_WANT_OF
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here, server_processes
@@ -110,6 +112,20 @@ async def embedded_uri() -> AsyncIterator[str]:
         await prepare_pattern(uri)
         yield uri
         await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _long_history() -> AsyncIterator[Path]:
+    with folder_in_memory() as folder:
+        await make_store(folder, LONG)
+        yield folder
+
+
+@pytest.fixture
+def long_store(_long_history: Path) -> Iterator[Path]:
+    """The folder of an embedded store with a session of `LONG` trades."""
+    with folder_in_memory() as folder:
+        yield shutil.copytree(_long_history, folder, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -33,6 +34,9 @@ from vyomo_rt.trading.ledger import CHECKPOINT_EVERY
 
 BEGAN_MS = 1_785_200_000_000
 AT_ONCE = 1000
+LONG = int(os.environ.get("VYOMO_RT_TEST_TRADES", "100000")) + 500
+"""Trades of a long history; a million take ten minutes to make. 990 events follow its last
+checkpoint, which is about as many as there can be."""
 
 
 def history(

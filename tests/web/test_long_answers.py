@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.kit.history import make_store
+from tests.kit.history import LONG, make_store
 from tests.kit.machine import children_of, cpu_ms, rss_mb
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
@@ -183,10 +183,9 @@ async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
 @pytest.mark.quiet
 @pytest.mark.timeout(300)
 async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_no_trade(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess], long_store: Path
 ) -> None:
-    await make_store(tmp_path / "data", 100_000)
-    server = server_process("--feed", "ingest")
+    server = server_process("--feed", "ingest", "--data-dir", str(long_store))
     async with aiohttp.ClientSession() as http:
         rest = Rest(await server.start(), http)
         session_id = await rest.new_session()
@@ -211,7 +210,7 @@ async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_
         took_s = spent_s(server) - spent_before_s
 
     rows = list(csv.DictReader(StringIO(await reading, newline=""), strict=True))
-    assert [int(row["tradeId"]) for row in rows] == [*range(100_000, 0, -1)]
+    assert [int(row["tradeId"]) for row in rows] == [*range(LONG, 0, -1)]
     # On a quiet machine the clock shows no more: the server and its store take turns.
     assert took_s <= 10
     assert first_byte_s <= max(0.3, 10 * max(alone))
