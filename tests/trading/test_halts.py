@@ -286,7 +286,7 @@ async def test_a_kill_that_the_store_does_not_answer_happens_whole_or_not_at_all
 
 
 @pytest.mark.parametrize("is_halt", [True, False])
-async def test_a_kill_that_comes_again_closes_nothing_more_and_tells_what_it_had_closed(
+async def test_a_kill_that_comes_again_closes_nothing_more_and_tells_what_it_told_before(
     bench: Bench, *, is_halt: bool
 ) -> None:
     """A node asks again under the key of its command if an answer was lost."""
@@ -300,12 +300,12 @@ async def test_a_kill_that_comes_again_closes_nothing_more_and_tells_what_it_had
     await bench.change_session(session_id, status=SessionStatus.ACTIVE)
     newer = await bench.open(session_id)
     again = await bench.desk.close_all(session_id, operation, lambda: order)
-    assert again.closed == [trade.trade_id]
+    assert again == first
     assert newer.trade_id in bench.replica.state(session_id).open_trades
     if is_halt:
         assert bench.replica.state(session_id).session.status is SessionStatus.ACTIVE
         reached = await bench.desk.halt(Grant.EVERYTHING, operation, lambda: order)
-        assert [each.closed for each in reached] == [[trade.trade_id], []]
+        assert reached == [first, Halted(other, [], {})]
         assert bench.replica.state(other).session.status is SessionStatus.HALTED
     await bench.assert_sound(session_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from vyomo_rt.domain.errors import Conflict, OutcomeUnknown, VyomoError
@@ -129,11 +129,17 @@ class Halts:
         The answer to that attempt was lost between two nodes.
         """
         state, events, seq = self._replica.state(made.session_id), [made], made.seq
-        kinds = [EventKind.CLOSED]
+        kinds = [EventKind.OPENED, EventKind.CLOSED]
         while more := await self._journal.events_of(made.session_id, seq, state.seq, kinds):
             events += more
             seq = more[-1].seq
-        return _halted(state, [event for event in events if _is_part_of(event, made)])
+        parts = [event for event in events if _is_part_of(event, made)]
+        opened_since = {
+            event.trade.trade_id
+            for event in events
+            if isinstance(event, TradeEvent) and event.kind is EventKind.OPENED
+        }
+        return _halted(state, parts, opened_since)
 
 
 def _is_part_of(event: Event, made: Event) -> bool:
@@ -146,7 +152,8 @@ def _is_part_of(event: Event, made: Event) -> bool:
     return exit_.at_ms == made.at_ms
 
 
-def _halted(state: SessionState, events: list[Event]) -> Halted:
+def _halted(state: SessionState, events: list[Event], opened_since: Collection[int] = ()) -> Halted:
+    """What these events closed, and what is open still, without what was opened since."""
     closed = [
         event.trade.trade_id
         for event in events
@@ -155,6 +162,7 @@ def _halted(state: SessionState, events: list[Event]) -> Halted:
     failed = {
         trade_id: Conflict(f"no price of {trade.symbol} is known", "tradeId")
         for trade_id, trade in sorted(state.open_trades.items())
+        if trade_id not in opened_since
     }
     return Halted(state.session.session_id, closed, failed)
 
