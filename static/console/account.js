@@ -66,7 +66,7 @@ async function useTicket() {
   if (!ticket) return "";
   history.replaceState(null, "", location.pathname + location.search);
   const { ok, document: answer } = await call("POST", "sign-in", { ticket });
-  if (ok) tabs.postMessage(answer.sub);
+  if (ok) tabs.postMessage("signed in");
   return ok ? "" : `The link is not good any more: ${answer.detail}`;
 }
 
@@ -82,7 +82,7 @@ export async function start() {
     $("sign-in"),
     async ({ token }) => (token ? { path: "sign-in", body: { token } } : "token is required"),
     (me) => {
-      tabs.postMessage(me.sub);
+      tabs.postMessage("signed in");
       welcome(me);
       return "";
     },
