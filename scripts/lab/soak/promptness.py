@@ -66,7 +66,8 @@ class Promptness:
         Raises Violated.
         """
         known = self._known.get(session_id, {}).get(what)
-        if known is None or known.at_s < since_s or known.calm is None:
+        # In the turn in which it came, it may have been there for what the watcher saw elsewhere.
+        if known is None or known.at_s <= since_s or known.calm is None:
             return
         if known.calm != self._site.calm:
             return
