@@ -32,6 +32,8 @@ class Cluster(Processes):
         """What each process has counted, by its number."""
         self._wrong: int | None = None
         """The node whose clock is wrong."""
+        self._store_is_needed = asyncio.Lock()
+        """A node does not start without the store; whoever runs it would start it again."""
 
     @property
     def faults(self) -> list[Fault]:
@@ -159,14 +161,16 @@ class Cluster(Processes):
         assert store is not None
         assert store.pid is not None
         before = store.pid
-        send(signal.SIGKILL, [before])
-        await back(lambda: store.pid != before)
+        async with self._store_is_needed:
+            send(signal.SIGKILL, [before])
+            await back(lambda: store.pid != before)
 
     async def _freeze_store(self) -> None:
         store = self._nodes.store
         assert store is not None
         assert store.pid is not None
-        await freeze([store.pid], self._site.rng.uniform(*_PAST_A_LEASE_S))
+        async with self._store_is_needed:
+            await freeze([store.pid], self._site.rng.uniform(*_PAST_A_LEASE_S))
 
     def _any_node(self) -> int:
         return self._site.rng.randrange(len(self.servers))
@@ -174,8 +178,9 @@ class Cluster(Processes):
     async def _start_node(self, number: int, *, clock_off: str = "") -> None:
         if clock_off or number == self._wrong:
             self._wrong = number if clock_off else None
-        began_s = time.monotonic()
-        await self._nodes.start_node(number, clock_off=clock_off)
+        async with self._store_is_needed:
+            began_s = time.monotonic()
+            await self._nodes.start_node(number, clock_off=clock_off)
         self._started(self.servers[number], began_s)
 
     async def _sleep(self, least_s: float, most_s: float) -> None:
