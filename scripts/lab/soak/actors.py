@@ -285,6 +285,8 @@ class Watcher:
         self._truth.tell(seq, text.encode())
         if self._visited is not None:
             self._visited.hear(event)
+        else:  # it is not new to the next visit, whoever learns of it later
+            self._promptness.hear(self._truth.session_id, event)
 
 
 class Feed:

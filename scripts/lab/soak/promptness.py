@@ -56,6 +56,14 @@ class Promptness:
             of_session, what = self._order.popleft()
             del self._known[of_session][what]
 
+    def hear(self, session_id: int, event: dict[str, Any]) -> What | None:
+        """A numbered event has come to somebody; returns what is judged of it, if it is."""
+        if event["type"] not in _JUDGED:
+            return None
+        what = event["type"], event["data"]["tradeId"]
+        self.know(session_id, *what)
+        return what
+
     def visit(self, session_id: int) -> Visit:
         """A watcher is there, and reads."""
         return Visit(self, session_id, self.now_s)
@@ -97,10 +105,8 @@ class Visit:
 
     def hear(self, event: dict[str, Any]) -> None:
         """A numbered event has come. Raises Violated if it is late."""
-        if event["type"] in _JUDGED:
-            what = event["type"], event["data"]["tradeId"]
+        if (what := self._promptness.hear(self._session_id, event)) is not None:
             self._heard.add(what)
-            self._promptness.know(self._session_id, *what)
             self._promptness.judge(self._session_id, what, self._since_s, has_come=True)
 
     def end(self) -> None:
