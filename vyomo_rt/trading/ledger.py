@@ -105,7 +105,8 @@ class Ledger:
     @property
     def is_busy(self) -> bool:
         """Whether prices have to wait for what is being written."""
-        return bool(self._moments) or self.is_writing
+        # Asked of every session that a price may concern: without `is_writing`, which is a call.
+        return bool(self._moments or self._writing or self._unsettled)
 
     @property
     def waiting(self) -> int:
