@@ -13,7 +13,7 @@ from tests.kit.server import MakeServer
 MOST_START_S = 3.0
 
 
-@pytest.mark.slow(32)
+@pytest.mark.slow(1)
 @pytest.mark.quiet
 @pytest.mark.timeout(1800)
 async def test_a_start_after_a_kill_takes_seconds_however_many_trades_there_are(

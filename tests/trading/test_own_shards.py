@@ -49,6 +49,7 @@ class Node:
             catch_up=desk.catch_up,
             resume=desk.resume,
         )
+        desk.sessions.others = self.following
 
     def tick(self, price_e4: int) -> None:
         self.bench.now_ms += 10
@@ -56,9 +57,17 @@ class Node:
         self.recent.note(self.bench.quotes["NIFTY"], self.bench.now_ms)
 
 
-async def test_a_price_that_came_while_nobody_decided_acts_at_the_takeover(bench: Bench) -> None:
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
+@pytest.fixture
+async def node(bench: Bench) -> Node:
+    """One that has taken all shards."""
+    made = Node(bench)
+    await made.own.take_over(EVERY_SHARD)
+    return made
+
+
+async def test_a_price_that_came_while_nobody_decided_acts_at_the_takeover(
+    bench: Bench, node: Node
+) -> None:
     node.tick(100_0000)
     session_id = await bench.new_session()
     node.tick(96_0000)
@@ -80,10 +89,8 @@ async def test_a_price_that_came_while_nobody_decided_acts_at_the_takeover(bench
 
 
 async def test_a_price_from_before_a_trade_does_not_act_on_it_after_a_takeover(
-    bench: Bench,
+    bench: Bench, node: Node
 ) -> None:
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
     session_id = await bench.new_session()
     first = await bench.open(session_id, stop_e4=95_0000)
     node.tick(94_0000)
@@ -113,13 +120,11 @@ async def test_a_look_at_everything_that_failed_is_no_answer_to_who_waited_for_i
     assert [type(each) for each in found] == [Unavailable] * 3
 
 
+@pytest.mark.usefixtures("node")
 async def test_a_position_is_good_where_the_answer_to_the_write_of_its_event_was_lost(
     bench: Bench,
 ) -> None:
     """Others read what is stored before its own writer knows of it."""
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
-    bench.desk.sessions.others = node.following
     session_id = await bench.new_session()
     bench.store.lost.append(WRITTEN)
     with pytest.raises(OutcomeUnknown):
@@ -130,13 +135,11 @@ async def test_a_position_is_good_where_the_answer_to_the_write_of_its_event_was
     assert bench.replica.state(session_id).seq == 1
 
 
+@pytest.mark.usefixtures("node")
 async def test_a_trade_is_found_where_the_answer_to_the_write_of_its_opening_was_lost(
     bench: Bench,
 ) -> None:
     """A client whose answer another node has found in the log goes on with this one."""
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
-    bench.desk.sessions.others = node.following
     session_id = await bench.new_session()
     bench.store.lost += [WRITTEN, NOT_WRITTEN]
     with pytest.raises(OutcomeUnknown):
@@ -145,12 +148,10 @@ async def test_a_trade_is_found_where_the_answer_to_the_write_of_its_opening_was
     assert await bench.desk.records.trade(trade.trade_id) == trade
 
 
+@pytest.mark.usefixtures("node")
 async def test_a_trade_is_found_where_the_write_of_its_opening_has_no_answer_yet(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
-    bench.desk.sessions.others = node.following
     session_id = await bench.new_session()
     is_stored, answer = asyncio.Event(), asyncio.Event()
     append = bench.store.append
@@ -171,12 +172,10 @@ async def test_a_trade_is_found_where_the_write_of_its_opening_has_no_answer_yet
     assert await looking == await opening
 
 
+@pytest.mark.usefixtures("node")
 async def test_no_trade_is_said_to_be_missing_by_a_node_that_may_have_lost_its_sessions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
-    bench.desk.sessions.others = node.following
     trade = await bench.open(await bench.new_session())
 
     def stood_still() -> None:
@@ -195,11 +194,9 @@ async def stored_trade(bench: Bench, session_id: int) -> Trade:
 
 
 async def test_who_takes_sessions_over_writes_only_the_copies_that_are_not_there(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Commands would wait for the copies of a minute, all of which the former owner has written."""
-    node = Node(bench)
-    await node.own.take_over(EVERY_SHARD)
     session_id = await bench.new_session()
     trades = [await bench.open(session_id) for _ in range(4)]
     await node.own.give_up(EVERY_SHARD)

@@ -179,7 +179,7 @@ async def test_forty_readers_of_a_long_history_get_all_of_it_and_trades_go_on(
     assert statistics.median(beside) < 10 * statistics.median(alone) + 0.1, (alone, beside)
 
 
-@pytest.mark.slow(40)
+@pytest.mark.slow(27)
 @pytest.mark.quiet
 @pytest.mark.timeout(300)
 async def test_a_table_of_a_hundred_thousand_trades_begins_at_once_and_holds_up_no_trade(
