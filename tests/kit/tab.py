@@ -12,6 +12,15 @@ MODULES = """globalThis.moduleNamed = (name) =>
     import(new URL(`${name}.js`, document.querySelector("script[type=module]").src));"""
 """For tests: a module of the console as the page has it, by the address of its script."""
 
+FOR_GOOD = ("add_init_script", "expose_binding", "expose_function", "route_web_socket")
+"""What changes a tab for all pages to come. A WebSocket that was routed once is the browser's no
+more: each message goes through Playwright, also of later pages and without a route."""
+
+
+async def _refuse(*_args: object, **_more: object) -> None:
+    message = "this changes a tab for good, so other tests must not get it: mark the test own_tab"
+    raise AssertionError(message)
+
 
 class Tabs:
     """Lends a tab to one test at a time.
@@ -28,7 +37,12 @@ class Tabs:
     async def lend(self) -> Page:
         """A blank one. A test that does not give it back leaves the next one a new one."""
         page, self._free = self._free, None
-        return page if page is not None and not page.is_closed() else await self.new()
+        if page is None or page.is_closed():
+            page = await self.new()
+            for name in FOR_GOOD:
+                setattr(page, name, _refuse)
+            page.clock.install = _refuse  # type: ignore[method-assign]
+        return page
 
     async def new(self) -> Page:
         """One that shares nothing with others; to be closed with its context."""

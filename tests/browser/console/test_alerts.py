@@ -129,6 +129,7 @@ async def test_a_line_that_is_lost_is_an_alert_without_being_asked_for(
     await expect(lost).to_be_visible(timeout=5000)
 
 
+@pytest.mark.own_tab
 async def test_a_feed_that_is_lost_is_an_alert(page: Page, server: str, desk: Desk) -> None:
     lines: list[WebSocketRoute] = []
 

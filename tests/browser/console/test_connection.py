@@ -150,6 +150,7 @@ async def test_the_drawer_changes_the_transport_and_cuts_the_line_without_a_loss
     await expect(page.locator("#position")).to_have_text("seq 4 · no gap")
 
 
+@pytest.mark.own_tab
 async def test_another_interval_doubles_no_event_that_is_on_its_way(
     page: Page, server: str, desk: Desk
 ) -> None:
