@@ -17,6 +17,7 @@ from uuid import uuid4
 import aiohttp
 
 from lab.site.devtools import Tab, devtools
+from lab.site.machine import children_of, pin
 from lab.site.producer import pushing
 from lab.site.server import ServerUnderTest, on_first_core
 
@@ -189,6 +190,9 @@ async def shown(load: Load) -> AsyncIterator[Shown]:
         served = on_first_core(ServerUnderTest, 10, feed="ingest")
         server, cores = await stack.enter_async_context(served)
         core = 0 if cores else None
+        if core is not None:  # its store, too: the browser has its core to itself
+            for child in children_of(server.pid):
+                pin(child, core)
         ticks_per_s = load.symbols * 1000 // EVERY_MS
         await stack.enter_async_context(
             pushing(server.url, ticks_per_s, load.symbols, load.symbols, core)

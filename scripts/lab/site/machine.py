@@ -97,6 +97,11 @@ def process_name(pid: int) -> str:
         return str(pid)
 
 
+def children_of(pid: int | None) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def pin(pid: int, core: int) -> None:
     """Keep all threads of a process on one core."""
     for thread in Path(f"/proc/{pid}/task").iterdir():

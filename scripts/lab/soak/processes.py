@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lab.site.machine import usage
+from lab.site.machine import children_of, usage
 from lab.site.server import ServerUnderTest
 from lab.soak.actors import SLOW_TIMEOUT_S
 from lab.soak.site import Site
@@ -214,11 +214,6 @@ async def back(is_back: Callable[[], bool]) -> None:
     except TimeoutError:
         message = f"a killed store comes back: there was none after {_STORE_BACK_S:g} s"
         raise Violated(message) from None
-
-
-def children_of(pid: int | None) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _used(pid: int | None) -> Used | None:
