@@ -2,7 +2,7 @@
 /**
  * One paint a frame. Messages change the model and `touch` the parts of the page that show it;
  * however many come, each touched part is painted once, in the next frame. Prices and figures come
- * in beats, and are painted once a beat.
+ * in beats, and are painted once a beat, in two frames.
  */
 
 import { keepFocus } from "./focus.js";
@@ -11,6 +11,9 @@ import { keepFocus } from "./focus.js";
 const GATHER_MS = 20;
 /** From a paint to the next of beats: a little less than from a beat to the next. */
 const BEAT_MS = 80;
+
+/** What a beat paints a frame after all else, so that neither of the two has all to do. */
+const SECOND = new Set(["positions", "session", "rules"]);
 
 /** @type {Map<string, () => void>} */
 const painters = new Map();
@@ -21,6 +24,7 @@ const afterPaint = [];
 const painted = new MessageChannel();
 let asked = false;
 let gathers = false;
+let isHalf = false;
 let paintedMs = 0;
 
 export const counts = { paints: 0 };
@@ -53,7 +57,15 @@ function gathered() {
   gathers = false;
   if (asked || !dirty.size) return;
   if (document.hidden) return touch();
-  paint();
+  const due = [...dirty];
+  const first = due.filter((name) => !SECOND.has(name));
+  isHalf = 0 < first.length && first.length < due.length;
+  paintBetween(isHalf ? first : due);
+}
+
+/** @param {string[]} due */
+function paintBetween(due) {
+  paint(due);
   requestAnimationFrame(tellPainted);
 }
 
@@ -63,12 +75,11 @@ export const touchAll = () => touch(...painters.keys());
 /** @param {() => void} listener called when a frame is on the screen */
 export const onPainted = (listener) => afterPaint.push(listener);
 
-function paint() {
-  asked = false;
+/** @param {string[]} due */
+function paint(due) {
   counts.paints += 1;
   paintedMs = performance.now();
-  const due = [...dirty];
-  dirty.clear();
+  for (const name of due) dirty.delete(name);
   const keep = keepFocus();
   for (const name of due) {
     try {
@@ -81,7 +92,8 @@ function paint() {
 }
 
 function paintFrame() {
-  paint();
+  asked = isHalf = false;
+  paint([...dirty]);
   tellPainted();
 }
 
@@ -89,5 +101,9 @@ function paintFrame() {
 const tellPainted = () => painted.port2.postMessage(null);
 
 painted.port1.onmessage = () => {
+  if (isHalf && !asked) {
+    isHalf = false;
+    return paintBetween([...dirty].filter((name) => SECOND.has(name)));
+  }
   for (const listener of afterPaint) listener();
 };

@@ -45,6 +45,36 @@ async def test_the_page_shows_its_data_before_any_list_and_asks_for_all_scripts_
     assert sorted(scripts["asked"]) == sorted({*scripts["used"]} - NO_MODULES)
 
 
+BEAT = """async () => {
+    const { onPainted, part, touchInBeat } = await moduleNamed("frame");
+    const painted = [];
+    let frames = 0;
+    requestAnimationFrame(function count() {
+        frames += 1;
+        requestAnimationFrame(count);
+    });
+    for (const name of ["positions", "session", "prices"])
+        part(name, () => painted.push([name, frames]));
+    const ofFrames = () => new Set(painted.map(([, frame]) => frame)).size;
+    for (let tries = 0; ofFrames() < 2 && tries < 50; tries += 1) {
+        await new Promise(onPainted);  // a page that has just begun paints all at once, too
+        painted.length = 0;
+        touchInBeat("positions", "prices", "session");
+        while (painted.length < 3) await new Promise(requestAnimationFrame);
+    }
+    return painted;
+}"""
+
+
+async def test_a_beat_is_painted_in_two_frames_prices_first(page: Page, ingest_server: str) -> None:
+    async with Desk.at(ingest_server) as desk:
+        await show(page, ingest_server, desk.session_id, symbols="NIFTY", interval=60_000)
+        (first, at), *others = await page.evaluate(BEAT)
+        assert first == "prices"
+        assert [name for name, _ in others] == ["positions", "session"]
+        assert {frame - at for _, frame in others} == {1}
+
+
 KEEPING_TEXTS = """
 window.texts = new Map();  // the newest of each type, symbol and trade
 window.WebSocket = class extends WebSocket {
