@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,30 @@ import pytest
 import soak
 from lab.soak.truth import CAPITAL, SessionTruth
 from lab.soak.violated import Violated
+from tests.kit.store import folder_in_memory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "soak.py"
 
 
 async def run_soak(*flags: str, interrupt_at: bytes = b"") -> tuple[int, str, str]:
-    """Exit code, report and progress of a soak."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPT), *flags),
-        env=os.environ | {"VYOMO_RT_PORT": "nonsense"},  # its server must not see this
-        stdout=PIPE,
-        stderr=PIPE,
-    )
+    """Exit code, report and progress of a soak, whose store waits for no disk that others use."""
+    with folder_in_memory() as folder:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(SCRIPT), *flags),
+            # Its server must not see the port.
+            env=os.environ | {"VYOMO_RT_PORT": "nonsense", "TMPDIR": str(folder)},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        code, report, progress = await _outcome(process, interrupt_at)
+        if "VIOLATED" in report:  # what the folder told of it goes with the folder
+            for log in sorted(folder.rglob("server.log")):
+                lines = [line for line in log.read_text().splitlines() if " INFO " not in line]
+                progress += "\n".join([f"{log}:", *lines, ""])
+        return code, report, progress
+
+
+async def _outcome(process: Process, interrupt_at: bytes) -> tuple[int, str, str]:
     assert process.stdout is not None
     assert process.stderr is not None
     progress = b""
