@@ -7,6 +7,7 @@ import gzip
 import json
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -62,6 +63,12 @@ async def trade_until(done: asyncio.Event, rest: Rest, session_id: int) -> list[
     return acknowledged
 
 
+async def seq_of_several(rest: Rest, session_id: int) -> int | None:
+    """The number of a session's newest event, once there are some."""
+    _, session = await rest.call("GET", f"/sessions/{session_id}")
+    return session["seq"] if session["seq"] > 3 else None
+
+
 async def raw_events(rest: Rest, session_id: int) -> bytes:
     async with rest.http.get(f"{rest.url}{API}/sessions/{session_id}/events") as response:
         return await response.read()
@@ -89,7 +96,7 @@ async def test_what_is_acknowledged_before_a_backup_is_served_by_a_store_made_of
         await rest.call("PATCH", f"/sessions/{sessions[1]}", {"status": "PAUSED"})
         await rest.call("PATCH", f"/sessions/{sessions[1]}", {"status": "ACTIVE"})
         trading = [asyncio.create_task(trade_until(done, rest, id_)) for id_ in sessions]
-        ready = [(await rest.call("GET", f"/sessions/{id_}"))[1]["seq"] for id_ in sessions]
+        ready = [await until(partial(seq_of_several, rest, id_)) for id_ in sessions]
         code, said, complaint = await run("backup", file, "--data-dir", tmp_path / "data")
         assert (code, complaint) == (0, "")
         assert "2 sessions" in said[-1]
