@@ -168,8 +168,8 @@ async def test_the_curve_begins_with_the_stored_day_and_shows_a_restart_as_a_gap
 
     async def pass_minutes(rest: Rest, session_id: int, prices: list[float]) -> None:
         for price in prices:
+            await rest.tick("BANKNIFTY", price)  # first: a minute is noted as soon as it begins
             clock.now_ms += MINUTE_MS
-            await rest.tick("BANKNIFTY", price)
             at = clock.now_ms // MINUTE_MS * MINUTE_MS
 
             async def is_stored(at: int = at) -> bool:
