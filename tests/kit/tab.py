@@ -15,6 +15,8 @@ MODULES = """globalThis.moduleNamed = (name) =>
 FOR_GOOD = ("add_init_script", "expose_binding", "expose_function", "route_web_socket")
 """What changes a tab for all pages to come. A WebSocket that was routed once is the browser's no
 more: each message goes through Playwright, also of later pages and without a route."""
+CLOCK_FOR_GOOD = ("install", "pause_at", "set_fixed_time", "set_system_time")
+"""The same of its clock, each of which installs one."""
 
 
 async def _refuse(*_args: object, **_more: object) -> None:
@@ -39,9 +41,9 @@ class Tabs:
         page, self._free = self._free, None
         if page is None or page.is_closed():
             page = await self.new()
-            for name in FOR_GOOD:
-                setattr(page, name, _refuse)
-            page.clock.install = _refuse  # type: ignore[method-assign]
+            for what, names in ((page, FOR_GOOD), (page.clock, CLOCK_FOR_GOOD)):
+                for name in names:
+                    setattr(what, name, _refuse)
         return page
 
     async def new(self) -> Page:

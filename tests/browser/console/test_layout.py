@@ -9,7 +9,6 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.console.desk import Desk
 from tests.browser.console.parts import DIGIT, figure, fits, press, show
-from tests.kit.waiting import until
 
 WHOLE_ROWS = """[...document.querySelectorAll("#positions tbody tr")].filter((row) => {
     const { top, bottom } = row.getBoundingClientRect();
@@ -87,11 +86,8 @@ async def test_twelve_positions_are_whole_on_a_laptop_and_twenty_on_a_desk_scree
             assert await page.evaluate(CUT) == []
             assert await page.evaluate(COLUMNS) == 1
         await page.set_viewport_size({"width": 1280, "height": 720})
-
-        async def is_whole() -> bool:  # the chart takes a new size in the next frame
-            return bool(await page.evaluate(CUT) == [])
-
-        await until(is_whole)
+        # The chart takes a new size in the next frame.
+        await page.wait_for_function(f"() => !{CUT}.length")
         assert await page.evaluate(COLUMNS) == 1
         table = page.locator(".positions .scroll")
         assert await table.evaluate("one => one.scrollWidth <= one.clientWidth")
