@@ -12,7 +12,8 @@ from statistics import median
 
 import aiohttp
 
-from tests.kit.machine import children_of, is_running
+from lab.site.machine import children_of
+from tests.kit.machine import is_running
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer
 from tests.kit.waiting import PATIENCE_S, until

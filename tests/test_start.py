@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.kit.machine import Strain, children_of
+from lab.site.machine import children_of
+from tests.kit.machine import Strain
 from tests.kit.rest import Rest
 from tests.kit.server import START_S, MakeServer, ServerProcess
 from tests.kit.waiting import until

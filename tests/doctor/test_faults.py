@@ -20,8 +20,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from lab.site.machine import children_of
 from tests.doctor.looking import look
-from tests.kit.machine import children_of, program
+from tests.kit.machine import program
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.waiting import until

@@ -11,8 +11,9 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from lab.site.machine import children_of
 from tests.kit.frames import HANDSHAKE, frame
-from tests.kit.machine import Strain, children_of, is_running
+from tests.kit.machine import Strain, is_running
 from tests.kit.messages import Message, read_events, read_frames
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.kit.machine import children_of
+from lab.site.machine import children_of
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.streams import Stream, watching

@@ -25,11 +25,6 @@ def program(*names: str) -> str:
     return found or missing(names[0])
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that a server started: the one of its embedded store."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from msgspec import structs
 
-from tests.kit.machine import children_of
+from lab.site.machine import children_of
 from tests.kit.rest import Rest
 from tests.kit.server import MakeServer, MakeSettings, serve_here
 from tests.kit.streams import Stream, web_socket

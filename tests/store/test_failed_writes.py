@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from tests.kit.machine import children_of
+from lab.site.machine import children_of
 from tests.kit.rest import Rest
 from tests.kit.server import ServerProcess
 from tests.kit.waiting import until

@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from lab.site.machine import children_of
 from tests.kit.history import LONG, make_store
-from tests.kit.machine import children_of, cpu_ms, rss_mb
+from tests.kit.machine import cpu_ms, rss_mb
 from tests.kit.rest import API, Rest
 from tests.kit.server import ServerProcess
 from vyomo_rt.domain.errors import Unavailable
